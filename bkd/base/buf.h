@@ -1,0 +1,44 @@
+// A growable byte buffer, owned by the caller: `struct buf b = {0};`, `_cleanup_buf_ struct buf b = {0};` or `buf_done(&b)`.
+// Running out of memory ends the process (the sizes here are bounded by constants; see io_alloc for large memory).
+#ifndef BKD_BASE_BUF_H
+#define BKD_BASE_BUF_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct buf {
+    uint8_t *data; // NUL-terminated one byte beyond len whenever data is not NULL
+    size_t len;
+    size_t cap;
+};
+
+void buf_done(struct buf *b);
+void buf_reset(struct buf *b);                 // len = 0, memory kept
+void buf_reserve(struct buf *b, size_t extra); // room for `extra` more bytes
+uint8_t *buf_extend(struct buf *b, size_t n);  // appends n uninitialised bytes, returns their place
+void buf_add(struct buf *b, const void *data, size_t n);
+void buf_add_str(struct buf *b, const char *s);
+void buf_add_char(struct buf *b, char c);
+void buf_addf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void buf_add_hex(struct buf *b, const uint8_t *data, size_t n);
+void buf_add_u64(struct buf *b, uint64_t value); // decimal text
+const char *buf_str(const struct buf *b);        // "" when empty
+char *buf_take_str(struct buf *b);               // gives the memory away; caller frees
+
+#define _cleanup_buf_ __attribute__((cleanup(buf_done)))
+
+// malloc family that ends the process instead of returning NULL.
+void *xmalloc(size_t n);
+void *xcalloc(size_t n, size_t size);
+void *xrealloc(void *p, size_t n);
+char *xstrdup(const char *s);
+char *xstrndup(const char *s, size_t n);
+char *xasprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+void free_charp(char **p);
+#define _cleanup_free_ __attribute__((cleanup(free_charp)))
+// Gives the value of a cleaned-up pointer away.
+#define TAKE(p) ({ __typeof__(p) take_ = (p); (p) = NULL; take_; })
+
+#endif
