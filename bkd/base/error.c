@@ -47,14 +47,15 @@ int error_set_errno(struct error *err, int os_errno, const char *format, ...)
 
 int error_prefix(struct error *err, const char *format, ...)
 {
-    char prefix[ERROR_TEXT_MAX];
-    char rest[ERROR_TEXT_MAX];
+    char text[2 * ERROR_TEXT_MAX];
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(prefix, sizeof prefix, format, args);
+    (void)vsnprintf(text, ERROR_TEXT_MAX, format, args);
     va_end(args);
-    memcpy(rest, err->text, sizeof rest);
-    (void)snprintf(err->text, sizeof err->text, "%s: %s", prefix, rest);
+    size_t n = strlen(text);
+    (void)snprintf(text + n, sizeof text - n, ": %s", err->text);
+    text[ERROR_TEXT_MAX - 1] = '\0'; // a cut text is still the best text there is
+    memcpy(err->text, text, ERROR_TEXT_MAX);
     return err->code;
 }
 
