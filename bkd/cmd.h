@@ -1,0 +1,47 @@
+// What the commands of bkd share: the context each handler gets, and the handlers themselves.
+// One command = one handler cmd_<verb> in bkd/cmd_<verb>.c = one line in the table of bkd/cli.c.
+#ifndef BKD_CMD_H
+#define BKD_CMD_H
+
+#include <stdbool.h>
+
+#include "bkd/base/cli.h"
+#include "bkd/base/error.h"
+#include "bkd/base/io.h"
+#include "bkd/base/json.h"
+#include "bkd/policy/policy.h"
+
+struct cmd_context {
+    const struct io *io;
+    const char *config_dir; // --config-dir, BKD_CONFIG_DIR, /etc/bkd, or ~/.config/bkd when not root
+    const char *state_dir;  // --state-dir, BKD_STATE_DIR, /var/lib/bkd, or ~/.local/state/bkd when not root
+    bool json;              // --json: every result is one JSON object a line on stdout, nothing else is
+    int verbosity;          // -1 = -q, 0, 1 = -v (the log level is set accordingly)
+};
+
+// Loads POLICY: a name in CONFIG_DIR/policies (without .yaml) or a path with a slash. All mistakes of the file are printed
+// (standard error, or policy_error lines with --json); then ERROR_USAGE. ERROR_USAGE as well when there is no such policy.
+// Owner frees with policy_done.
+MUST_USE int cmd_load_policy(const struct cmd_context *ctx, const char *policy, struct policy *ret_policy, struct error *err);
+// CONFIG_DIR/keys/NAME, or NAME itself when absolute. Caller frees.
+char *cmd_key_path(const struct cmd_context *ctx, const char *name);
+// Prints one JSON line on stdout and frees it.
+MUST_USE int cmd_print_line(struct json **line, struct error *err);
+
+// Handlers: 0, or a negative error_code and one sentence with the next step in *err; main prints it, once, and turns it
+// into the exit code. With ctx->json a handler's last line is its {"type":"summary",…}.
+int cmd_backup(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_completion(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_diff(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_help(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_init(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_keys_init(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_keys_sheet(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_ls(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_policy_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_policy_show(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_snapshots(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_status(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+
+#endif

@@ -1,0 +1,89 @@
+// Policy files: what to back up, to where and how. A policy is CONFIG_DIR/policies/NAME.yaml; the keys are described once, in
+// schema.c. Loading checks everything and reports every mistake with line and column, not only the first.
+#ifndef BKD_POLICY_POLICY_H
+#define BKD_POLICY_POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bkd/base/buf.h"
+#include "bkd/base/io.h"
+
+#define POLICY_FILE_MAX (4u << 20) // bytes
+#define POLICY_LINE_MAX 4096u      // bytes
+#define POLICY_NAME_MAX 64u        // bytes
+#define POLICY_KEYS_MAX 32u        // keys in the table of schema.c
+
+enum policy_compare {
+    POLICY_COMPARE_INODE, // unchanged = same type, size, mtime, ctime and inode
+    POLICY_COMPARE_MTIME, // for file systems with unstable inodes: same type, size and mtime
+};
+
+struct policy_list {
+    char **items;
+    size_t count;
+};
+
+struct policy_source {
+    char *path;                 // absolute, without "//", "." or "..", no trailing slash (but "/" itself)
+    struct policy_list exclude; // patterns, valid for pattern_set_new
+    unsigned line;
+};
+
+// All strings belong to the policy.
+struct policy {
+    char *name; // file name without .yaml
+    char *file; // as it was opened
+    char *description; // "" when not given
+    struct policy_source *sources;
+    size_t source_count;
+    char *repository; // absolute path of a directory, normalised like a source
+    bool encrypted;
+    struct policy_list recipients; // each an age recipient (policy_is_recipient) or a file, relative to CONFIG_DIR/keys
+    bool allow_single_recipient;
+    uint64_t compression_level;
+    uint64_t delta_min_size_bytes;   // 0 = auto
+    uint64_t delta_block_size_bytes; // 0 = auto
+    uint64_t delta_max_chain;        // versions that recovery by hand may have to follow
+    uint64_t delta_max_share_percent;
+    uint64_t compare; // enum policy_compare
+    bool one_filesystem;
+    unsigned key_lines[POLICY_KEYS_MAX]; // where each key of the schema was set; 0 = its default
+};
+
+struct policy_error {
+    unsigned line;   // 1 is the first; 0 = the file as a whole
+    unsigned column; // in characters, 1 is the first
+    unsigned width;  // characters to underline, at least 1
+    char *message;   // one sentence
+    char *hint;      // the nearest valid key and the like, "" when there is none
+};
+
+// The mistakes of one file, sorted by place.
+struct policy_errors {
+    char *file;
+    struct buf text; // the file's bytes, for showing lines
+    struct policy_error *items;
+    size_t count;
+};
+
+void policy_errors_done(struct policy_errors *errors);
+#define _cleanup_policy_errors_ __attribute__((cleanup(policy_errors_done)))
+// Appends "file:line:col: error: message", the line and a caret for each mistake. Bytes that are no text are shown as '?'.
+void policy_errors_format(const struct policy_errors *errors, struct buf *ret_text);
+
+// Reads and checks a policy file. ERROR_USAGE when it has mistakes, which *ret_errors then lists (ret_policy is left alone);
+// other codes when it cannot be read. Call policy_errors_done in every case, policy_done after success.
+MUST_USE int policy_load(const struct io *io, const char *path, struct policy *ret_policy, struct policy_errors *ret_errors, struct error *err);
+// The same for bytes in memory; `path` gives name and messages.
+MUST_USE int policy_parse(const char *path, const void *text, size_t n, struct policy *ret_policy, struct policy_errors *ret_errors, struct error *err);
+void policy_done(struct policy *policy);
+#define _cleanup_policy_ __attribute__((cleanup(policy_done)))
+
+// Letters, digits, "-", "_" and "." (not first), at most POLICY_NAME_MAX bytes.
+bool policy_is_name(const char *name, size_t n);
+// Is this item of `recipients` an age recipient ("age1…") rather than a file name?
+bool policy_is_recipient(const char *item);
+
+#endif
