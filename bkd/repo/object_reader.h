@@ -1,0 +1,42 @@
+// Reading ranges of stored objects: locate frames by the seek table, fetch only the age chunks that cover them, decrypt, decompress.
+// Used by restore, check and by readers of old manifests. One reader serves all objects of a snapshot; safe for several threads.
+#ifndef BKD_REPO_OBJECT_READER_H
+#define BKD_REPO_OBJECT_READER_H
+
+#include <stdint.h>
+
+#include "bkd/base/buf.h"
+#include "bkd/base/error.h"
+#include "bkd/repo/format.h"
+#include "bkd/repo/store.h"
+
+struct object_reader;
+struct age_identity; // codec/age.h
+
+// Counters in bytes and nanoseconds, summed over threads.
+struct object_reader_stats {
+    uint64_t fetched_bytes, fetch_ns;
+    uint64_t decoded_bytes, decode_ns; // decrypt + decompress, uncompressed bytes
+};
+
+// refs, store borrowed; identities may be NULL where nothing is encrypted. cache_bytes bounds decoded frames kept for reuse.
+MUST_USE int object_reader_new(const struct io *io, struct store *store, const struct format_refs *refs, bool encrypted, const struct age_identity *identities,
+                               size_t n_identities, size_t cache_bytes, struct object_reader **ret_reader, struct error *err);
+void object_reader_free(struct object_reader *r);
+
+// Which frame holds a tar offset, and that frame's bounds. Reads the object's header and seek table when first asked.
+MUST_USE int object_reader_locate(struct object_reader *r, uint32_t object, uint64_t offset, uint32_t *ret_frame, uint64_t *ret_frame_offset,
+                                  uint32_t *ret_frame_size, struct error *err);
+// A decoded frame, borrowed until released. Frames come from the cache when there.
+struct object_frame {
+    const uint8_t *data;
+    uint32_t size;
+    void *handle;
+};
+MUST_USE int object_reader_frame(struct object_reader *r, uint32_t object, uint32_t frame, struct object_frame *ret_frame, struct error *err);
+void object_reader_release(struct object_reader *r, struct object_frame *frame);
+// Any range, across frames, into memory. For small things (recipes, xattrs, manifests' pieces).
+MUST_USE int object_reader_read(struct object_reader *r, const struct place *place, void *data, struct error *err);
+void object_reader_stats(const struct object_reader *r, struct object_reader_stats *ret_stats);
+
+#endif

@@ -1,0 +1,32 @@
+// A snapshot's manifest and recipes as a reader sees them: head → refs → manifest recipe → manifest text; everything verified by hash.
+#ifndef BKD_REPO_SNAPSHOT_H
+#define BKD_REPO_SNAPSHOT_H
+
+#include "bkd/repo/manifest.h"
+#include "bkd/repo/object_reader.h"
+#include "bkd/repo/recipe.h"
+#include "bkd/repo/repository.h"
+
+struct snapshot {
+    const struct repository *repository; // borrowed
+    const struct format_head *head;      // borrowed
+    struct format_refs refs;
+    struct object_reader *reader;
+    struct recipe manifest; // recipe of the manifest, with the path index
+};
+
+MUST_USE int snapshot_open(const struct repository *r, const struct repository_head *head, const struct age_identity *identities, size_t n_identities,
+                           struct snapshot *ret_snapshot, struct error *err);
+void snapshot_done(struct snapshot *s);
+#define _cleanup_snapshot_ __attribute__((cleanup(snapshot_done)))
+
+// Reads and verifies a recipe.
+MUST_USE int snapshot_read_recipe(struct snapshot *s, const struct place *place, struct recipe *ret_recipe, struct error *err);
+
+// Writes the whole manifest into fd (a scratch file), verified against the head.
+MUST_USE int snapshot_fetch_manifest(struct snapshot *s, int fd, const char *name, struct error *err);
+// Writes only the part of the manifest that can hold `path` and what is below it (whole lines, whole pieces' hashes are not verified: each needed
+// range is authenticated by age or the object's hash is the caller's matter). Several small reads thanks to the path index. *ret_size bytes were written.
+MUST_USE int snapshot_fetch_part(struct snapshot *s, const char *path, int fd, const char *name, uint64_t *ret_size, struct error *err);
+
+#endif

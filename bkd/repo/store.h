@@ -1,0 +1,55 @@
+// The object store contract: what bkd needs of a place that keeps files. It asks for nothing an S3-like store lacks:
+// put is whole or nothing and never overwrites, list, ranged get. Names are relative paths with '/' of the layout in doc/FORMAT.md.
+// After a put returned 0 the file is complete and durable (or the store says it cannot promise that).
+// Implementations are safe to use from several threads at once for get; put and list belong to one thread.
+#ifndef BKD_REPO_STORE_H
+#define BKD_REPO_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bkd/base/buf.h"
+#include "bkd/base/error.h"
+#include "bkd/base/io.h"
+
+struct store;
+
+// size is UINT64_MAX where the listing does not tell. name is relative to the store's root.
+typedef int store_visit_fn(void *arg, const char *name, uint64_t size, struct error *err);
+
+struct store_ops {
+    // Creates `name` with these bytes. ERROR_EXISTS when the name is taken (its bytes are left alone).
+    int (*put)(struct store *s, const char *name, const void *data, size_t n, struct error *err);
+    // Creates `name` from a finished spool file made by spool_open; the spool file is gone afterwards. ERROR_EXISTS: likewise, and the spool file is removed.
+    int (*put_spool)(struct store *s, const char *name, int fd, const char *spool_name, struct error *err);
+    // Opens a new spool file this store can take over cheaply (a directory store: its own tmp/). *ret_name is for put_spool / spool_drop; caller frees.
+    int (*spool_open)(struct store *s, int *ret_fd, char **ret_name, struct error *err);
+    void (*spool_drop)(struct store *s, const char *spool_name);
+    // Reads exactly n bytes at offset: less is ERROR_INTEGRITY. ERROR_NOT_FOUND when missing.
+    int (*get)(struct store *s, const char *name, uint64_t offset, void *data, size_t n, struct error *err);
+    int (*size)(struct store *s, const char *name, uint64_t *ret_size, struct error *err);
+    // All names below a directory name ("heads/…"), any order; "" is everything. A missing directory is empty. Skips tmp/ and *.part-*.
+    int (*list)(struct store *s, const char *dir, store_visit_fn *visit, void *arg, struct error *err);
+    int (*remove)(struct store *s, const char *name, struct error *err);
+    void (*close)(struct store *s);
+};
+
+struct store {
+    const struct store_ops *ops;
+    char *url; // as given, for messages
+};
+
+// Opens a repository location: a directory (or file:// URL). create: makes the directory (0700) when missing; without it a missing one is
+// ERROR_NOT_FOUND naming the path. Other URL schemes: ERROR_USAGE saying which are known.
+MUST_USE int store_open(const struct io *io, const char *url, bool create, struct store **ret_store, struct error *err);
+void store_close(struct store *s); // NULL is fine
+
+// Whole small file, at most max bytes (more: ERROR_FORMAT); appended to ret_data.
+MUST_USE int store_get_all(struct store *s, const char *name, size_t max, struct buf *ret_data, struct error *err);
+
+// Implementations.
+MUST_USE int store_dir_open(const struct io *io, const char *path, bool create, struct store **ret_store, struct error *err);
+// Everything in memory, for tests.
+struct store *store_memory_new(void);
+
+#endif
