@@ -7,16 +7,10 @@
 #include <stdint.h>
 
 #include "bkd/base/buf.h"
+#include "bkd/codec/ranges.h" // struct place: object (0: zeros), offset in its tar stream, length
 
 #define PLACE_OBJECT_MAX 0x7fffffffu
 #define PLACE_OFFSET_MAX (UINT64_C(1) << 40) // of an object's tar stream
-
-// object 0 means zeros; a struct of all zeros is "no place".
-struct place {
-    uint32_t object;
-    uint64_t offset; // in the object's uncompressed tar stream
-    uint64_t length; // bytes
-};
 
 static inline bool place_is_set(const struct place *p) { return p->length > 0 || p->object > 0; }
 bool place_parse(const char *text, size_t n, struct place *ret_place);

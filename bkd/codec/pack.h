@@ -1,0 +1,63 @@
+// The tar layer of objects (libarchive): members with opaque ASCII names ("00000017.whole") of known size, mode 0600, owner 0, time 0.
+// "Pax restricted" gives plain ustar headers for such members, so member data starts 512 bytes after its header starts.
+//
+// Writing: pack_open, then for each member pack_begin_member, pack_data..., pack_end_member; pack_close writes the two zero blocks.
+// Bytes reach the sink during each call: nothing is kept back, nothing is padded beyond tar's 512-byte blocks.
+#ifndef BKD_CODEC_PACK_H
+#define BKD_CODEC_PACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bkd/base/error.h"
+
+#define PACK_NAME_MAX 64u                         // bytes of a member name
+#define PACK_MEMBER_MAX ((UINT64_C(8) << 30) - 1) // bytes of a member: what the octal size field of ustar holds
+#define PACK_TRAILER_SIZE 1024u                   // what pack_close adds
+
+// Takes the next n bytes of the tar stream; 0 or an error, which ends the pack with that error.
+typedef int pack_sink_fn(void *arg, const void *data, size_t n, struct error *err);
+
+struct pack;
+MUST_USE int pack_open(pack_sink_fn *sink, void *arg, struct pack **ret_pack, struct error *err);
+// Bytes given to the sink so far.
+uint64_t pack_offset(const struct pack *p);
+// name: 1..PACK_NAME_MAX printable ASCII bytes without '/'. *ret_data_offset (may be NULL) is where the member's data starts in the tar stream.
+MUST_USE int pack_begin_member(struct pack *p, const char *name, uint64_t size, uint64_t *ret_data_offset, struct error *err);
+// More than the announced size is ERROR_FAILED.
+MUST_USE int pack_data(struct pack *p, const void *data, size_t n, struct error *err);
+// Less than the announced size is ERROR_FAILED.
+MUST_USE int pack_end_member(struct pack *p, struct error *err);
+// Ends the stream. The pack must still be freed.
+MUST_USE int pack_close(struct pack *p, struct error *err);
+// Frees; a pack that was not closed leaves the stream unfinished.
+void pack_free(struct pack *p);
+void pack_freep(struct pack **p);
+#define _cleanup_pack_ __attribute__((cleanup(pack_freep)))
+
+// Reading a tar stream front to back, for salvage and `check --read-data`: tar only, no filters, regular members only.
+// Gives the next bytes of the stream: *ret_data stays valid until the next call; *ret_n 0 is the end.
+typedef int pack_source_fn(void *arg, const void **ret_data, size_t *ret_n, struct error *err);
+
+struct pack_entry {
+    char name[PACK_NAME_MAX + 1];
+    uint64_t size;
+    uint64_t data_offset; // in the tar stream
+};
+
+struct pack_reader;
+// max_members bounds how many members are accepted; more is ERROR_FORMAT.
+MUST_USE int pack_reader_open(pack_source_fn *source, void *arg, uint32_t max_members, struct pack_reader **ret_reader, struct error *err);
+// The same over memory, which is borrowed.
+MUST_USE int pack_reader_open_memory(const void *data, size_t n, uint32_t max_members, struct pack_reader **ret_reader, struct error *err);
+// The next member, skipping what is left of the current one. *ret_more false at the end of the archive. ERROR_FORMAT for what is not
+// a tar of members as pack writes them (types, names, sizes), the source's error as it came.
+MUST_USE int pack_reader_next(struct pack_reader *r, struct pack_entry *ret_entry, bool *ret_more, struct error *err);
+// The next bytes of the current member; *ret_n 0 at its end. ret_data stays valid until the next call.
+MUST_USE int pack_reader_data(struct pack_reader *r, const void **ret_data, size_t *ret_n, struct error *err);
+void pack_reader_free(struct pack_reader *r);
+void pack_reader_freep(struct pack_reader **r);
+#define _cleanup_pack_reader_ __attribute__((cleanup(pack_reader_freep)))
+
+#endif
