@@ -7,9 +7,9 @@
 // that matches decides. As in git, nothing below an excluded directory can be taken back, which comes by itself when the
 // caller does not descend into excluded directories. Matching takes time proportional to pattern × path, never more.
 //
-// Refused, because git accepts but never matches them, or reads them otherwise than they look: empty patterns, a leading
-// "#", unescaped trailing spaces, "//", "." and ".." components, an open "[", a slash inside "[…]", backward ranges, a
-// trailing backslash, more than PATTERN_MAX bytes.
+// Refused, because git accepts but never matches them, or reads them otherwise than they look: empty patterns, a leading "#",
+// "**" as part of a name, unescaped trailing spaces, "//", "." and ".." components, an open "[", a slash inside "[…]",
+// backward ranges, a backslash at the end or before a slash, more than PATTERN_MAX bytes.
 #ifndef BKD_BASE_PATTERN_H
 #define BKD_BASE_PATTERN_H
 
