@@ -19,6 +19,7 @@ static ssize_t real_write(UNUSED const struct io *self, int fd, const void *data
 static ssize_t real_pwrite(UNUSED const struct io *self, int fd, const void *data, size_t n, off_t offset) { return pwrite(fd, data, n, offset); }
 static int real_fsync(UNUSED const struct io *self, int fd) { return fsync(fd); }
 static int real_syncfs(UNUSED const struct io *self, int fd) { return syncfs(fd); }
+static off_t real_lseek(UNUSED const struct io *self, int fd, off_t offset, int whence) { return lseek(fd, offset, whence); }
 static int real_ftruncate(UNUSED const struct io *self, int fd, off_t size) { return ftruncate(fd, size); }
 static int real_mkdirat(UNUSED const struct io *self, int dirfd, const char *path, mode_t mode) { return mkdirat(dirfd, path, mode); }
 static int real_unlinkat(UNUSED const struct io *self, int dirfd, const char *path, int flags) { return unlinkat(dirfd, path, flags); }
@@ -71,6 +72,7 @@ static const struct io real = {
     .pwrite = real_pwrite,
     .fsync = real_fsync,
     .syncfs = real_syncfs,
+    .lseek = real_lseek,
     .ftruncate = real_ftruncate,
     .mkdirat = real_mkdirat,
     .unlinkat = real_unlinkat,

@@ -28,6 +28,7 @@ struct io {
     ssize_t (*pwrite)(const struct io *self, int fd, const void *data, size_t n, off_t offset);
     int (*fsync)(const struct io *self, int fd);
     int (*syncfs)(const struct io *self, int fd);
+    off_t (*lseek)(const struct io *self, int fd, off_t offset, int whence);
     int (*ftruncate)(const struct io *self, int fd, off_t size);
     int (*mkdirat)(const struct io *self, int dirfd, const char *path, mode_t mode);
     int (*unlinkat)(const struct io *self, int dirfd, const char *path, int flags);

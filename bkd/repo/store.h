@@ -20,7 +20,7 @@ typedef int store_visit_fn(void *arg, const char *name, uint64_t size, struct er
 struct store_ops {
     // Creates `name` with these bytes. ERROR_EXISTS when the name is taken (its bytes are left alone).
     int (*put)(struct store *s, const char *name, const void *data, size_t n, struct error *err);
-    // Creates `name` from a finished spool file made by spool_open; the spool file is gone afterwards. ERROR_EXISTS: likewise, and the spool file is removed.
+    // Creates `name` from a finished spool file made by spool_open. Whatever happens, fd is closed and the spool file is gone afterwards. ERROR_EXISTS: likewise.
     int (*put_spool)(struct store *s, const char *name, int fd, const char *spool_name, struct error *err);
     // Opens a new spool file this store can take over cheaply (a directory store: its own tmp/). *ret_name is for put_spool / spool_drop; caller frees.
     int (*spool_open)(struct store *s, int *ret_fd, char **ret_name, struct error *err);

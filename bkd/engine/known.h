@@ -1,0 +1,37 @@
+// Known content: what is stored already in this chain, by SHA-256, so that a copy or a moved file stores nothing.
+// A sealed, sorted file of fixed records on disk, searched with a few small reads, plus a table of fixed size for what this run added
+// (old additions fall out of the table: content is then stored again, never wrongly referred to). Memory does not grow with the number of files.
+#ifndef BKD_ENGINE_KNOWN_H
+#define BKD_ENGINE_KNOWN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bkd/base/io.h"
+#include "bkd/base/spill.h"
+#include "bkd/engine/sealed.h"
+#include "bkd/repo/place.h"
+
+enum known_kind {
+    KNOWN_WHOLE = 'w',   // key: SHA-256 of a piece or small file; place: its bytes
+    KNOWN_VERSION = 'v', // key: SHA-256 of a file with a recipe; place: the recipe
+    KNOWN_FIRST = 'f',   // key: SHA-256 of the first piece of a version of several pieces; place: that version's recipe
+    KNOWN_XATTR = 'x',   // key: SHA-256 of an xattr text; place: its member
+};
+
+struct known;
+
+// Which objects may be referred to (those the parent snapshot needs, and this run's own).
+typedef bool known_usable_fn(void *arg, uint32_t object);
+
+// Loads the file `name` of the state directory when it is there and good; else begins empty.
+MUST_USE int known_open(const struct io *io, int dirfd, const char *name, const uint8_t key[SEALED_KEY_SIZE], known_usable_fn *usable, void *arg,
+                        struct known **ret_known, struct error *err);
+void known_free(struct known *k);
+// Looks the content up; false when it is not known.
+bool known_find(struct known *k, enum known_kind kind, const uint8_t sha256[32], struct place *ret_place);
+MUST_USE int known_add(struct known *k, enum known_kind kind, const uint8_t sha256[32], const struct place *place, struct error *err);
+// Writes the file anew with what this run added (nothing when it added nothing). Entries of unusable objects are dropped.
+MUST_USE int known_save(struct known *k, struct error *err);
+
+#endif

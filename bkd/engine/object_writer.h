@@ -1,0 +1,55 @@
+// Filling objects: members go into a tar stream, which is cut into independent zstd frames (compressed by worker threads), sealed by age,
+// written to the store's spool, named by SHA-256 and put. The place of a member is known at once; its object exists when
+// the `finished` callback says so. Everything but compression happens in the calling thread.
+#ifndef BKD_ENGINE_OBJECT_WRITER_H
+#define BKD_ENGINE_OBJECT_WRITER_H
+
+#include <stdint.h>
+
+#include "bkd/base/buf.h"
+#include "bkd/codec/age.h"
+#include "bkd/repo/place.h"
+#include "bkd/repo/store.h"
+
+struct object_writer;
+
+// An object is complete and durable in the store. ERROR from the callback ends the run.
+typedef int object_finished_fn(void *arg, uint32_t number, const uint8_t sha256[32], uint64_t stored_size, struct error *err);
+
+struct object_writer_options {
+    struct store *store;                    // borrowed
+    const struct age_recipient *recipients; // borrowed; n_recipients 0: no age layer
+    size_t n_recipients;
+    int level;              // zstd
+    unsigned jobs;          // compressing threads
+    uint64_t object_size;   // stored bytes after which an object ends
+    uint32_t first_object;  // number of the first object
+    uint8_t repository[16], chain[16];
+    object_finished_fn *finished;
+    void *arg;
+};
+
+MUST_USE int object_writer_new(const struct io *io, const struct object_writer_options *options, struct object_writer **ret_writer, struct error *err);
+// Frees; an object under way is dropped, its spool file removed.
+void object_writer_free(struct object_writer *w);
+void free_object_writerp(struct object_writer **w);
+#define _cleanup_object_writer_ __attribute__((cleanup(free_object_writerp)))
+
+// Appends one member; kind is "whole", "delta", "recipe" or "xattr". *ret_place is where its data stands.
+MUST_USE int object_writer_add(struct object_writer *w, const char *kind, const void *data, size_t n, struct place *ret_place, struct error *err);
+// Records a manifest line (without LF) whose content was completed in the open object, for salvage.
+MUST_USE int object_writer_note_entry(struct object_writer *w, const char *line, size_t n, struct error *err);
+// Ends the open object, if any, and waits until it is durable.
+MUST_USE int object_writer_finish(struct object_writer *w, struct error *err);
+// Number the next object will get (the open one's successor).
+uint32_t object_writer_next_object(const struct object_writer *w);
+// Number of the open object, 0 when none is open: what was placed there is not durable yet.
+uint32_t object_writer_open_object(const struct object_writer *w);
+// Stored bytes of finished objects, and nanoseconds spent compressing (sum over threads) and writing.
+struct object_writer_stats {
+    uint64_t objects, stored_bytes, tar_bytes;
+    uint64_t compress_ns, write_ns;
+};
+void object_writer_stats(const struct object_writer *w, struct object_writer_stats *ret_stats);
+
+#endif
