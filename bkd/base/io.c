@@ -1,11 +1,14 @@
 #include "bkd/base/io.h"
 
 #include <errno.h>
+#include <linux/fs.h>
 #include <linux/stat.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -44,6 +47,33 @@ static int real_statx(UNUSED const struct io *self, int dirfd, const char *path,
 }
 
 static ssize_t real_getdents64(UNUSED const struct io *self, int fd, void *data, size_t n) { return getdents64(fd, data, n); }
+
+static int real_fchownat(UNUSED const struct io *self, int dirfd, const char *path, uid_t uid, gid_t gid, int flags)
+{
+    return fchownat(dirfd, path, uid, gid, flags);
+}
+
+static int real_fchmod(UNUSED const struct io *self, int fd, mode_t mode) { return fchmod(fd, mode); }
+
+// futimens spares kernels before 5.8, which know no AT_EMPTY_PATH here.
+static int real_utimensat(UNUSED const struct io *self, int dirfd, const char *path, const struct timespec times[2], int flags)
+{
+    return (flags & AT_EMPTY_PATH) != 0 ? futimens(dirfd, times) : utimensat(dirfd, path, times, flags);
+}
+
+static int real_fsetxattr(UNUSED const struct io *self, int fd, const char *name, const void *value, size_t n) { return fsetxattr(fd, name, value, n, 0); }
+static int real_fremovexattr(UNUSED const struct io *self, int fd, const char *name) { return fremovexattr(fd, name); }
+
+static int real_setflags(UNUSED const struct io *self, int fd, unsigned flags, unsigned mask)
+{
+    int now = 0;
+    if (ioctl(fd, FS_IOC_GETFLAGS, &now) < 0)
+        return -1;
+    int wanted = (int)(((unsigned)now & ~mask) | (flags & mask));
+    return wanted == now ? 0 : ioctl(fd, FS_IOC_SETFLAGS, &wanted);
+}
+
+static int real_fstatvfs(UNUSED const struct io *self, int fd, struct statvfs *ret_st) { return fstatvfs(fd, ret_st); }
 static int real_clock(UNUSED const struct io *self, clockid_t clock, struct timespec *ret_now) { return clock_gettime(clock, ret_now); }
 
 static int real_random(UNUSED const struct io *self, void *data, size_t n)
@@ -83,6 +113,13 @@ static const struct io real = {
     .readlinkat = real_readlinkat,
     .statx = real_statx,
     .getdents64 = real_getdents64,
+    .fchownat = real_fchownat,
+    .fchmod = real_fchmod,
+    .utimensat = real_utimensat,
+    .fsetxattr = real_fsetxattr,
+    .fremovexattr = real_fremovexattr,
+    .setflags = real_setflags,
+    .fstatvfs = real_fstatvfs,
     .clock = real_clock,
     .random = real_random,
     .alloc = real_alloc,

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/types.h>
 
 #include "bkd/base/error.h"
@@ -39,6 +40,14 @@ struct io {
     ssize_t (*readlinkat)(const struct io *self, int dirfd, const char *path, char *target, size_t n);
     int (*statx)(const struct io *self, int dirfd, const char *path, int flags, unsigned mask, struct statx *st);
     ssize_t (*getdents64)(const struct io *self, int fd, void *data, size_t n);
+    // Metadata. fchownat and utimensat: path "" with AT_EMPTY_PATH means the descriptor itself.
+    int (*fchownat)(const struct io *self, int dirfd, const char *path, uid_t uid, gid_t gid, int flags);
+    int (*fchmod)(const struct io *self, int fd, mode_t mode);
+    int (*utimensat)(const struct io *self, int dirfd, const char *path, const struct timespec times[2], int flags);
+    int (*fsetxattr)(const struct io *self, int fd, const char *name, const void *value, size_t n);
+    int (*fremovexattr)(const struct io *self, int fd, const char *name);
+    int (*setflags)(const struct io *self, int fd, unsigned flags, unsigned mask); // FS_IOC_SETFLAGS of the bits in mask
+    int (*fstatvfs)(const struct io *self, int fd, struct statvfs *ret_st);
     int (*clock)(const struct io *self, clockid_t clock, struct timespec *ret_now);
     int (*random)(const struct io *self, void *data, size_t n); // all n bytes or -1
     void *(*alloc)(const struct io *self, size_t n);            // large memory; free() it
