@@ -16,8 +16,8 @@
 
 #define PIECE_SIZE (16u << 20)
 #define PIECE_TAGS (PIECE_SIZE / 4096u)
-#define PIECE_SEARCH_PATIENCE (8u << 20) // bytes searched in vain before only samples are searched
-#define PIECE_SEARCH_SAMPLE (1u << 20)   // at most so many bytes of each further piece, and a sixteenth of what is unexplained in it
+#define PIECE_SEARCH_PATIENCE (8u << 20) // bytes searched in vain (at least 8 signature blocks) before only samples are searched:
+#define PIECE_SEARCH_SAMPLE (1u << 20)   // of each further piece a sixteenth of what is unexplained in it, at most this (at least 2 blocks)
 
 enum piece_class {
     PIECE_SAME = 1, // exactly as the base's piece at this place

@@ -37,6 +37,9 @@ void rdelta_list_reset(struct rdelta_list *list);
 // Appends, merging with the last command where both continue each other (copies of adjacent base bytes; literals whose data is adjacent). length > 0.
 void rdelta_list_add(struct rdelta_list *list, bool is_copy, uint64_t offset, uint32_t length);
 
+// Appends as it is.
+void rdelta_list_push(struct rdelta_list *list, const struct rdelta_command *command);
+
 // Writing: begin, any number of puts (length > 0), end. Each uses the shortest form.
 void rdelta_begin(struct buf *out);
 void rdelta_put_copy(struct buf *out, uint64_t base_offset, uint64_t length);

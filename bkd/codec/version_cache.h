@@ -20,6 +20,7 @@
 #include "bkd/codec/sameplace.h"
 
 #define VERSION_CACHE_FILE_MAX (UINT64_C(16) << 40) // bytes of the file described
+#define VERSION_CACHE_SIGNATURE_MAX (1u << 30)           // bytes of the signature
 #define VERSION_CACHE_HOST_KEY 32u
 
 struct version_cache_info {

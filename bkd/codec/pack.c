@@ -1,0 +1,302 @@
+#include "bkd/codec/pack.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bkd/base/buf.h"
+
+#define HEADER_SIZE 512u
+
+static bool name_is_valid(const char *name)
+{
+    size_t n = strnlen(name, PACK_NAME_MAX + 1);
+    for (size_t i = 0; i < n; i++)
+        if (name[i] <= ' ' || name[i] > '~' || name[i] == '/')
+            return false;
+    return n > 0 && n <= PACK_NAME_MAX;
+}
+
+// ---- writing ----
+
+struct pack {
+    struct archive *archive;
+    struct archive_entry *entry; // reused
+    pack_sink_fn *sink;
+    void *arg;
+    uint64_t offset;
+    uint64_t left; // data of the current member still to come
+    bool in_member;
+    struct error *err;        // of the call under way: where the sink reports
+    enum error_code sink_code; // what the sink failed with; stays
+};
+
+static la_ssize_t on_write(struct archive *archive, void *arg, const void *data, size_t n)
+{
+    struct pack *p = arg;
+    int rc = p->sink(p->arg, data, n, p->err);
+    if (rc < 0) {
+        p->sink_code = (enum error_code)rc;
+        archive_set_error(archive, EIO, "the sink failed");
+        return -1;
+    }
+    p->offset += n;
+    return (la_ssize_t)n;
+}
+
+// The error of a libarchive call: the sink's own where that was the cause.
+static int archive_failed(struct pack *p, const char *what, struct error *err)
+{
+    if (p->sink_code != ERROR_NONE)
+        return p->sink_code;
+    const char *text = archive_error_string(p->archive);
+    return error_set(err, ERROR_FAILED, "%s: %s", what, text != NULL ? text : "libarchive gives no reason");
+}
+
+int pack_open(pack_sink_fn *sink, void *arg, struct pack **ret_pack, struct error *err)
+{
+    _cleanup_pack_ struct pack *p = xcalloc(1, sizeof(*p));
+    p->sink = sink;
+    p->arg = arg;
+    p->err = err;
+    p->archive = archive_write_new();
+    p->entry = archive_entry_new();
+    if (p->archive == NULL || p->entry == NULL)
+        return error_set(err, ERROR_FAILED, "libarchive: out of memory");
+    // No blocking: each header and each run of data reaches the sink during the call that makes it.
+    if (archive_write_set_format_pax_restricted(p->archive) != ARCHIVE_OK || archive_write_add_filter_none(p->archive) != ARCHIVE_OK ||
+        archive_write_set_bytes_per_block(p->archive, 0) != ARCHIVE_OK || archive_write_set_bytes_in_last_block(p->archive, 1) != ARCHIVE_OK ||
+        archive_write_open(p->archive, p, NULL, on_write, NULL) != ARCHIVE_OK)
+        return archive_failed(p, "begin a tar stream", err);
+    *ret_pack = TAKE(p);
+    return 0;
+}
+
+uint64_t pack_offset(const struct pack *p) { return p->offset; }
+
+int pack_begin_member(struct pack *p, const char *name, uint64_t size, uint64_t *ret_data_offset, struct error *err)
+{
+    p->err = err;
+    if (p->in_member || !name_is_valid(name) || size > PACK_MEMBER_MAX)
+        return error_set(err, ERROR_FAILED, "tar member '%s' of %llu bytes cannot be begun here", name, (unsigned long long)size);
+    archive_entry_clear(p->entry);
+    archive_entry_set_pathname(p->entry, name);
+    archive_entry_set_filetype(p->entry, AE_IFREG);
+    archive_entry_set_perm(p->entry, 0600);
+    archive_entry_set_uid(p->entry, 0);
+    archive_entry_set_gid(p->entry, 0);
+    archive_entry_set_mtime(p->entry, 0, 0);
+    archive_entry_set_size(p->entry, (la_int64_t)size);
+    uint64_t start = p->offset;
+    if (archive_write_header(p->archive, p->entry) != ARCHIVE_OK)
+        return archive_failed(p, "write a tar header", err);
+    // Readers count on plain headers: an extended one would mean that this code gave libarchive something ustar cannot hold.
+    if (p->offset - start != HEADER_SIZE)
+        return error_set(err, ERROR_FAILED, "tar header of member '%s' takes %llu bytes", name, (unsigned long long)(p->offset - start));
+    p->in_member = true;
+    p->left = size;
+    if (ret_data_offset != NULL)
+        *ret_data_offset = p->offset;
+    return 0;
+}
+
+int pack_data(struct pack *p, const void *data, size_t n, struct error *err)
+{
+    p->err = err;
+    if (!p->in_member || n > p->left)
+        return error_set(err, ERROR_FAILED, "more bytes than the tar member was announced with");
+    const uint8_t *at = data;
+    while (n > 0) {
+        la_ssize_t written = archive_write_data(p->archive, at, n);
+        if (written <= 0)
+            return archive_failed(p, "write tar data", err);
+        at += written;
+        n -= (size_t)written;
+        p->left -= (uint64_t)written;
+    }
+    return 0;
+}
+
+int pack_end_member(struct pack *p, struct error *err)
+{
+    p->err = err;
+    if (!p->in_member || p->left > 0)
+        return error_set(err, ERROR_FAILED, "fewer bytes than the tar member was announced with");
+    if (archive_write_finish_entry(p->archive) != ARCHIVE_OK)
+        return archive_failed(p, "end a tar member", err);
+    p->in_member = false;
+    return 0;
+}
+
+int pack_close(struct pack *p, struct error *err)
+{
+    p->err = err;
+    if (p->in_member)
+        return error_set(err, ERROR_FAILED, "a tar member is not ended");
+    return archive_write_close(p->archive) == ARCHIVE_OK ? 0 : archive_failed(p, "end a tar stream", err);
+}
+
+void pack_free(struct pack *p)
+{
+    if (p == NULL)
+        return;
+    struct error ignored;
+    p->err = &ignored;
+    if (p->archive != NULL) {
+        // Freeing would write the end blocks; an unfinished stream shall stay so.
+        (void)archive_write_fail(p->archive);
+        (void)archive_write_free(p->archive);
+    }
+    if (p->entry != NULL)
+        archive_entry_free(p->entry);
+    free(p);
+}
+
+void pack_freep(struct pack **p) { pack_free(*p); }
+
+// ---- reading ----
+
+struct pack_reader {
+    struct archive *archive;
+    pack_source_fn *source;
+    void *arg;
+    uint32_t members_left;
+    uint64_t size, got; // of the current member
+    struct error *err;
+    enum error_code source_code;
+    const void *memory; // pack_reader_open_memory: what is not given out yet
+    size_t memory_left;
+};
+
+static la_ssize_t on_read(struct archive *archive, void *arg, const void **ret_data)
+{
+    struct pack_reader *r = arg;
+    size_t n = 0;
+    int rc = r->source(r->arg, ret_data, &n, r->err);
+    if (rc < 0) {
+        r->source_code = (enum error_code)rc;
+        archive_set_error(archive, EIO, "the source failed");
+        return -1;
+    }
+    return (la_ssize_t)n;
+}
+
+static int read_failed(struct pack_reader *r, struct error *err)
+{
+    if (r->source_code != ERROR_NONE)
+        return r->source_code;
+    const char *text = archive_error_string(r->archive);
+    return error_set(err, ERROR_FORMAT, "tar stream: %s", text != NULL ? text : "damaged");
+}
+
+static int reader_start(struct pack_reader *r, uint32_t max_members, struct error *err)
+{
+    r->members_left = max_members;
+    r->err = err;
+    r->archive = archive_read_new();
+    if (r->archive == NULL)
+        return error_set(err, ERROR_FAILED, "libarchive: out of memory");
+    if (archive_read_support_format_tar(r->archive) != ARCHIVE_OK || archive_read_open(r->archive, r, NULL, on_read, NULL) != ARCHIVE_OK)
+        return read_failed(r, err);
+    return 0;
+}
+
+int pack_reader_open(pack_source_fn *source, void *arg, uint32_t max_members, struct pack_reader **ret_reader, struct error *err)
+{
+    _cleanup_pack_reader_ struct pack_reader *r = xcalloc(1, sizeof(*r));
+    r->source = source;
+    r->arg = arg;
+    int rc = reader_start(r, max_members, err);
+    if (rc < 0)
+        return rc;
+    *ret_reader = TAKE(r);
+    return 0;
+}
+
+static int from_memory(void *arg, const void **ret_data, size_t *ret_n, struct error *err)
+{
+    struct pack_reader *r = arg;
+    (void)err;
+    *ret_data = r->memory;
+    *ret_n = r->memory_left;
+    r->memory_left = 0;
+    return 0;
+}
+
+int pack_reader_open_memory(const void *data, size_t n, uint32_t max_members, struct pack_reader **ret_reader, struct error *err)
+{
+    _cleanup_pack_reader_ struct pack_reader *r = xcalloc(1, sizeof(*r));
+    r->source = from_memory;
+    r->arg = r;
+    r->memory = data;
+    r->memory_left = n;
+    int rc = reader_start(r, max_members, err);
+    if (rc < 0)
+        return rc;
+    *ret_reader = TAKE(r);
+    return 0;
+}
+
+int pack_reader_next(struct pack_reader *r, struct pack_entry *ret_entry, bool *ret_more, struct error *err)
+{
+    r->err = err;
+    struct archive_entry *entry;
+    int result = archive_read_next_header(r->archive, &entry);
+    if (result == ARCHIVE_EOF) {
+        *ret_more = false;
+        return 0;
+    }
+    if (result != ARCHIVE_OK)
+        return read_failed(r, err);
+    const char *name = archive_entry_pathname(entry);
+    la_int64_t size = archive_entry_size(entry);
+    if (r->members_left == 0)
+        return error_set(err, ERROR_FORMAT, "tar stream has more members than it may");
+    if (name == NULL || !name_is_valid(name) || archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry) != NULL ||
+        archive_entry_sparse_count(entry) > 0 || size < 0 || (uint64_t)size > PACK_MEMBER_MAX)
+        return error_set(err, ERROR_FORMAT, "tar stream has a member that no backup wrote");
+    r->members_left--;
+    r->size = (uint64_t)size;
+    r->got = 0;
+    struct pack_entry found = { .size = r->size, .data_offset = (uint64_t)archive_filter_bytes(r->archive, 0) };
+    memcpy(found.name, name, strlen(name) + 1);
+    *ret_entry = found;
+    *ret_more = true;
+    return 0;
+}
+
+int pack_reader_data(struct pack_reader *r, const void **ret_data, size_t *ret_n, struct error *err)
+{
+    r->err = err;
+    const void *data;
+    size_t n = 0;
+    la_int64_t offset;
+    int result = archive_read_data_block(r->archive, &data, &n, &offset);
+    if (result == ARCHIVE_EOF) {
+        if (r->got != r->size)
+            return error_set(err, ERROR_FORMAT, "tar member is cut short");
+        *ret_n = 0;
+        return 0;
+    }
+    if (result != ARCHIVE_OK || (uint64_t)offset != r->got || n > r->size - r->got)
+        return read_failed(r, err);
+    r->got += n;
+    *ret_data = data;
+    *ret_n = n;
+    return 0;
+}
+
+void pack_reader_free(struct pack_reader *r)
+{
+    if (r == NULL)
+        return;
+    struct error ignored;
+    r->err = &ignored;
+    if (r->archive != NULL)
+        (void)archive_read_free(r->archive); // nothing was written
+    free(r);
+}
+
+void pack_reader_freep(struct pack_reader **r) { pack_reader_free(*r); }
