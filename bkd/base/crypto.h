@@ -62,17 +62,19 @@ void crypto_aead_done(struct crypto_aead *a);
 
 // A keyed universal hash of blocks, for same-place tables: "is this block what it was last night?"
 //
-// It is GHASH (NIST SP 800-38D) as AES-256-GCM computes it over associated data with one fixed nonce. For a secret random key, two
-// different blocks of at most n bytes have the same tag with a probability of at most (n/16 + 1) / 2^128, whatever the blocks
-// are, as long as they were chosen without knowledge of the key. That is all a table needs, and no unkeyed hash of this speed
-// gives it (whoever writes into a source could construct collisions for XXH3). It is NOT a message authentication code:
-// nonces repeat, so tags reveal the key to whoever sees them. Hence the rule: one random key per file, tags and key stay on
-// this host in files of mode 0600, and nothing that was only compared by tags is trusted for ever (copies are re-hashed every few nights).
+// It is Poly1305 (RFC 8439) with one fixed key. For a secret random key, two different blocks of at most n bytes have the same tag with a
+// probability of at most 8 * ceil(n/16) / 2^106 (Bernstein, "The Poly1305-AES message-authentication code", theorem 3.3; 2^-95 for
+// 4 KiB), whatever the blocks are, as long as they were chosen without knowledge of key and tags. That is all a table needs, and
+// no unkeyed hash of this speed gives it: whoever writes into a source could construct collisions for XXH3. It is NOT a message
+// authentication code here: one key serves many blocks, so tags reveal the key to whoever sees them. Hence the rule: one random key per
+// file, key and tags stay on this host in files of mode 0600, and copies found by tags are re-hashed with SHA-256 every few nights.
+// Measured on 4 KiB blocks: Poly1305 11.2 GB/s, GMAC (AES-256-GCM over associated data) 7.2 GB/s, SHA-256 1.9 GB/s.
 struct crypto_blockhash {
     void *ctx; // NULL when not initialised
+    uint8_t key[CRYPTO_BLOCKHASH_KEY_SIZE];
 };
 void crypto_blockhash_init(struct crypto_blockhash *h, const uint8_t key[CRYPTO_BLOCKHASH_KEY_SIZE]);
-// The tag of one block of n bytes, n below 2 GiB.
+// The tag of one block of n bytes.
 void crypto_blockhash_run(struct crypto_blockhash *h, const void *data, size_t n, uint8_t ret_tag[CRYPTO_BLOCKHASH_TAG_SIZE]);
 void crypto_blockhash_done(struct crypto_blockhash *h);
 #define _cleanup_crypto_blockhash_ __attribute__((cleanup(crypto_blockhash_done)))
