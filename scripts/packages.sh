@@ -1,0 +1,37 @@
+# Sourced by scripts/test and scripts/quickstart: which Debian packages are needed, and how missing ones are installed.
+
+BUILD_PACKAGES="autoconf automake gcc libc6-dev make pkg-config
+    libarchive-dev libjansson-dev libqrencode-dev librsync-dev libsodium-dev libssl-dev libyaml-dev libzstd-dev"
+# The tools that tests compare with, and that restores by hand use.
+TEST_PACKAGES="acl age attr git libarchive-tools libcmocka-dev openssh-client procps rdiff rsync xz-utils zstd"
+
+# need_packages PACKAGE…: installs what is missing; asks apt for nothing when everything is there.
+need_packages() {
+    missing=
+    for package in "$@"; do
+        case $(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) in
+        *" installed") ;;
+        *) missing="$missing $package" ;;
+        esac
+    done
+    [ -n "$missing" ] || return 0
+    echo "installing:$missing"
+    as_root=
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null || { echo "root or sudo is needed to install:$missing" >&2; return 1; }
+        as_root=sudo
+    fi
+    # The lists are words.
+    # shellcheck disable=SC2086
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq update &&
+        $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install $missing >/dev/null
+}
+
+# need_configure DIR: makes DIR/configure when it is missing or older than what it is made from.
+need_configure() {
+    if [ ! -e "$1/configure" ] || [ ! -e "$1/Makefile.in" ] ||
+        [ -n "$(find "$1/configure.ac" "$1/Makefile.am" "$1/m4" -newer "$1/Makefile.in" -type f)" ]; then
+        (cd "$1" && autoreconf -fi 2>&1 | grep -v 'installing' || true)
+    fi
+    [ -e "$1/configure" ]
+}
