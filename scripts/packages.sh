@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2034
 # Sourced by scripts/test and scripts/quickstart: which Debian packages are needed, and how missing ones are installed.
 
 BUILD_PACKAGES="autoconf automake gcc libc6-dev make pkg-config
