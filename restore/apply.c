@@ -1,0 +1,290 @@
+#include "restore/apply.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void apply_init(struct apply *a, const struct io *io, unsigned n_workers)
+{
+    a->io = io;
+    a->n_workers = n_workers;
+    a->workers = xcalloc(n_workers, sizeof *a->workers);
+    io_random(io, &a->run, sizeof a->run);
+    atomic_init(&a->next_part, 0);
+    atomic_init(&a->stop, false);
+    pthread_mutex_init(&a->lock, NULL);
+}
+
+void apply_done(struct apply *a)
+{
+    for (unsigned i = 0; i < a->n_workers; i++)
+        buf_done(&a->workers[i].xattr_text);
+    free(a->workers);
+    pthread_mutex_destroy(&a->lock);
+}
+
+struct apply_file *apply_file_new(struct target_dir *dir, const char *path, const char *name)
+{
+    struct apply_file *f = xcalloc(1, sizeof *f);
+    f->dir = target_ref(dir);
+    f->path = xstrdup(path);
+    f->name = xstrdup(name);
+    f->fd = -1;
+    atomic_init(&f->pieces_left, 1);
+    atomic_init(&f->result, APPLY_PENDING);
+    return f;
+}
+
+void apply_file_free(struct apply_file *f)
+{
+    if (f == NULL)
+        return;
+    target_unref(f->dir);
+    recipe_done(&f->recipe);
+    compare_whole_free(f->whole);
+    buf_done(&f->loss.why);
+    free(f->error);
+    free(f->name);
+    free(f->path);
+    free(f);
+}
+
+// The first reason stays.
+static void set_result(struct apply *a, struct apply_file *f, enum apply_result result, const struct error *err)
+{
+    pthread_mutex_lock(&a->lock);
+    if (atomic_load(&f->result) == APPLY_PENDING) {
+        if (err != NULL) {
+            f->error = xmalloc(sizeof *f->error);
+            *f->error = *err;
+        }
+        atomic_store(&f->result, result);
+    }
+    pthread_mutex_unlock(&a->lock);
+}
+
+static bool is_pending(const struct apply_file *f) { return atomic_load(&f->result) == APPLY_PENDING; }
+
+// Failures of one name; every other failure to write would meet the next file too.
+static bool concerns_one_file(const struct error *err)
+{
+    switch (err->os_errno) {
+    case EEXIST:
+    case ENAMETOOLONG:
+    case EINVAL:
+    case EILSEQ:
+    case EFBIG:
+    case EOVERFLOW:
+    case EACCES:
+    case EPERM:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void fail_writing(struct apply *a, struct apply_file *f, const struct error *err)
+{
+    if (err->code == ERROR_EXISTS) {
+        set_result(a, f, APPLY_EXISTS, NULL);
+        return;
+    }
+    set_result(a, f, APPLY_FAILED, err);
+    if (!concerns_one_file(err))
+        atomic_store(&a->stop, true);
+}
+
+void apply_lose(struct apply *a, struct apply_file *f, const struct error *err)
+{
+    set_result(a, f, APPLY_LOST, err);
+    if (!a->keep_going || err->code == ERROR_UNREACHABLE)
+        atomic_store(&a->stop, true);
+}
+
+static uint32_t mode_at_creation(const struct apply_file *f) { return f->attrs.xattr.length > 0 || f->multi ? 0600 : f->attrs.mode & 0777; }
+
+static int make_part(struct apply *a, struct apply_file *f, struct error *err)
+{
+    (void)snprintf(f->part, sizeof f->part, APPLY_PART_PREFIX "%016llx-%x", (unsigned long long)a->run, atomic_fetch_add(&a->next_part, 1));
+    int r = io_open(a->io, f->dir->fd, f->part, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode_at_creation(f), &f->fd, err);
+    if (r < 0)
+        f->part[0] = '\0';
+    // A part name that exists is an accident that must not look like an existing file.
+    return r == ERROR_EXISTS ? error_set(err, ERROR_FAILED, "temporary name '%s' is taken", f->part) : r;
+}
+
+static void remove_part(struct apply *a, struct apply_file *f)
+{
+    io_close_quietly(a->io, &f->fd);
+    if (f->part[0] != '\0')
+        (void)a->io->unlinkat(a->io, f->dir->fd, f->part, 0); // the file's own failure is what gets reported
+    f->part[0] = '\0';
+}
+
+void apply_begin(struct apply *a, struct apply_file *f)
+{
+    struct error err;
+    uint64_t since = timing_now(a->timing);
+    f->multi = true;
+    int r = make_part(a, f, &err);
+    if (r == 0)
+        r = io_truncate(a->io, f->fd, f->size, f->name, &err);
+    if (r < 0) {
+        remove_part(a, f);
+        fail_writing(a, f, &err);
+    }
+    (void)timing_add(a->timing, TIMING_WRITE, since, 0);
+}
+
+int apply_xattr(struct apply *a, unsigned worker, const struct place *place, const char **ret_text, size_t *ret_n, struct error *err)
+{
+    struct apply_worker *w = &a->workers[worker];
+    if (memcmp(&w->xattr_place, place, sizeof *place) != 0) {
+        w->xattr_place = (struct place){ 0 };
+        buf_reset(&w->xattr_text);
+        if (place->length > APPLY_XATTR_MAX)
+            return error_set(err, ERROR_FORMAT, "extended attributes of %llu bytes are refused", (unsigned long long)place->length);
+        int r = compare_object(a->compare, place->object, err);
+        if (r == 0)
+            r = object_reader_read(a->reader, place, buf_extend(&w->xattr_text, (size_t)place->length), err);
+        if (r < 0) {
+            buf_reset(&w->xattr_text);
+            return r;
+        }
+        w->xattr_place = *place;
+    }
+    *ret_text = buf_str(&w->xattr_text);
+    *ret_n = w->xattr_text.len;
+    return 0;
+}
+
+static void set_attributes(struct apply *a, unsigned worker, struct apply_file *f)
+{
+    const char *text = NULL;
+    size_t n = 0;
+    struct error err;
+    if (f->attrs.xattr.length > 0 && apply_xattr(a, worker, &f->attrs.xattr, &text, &n, &err) < 0)
+        buf_addf(&f->loss.why, "extended attributes: %s", err.text);
+    attrs_apply(a->io, f->fd, &f->attrs, a->self, mode_at_creation(f), f->dir->plain_owner, false, f->dir->imposes_acl, text, n, &f->loss);
+}
+
+static int name_file(struct apply *a, struct apply_file *f, struct error *err)
+{
+    int r = 0;
+    if (f->leader || (f->attrs.flags & ATTRS_LATE_FLAGS) != 0)
+        r = target_id_of(a->io, f->fd, &f->id, err);
+    if (r == 0)
+        r = io_close(a->io, &f->fd, f->name, err);
+    if (r == 0)
+        r = io_rename_new(a->io, f->dir->fd, f->part, f->dir->fd, f->name, err);
+    if (r == 0)
+        f->part[0] = '\0';
+    return r;
+}
+
+// All pieces are written or failed.
+static void finish(struct apply *a, unsigned worker, struct apply_file *f)
+{
+    struct error err;
+    if (is_pending(f) && f->whole != NULL) {
+        compare_whole_settle(f->whole);
+        if (!compare_whole_equal(f->whole, f->sha256)) {
+            (void)error_set(&err, ERROR_INTEGRITY, "the content as a whole does not have the recorded SHA-256");
+            apply_lose(a, f, &err);
+        }
+    }
+    if (is_pending(f) && atomic_load(&a->stop))
+        set_result(a, f, APPLY_STOPPED, NULL);
+    if (is_pending(f)) {
+        uint64_t since = timing_now(a->timing);
+        set_attributes(a, worker, f);
+        if (name_file(a, f, &err) < 0)
+            fail_writing(a, f, &err);
+        else
+            set_result(a, f, APPLY_DONE, NULL);
+        (void)timing_add(a->timing, TIMING_METADATA, since, 0);
+    }
+    if (atomic_load(&f->result) != APPLY_DONE)
+        remove_part(a, f);
+}
+
+void apply_piece_over(struct apply *a, unsigned worker, struct apply_file *f)
+{
+    if (atomic_fetch_sub(&f->pieces_left, 1) == 1)
+        finish(a, worker, f);
+}
+
+// Only what lies in data extents of a sparse file is written: the rest stays a hole.
+static int write_extents(struct apply *a, struct apply_file *f, uint64_t offset, const uint8_t *data, uint32_t length, struct error *err)
+{
+    const struct recipe *recipe = &f->recipe;
+    for (size_t i = 0; i < recipe->n_extents; i++) {
+        uint64_t start = recipe->extents[i].offset, end = start + recipe->extents[i].length;
+        if (end <= offset)
+            continue;
+        if (start >= offset + length)
+            break;
+        start = start < offset ? offset : start;
+        end = end > offset + length ? offset + length : end;
+        int r = io_pwrite_all(a->io, f->fd, data + (start - offset), (size_t)(end - start), start, f->name, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int write_piece(struct apply *a, struct apply_file *f, uint64_t offset, const void *data, uint32_t length, struct error *err)
+{
+    int r = f->fd < 0 ? make_part(a, f, err) : 0;
+    if (r < 0)
+        return r;
+    if (f->sparse && f->recipe.n_extents > 0)
+        return write_extents(a, f, offset, data, length, err);
+    return io_pwrite_all(a->io, f->fd, data, length, offset, f->name, err);
+}
+
+void apply_piece(struct apply *a, unsigned worker, struct apply_file *f, uint32_t index, uint64_t offset, const void *data, uint32_t length,
+                 const uint8_t sha256[32])
+{
+    struct error err;
+    if (is_pending(f) && !atomic_load(&a->stop)) {
+        if (!compare_bytes(a->timing, data, length, sha256)) {
+            (void)error_set(&err, ERROR_INTEGRITY, "its bytes at %llu+%u do not have the recorded SHA-256", (unsigned long long)offset, length);
+            apply_lose(a, f, &err);
+        } else {
+            uint64_t since = timing_now(a->timing);
+            if (write_piece(a, f, offset, data, length, &err) < 0)
+                fail_writing(a, f, &err);
+            (void)timing_add(a->timing, TIMING_WRITE, since, length);
+        }
+    }
+    if (is_pending(f) && f->whole != NULL && !atomic_load(&a->stop))
+        compare_whole_piece(f->whole, index, data, length);
+    apply_piece_over(a, worker, f);
+}
+
+void apply_hole(struct apply *a, unsigned worker, struct apply_file *f, uint32_t index, uint32_t length)
+{
+    if (is_pending(f) && f->whole != NULL)
+        compare_whole_piece(f->whole, index, NULL, length);
+    apply_piece_over(a, worker, f);
+}
+
+void apply_empty(struct apply *a, unsigned worker, struct apply_file *f)
+{
+    struct error err;
+    if (!atomic_load(&a->stop)) {
+        uint64_t since = timing_now(a->timing);
+        if (make_part(a, f, &err) < 0)
+            fail_writing(a, f, &err);
+        (void)timing_add(a->timing, TIMING_WRITE, since, 0);
+    }
+    apply_piece_over(a, worker, f);
+}
+
+void apply_abandon(struct apply *a, struct apply_file *f)
+{
+    set_result(a, f, APPLY_STOPPED, NULL);
+    remove_part(a, f);
+}

@@ -1,0 +1,102 @@
+// Writing files below the target: aside under a part name, piece by piece as pieces come out right, metadata by descriptor, and the final
+// name only when all of it is right. Used by worker threads; a file's result is read by the planner when its window is done.
+#ifndef BKD_RESTORE_APPLY_H
+#define BKD_RESTORE_APPLY_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bkd/repo/object_reader.h"
+#include "bkd/repo/recipe.h"
+#include "restore/attrs.h"
+#include "restore/compare.h"
+#include "restore/target.h"
+#include "restore/timing.h"
+
+#define APPLY_PART_PREFIX ".bkd-part-"
+#define APPLY_XATTR_MAX (16u << 20) // bytes of the text of one file's attributes
+
+// What one worker keeps between files: neighbours often share attributes.
+struct apply_worker {
+    struct place xattr_place;
+    struct buf xattr_text;
+};
+
+struct apply {
+    const struct io *io;
+    struct object_reader *reader; // borrowed, as the next three
+    struct compare *compare;
+    struct timing *timing;
+    const struct attrs_self *self;
+    uint64_t run;            // random: makes part names this run's own
+    atomic_uint next_part;
+    atomic_bool stop;        // workers do nothing more than clean up
+    bool keep_going;         // a file lost does not stop the others
+    pthread_mutex_t lock;    // for errors
+    struct apply_worker *workers;
+    unsigned n_workers;
+};
+
+void apply_init(struct apply *a, const struct io *io, unsigned n_workers);
+void apply_done(struct apply *a);
+
+enum apply_result {
+    APPLY_PENDING,
+    APPLY_DONE,
+    APPLY_EXISTS,  // the name was taken: left alone
+    APPLY_LOST,    // its stored bytes are damaged or missing
+    APPLY_FAILED,  // the target did not take it
+    APPLY_STOPPED, // not tried, or undone, because the restore ends
+};
+
+struct apply_file {
+    struct target_dir *dir; // a reference
+    char *path;             // in the snapshot; owned
+    char *name;             // last component in the target; owned
+    struct attrs attrs;
+    uint64_t size;
+    uint64_t sequence; // number of the entry in the selection
+    bool has_sha256;
+    uint8_t sha256[32];
+    bool leader;     // first of several names: `id` is wanted
+    bool multi;      // begun with apply_begin: several pieces
+    bool sparse;     // holes are left out by `recipe.extents`
+    struct recipe recipe;
+    struct compare_whole *whole; // NULL = the pieces' hashes are enough
+    atomic_uint pieces_left;
+    int fd; // of the part file, while it is open
+    char part[40];
+    // the result
+    _Atomic enum apply_result result;
+    struct error *error; // why not; owned, NULL when done
+    struct attrs_loss loss;
+    struct target_id id; // leaders and files with late flags
+    uint64_t written;    // bytes
+};
+
+struct apply_file *apply_file_new(struct target_dir *dir, const char *path, const char *name);
+void apply_file_free(struct apply_file *f);
+
+// For files of several pieces: makes the part file with its size. On failure the file's result says so.
+void apply_begin(struct apply *a, struct apply_file *f);
+// One piece came out: compares it with sha256 and writes it at `offset`. When it was the last one the file is finished.
+// `keep`: data stays valid until the window is done (needed for files with `whole`).
+void apply_piece(struct apply *a, unsigned worker, struct apply_file *f, uint32_t index, uint64_t offset, const void *data, uint32_t length,
+                 const uint8_t sha256[32]);
+// A piece of zeros that is a hole.
+void apply_hole(struct apply *a, unsigned worker, struct apply_file *f, uint32_t index, uint32_t length);
+// The file cannot be had; err says why (copied). Its pieces must still be given or be over.
+void apply_lose(struct apply *a, struct apply_file *f, const struct error *err);
+// A piece will not come: its file is lost, or everything stops.
+void apply_piece_over(struct apply *a, unsigned worker, struct apply_file *f);
+// A file without content.
+void apply_empty(struct apply *a, unsigned worker, struct apply_file *f);
+// Undoes a file whose pieces will not all come (the planner's, after the workers are idle).
+void apply_abandon(struct apply *a, struct apply_file *f);
+
+// The attributes' text of a place, kept by the worker until its next file. ERROR_INTEGRITY when its object is not what the refs say.
+MUST_USE int apply_xattr(struct apply *a, unsigned worker, const struct place *place, const char **ret_text, size_t *ret_n, struct error *err);
+
+#endif

@@ -1,0 +1,234 @@
+#include "restore/attrs.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ACL_ACCESS "system.posix_acl_access"
+#define ACL_DEFAULT "system.posix_acl_default"
+
+// As many as there are accounts, up to a bound: names come from the repository.
+enum { NAMES_MAX = 512 };
+
+struct known {
+    char *name;
+    bool found;
+    uint32_t id;
+};
+
+struct known_list {
+    struct known items[NAMES_MAX];
+    size_t n;
+};
+
+struct attrs_names {
+    struct known_list users, groups;
+};
+
+struct attrs_names *attrs_names_new(void) { return xcalloc(1, sizeof(struct attrs_names)); }
+
+static void free_list(struct known_list *list)
+{
+    for (size_t i = 0; i < list->n; i++)
+        free(list->items[i].name);
+}
+
+void attrs_names_free(struct attrs_names *names)
+{
+    if (names == NULL)
+        return;
+    free_list(&names->users);
+    free_list(&names->groups);
+    free(names);
+}
+
+static bool look_up(const char *name, bool group, uint32_t *ret_id)
+{
+    if (group) {
+        const struct group *g = getgrnam(name);
+        if (g != NULL)
+            *ret_id = g->gr_gid;
+        return g != NULL;
+    }
+    const struct passwd *p = getpwnam(name);
+    if (p != NULL)
+        *ret_id = p->pw_uid;
+    return p != NULL;
+}
+
+static uint32_t map_id(struct known_list *list, const struct buf *name, bool group, uint32_t number)
+{
+    if (name->len == 0)
+        return number;
+    const char *text = buf_str(name);
+    size_t i = 0;
+    while (i < list->n && strcmp(list->items[i].name, text) != 0)
+        i++;
+    if (i == list->n) {
+        if (list->n == NAMES_MAX)
+            free(list->items[--list->n].name), i--;
+        struct known item = { .name = xstrdup(text) };
+        item.found = look_up(text, group, &item.id);
+        list->items[list->n++] = item;
+    }
+    struct known found = list->items[i];
+    memmove(list->items + 1, list->items, i * sizeof found); // the next entry has likely the same owner
+    list->items[0] = found;
+    return found.found ? found.id : number;
+}
+
+void attrs_self_read(bool numeric_owner, struct attrs_self *ret_self)
+{
+    *ret_self = (struct attrs_self){ .root = geteuid() == 0, .uid = geteuid(), .gid = getegid(), .numeric_owner = numeric_owner };
+}
+
+void attrs_of_entry(struct attrs_names *names, const struct attrs_self *self, const struct manifest_entry *entry, struct attrs *ret_attrs)
+{
+    *ret_attrs = (struct attrs){
+        .mode = entry->mode,
+        .uid = self->numeric_owner ? entry->uid : map_id(&names->users, &entry->user, false, entry->uid),
+        .gid = self->numeric_owner ? entry->gid : map_id(&names->groups, &entry->group, true, entry->gid),
+        .mtime_s = entry->mtime_s,
+        .mtime_ns = entry->mtime_ns,
+        .flags = entry->flags,
+        .xattr = entry->xattr,
+    };
+}
+
+static void lose(struct attrs_loss *loss, const char *what, int os_errno)
+{
+    buf_addf(&loss->why, "%s%s: %s", loss->why.len == 0 ? "" : "; ", what, strerror(os_errno));
+}
+
+// True when owner and group are as they should be.
+static bool give_owner(const struct io *io, int dirfd, const char *name, int flags, const struct attrs *a, const struct attrs_self *self,
+                       struct attrs_loss *loss)
+{
+    if (io->fchownat(io, dirfd, name, a->uid, a->gid, flags) == 0)
+        return true;
+    if (errno != EPERM && errno != EINVAL && errno != EOPNOTSUPP && errno != ENOSYS) {
+        lose(loss, "owner", errno);
+        return false;
+    }
+    loss->owner = true;
+    // One's own groups can be given by anybody.
+    if (!self->root && a->gid != self->gid)
+        (void)io->fchownat(io, dirfd, name, (uid_t)-1, a->gid, flags);
+    return false;
+}
+
+static void set_times(const struct io *io, int dirfd, const char *name, int flags, const struct attrs *a, struct attrs_loss *loss)
+{
+    struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = (time_t)a->mtime_s, .tv_nsec = (long)a->mtime_ns } };
+    if (io->utimensat(io, dirfd, name, times, flags) < 0)
+        lose(loss, "time", errno);
+}
+
+static int octal(const char *p)
+{
+    for (int i = 0; i < 3; i++)
+        if (p[i] < '0' || p[i] > '7')
+            return -1;
+    int v = (p[0] - '0') * 64 + (p[1] - '0') * 8 + (p[2] - '0');
+    return v > 0 && v < 256 ? v : -1;
+}
+
+static int hex_digit(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
+
+int attrs_xattr_next(const char *text, size_t n, size_t *at, struct buf *ret_name, struct buf *ret_value)
+{
+    buf_reset(ret_name);
+    buf_reset(ret_value);
+    if (*at == n)
+        return 0;
+    const char *p = text + *at, *end = memchr(p, '\n', n - *at);
+    if (end == NULL)
+        return -1;
+    for (; p < end && *p != '='; p++) {
+        if (*p != '\\') {
+            buf_add_char(ret_name, *p);
+            continue;
+        }
+        int c = end - p >= 4 ? octal(p + 1) : -1;
+        if (c < 0)
+            return -1;
+        buf_add_char(ret_name, (char)c);
+        p += 3;
+    }
+    if (ret_name->len == 0 || ret_name->len > 255)
+        return -1;
+    if (p < end) { // "name=0xHEX"; a name alone has an empty value
+        if (end - p < 3 || memcmp(p, "=0x", 3) != 0 || (end - p - 3) % 2 != 0)
+            return -1;
+        for (p += 3; p < end; p += 2) {
+            int high = hex_digit(p[0]), low = hex_digit(p[1]);
+            if (high < 0 || low < 0)
+                return -1;
+            buf_add_char(ret_value, (char)(high * 16 + low));
+        }
+    }
+    *at = (size_t)(end - text) + 1;
+    return 1;
+}
+
+static void set_xattrs(const struct io *io, int fd, const char *text, size_t n, bool *ret_acl, struct attrs_loss *loss)
+{
+    _cleanup_buf_ struct buf name = { 0 };
+    _cleanup_buf_ struct buf value = { 0 };
+    size_t at = 0;
+    int more;
+    while ((more = attrs_xattr_next(text, n, &at, &name, &value)) > 0) {
+        if (strcmp(buf_str(&name), ACL_ACCESS) == 0)
+            *ret_acl = true;
+        if (io->fsetxattr(io, fd, buf_str(&name), value.data == NULL ? (const uint8_t *)"" : value.data, value.len) == 0)
+            continue;
+        char what[300];
+        int saved = errno;
+        (void)snprintf(what, sizeof what, "extended attribute %s", buf_str(&name));
+        lose(loss, what, saved);
+    }
+    if (more < 0)
+        buf_addf(&loss->why, "%sextended attributes: the recorded text is malformed", loss->why.len == 0 ? "" : "; ");
+}
+
+static void remove_inherited_acl(const struct io *io, int fd, bool is_dir, struct attrs_loss *loss)
+{
+    const char *names[] = { ACL_ACCESS, ACL_DEFAULT };
+    for (int i = 0; i < (is_dir ? 2 : 1); i++)
+        if (io->fremovexattr(io, fd, names[i]) < 0 && errno != ENODATA && errno != EOPNOTSUPP)
+            lose(loss, "ACL imposed by the directory above", errno);
+}
+
+void attrs_apply(const struct io *io, int fd, const struct attrs *attrs, const struct attrs_self *self, uint32_t mode_now, bool plain_owner, bool is_dir,
+                 bool clear_acl, const char *xattr_text, size_t n, struct attrs_loss *loss)
+{
+    bool own = plain_owner && attrs->uid == self->uid && attrs->gid == self->gid;
+    bool owner_right = own || give_owner(io, fd, "", AT_EMPTY_PATH, attrs, self, loss);
+    uint32_t mode = attrs->mode;
+    if (!owner_right)
+        mode &= is_dir ? 03777u : 01777u; // setuid or setgid for somebody else than recorded would be a gift
+    if (clear_acl)
+        remove_inherited_acl(io, fd, is_dir, loss);
+    // chown clears setuid and setgid; an inherited ACL was masked by the mode at creation.
+    if ((mode != mode_now || (!own && (mode & 06000) != 0) || clear_acl) && io->fchmod(io, fd, mode) < 0)
+        lose(loss, "mode", errno);
+    bool acl = false;
+    if (n > 0)
+        set_xattrs(io, fd, xattr_text, n, &acl, loss);
+    if (acl && (mode & 07000) != 0 && io->fchmod(io, fd, mode) < 0) // setting an ACL may drop setgid
+        lose(loss, "mode", errno);
+    if ((attrs->flags & ATTRS_EARLY_FLAGS) != 0 && io->setflags(io, fd, attrs->flags, ATTRS_EARLY_FLAGS) < 0)
+        lose(loss, "inode flags", errno);
+    set_times(io, fd, "", AT_EMPTY_PATH, attrs, loss);
+}
+
+void attrs_apply_at(const struct io *io, int dirfd, const char *name, const struct attrs *attrs, const struct attrs_self *self, struct attrs_loss *loss)
+{
+    (void)give_owner(io, dirfd, name, AT_SYMLINK_NOFOLLOW, attrs, self, loss);
+    set_times(io, dirfd, name, AT_SYMLINK_NOFOLLOW, attrs, loss);
+}

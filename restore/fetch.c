@@ -1,0 +1,308 @@
+#include "restore/fetch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { EMPTY_BATCH = 64 };
+
+struct piece {
+    struct apply_file *file;
+    uint64_t offset;
+    uint32_t index, length;
+    uint8_t sha256[32];
+    uint8_t *data; // in the arena; NULL = straight from the frame
+    _Atomic uint32_t missing; // bytes
+    atomic_bool failed;
+};
+
+// A part of a piece that lies in one frame.
+struct use {
+    uint32_t object, frame;
+    uint32_t in_frame, length;
+    uint32_t piece, in_piece;
+};
+
+struct task {
+    struct fetch *window;
+    size_t first, n;
+};
+
+struct fetch {
+    struct apply *apply;
+    uint8_t *arena;
+    size_t arena_used;
+    struct apply_file **files, **empty;
+    size_t n_files, n_empty, files_cap, empty_cap;
+    struct piece *pieces;
+    size_t n_pieces, pieces_cap;
+    struct use *uses;
+    size_t n_uses, uses_cap;
+    struct task *tasks;
+    size_t n_tasks, tasks_cap;
+    bool started;
+    struct { // the frame located last: neighbours lie in it too
+        uint32_t object, frame, size;
+        uint64_t offset;
+    } near;
+};
+
+// Room for one more item of a growable array.
+#define GROW(items, n, cap)                                                                                                                          \
+    do {                                                                                                                                             \
+        if ((n) == (cap)) {                                                                                                                          \
+            (cap) = (cap) == 0 ? 256 : 2 * (cap);                                                                                                    \
+            (items) = xrealloc((items), (cap) * sizeof *(items));                                                                                    \
+        }                                                                                                                                            \
+    } while (0)
+
+int fetch_new(struct apply *apply, struct fetch **ret_fetch, struct error *err)
+{
+    void *arena = NULL;
+    int r = io_alloc(apply->io, FETCH_ARENA, "the restore's window", &arena, err);
+    if (r < 0)
+        return r;
+    struct fetch *w = xcalloc(1, sizeof *w);
+    w->apply = apply;
+    w->arena = arena;
+    *ret_fetch = w;
+    return 0;
+}
+
+void fetch_reset(struct fetch *w)
+{
+    for (size_t i = 0; i < w->n_files; i++)
+        apply_file_free(w->files[i]);
+    w->n_files = w->n_empty = w->n_pieces = w->n_uses = w->n_tasks = w->arena_used = 0;
+    w->started = false;
+}
+
+void fetch_free(struct fetch *w)
+{
+    if (w == NULL)
+        return;
+    fetch_reset(w);
+    free(w->arena);
+    free(w->files);
+    free(w->empty);
+    free(w->pieces);
+    free(w->uses);
+    free(w->tasks);
+    free(w);
+}
+
+bool fetch_room(const struct fetch *w, uint32_t length)
+{
+    return w->n_files < FETCH_FILES_MAX && w->n_uses < FETCH_USES_MAX && w->arena_used + length <= FETCH_ARENA;
+}
+
+bool fetch_is_empty(const struct fetch *w) { return w->n_files == 0 && w->n_pieces == 0 && w->n_empty == 0; }
+bool fetch_is_started(const struct fetch *w) { return w->started; }
+
+static unsigned planner(const struct fetch *w) { return w->apply->n_workers - 1; }
+
+void fetch_add_empty(struct fetch *w, struct apply_file *f)
+{
+    GROW(w->empty, w->n_empty, w->empty_cap);
+    w->empty[w->n_empty++] = f;
+}
+
+void fetch_own(struct fetch *w, struct apply_file *f)
+{
+    GROW(w->files, w->n_files, w->files_cap);
+    w->files[w->n_files++] = f;
+}
+
+static int locate(struct fetch *w, uint32_t object, uint64_t offset, struct error *err)
+{
+    if (w->near.object == object && w->near.size > 0 && offset >= w->near.offset && offset - w->near.offset < w->near.size)
+        return 0;
+    uint32_t frame = 0, size = 0;
+    uint64_t start = 0;
+    int r = object_reader_locate(w->apply->reader, object, offset, &frame, &start, &size, err);
+    if (r < 0)
+        return r;
+    if (offset < start || offset - start >= size)
+        return error_set(err, ERROR_INTEGRITY, "object %u has no byte %llu", object, (unsigned long long)offset);
+    w->near.object = object;
+    w->near.frame = frame;
+    w->near.size = size;
+    w->near.offset = start;
+    return 0;
+}
+
+// Cuts a range at frame bounds.
+static int add_range(struct fetch *w, uint32_t piece, uint32_t in_piece, const struct place *range, struct error *err)
+{
+    uint64_t offset = range->offset;
+    uint32_t left = (uint32_t)range->length;
+    while (left > 0) {
+        int r = locate(w, range->object, offset, err);
+        if (r < 0)
+            return r;
+        uint32_t in_frame = (uint32_t)(offset - w->near.offset);
+        uint32_t n = w->near.size - in_frame < left ? w->near.size - in_frame : left;
+        GROW(w->uses, w->n_uses, w->uses_cap);
+        w->uses[w->n_uses++] = (struct use){
+            .object = range->object, .frame = w->near.frame, .in_frame = in_frame, .length = n, .piece = piece, .in_piece = in_piece,
+        };
+        offset += n;
+        in_piece += n;
+        left -= n;
+    }
+    return 0;
+}
+
+static int add_ranges(struct fetch *w, uint32_t piece, const struct place *ranges, size_t n_ranges, uint32_t *ret_stored, struct error *err)
+{
+    uint32_t at = 0, stored = 0;
+    for (size_t i = 0; i < n_ranges; i++) {
+        if (ranges[i].object != 0) {
+            int r = add_range(w, piece, at, &ranges[i], err);
+            if (r < 0)
+                return r;
+            stored += (uint32_t)ranges[i].length;
+        }
+        at += (uint32_t)ranges[i].length;
+    }
+    *ret_stored = stored;
+    return 0;
+}
+
+static void clear_zero_ranges(uint8_t *data, const struct place *ranges, size_t n_ranges)
+{
+    for (size_t i = 0; i < n_ranges; i++) {
+        if (ranges[i].object == 0)
+            memset(data, 0, ranges[i].length);
+        data += ranges[i].length;
+    }
+}
+
+void fetch_add_piece(struct fetch *w, struct apply_file *f, uint32_t index, uint64_t offset, uint32_t length, const uint8_t sha256[32],
+                     const struct place *ranges, size_t n_ranges, bool keep)
+{
+    size_t first_use = w->n_uses;
+    uint32_t stored = 0;
+    struct error err;
+    if (add_ranges(w, (uint32_t)w->n_pieces, ranges, n_ranges, &stored, &err) < 0) {
+        w->n_uses = first_use;
+        apply_lose(w->apply, f, &err);
+        apply_piece_over(w->apply, planner(w), f);
+        return;
+    }
+    GROW(w->pieces, w->n_pieces, w->pieces_cap);
+    struct piece *p = &w->pieces[w->n_pieces++];
+    *p = (struct piece){ .file = f, .offset = offset, .index = index, .length = length };
+    memcpy(p->sha256, sha256, sizeof p->sha256);
+    atomic_init(&p->missing, stored);
+    atomic_init(&p->failed, false);
+    bool straight = !keep && stored == length && w->n_uses - first_use == 1;
+    if (!straight) {
+        p->data = w->arena + w->arena_used;
+        w->arena_used += length;
+        clear_zero_ranges(p->data, ranges, n_ranges);
+    }
+    if (stored == 0)
+        apply_piece(w->apply, planner(w), f, index, offset, p->data, length, p->sha256);
+}
+
+static int compare_uses(const void *a, const void *b)
+{
+    const struct use *x = a, *y = b;
+    if (x->object != y->object)
+        return x->object < y->object ? -1 : 1;
+    if (x->frame != y->frame)
+        return x->frame < y->frame ? -1 : 1;
+    return x->in_frame < y->in_frame ? -1 : x->in_frame > y->in_frame;
+}
+
+static void complete_piece(struct fetch *w, unsigned worker, struct piece *p, const uint8_t *data)
+{
+    if (atomic_load(&p->failed))
+        apply_piece_over(w->apply, worker, p->file);
+    else
+        apply_piece(w->apply, worker, p->file, p->index, p->offset, data, p->length, p->sha256);
+}
+
+static void give_use(struct fetch *w, unsigned worker, const struct use *u, const struct object_frame *frame)
+{
+    struct piece *p = &w->pieces[u->piece];
+    const uint8_t *data = NULL;
+    if (frame == NULL)
+        atomic_store(&p->failed, true);
+    else
+        data = frame->data + u->in_frame;
+    if (p->data != NULL && data != NULL)
+        memcpy(p->data + u->in_piece, data, u->length);
+    if (atomic_fetch_sub(&p->missing, u->length) == u->length)
+        complete_piece(w, worker, p, p->data != NULL ? p->data : data);
+}
+
+// One frame: decoded once, given to all that need a part of it.
+static void run_frame(void *job, unsigned worker)
+{
+    struct task *t = job;
+    struct fetch *w = t->window;
+    struct apply *a = w->apply;
+    const struct use *uses = w->uses + t->first;
+    struct object_frame frame = { 0 };
+    struct error err;
+    bool stopped = atomic_load(&a->stop);
+    int r = stopped ? ERROR_FAILED : object_reader_frame(a->reader, uses[0].object, uses[0].frame, &frame, &err);
+    for (size_t i = 0; i < t->n; i++) {
+        bool good = r == 0 && frame.size >= uses[i].length && uses[i].in_frame <= frame.size - uses[i].length;
+        if (r == 0 && !good)
+            (void)error_set(&err, ERROR_INTEGRITY, "object %u: frame %u is shorter than its table says", uses[i].object, uses[i].frame);
+        if (!good && !stopped)
+            apply_lose(a, w->pieces[uses[i].piece].file, &err);
+        give_use(w, worker, &uses[i], good ? &frame : NULL);
+    }
+    if (r == 0)
+        object_reader_release(a->reader, &frame);
+}
+
+static void run_empty(void *job, unsigned worker)
+{
+    struct task *t = job;
+    for (size_t i = 0; i < t->n; i++)
+        apply_empty(t->window->apply, worker, t->window->empty[t->first + i]);
+}
+
+static void add_task(struct fetch *w, size_t first, size_t n)
+{
+    GROW(w->tasks, w->n_tasks, w->tasks_cap);
+    w->tasks[w->n_tasks++] = (struct task){ .window = w, .first = first, .n = n };
+}
+
+void fetch_start(struct fetch *w, struct work_pool *pool)
+{
+    w->started = true;
+    if (w->n_uses > 0)
+        qsort(w->uses, w->n_uses, sizeof *w->uses, compare_uses);
+    for (size_t i = 0, first = 0; i < w->n_uses; i++) {
+        bool last = i + 1 == w->n_uses || w->uses[i + 1].object != w->uses[i].object || w->uses[i + 1].frame != w->uses[i].frame;
+        if (last) {
+            add_task(w, first, i + 1 - first);
+            first = i + 1;
+        }
+    }
+    size_t n_frames = w->n_tasks;
+    for (size_t i = 0; i < w->n_empty; i += EMPTY_BATCH)
+        add_task(w, i, w->n_empty - i < EMPTY_BATCH ? w->n_empty - i : EMPTY_BATCH);
+    for (size_t i = 0; i < w->n_tasks; i++)
+        work_submit(pool, i < n_frames ? run_frame : run_empty, &w->tasks[i]);
+}
+
+void fetch_finish(struct fetch *w, struct work_pool *pool)
+{
+    for (size_t i = 0; i < w->n_tasks; i++)
+        (void)work_next(pool);
+    for (size_t i = 0; i < w->n_pieces; i++)
+        if (w->pieces[i].file != NULL && w->pieces[i].file->whole != NULL)
+            compare_whole_settle(w->pieces[i].file->whole);
+}
+
+struct apply_file *const *fetch_files(const struct fetch *w, size_t *ret_n)
+{
+    *ret_n = w->n_files;
+    return w->files;
+}
