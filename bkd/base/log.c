@@ -11,7 +11,7 @@ void log_set_level(enum log_level level) { current_level = level; }
 enum log_level log_get_level(void) { return current_level; }
 
 // One message is one write, so that lines of several threads and processes do not mix.
-static void log_line(enum log_level level, const char *word, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void log_line(enum log_level level, const char *word, const char *format, va_list args)
 {
     if (level > current_level)
         return;
