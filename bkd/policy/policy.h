@@ -9,11 +9,15 @@
 
 #include "bkd/base/buf.h"
 #include "bkd/base/io.h"
+#include "bkd/policy/policy_errors.h"
 
 #define POLICY_FILE_MAX (4u << 20) // bytes
 #define POLICY_LINE_MAX 4096u      // bytes
 #define POLICY_NAME_MAX 64u        // bytes
 #define POLICY_KEYS_MAX 32u        // keys in the table of schema.c
+#define POLICY_SOURCES_MAX 1024u
+#define POLICY_PATTERNS_MAX 1024u // of one source
+#define POLICY_RECIPIENTS_MAX 64u
 
 enum policy_compare {
     POLICY_COMPARE_INODE, // unchanged = same type, size, mtime, ctime and inode
@@ -28,13 +32,12 @@ struct policy_list {
 struct policy_source {
     char *path;                 // absolute, without "//", "." or "..", no trailing slash (but "/" itself)
     struct policy_list exclude; // patterns, valid for pattern_set_new
-    unsigned line;
 };
 
 // All strings belong to the policy.
 struct policy {
-    char *name; // file name without .yaml
-    char *file; // as it was opened
+    char *name;        // file name without .yaml
+    char *file;        // as it was opened
     char *description; // "" when not given
     struct policy_source *sources;
     size_t source_count;
@@ -51,27 +54,6 @@ struct policy {
     bool one_filesystem;
     unsigned key_lines[POLICY_KEYS_MAX]; // where each key of the schema was set; 0 = its default
 };
-
-struct policy_error {
-    unsigned line;   // 1 is the first; 0 = the file as a whole
-    unsigned column; // in characters, 1 is the first
-    unsigned width;  // characters to underline, at least 1
-    char *message;   // one sentence
-    char *hint;      // the nearest valid key and the like, "" when there is none
-};
-
-// The mistakes of one file, sorted by place.
-struct policy_errors {
-    char *file;
-    struct buf text; // the file's bytes, for showing lines
-    struct policy_error *items;
-    size_t count;
-};
-
-void policy_errors_done(struct policy_errors *errors);
-#define _cleanup_policy_errors_ __attribute__((cleanup(policy_errors_done)))
-// Appends "file:line:col: error: message", the line and a caret for each mistake. Bytes that are no text are shown as '?'.
-void policy_errors_format(const struct policy_errors *errors, struct buf *ret_text);
 
 // Reads and checks a policy file. ERROR_USAGE when it has mistakes, which *ret_errors then lists (ret_policy is left alone);
 // other codes when it cannot be read. Call policy_errors_done in every case, policy_done after success.

@@ -1,0 +1,107 @@
+#include "bkd/policy/policy.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bkd/base/fs.h"
+#include "bkd/policy/policy_read.h"
+#include "bkd/policy/policy_text.h"
+#include "bkd/policy/policy_yaml.h"
+
+bool policy_is_name(const char *name, size_t n)
+{
+    if (n == 0 || n > POLICY_NAME_MAX || name[0] == '.' || name[0] == '-')
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (!isascii((unsigned char)name[i]) || (!isalnum((unsigned char)name[i]) && !strchr("-_.", name[i])))
+            return false;
+    return true;
+}
+
+bool policy_is_recipient(const char *item)
+{
+    return strncmp(item, "age1", 4) == 0 && !strpbrk(item, "./");
+}
+
+static void list_done(struct policy_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free(list->items[i]);
+    free(list->items);
+}
+
+void policy_done(struct policy *policy)
+{
+    for (size_t i = 0; i < policy->source_count; i++) {
+        free(policy->sources[i].path);
+        list_done(&policy->sources[i].exclude);
+    }
+    free(policy->sources);
+    list_done(&policy->recipients);
+    free(policy->name);
+    free(policy->file);
+    free(policy->description);
+    free(policy->repository);
+    *policy = (struct policy){ 0 };
+}
+
+// The policy's name from its file's; NULL, and reported, when it is not acceptable.
+static char *name_of(const char *path, struct policy_errors *errors)
+{
+    const char *slash = strrchr(path, '/');
+    const char *file = slash ? slash + 1 : path;
+    size_t len = strlen(file);
+    if (len < 5 || strcmp(file + len - 5, ".yaml") != 0) {
+        policy_errors_add(errors, 0, 0, 1, NULL, "the name of a policy file ends in '.yaml'");
+        return NULL;
+    }
+    if (!policy_is_name(file, len - 5)) {
+        policy_errors_add(errors, 0, 0, 1, NULL, "'%.*s' is no policy name: letters, digits, '-', '_' and '.' (not first), at most %u", (int)(len - 5), file,
+                          POLICY_NAME_MAX);
+        return NULL;
+    }
+    return xstrndup(file, len - 5);
+}
+
+// Takes *errors with file and text set.
+static int parse_text(struct policy *ret_policy, struct policy_errors *errors, struct error *err)
+{
+    _cleanup_policy_ struct policy policy = { 0 };
+    _cleanup_policy_node_ struct policy_node *root = NULL;
+    bool complete;
+    policy.file = xstrdup(errors->file);
+    policy.name = name_of(errors->file, errors);
+    if (policy_text_check(errors)) {
+        policy_yaml_parse(errors, &root, &complete);
+        if (root)
+            policy_read(root, complete, &policy, errors);
+        else if (complete)
+            policy_errors_add(errors, 1, 1, 1, NULL, "the file is empty; a policy has at least 'sources' and 'repository'");
+    }
+    if (errors->count > 0) {
+        policy_errors_sort(errors);
+        return error_set(err, ERROR_USAGE, "policy '%s' has %zu mistake%s", errors->file, errors->count, errors->count == 1 ? "" : "s");
+    }
+    *ret_policy = policy;
+    policy = (struct policy){ 0 };
+    return 0;
+}
+
+int policy_parse(const char *path, const void *text, size_t n, struct policy *ret_policy, struct policy_errors *ret_errors, struct error *err)
+{
+    *ret_errors = (struct policy_errors){ .file = xstrdup(path) };
+    if (n > POLICY_FILE_MAX)
+        return error_set(err, ERROR_USAGE, "policy '%s' has %zu bytes, at most %u are allowed", path, n, POLICY_FILE_MAX);
+    buf_add(&ret_errors->text, text, n);
+    return parse_text(ret_policy, ret_errors, err);
+}
+
+int policy_load(const struct io *io, const char *path, struct policy *ret_policy, struct policy_errors *ret_errors, struct error *err)
+{
+    *ret_errors = (struct policy_errors){ .file = xstrdup(path) };
+    int rc = fs_read_file(io, AT_FDCWD, path, POLICY_FILE_MAX, &ret_errors->text, err);
+    if (rc < 0)
+        return error_prefix(err, "policy");
+    return parse_text(ret_policy, ret_errors, err);
+}

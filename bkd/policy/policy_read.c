@@ -1,0 +1,332 @@
+#include "bkd/policy/policy_read.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bkd/base/pattern.h"
+#include "bkd/policy/policy_rules.h"
+#include "bkd/policy/schema.h"
+
+struct reader {
+    struct policy *policy;
+    struct policy_errors *errors;
+    bool complete;
+    struct policy_places places;
+};
+
+#define REPORT(r, node, hint, ...) policy_errors_add((r)->errors, (node)->line, (node)->column, (node)->width, hint, __VA_ARGS__)
+
+static void read_map(struct reader *r, const struct policy_node *node, const char *parent, void *base);
+
+static const char *kind_name(const struct policy_node *node)
+{
+    return node->kind == POLICY_NODE_LIST ? "a list" : node->kind == POLICY_NODE_MAP ? "a map" : "text";
+}
+
+// "key:" with nothing behind it, or YAML's words for it.
+static bool is_nothing(const struct policy_node *node)
+{
+    const char *text = node->kind == POLICY_NODE_TEXT && node->plain ? node->text : "x";
+    return text[0] == '\0' || strcmp(text, "~") == 0 || strcmp(text, "null") == 0 || strcmp(text, "Null") == 0 || strcmp(text, "NULL") == 0;
+}
+
+static void report_form(struct reader *r, const struct schema_key *key, const struct policy_node *node)
+{
+    if (is_nothing(node))
+        REPORT(r, node, NULL, "'%s' has no value; it must be %s", schema_leaf(key), key->form);
+    else if (node->kind == POLICY_NODE_TEXT)
+        REPORT(r, node, NULL, "'%s' must be %s, not '%.60s'", schema_leaf(key), key->form, node->text);
+    else
+        REPORT(r, node, NULL, "'%s' must be %s, not %s", schema_leaf(key), key->form, kind_name(node));
+}
+
+static const char *boolean_hint(const char *text)
+{
+    static const char *const truths[] = { "yes", "Yes", "YES", "on", "On", "ON", "True", "TRUE", "y", "Y", "1" };
+    static const char *const lies[] = { "no", "No", "NO", "off", "Off", "OFF", "False", "FALSE", "n", "N", "0" };
+    for (size_t i = 0; i < sizeof truths / sizeof *truths; i++) {
+        if (strcmp(text, truths[i]) == 0)
+            return "did you mean 'true'?";
+        if (strcmp(text, lies[i]) == 0)
+            return "did you mean 'false'?";
+    }
+    return NULL;
+}
+
+static void read_scalar(struct reader *r, const struct schema_key *key, const struct policy_node *node, void *base)
+{
+    struct error err;
+    if (node->kind != POLICY_NODE_TEXT || is_nothing(node)) {
+        report_form(r, key, node);
+        return;
+    }
+    bool wants_plain = key->type == SCHEMA_BOOL || key->type == SCHEMA_NUMBER;
+    if (wants_plain && !node->plain)
+        REPORT(r, node, NULL, "'%s' must be %s, without quotes", schema_leaf(key), key->form);
+    else if (schema_set(key, node->text, base, &err) < 0)
+        REPORT(r, node, key->type == SCHEMA_BOOL ? boolean_hint(node->text) : NULL, "%s", err.text);
+}
+
+// ---- paths, patterns, recipients ---------------------------------------------------------------------------------------
+
+// Without doubled and trailing slashes and "." components; NULL when there is a ".." component.
+static char *normalise(const char *path)
+{
+    struct buf out = { 0 };
+    for (const char *s = path; *s;) {
+        size_t len = strcspn(s, "/");
+        if (len == 2 && s[0] == '.' && s[1] == '.') {
+            buf_done(&out);
+            return NULL;
+        }
+        if (len > 0 && !(len == 1 && s[0] == '.')) {
+            buf_add_char(&out, '/');
+            buf_add(&out, s, len);
+        }
+        s += len + (s[len] == '/');
+    }
+    if (out.len == 0)
+        buf_add_char(&out, '/');
+    return buf_take_str(&out);
+}
+
+static void read_path(struct reader *r, const struct schema_key *key, const struct policy_node *node, void *base)
+{
+    char **at = (char **)((char *)base + key->offset);
+    if (node->kind != POLICY_NODE_TEXT || node->text[0] != '/') {
+        bool home = node->kind == POLICY_NODE_TEXT && node->text[0] == '~' && !is_nothing(node);
+        bool url = node->kind == POLICY_NODE_TEXT && strstr(node->text, "://");
+        if (home || url)
+            REPORT(r, node, home ? "'~' is not expanded" : "only directories can be used so far", "'%s' must be %s, not '%.60s'", schema_leaf(key), key->form, node->text);
+        else
+            report_form(r, key, node);
+        return;
+    }
+    char *path = normalise(node->text);
+    if (!path) {
+        REPORT(r, node, NULL, "'%s' must be %s without '..'", schema_leaf(key), key->form);
+        return;
+    }
+    free(*at);
+    *at = path;
+}
+
+static void list_add(struct policy_list *list, const char *text)
+{
+    list->items = xrealloc(list->items, (list->count + 1) * sizeof *list->items);
+    list->items[list->count++] = xstrdup(text);
+}
+
+static bool check_count(struct reader *r, const struct schema_key *key, const struct policy_node *node, size_t max)
+{
+    if (node->count > max)
+        REPORT(r, node, NULL, "'%s' has %zu items, at most %zu are allowed", schema_leaf(key), node->count, max);
+    return node->count <= max;
+}
+
+static void read_patterns(struct reader *r, const struct schema_key *key, const struct policy_node *node, void *base)
+{
+    struct policy_list *list = (struct policy_list *)((char *)base + key->offset);
+    struct error err;
+    if (node->kind != POLICY_NODE_LIST) {
+        _cleanup_free_ char *hint = node->kind == POLICY_NODE_TEXT && !is_nothing(node) ? xasprintf("write [\"%.60s\"]", node->text) : NULL;
+        REPORT(r, node, hint, "'%s' must be %s, not %s", schema_leaf(key), key->form, is_nothing(node) ? "empty" : kind_name(node));
+        return;
+    }
+    if (!check_count(r, key, node, POLICY_PATTERNS_MAX))
+        return;
+    for (size_t i = 0; i < node->count; i++) {
+        const struct policy_node *item = node->items[i];
+        if (item->spoiled)
+            continue;
+        if (item->kind != POLICY_NODE_TEXT)
+            REPORT(r, item, NULL, "a pattern must be text in quotes, not %s", kind_name(item));
+        else if (pattern_check(item->text, &err) < 0)
+            REPORT(r, item, NULL, "%s", err.text);
+        else
+            list_add(list, item->text);
+    }
+}
+
+// The shape of an age X25519 recipient: "age1" and 58 characters of Bech32 (BIP 173). The checksum is tested when it is used.
+static bool is_recipient_shape(const char *text)
+{
+    return strlen(text) == 62 && strspn(text + 4, "qpzry9x8gf2tvdw0s3jn54khce6mua7l") == 58;
+}
+
+static void read_recipient(struct reader *r, const struct policy_node *item, struct policy_list *list)
+{
+    if (item->spoiled)
+        return;
+    if (item->kind != POLICY_NODE_TEXT || is_nothing(item) || item->text[0] == '\0') {
+        REPORT(r, item, NULL, "a recipient must be a file or an age recipient");
+        return;
+    }
+    if (strncmp(item->text, "AGE-SECRET-KEY-", 15) == 0) {
+        REPORT(r, item, "remove it, and make a new one", "this is a secret identity; whoever read this file can read the backups");
+        return;
+    }
+    if (policy_is_recipient(item->text) && !is_recipient_shape(item->text)) {
+        REPORT(r, item, NULL, "'%.70s' is not a whole age recipient (62 characters, lower case)", item->text);
+        return;
+    }
+    for (size_t i = 0; i < list->count; i++) {
+        if (strcmp(list->items[i], item->text) == 0) {
+            REPORT(r, item, NULL, "'%.70s' is given twice", item->text);
+            return;
+        }
+    }
+    list_add(list, item->text);
+}
+
+static void read_recipients(struct reader *r, const struct schema_key *key, const struct policy_node *node, void *base)
+{
+    struct policy_list *list = (struct policy_list *)((char *)base + key->offset);
+    r->places.recipients = node;
+    if (node->kind == POLICY_NODE_MAP || is_nothing(node) || (node->kind == POLICY_NODE_LIST && node->count == 0)) {
+        if (node->kind == POLICY_NODE_LIST)
+            REPORT(r, node, "'encryption: none' stores without encryption", "'%s' is empty", schema_leaf(key));
+        else
+            report_form(r, key, node);
+    } else if (node->kind == POLICY_NODE_TEXT) {
+        read_recipient(r, node, list);
+    } else if (check_count(r, key, node, POLICY_RECIPIENTS_MAX)) {
+        for (size_t i = 0; i < node->count; i++)
+            read_recipient(r, node->items[i], list);
+    }
+}
+
+// ---- maps --------------------------------------------------------------------------------------------------------------
+
+static void read_source(struct reader *r, const struct policy_node *item, struct policy_source *source)
+{
+    if (item->kind == POLICY_NODE_MAP)
+        read_map(r, item, "sources", source);
+    else
+        read_path(r, schema_find("sources", "path"), item, source);
+}
+
+static void read_sources(struct reader *r, const struct schema_key *key, const struct policy_node *node)
+{
+    struct policy *policy = r->policy;
+    if (node->kind != POLICY_NODE_LIST) {
+        report_form(r, key, node);
+        return;
+    }
+    if (node->count == 0)
+        REPORT(r, node, NULL, "'%s' is empty; there is nothing to back up", schema_leaf(key));
+    if (!check_count(r, key, node, POLICY_SOURCES_MAX))
+        return;
+    policy->sources = xcalloc(node->count ? node->count : 1, sizeof *policy->sources);
+    policy->source_count = node->count;
+    r->places.sources = node;
+    for (size_t i = 0; i < node->count; i++)
+        if (!node->items[i]->spoiled)
+            read_source(r, node->items[i], &policy->sources[i]);
+}
+
+static void read_map_or_none(struct reader *r, const struct schema_key *key, const struct policy_node *node, void *base)
+{
+    if (node->kind == POLICY_NODE_MAP)
+        read_map(r, node, key->name, base);
+    else if (key->type == SCHEMA_MAP_OR_NONE && node->kind == POLICY_NODE_TEXT && strcmp(node->text, "none") == 0)
+        *(bool *)((char *)base + key->offset) = false;
+    else
+        report_form(r, key, node);
+}
+
+static void read_value(struct reader *r, const struct schema_key *key, const struct policy_node *node, void *base)
+{
+    if (node->spoiled)
+        return;
+    if (base == r->policy)
+        r->policy->key_lines[schema_index(key)] = node->line;
+    switch (key->type) {
+    case SCHEMA_PATH:
+        if (base == r->policy)
+            r->places.repository = node;
+        read_path(r, key, node, base);
+        break;
+    case SCHEMA_PATTERNS: read_patterns(r, key, node, base); break;
+    case SCHEMA_RECIPIENTS: read_recipients(r, key, node, base); break;
+    case SCHEMA_SOURCES: read_sources(r, key, node); break;
+    case SCHEMA_MAP:
+    case SCHEMA_MAP_OR_NONE: read_map_or_none(r, key, node, base); break;
+    default: read_scalar(r, key, node, base);
+    }
+}
+
+static void report_unknown(struct reader *r, const struct policy_node *name, const char *parent)
+{
+    const struct schema_key *nearest = schema_nearest(parent, name->text);
+    _cleanup_free_ char *hint = NULL;
+    if (nearest && schema_is_below(nearest, parent)) {
+        hint = xasprintf("did you mean '%s'?", schema_leaf(nearest));
+    } else if (nearest) {
+        const char *dot = strrchr(nearest->name, '.');
+        hint = dot ? xasprintf("'%s' stands below '%.*s'", dot + 1, (int)(dot - nearest->name), nearest->name) :
+                     xasprintf("'%s' stands at the top level", nearest->name);
+    }
+    REPORT(r, name, hint, "unknown key '%.60s'", name->text);
+}
+
+static void report_missing(struct reader *r, const struct policy_node *node, const char *parent, const unsigned *seen)
+{
+    size_t count;
+    const struct schema_key *keys = schema_keys(&count);
+    for (size_t i = 0; i < count; i++)
+        if (keys[i].required && schema_is_below(&keys[i], parent) && !seen[i])
+            REPORT(r, node, NULL, "'%s' is missing: %s", schema_leaf(&keys[i]), keys[i].form);
+}
+
+static void read_map(struct reader *r, const struct policy_node *node, const char *parent, void *base)
+{
+    unsigned seen[POLICY_KEYS_MAX] = { 0 }; // line of each key
+    for (size_t i = 0; i < node->count; i += 2) {
+        const struct policy_node *name = node->items[i];
+        const struct schema_key *key = name->kind == POLICY_NODE_TEXT ? schema_find(parent, name->text) : NULL;
+        if (name->spoiled)
+            continue;
+        if (name->kind != POLICY_NODE_TEXT) {
+            REPORT(r, name, NULL, "a key must be a word, not %s", kind_name(name));
+        } else if (!key) {
+            report_unknown(r, name, parent);
+        } else if (seen[schema_index(key)]) {
+            REPORT(r, name, NULL, "'%s' is given twice, first on line %u", schema_leaf(key), seen[schema_index(key)]);
+        } else {
+            seen[schema_index(key)] = name->line;
+            read_value(r, key, node->items[i + 1], base);
+        }
+    }
+    if (r->complete)
+        report_missing(r, node, parent, seen);
+}
+
+// Defaults are written in the table as they would be in a file.
+static void set_defaults(struct policy *policy)
+{
+    size_t count;
+    struct error err;
+    const struct schema_key *keys = schema_keys(&count);
+    for (size_t i = 0; i < count; i++)
+        if (keys[i].default_text && keys[i].type != SCHEMA_RECIPIENTS && schema_set(&keys[i], keys[i].default_text, policy, &err) < 0)
+            abort(); // the table contradicts itself
+    policy->encrypted = true;
+}
+
+void policy_read(const struct policy_node *root, bool complete, struct policy *policy, struct policy_errors *errors)
+{
+    struct reader r = { .policy = policy, .errors = errors, .complete = complete };
+    const struct schema_key *recipients = schema_find("encryption", "recipients");
+    set_defaults(policy);
+    if (root->kind != POLICY_NODE_MAP) {
+        if (!root->spoiled)
+            REPORT(&r, root, NULL, "a policy is a map of keys such as 'sources:', not %s", kind_name(root));
+        return;
+    }
+    read_map(&r, root, "", policy);
+    if (policy->encrypted && !r.places.recipients)
+        list_add(&policy->recipients, recipients->default_text);
+    policy_rules_check(policy, &r.places, errors);
+}

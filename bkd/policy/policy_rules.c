@@ -1,0 +1,86 @@
+#include "bkd/policy/policy_rules.h"
+
+#include <string.h>
+
+#include "bkd/base/pattern.h"
+
+// Is `path` the directory `dir` or something in it? Both are normalised.
+static bool lies_in(const char *path, const char *dir)
+{
+    size_t n = strlen(dir);
+    if (strcmp(dir, "/") == 0)
+        return true;
+    return strncmp(path, dir, n) == 0 && (path[n] == '\0' || path[n] == '/');
+}
+
+// The node of a source's path: of a map, the value of "path".
+static const struct policy_node *path_place(const struct policy_places *places, size_t index)
+{
+    const struct policy_node *item = places->sources->items[index];
+    for (size_t i = 0; item->kind == POLICY_NODE_MAP && i < item->count; i += 2)
+        if (item->items[i]->kind == POLICY_NODE_TEXT && strcmp(item->items[i]->text, "path") == 0)
+            return item->items[i + 1];
+    return item;
+}
+
+#define REPORT(errors, node, hint, ...) policy_errors_add(errors, (node)->line, (node)->column, (node)->width, hint, __VA_ARGS__)
+
+static void check_pair(const struct policy *policy, const struct policy_places *places, size_t first, size_t second, struct policy_errors *errors)
+{
+    const char *a = policy->sources[first].path, *b = policy->sources[second].path;
+    const struct policy_node *place = path_place(places, second);
+    unsigned line = path_place(places, first)->line;
+    if (strcmp(a, b) == 0)
+        REPORT(errors, place, NULL, "source '%s' is given twice, first on line %u", b, line);
+    else if (lies_in(b, a))
+        REPORT(errors, place, NULL, "source '%s' lies in source '%s' of line %u", b, a, line);
+    else if (lies_in(a, b))
+        REPORT(errors, place, NULL, "source '%s' contains source '%s' of line %u", b, a, line);
+}
+
+// Do the source's patterns keep the scan from ever reaching the repository? As the scan does, from the top down.
+static bool repository_is_excluded(const struct policy_source *source, const char *repository)
+{
+    struct error err;
+    _cleanup_pattern_set_ struct pattern_set *set = NULL;
+    if (pattern_set_new((const char *const *)source->exclude.items, source->exclude.count, &set, &err) < 0)
+        return false;
+    const char *relative = repository + strlen(source->path);
+    relative += *relative == '/';
+    for (const char *end = relative; *end;) {
+        end += strcspn(end, "/");
+        _cleanup_free_ char *part = xstrndup(relative, (size_t)(end - relative));
+        if (pattern_set_match(set, part, true, NULL))
+            return true;
+        end += *end == '/';
+    }
+    return false;
+}
+
+static void check_repository(const struct policy *policy, const struct policy_places *places, size_t index, struct policy_errors *errors)
+{
+    const struct policy_source *source = &policy->sources[index];
+    const struct policy_node *place = path_place(places, index);
+    if (strcmp(source->path, policy->repository) != 0 && lies_in(policy->repository, source->path)) {
+        if (!repository_is_excluded(source, policy->repository))
+            REPORT(errors, places->repository, "exclude it there, or move it", "the repository lies in source '%s' of line %u", source->path, place->line);
+    } else if (lies_in(source->path, policy->repository)) {
+        REPORT(errors, place, NULL, "source '%s' lies in the repository '%s'", source->path, policy->repository);
+    }
+}
+
+void policy_rules_check(const struct policy *policy, const struct policy_places *places, struct policy_errors *errors)
+{
+    for (size_t i = 0; i < policy->source_count; i++) {
+        if (!policy->sources[i].path)
+            continue;
+        for (size_t j = 0; j < i; j++)
+            if (policy->sources[j].path)
+                check_pair(policy, places, j, i, errors);
+        if (policy->repository)
+            check_repository(policy, places, i, errors);
+    }
+    if (places->recipients && policy->recipients.count == 1 && policy_is_recipient(policy->recipients.items[0]) && !policy->allow_single_recipient)
+        REPORT(errors, places->recipients, "add one, or set 'allow_single_recipient: true'",
+               "a single recipient: when its identity is lost, so is every backup");
+}

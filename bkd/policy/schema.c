@@ -1,0 +1,243 @@
+#include "bkd/policy/schema.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bkd/base/bytes.h"
+#include "bkd/base/nearest.h"
+#include "bkd/policy/units.h"
+
+#define KIB (UINT64_C(1) << 10)
+#define MIB (UINT64_C(1) << 20)
+#define TIB (UINT64_C(1) << 40)
+#define AT(member) offsetof(struct policy, member)
+#define AT_SOURCE(member) offsetof(struct policy_source, member)
+
+static const struct schema_key keys[] = {
+    { "description", SCHEMA_TEXT, AT(description), 0, 1000, "", false, NULL, "one line of text",
+      "What is backed up here, for people." },
+    { "sources", SCHEMA_SOURCES, AT(sources), 0, 0, NULL, true, NULL, "a list of paths, or of maps with 'path' and 'exclude'",
+      "What to back up. An item is a path, or a map with the two keys below. No source may lie in another one." },
+    { "sources.path", SCHEMA_PATH, AT_SOURCE(path), 0, 0, NULL, true, NULL, "an absolute path",
+      "A directory or file. The tree is stored under its full path." },
+    { "sources.exclude", SCHEMA_PATTERNS, AT_SOURCE(exclude), 0, 0, NULL, false, NULL, "a list of patterns in quotes",
+      "What to leave out, with the patterns of \\fBgitignore\\fR(5); see PATTERNS." },
+    { "repository", SCHEMA_PATH, AT(repository), 0, 0, NULL, true, NULL, "an absolute path of a directory",
+      "Where to store it: a directory, made by \\fBbkd init\\fR. It may not lie in a source (unless that part is excluded), nor a source in it." },
+    { "encryption", SCHEMA_MAP_OR_NONE, AT(encrypted), 0, 0, NULL, false, NULL, "none, or a map with 'recipients'",
+      "To whom the backup is encrypted. \\fBnone\\fR stores it readable for everybody who can read the repository." },
+    { "encryption.recipients", SCHEMA_RECIPIENTS, AT(recipients), 0, 0, "recipients.txt", false, NULL, "a file, or a list of files and age recipients",
+      "A file of age recipients, one a line, or a list of such files and of recipients (\\fBage1\\fR...). Files are relative to CONFIG_DIR/keys." },
+    { "encryption.allow_single_recipient", SCHEMA_BOOL, AT(allow_single_recipient), 0, 0, "false", false, NULL, "true or false",
+      "Accept a single recipient. When its one identity is lost, so is every backup; therefore two are wanted: operations and offline recovery." },
+    { "compression", SCHEMA_NUMBER, AT(compression_level), 1, 19, "3", false, NULL, "a number from 1 to 19",
+      "The zstd level. 1 is fastest, 3 suits most data, 19 is for archives that are written once." },
+    { "delta", SCHEMA_MAP, 0, 0, 0, NULL, false, NULL, "a map with 'min_size', 'block_size', 'max_chain' or 'max_share'",
+      "How changed files are stored as differences from their previous version." },
+    { "delta.min_size", SCHEMA_SIZE, AT(delta_min_size_bytes), 1, TIB, "auto", false, NULL, "auto or a size from 1B to 1TiB",
+      "Smaller files are stored whole when they change. \\fBauto\\fR is the size below which measuring showed no gain." },
+    { "delta.block_size", SCHEMA_SIZE, AT(delta_block_size_bytes), 512, MIB, "auto", false, NULL, "auto or a size from 512B to 1MiB",
+      "The block of the search for moved data. Smaller finds more and needs more memory; \\fBauto\\fR grows with the file." },
+    { "delta.max_chain", SCHEMA_NUMBER, AT(delta_max_chain), 1, 1000, "14", false, NULL, "a number from 1 to 1000",
+      "How many versions recovery by hand may have to go through; then a file is stored whole again. Restores with bkd take the same time whatever the chain." },
+    { "delta.max_share", SCHEMA_PERCENT, AT(delta_max_share_percent), 1, 100, "50%", false, NULL, "a share from 1% to 100%",
+      "A file of which a larger share changed is stored whole." },
+    { "compare", SCHEMA_CHOICE, AT(compare), 0, 0, "inode", false, "inode mtime", "inode or mtime",
+      "How an unchanged file is known: \\fBinode\\fR compares type, size, mtime, ctime and inode number; \\fBmtime\\fR only type, size and mtime, "
+      "for file systems whose inode numbers are not stable." },
+    { "one_filesystem", SCHEMA_BOOL, AT(one_filesystem), 0, 0, "true", false, NULL, "true or false",
+      "Do not descend into other file systems mounted below a source; they are sources of their own." },
+};
+#define KEY_COUNT (sizeof keys / sizeof *keys)
+_Static_assert(KEY_COUNT <= POLICY_KEYS_MAX, "key_lines is too short");
+
+const struct schema_key *schema_keys(size_t *ret_count)
+{
+    *ret_count = KEY_COUNT;
+    return keys;
+}
+
+size_t schema_index(const struct schema_key *key)
+{
+    return (size_t)(key - keys);
+}
+
+const char *schema_leaf(const struct schema_key *key)
+{
+    const char *dot = strrchr(key->name, '.');
+    return dot ? dot + 1 : key->name;
+}
+
+bool schema_is_below(const struct schema_key *key, const char *parent)
+{
+    size_t n = strlen(parent);
+    if (n == 0)
+        return !strchr(key->name, '.');
+    return strncmp(key->name, parent, n) == 0 && key->name[n] == '.' && !strchr(key->name + n + 1, '.');
+}
+
+const struct schema_key *schema_find(const char *parent, const char *name)
+{
+    for (size_t i = 0; i < KEY_COUNT; i++)
+        if (schema_is_below(&keys[i], parent) && strcmp(schema_leaf(&keys[i]), name) == 0)
+            return &keys[i];
+    return NULL;
+}
+
+const struct schema_key *schema_nearest(const char *parent, const char *typed)
+{
+    const struct schema_key *best = NULL;
+    struct nearest nearest = nearest_to(typed);
+    for (int everywhere = 0; everywhere < 2 && !best; everywhere++) {
+        for (size_t i = 0; i < KEY_COUNT; i++) {
+            if (!everywhere && !schema_is_below(&keys[i], parent))
+                continue;
+            const char *before = nearest.best;
+            nearest_offer(&nearest, schema_leaf(&keys[i]));
+            if (nearest.best != before)
+                best = &keys[i];
+        }
+    }
+    return best;
+}
+
+// ---- values ------------------------------------------------------------------------------------------------------------
+
+static int refuse(const struct schema_key *key, const char *text, struct error *err)
+{
+    return error_set(err, ERROR_USAGE, "'%s' must be %s, not '%s'", schema_leaf(key), key->form, text);
+}
+
+static int set_bool(const struct schema_key *key, const char *text, bool *at, struct error *err)
+{
+    if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
+        return refuse(key, text, err);
+    *at = text[0] == 't';
+    return 0;
+}
+
+static int set_number(const struct schema_key *key, const char *text, uint64_t *at, struct error *err)
+{
+    uint64_t value;
+    if (!parse_u64(text, strlen(text), key->max, &value) || value < key->min)
+        return refuse(key, text, err);
+    *at = value;
+    return 0;
+}
+
+static int set_size(const struct schema_key *key, const char *text, uint64_t *at, struct error *err)
+{
+    uint64_t value = 0;
+    if (strcmp(text, "auto") != 0) {
+        int rc = units_parse_size(text, &value, err);
+        if (rc < 0)
+            return rc;
+        if (value < key->min || value > key->max)
+            return refuse(key, text, err);
+    }
+    *at = value;
+    return 0;
+}
+
+static int set_percent(const struct schema_key *key, const char *text, uint64_t *at, struct error *err)
+{
+    uint64_t value;
+    int rc = units_parse_percent(text, &value, err);
+    if (rc < 0)
+        return rc;
+    if (value < key->min || value > key->max)
+        return refuse(key, text, err);
+    *at = value;
+    return 0;
+}
+
+static int set_choice(const struct schema_key *key, const char *text, uint64_t *at, struct error *err)
+{
+    uint64_t index = 0;
+    size_t n = strlen(text);
+    for (const char *word = key->choices; *word; index++) {
+        size_t len = strcspn(word, " ");
+        if (len == n && strncmp(word, text, n) == 0) {
+            *at = index;
+            return 0;
+        }
+        word += len + strspn(word + len, " ");
+    }
+    return refuse(key, text, err);
+}
+
+static int set_text(const struct schema_key *key, const char *text, char **at, struct error *err)
+{
+    if (strchr(text, '\n') || strlen(text) > key->max)
+        return error_set(err, ERROR_USAGE, "'%s' must be %s of at most %" PRIu64 " bytes", schema_leaf(key), key->form, key->max);
+    free(*at);
+    *at = xstrdup(text);
+    return 0;
+}
+
+int schema_set(const struct schema_key *key, const char *text, void *base, struct error *err)
+{
+    void *at = (char *)base + key->offset;
+    switch (key->type) {
+    case SCHEMA_TEXT: return set_text(key, text, at, err);
+    case SCHEMA_BOOL: return set_bool(key, text, at, err);
+    case SCHEMA_NUMBER: return set_number(key, text, at, err);
+    case SCHEMA_SIZE: return set_size(key, text, at, err);
+    case SCHEMA_PERCENT: return set_percent(key, text, at, err);
+    case SCHEMA_CHOICE: return set_choice(key, text, at, err);
+    default: assert(!"a scalar key"); return ERROR_FAILED;
+    }
+}
+
+static void get_choice(const struct schema_key *key, uint64_t index, struct buf *ret_text)
+{
+    const char *word = key->choices;
+    for (; index > 0; index--)
+        word += strcspn(word, " ") + 1;
+    buf_add(ret_text, word, strcspn(word, " "));
+}
+
+void schema_get(const struct schema_key *key, const void *base, struct buf *ret_text)
+{
+    const void *at = (const char *)base + key->offset;
+    char text[UNITS_TEXT_MAX];
+    switch (key->type) {
+    case SCHEMA_TEXT: buf_add_str(ret_text, *(char *const *)at); break;
+    case SCHEMA_BOOL: buf_add_str(ret_text, *(const bool *)at ? "true" : "false"); break;
+    case SCHEMA_NUMBER: buf_add_u64(ret_text, *(const uint64_t *)at); break;
+    case SCHEMA_PERCENT: buf_addf(ret_text, "%" PRIu64 "%%", *(const uint64_t *)at); break;
+    case SCHEMA_CHOICE: get_choice(key, *(const uint64_t *)at, ret_text); break;
+    case SCHEMA_SIZE:
+        units_format_size(text, *(const uint64_t *)at);
+        buf_add_str(ret_text, *(const uint64_t *)at ? text : "auto");
+        break;
+    default: assert(!"a scalar key");
+    }
+}
+
+// ---- man page ----------------------------------------------------------------------------------------------------------
+
+static void roff_word(const char *word, struct buf *ret_text)
+{
+    for (; *word; word++)
+        buf_addf(ret_text, *word == '-' ? "\\-" : *word == '\'' ? "\\(aq" : "%c", *word);
+}
+
+void schema_man(struct buf *ret_text)
+{
+    for (size_t i = 0; i < KEY_COUNT; i++) {
+        buf_add_str(ret_text, ".TP\n.B ");
+        roff_word(keys[i].name, ret_text);
+        buf_add_str(ret_text, "\n");
+        buf_addf(ret_text, "%s\n.br\nValue: ", keys[i].help);
+        roff_word(keys[i].form, ret_text);
+        if (keys[i].required)
+            buf_add_str(ret_text, ". Required.\n");
+        else if (keys[i].default_text && keys[i].default_text[0])
+            buf_addf(ret_text, ". Default: \\fB%s\\fR.\n", keys[i].default_text);
+        else
+            buf_add_str(ret_text, ".\n");
+    }
+}

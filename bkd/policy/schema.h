@@ -1,0 +1,59 @@
+// The table of everything a policy file may say. Parser, `policy check`, `policy show`, error texts and the key list of
+// bkd-policy(5) are made from it. A key that a later version brings is not in the table before it works.
+#ifndef BKD_POLICY_SCHEMA_H
+#define BKD_POLICY_SCHEMA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bkd/base/buf.h"
+#include "bkd/base/error.h"
+#include "bkd/policy/policy.h"
+
+enum schema_type {
+    SCHEMA_TEXT,        // one line of text
+    SCHEMA_BOOL,        // true or false
+    SCHEMA_NUMBER,      // whole number from min to max
+    SCHEMA_SIZE,        // "512MiB" from min to max; 0 stands for "auto" where the default is "auto"
+    SCHEMA_PERCENT,     // "50%" from min to max
+    SCHEMA_CHOICE,      // one of `choices`, stored as its index
+    SCHEMA_PATH,        // absolute path
+    SCHEMA_PATTERNS,    // list of exclusion patterns (bkd/base/pattern.h)
+    SCHEMA_RECIPIENTS,  // one file or a list of files and age recipients
+    SCHEMA_SOURCES,     // list of paths or of maps with keys "NAME."
+    SCHEMA_MAP,         // map with the keys "NAME."
+    SCHEMA_MAP_OR_NONE, // the same, or the word none
+};
+
+struct schema_key {
+    const char *name; // "delta.max_chain"; parents come before their children
+    enum schema_type type;
+    size_t offset; // of the value in struct policy (keys of sources: in struct policy_source); uint64_t, bool, char * or struct policy_list
+    uint64_t min, max;
+    const char *default_text; // as it would be written; NULL = none; a required key has none
+    bool required;
+    const char *choices; // "inode mtime"
+    const char *form;    // what a value looks like: errors say "must be FORM"
+    const char *help;    // for the man page, man(7) source
+};
+
+const struct schema_key *schema_keys(size_t *ret_count);
+// The key `name` directly below `parent` ("" = top level), or NULL.
+const struct schema_key *schema_find(const char *parent, const char *name);
+size_t schema_index(const struct schema_key *key);
+// The last part of a key's name, and whether it stands directly below `parent`.
+const char *schema_leaf(const struct schema_key *key);
+bool schema_is_below(const struct schema_key *key, const char *parent);
+// The valid key nearest to `typed` below `parent`, or of all keys when none there is near; NULL when nothing is.
+const struct schema_key *schema_nearest(const char *parent, const char *typed);
+
+// Stores the value written as `text` at `base` + offset: BOOL, NUMBER, SIZE, PERCENT, CHOICE and TEXT. ERROR_USAGE when it
+// is not of the key's form.
+MUST_USE int schema_set(const struct schema_key *key, const char *text, void *base, struct error *err);
+// The inverse, as text for a policy file (no quotes); the same types.
+void schema_get(const struct schema_key *key, const void *base, struct buf *ret_text);
+// All keys as man(7) source.
+void schema_man(struct buf *ret_text);
+
+#endif
