@@ -1,5 +1,6 @@
 #include "bkd/engine/previous.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "bkd/base/bytes.h"
@@ -36,23 +37,39 @@ int previous_compare_records(const void *a, size_t a_len, const void *b, size_t 
     return manifest_path_compare(pa + 4, get_u32le(pa), pb + 4, get_u32le(pb));
 }
 
-int previous_open(struct previous *p, const struct io *io, int dirfd, const uint8_t key[SEALED_KEY_SIZE], struct spill *overlay,
-                  uint8_t ret_manifest_sha256[32], uint64_t *ret_manifest_size, struct error *err)
+void previous_names(const uint8_t manifest_sha256[32], char ret_manifest[PREVIOUS_NAME_SIZE], char ret_stat[PREVIOUS_NAME_SIZE])
+{
+    char hex[17];
+    format_hex(hex, manifest_sha256, 8);
+    (void)snprintf(ret_manifest, PREVIOUS_NAME_SIZE, "manifest-%s", hex);
+    (void)snprintf(ret_stat, PREVIOUS_NAME_SIZE, "stat-%s", hex);
+}
+
+static bool is_cache_miss(int r) { return r == ERROR_NOT_FOUND || r == ERROR_INTEGRITY; }
+
+int previous_open(struct previous *p, const struct io *io, int dirfd, const uint8_t key[SEALED_KEY_SIZE], const uint8_t *manifest_sha256,
+                  struct spill *overlay, struct error *err)
 {
     *p = (struct previous){ .io = io, .manifest_fd = -1, .stat_fd = -1, .overlay = overlay };
-    memset(ret_manifest_sha256, 0, 32);
-    *ret_manifest_size = 0;
-    uint64_t size = 0;
-    int r = sealed_open(io, dirfd, "manifest", key, &p->manifest_fd, &size, ret_manifest_sha256, err);
-    if (r == ERROR_NOT_FOUND || r == ERROR_INTEGRITY)
+    if (manifest_sha256 == NULL)
         return 0;
+    char manifest[PREVIOUS_NAME_SIZE], stat[PREVIOUS_NAME_SIZE];
+    uint8_t sha256[32];
+    uint64_t size = 0;
+    previous_names(manifest_sha256, manifest, stat);
+    int r = sealed_open_as(io, dirfd, "manifest", manifest, key, &p->manifest_fd, &size, sha256, err);
+    if (r == 0 && memcmp(sha256, manifest_sha256, sizeof sha256) != 0)
+        r = ERROR_INTEGRITY;
+    if (is_cache_miss(r)) {
+        io_close_quietly(io, &p->manifest_fd);
+        return 0;
+    }
     if (r < 0)
         return r;
-    *ret_manifest_size = size;
     p->has_manifest = true;
     manifest_reader_init(&p->manifest, io, p->manifest_fd, "local manifest", 0, size);
-    r = sealed_open(io, dirfd, "stat", key, &p->stat_fd, &p->stat_end, NULL, err);
-    return r == ERROR_NOT_FOUND || r == ERROR_INTEGRITY ? 0 : r; // then every file is read, and found to be stored already
+    r = sealed_open_as(io, dirfd, "stat", stat, key, &p->stat_fd, &p->stat_end, NULL, err);
+    return is_cache_miss(r) ? 0 : r; // then every file is read, and found to be stored already
 }
 
 void previous_done(struct previous *p)
@@ -109,12 +126,17 @@ static int load_base(struct previous *p, struct error *err)
     return next_stat(p, &p->base_entry.stat, &p->base_entry.racy, err);
 }
 
-// The last record of a path wins: it was written last.
+// Several cut-off runs may have journaled one path: the first record stands, the others are passed over (should it be outdated, the file is
+// read once more).
 static int load_overlay(struct previous *p, struct error *err)
 {
     const void *record = NULL;
     size_t len;
-    int r = p->overlay == NULL ? 0 : spill_next(p->overlay, &record, &len, err);
+    int r = 0;
+    do
+        r = p->overlay == NULL ? 0 : spill_next(p->overlay, &record, &len, err);
+    while (r == 0 && record != NULL && get_u32le(record) == p->overlay_path.len &&
+           memcmp((const uint8_t *)record + 4, p->overlay_path.data, p->overlay_path.len) == 0);
     if (r < 0)
         return r;
     p->overlay_ready = true;

@@ -21,6 +21,7 @@ struct previous_entry {
 };
 
 // The stat file: one record for each manifest line, in the same order.
+#define PREVIOUS_NAME_SIZE 32
 #define PREVIOUS_STAT_SIZE 21 // inode 8, ctime seconds 8, nanoseconds 4, flags 1; little-endian
 enum { PREVIOUS_RACY = 1 };
 void previous_put_stat(uint8_t record[PREVIOUS_STAT_SIZE], const struct scan_stat *stat, bool racy);
@@ -49,9 +50,11 @@ struct previous {
     bool overlay_racy, overlay_ready, overlay_ended;
 };
 
-// Opens `manifest` and `stat` of the state directory. ret_manifest_sha256 is what the caller compares with the head it pinned (zeros when missing).
-MUST_USE int previous_open(struct previous *p, const struct io *io, int dirfd, const uint8_t key[SEALED_KEY_SIZE], struct spill *overlay,
-                           uint8_t ret_manifest_sha256[32], uint64_t *ret_manifest_size, struct error *err);
+// Names of the two files in the state directory that belong to the manifest with this SHA-256.
+void previous_names(const uint8_t manifest_sha256[32], char ret_manifest[PREVIOUS_NAME_SIZE], char ret_stat[PREVIOUS_NAME_SIZE]);
+// Opens the local copy of the manifest with this SHA-256 (NULL: of none). A missing or damaged copy is an empty stream.
+MUST_USE int previous_open(struct previous *p, const struct io *io, int dirfd, const uint8_t key[SEALED_KEY_SIZE], const uint8_t *manifest_sha256,
+                           struct spill *overlay, struct error *err);
 void previous_done(struct previous *p);
 #define _cleanup_previous_ __attribute__((cleanup(previous_done)))
 // False in *ret_more at the end.

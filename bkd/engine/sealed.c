@@ -27,7 +27,7 @@ int sealed_begin(struct sealed_writer *w, const struct io *io, int dirfd, const 
     return io_open(io, dirfd, w->aside, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600, &w->fd, err);
 }
 
-static int flush(struct sealed_writer *w, struct error *err)
+int sealed_flush(struct sealed_writer *w, struct error *err)
 {
     int r = io_write_all(w->io, w->fd, w->pending.data, w->pending.len, w->aside, err);
     buf_reset(&w->pending);
@@ -39,22 +39,22 @@ int sealed_add(struct sealed_writer *w, const void *data, size_t n, struct error
     crypto_sha256_update(&w->hash, data, n);
     w->size += n;
     buf_add(&w->pending, data, n);
-    return w->pending.len < CHUNK ? 0 : flush(w, err);
+    return w->pending.len < CHUNK ? 0 : sealed_flush(w, err);
 }
 
-int sealed_commit(struct sealed_writer *w, struct error *err)
+int sealed_commit(struct sealed_writer *w, struct error *err) { return sealed_commit_as(w, w->name, err); }
+
+int sealed_commit_as(struct sealed_writer *w, const char *file, struct error *err)
 {
     uint8_t content[CRYPTO_SHA256_SIZE], seal[SEALED_TRAILER];
     crypto_sha256_final(&w->hash, content);
     seal_of(w->key, w->name, content, seal);
     buf_add(&w->pending, seal, sizeof seal);
-    int r = flush(w, err);
-    if (r == 0)
-        r = io_fsync(w->io, w->fd, w->aside, err);
+    int r = sealed_flush(w, err);
     if (r == 0)
         r = io_close(w->io, &w->fd, w->aside, err);
     if (r == 0)
-        r = io_rename_over(w->io, w->dirfd, w->aside, w->dirfd, w->name, err);
+        r = io_rename_over(w->io, w->dirfd, w->aside, w->dirfd, file, err);
     if (r == 0)
         buf_done(&w->pending);
     if (r == 0) {
@@ -112,6 +112,12 @@ static int check_seal(const struct io *io, int fd, const char *name, const uint8
 int sealed_open(const struct io *io, int dirfd, const char *name, const uint8_t key[SEALED_KEY_SIZE], int *ret_fd, uint64_t *ret_size, uint8_t *ret_sha256,
                 struct error *err)
 {
+    return sealed_open_as(io, dirfd, name, name, key, ret_fd, ret_size, ret_sha256, err);
+}
+
+int sealed_open_as(const struct io *io, int dirfd, const char *role, const char *name, const uint8_t key[SEALED_KEY_SIZE], int *ret_fd,
+                   uint64_t *ret_size, uint8_t *ret_sha256, struct error *err)
+{
     int fd = -1;
     struct statx st;
     uint8_t content[CRYPTO_SHA256_SIZE];
@@ -122,7 +128,7 @@ int sealed_open(const struct io *io, int dirfd, const char *name, const uint8_t 
     if (r == 0 && st.stx_size < SEALED_TRAILER)
         r = error_set(err, ERROR_INTEGRITY, "local cache file '%s' is too short", name);
     if (r == 0)
-        r = check_seal(io, fd, name, key, st.stx_size - SEALED_TRAILER, content, err);
+        r = check_seal(io, fd, role, key, st.stx_size - SEALED_TRAILER, content, err);
     if (r < 0) {
         io_close_quietly(io, &fd);
         return r;

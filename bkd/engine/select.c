@@ -11,6 +11,8 @@ struct select_plan {
     const struct io *io;
     int scratch_fd;
     const struct select_options *options;
+    select_keep_fn *keep;
+    void *keep_arg;
     struct previous *previous;
     struct previous_entry old; // head of the previous stream
     bool has_old, old_loaded;
@@ -188,7 +190,8 @@ static int visit(void *arg, const struct manifest_entry *now, const struct scan_
     if (!is_known)
         return to_read(p, now, stat, blocks, false, err);
     bool same_type = p->old.entry->type == now->type;
-    int r = is_unchanged(p, now, stat) ? keep(p, now, stat, err) : to_read(p, now, stat, blocks, same_type, err);
+    bool may_keep = is_unchanged(p, now, stat) && p->keep(p->keep_arg, p->old.entry);
+    int r = may_keep ? keep(p, now, stat, err) : to_read(p, now, stat, blocks, same_type, err);
     return r < 0 ? r : load_old(p, err);
 }
 
@@ -248,7 +251,8 @@ int select_run(const struct io *io, const struct select_options *options, struct
 {
     _cleanup_select_plan_ struct select_plan *p = xcalloc(1, sizeof *p);
     int scratch = options->scan.scratch_fd;
-    *p = (struct select_plan){ .io = io, .scratch_fd = scratch, .options = options, .previous = previous, .problem = problem, .problem_arg = problem_arg, .fd = -1 };
+    *p = (struct select_plan){ .io = io, .scratch_fd = scratch, .options = options, .previous = previous, .problem = problem, .problem_arg = problem_arg, .fd = -1,
+                                .keep = options->keep, .keep_arg = options->keep_arg };
     p->counts.source_entries = xcalloc(options->scan.n_sources, sizeof(uint64_t));
     p->counts.previous_source_entries = xcalloc(options->scan.n_sources, sizeof(uint64_t));
     p->gone = spill_new(io, scratch, compare_inodes, JOIN_MEMORY);
@@ -338,7 +342,7 @@ static int apply_move(struct select_plan *p, struct error *err)
     if (r == 0)
         r = manifest_parse(buf_str(&p->item_base), p->item_base.len, &old, err);
     bool same = r == 0 && now.size == old.size && same_mtime(&now, &old);
-    if (same && !must_read) {
+    if (same && !must_read && p->keep(p->keep_arg, &old)) {
         take_content(&now, &old);
         buf_reset(&p->item_line);
         manifest_format(&p->item_line, &now);

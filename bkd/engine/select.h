@@ -9,8 +9,13 @@
 #include "bkd/engine/previous.h"
 #include "bkd/engine/scan.h"
 
+// The content of this old entry is to be kept as it is stored. False: it cannot be relied on, read the file again.
+typedef bool select_keep_fn(void *arg, const struct manifest_entry *old);
+
 struct select_options {
     struct scan_options scan;
+    select_keep_fn *keep;
+    void *keep_arg;
     bool compare_inode; // false: size and mtime decide (file systems with unstable inodes)
 };
 

@@ -8,7 +8,12 @@
 #include "bkd/base/fs.h"
 
 enum { NAME_MAX_SIZE = 64, NEEDS_MAX = 64 << 20, SEEN_MEMORY = 1 << 20 };
-#define CACHE_UNDER_WAY "cache.new"
+
+static void aside_name(char name[NAME_MAX_SIZE], const uint8_t id[16])
+{
+    format_hex(name, id, 16);
+    (void)snprintf(name + 32, NAME_MAX_SIZE - 32, ".new");
+}
 
 void versions_needs_done(struct versions_needs *needs)
 {
@@ -146,23 +151,25 @@ int versions_use(struct versions *v, const struct place *place, struct versions_
 
 int versions_begin_cache(struct versions *v, const struct version_cache_info *info, struct version_cache_writer **ret_writer, struct error *err)
 {
-    (void)v->io->unlinkat(v->io, v->dirfd, CACHE_UNDER_WAY, 0); // an earlier run's leftover
-    return version_cache_create(v->io, v->dirfd, CACHE_UNDER_WAY, info, v->key, ret_writer, err);
+    char name[NAME_MAX_SIZE];
+    aside_name(name, info->version_id);
+    return version_cache_create(v->io, v->dirfd, name, info, v->key, ret_writer, err);
 }
 
-int versions_save(struct versions *v, const struct place *place, const struct buf *recipe_text, const struct versions_needs *needs, bool has_cache,
-                  struct error *err)
+int versions_save(struct versions *v, const struct place *place, const struct buf *recipe_text, const struct versions_needs *needs,
+                  const uint8_t *cache_id, struct error *err)
 {
-    char name[NAME_MAX_SIZE];
+    char name[NAME_MAX_SIZE], aside[NAME_MAX_SIZE];
     _cleanup_buf_ struct buf text = { 0 };
     v->changed = true;
     buf_addf(&text, "delta %llu\n", (unsigned long long)needs->delta_bytes);
     for (size_t i = 0; i < needs->n; i++)
         buf_addf(&text, "%u %llu\n", needs->items[i].object, (unsigned long long)needs->items[i].used);
     int r = 0;
-    if (has_cache) {
+    if (cache_id != NULL) {
         base_name(name, place, "tags");
-        r = io_rename_over(v->io, v->dirfd, CACHE_UNDER_WAY, v->dirfd, name, err);
+        aside_name(aside, cache_id);
+        r = io_rename_over(v->io, v->dirfd, aside, v->dirfd, name, err);
     }
     base_name(name, place, "recipe");
     if (r == 0)

@@ -53,11 +53,11 @@ void versions_base_done(struct versions_base *base);
 // Only the needs; and marks the version as used by the new snapshot. A version whose needs are unknown is ERROR_NOT_FOUND or ERROR_INTEGRITY.
 MUST_USE int versions_use(struct versions *v, const struct place *place, struct versions_needs *ret_needs, struct error *err);
 
-// Tags of a version being made are written under this name first (in `versions`), then taken over by versions_save.
+// Tags of a version being made are written aside, under its id, then taken over by versions_save. Several may be under way.
 MUST_USE int versions_begin_cache(struct versions *v, const struct version_cache_info *info, struct version_cache_writer **ret_writer, struct error *err);
-// Keeps recipe, needs and (when a cache was begun and closed) tags under the place.
-MUST_USE int versions_save(struct versions *v, const struct place *place, const struct buf *recipe_text, const struct versions_needs *needs, bool has_cache,
-                           struct error *err);
+// Keeps recipe, needs and (cache_id: the version whose cache was closed; NULL: none) tags under the place.
+MUST_USE int versions_save(struct versions *v, const struct place *place, const struct buf *recipe_text, const struct versions_needs *needs,
+                           const uint8_t *cache_id, struct error *err);
 // Removes what no version in use needs any more.
 MUST_USE int versions_sweep(struct versions *v, struct error *err);
 

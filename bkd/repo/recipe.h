@@ -39,6 +39,7 @@ struct recipe_index {
 struct recipe {
     uint8_t id[16];
     uint64_t size;
+    bool has_sha256; // of the whole file; false for files that are mostly holes ("sha256 -")
     uint8_t sha256[32];
     bool has_base;
     uint8_t base_id[16];

@@ -1,0 +1,530 @@
+#include "bkd/engine/bigfile.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bkd/base/crypto.h"
+#include "bkd/base/log.h"
+#include "bkd/codec/ranges.h"
+#include "bkd/codec/sameplace.h"
+
+// Beyond this many bytes of holes a whole-file hash would cost more than the data; the pieces' hashes remain.
+#define HASHED_HOLES_MAX (UINT64_C(4) << 30)
+#define TAGGED_HOLES_MAX (UINT64_C(1) << 30)
+
+struct bigfile {
+    const struct bigfile_context *ctx;
+    int fd; // borrowed
+    char *name;
+    uint64_t size;
+    struct versions_base base;
+    bool has_base;
+    bool renew; // no new delta: the chain is long enough
+    struct piece_search search;
+    struct version_cache_writer *cache;
+    struct version_cache_info cache_info;
+    struct recipe recipe;
+    struct versions_needs needs; // own places; the base's are added at the end
+    struct crypto_sha256 hash;
+    bool hash_whole;
+    bool uses_base;   // some piece is a delta against it or the same as its delta
+    bool all_same;
+    bool short_read;
+    uint64_t bytes_read, position;
+    uint64_t pieces;
+};
+
+struct bigfile_job {
+    struct bigfile *file;
+    uint64_t index;
+    uint32_t length; // to be read, then as read
+    bool is_hole, same;
+    uint8_t *data;
+    uint8_t sha256[CRYPTO_SHA256_SIZE];
+    uint8_t *tags;
+    struct buf entries;
+    struct piece_output piece;
+    bool has_delta;
+    int status;
+    struct error err;
+};
+
+// ---- beginning
+
+static void add_extent(struct recipe *recipe, uint64_t offset, uint64_t end)
+{
+    if (end > offset)
+        recipe_add_extent(recipe, offset, end - offset);
+}
+
+// Data extents of a file with holes, as the file system tells them; none when it has no holes.
+static void find_extents(struct bigfile *f)
+{
+    const struct io *io = f->ctx->io;
+    uint64_t at = 0;
+    while (at < f->size) {
+        off_t data = io->lseek(io, f->fd, (off_t)at, SEEK_DATA);
+        if (data < 0 && errno == ENXIO)
+            break;
+        off_t hole = data < 0 ? -1 : io->lseek(io, f->fd, data, SEEK_HOLE);
+        if (hole < 0) { // no such thing here: all is data
+            f->recipe.n_extents = 0;
+            return;
+        }
+        uint64_t end = (uint64_t)hole < f->size ? (uint64_t)hole : f->size;
+        add_extent(&f->recipe, (uint64_t)data, end);
+        at = end;
+    }
+    if (f->recipe.n_extents == 0)
+        recipe_add_extent(&f->recipe, f->size, 0); // one hole from end to end
+    else if (f->recipe.n_extents == 1 && f->recipe.extents[0].offset == 0 && f->recipe.extents[0].length == f->size)
+        f->recipe.n_extents = 0;
+}
+
+static uint64_t hole_bytes(const struct bigfile *f)
+{
+    if (f->recipe.n_extents == 0)
+        return 0;
+    uint64_t data = 0;
+    for (size_t i = 0; i < f->recipe.n_extents; i++)
+        data += f->recipe.extents[i].length;
+    return f->size - data;
+}
+
+static bool is_hole(const struct bigfile *f, uint64_t offset, uint64_t length)
+{
+    const struct recipe *r = &f->recipe;
+    if (r->n_extents == 0)
+        return false;
+    size_t low = 0, high = r->n_extents; // first extent that ends behind offset
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (r->extents[middle].offset + r->extents[middle].length <= offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low == r->n_extents || r->extents[low].offset >= offset + length;
+}
+
+static bool needs_usable(const struct bigfile *f, const struct versions_needs *needs)
+{
+    for (size_t i = 0; i < needs->n; i++)
+        if (!f->ctx->usable(f->ctx->usable_arg, needs->items[i].object))
+            return false;
+    return true;
+}
+
+static void load_base(struct bigfile *f, const struct place *base)
+{
+    struct error why;
+    if (versions_load(f->ctx->versions, base, true, &f->base, &why) < 0) {
+        log_debug("'%s' is stored whole: %s", f->name, why.text);
+        return;
+    }
+    f->has_base = needs_usable(f, &f->base.needs);
+    if (!f->has_base) {
+        versions_base_done(&f->base);
+        return;
+    }
+    f->renew = f->base.recipe.chain >= f->ctx->max_chain ||
+               f->base.needs.delta_bytes > f->base.recipe.size / 100 * f->ctx->max_share_percent + f->base.recipe.size % 100 * f->ctx->max_share_percent / 100;
+    f->search.search = f->base.search;
+}
+
+static int begin_cache(struct bigfile *f, struct error *err)
+{
+    if (hole_bytes(f) > TAGGED_HOLES_MAX)
+        return 0;
+    struct version_cache_info *info = &f->cache_info;
+    memcpy(info->version_id, f->recipe.id, sizeof info->version_id);
+    info->file_size = f->size;
+    info->signature_block = f->ctx->block_size != 0 ? f->ctx->block_size : delta_block_size(f->size, 0);
+    if (f->has_base && f->base.cache != NULL)
+        memcpy(info->key, version_cache_info(f->base.cache)->key, sizeof info->key);
+    else
+        io_random(f->ctx->io, info->key, sizeof info->key);
+    return versions_begin_cache(f->ctx->versions, info, &f->cache, err);
+}
+
+int bigfile_begin(const struct bigfile_context *ctx, int fd, const char *name, uint64_t size, uint64_t blocks_bytes, const struct place *base,
+                  const struct recipe *index_from, struct bigfile **ret_file, struct error *err)
+{
+    struct bigfile *f = xcalloc(1, sizeof *f);
+    *f = (struct bigfile){ .ctx = ctx, .fd = fd, .name = xstrdup(name), .size = size, .all_same = true };
+    f->pieces = size / RECIPE_PIECE_SIZE + (size % RECIPE_PIECE_SIZE != 0);
+    io_random(ctx->io, f->recipe.id, sizeof f->recipe.id);
+    if (blocks_bytes < size)
+        find_extents(f);
+    for (size_t i = 0; index_from != NULL && i < index_from->n_index; i++)
+        recipe_add_index(&f->recipe, index_from->index[i].offset, index_from->index[i].path, strlen(index_from->index[i].path));
+    if (base != NULL && place_is_set(base))
+        load_base(f, base);
+    f->hash_whole = hole_bytes(f) <= HASHED_HOLES_MAX;
+    crypto_sha256_init(&f->hash);
+    int r = begin_cache(f, err);
+    if (r < 0) {
+        bigfile_free(f);
+        return r;
+    }
+    *ret_file = f;
+    return 0;
+}
+
+void bigfile_free(struct bigfile *f)
+{
+    if (f == NULL)
+        return;
+    if (f->has_base)
+        versions_base_done(&f->base);
+    version_cache_abort(&f->cache);
+    recipe_done(&f->recipe);
+    versions_needs_done(&f->needs);
+    crypto_sha256_done(&f->hash);
+    free(f->name);
+    free(f);
+}
+
+uint64_t bigfile_pieces(const struct bigfile *f) { return f->pieces; }
+
+// ---- one piece, in a worker
+
+struct bigfile_job *bigfile_job_new(void)
+{
+    struct bigfile_job *job = xcalloc(1, sizeof *job);
+    return job;
+}
+
+void bigfile_job_free(struct bigfile_job *job)
+{
+    if (job == NULL)
+        return;
+    free(job->data);
+    free(job->tags);
+    buf_done(&job->entries);
+    piece_output_done(&job->piece);
+    free(job);
+}
+
+void bigfile_piece(struct bigfile *f, uint64_t index, struct bigfile_job *job)
+{
+    uint64_t offset = index * RECIPE_PIECE_SIZE;
+    job->file = f;
+    job->index = index;
+    job->length = f->size - offset < RECIPE_PIECE_SIZE ? (uint32_t)(f->size - offset) : RECIPE_PIECE_SIZE;
+    job->is_hole = is_hole(f, offset, job->length);
+    job->same = job->has_delta = false;
+    job->status = 0;
+    buf_reset(&job->entries);
+}
+
+static int read_piece(struct bigfile_job *job)
+{
+    const struct bigfile *f = job->file;
+    if (job->data == NULL)
+        job->data = xmalloc(RECIPE_PIECE_SIZE);
+    if (job->is_hole) {
+        memset(job->data, 0, job->length);
+        return 0;
+    }
+    size_t got = 0;
+    int r = io_pread_full(f->ctx->io, f->fd, job->data, job->length, job->index * RECIPE_PIECE_SIZE, f->name, &got, &job->err);
+    job->length = (uint32_t)got;
+    return r;
+}
+
+// The base's tags of this piece: all of them, or none.
+static const uint8_t *base_tags(const struct bigfile *f, uint64_t index, uint8_t *space)
+{
+    size_t n = 0;
+    struct error ignored;
+    if (!f->has_base || f->base.cache == NULL)
+        return NULL;
+    if (version_cache_tags(f->base.cache, index * PIECE_TAGS, PIECE_TAGS, space, &n, &ignored) < 0 || n == 0)
+        return NULL;
+    return space;
+}
+
+static int compare_with_base(struct bigfile_job *job)
+{
+    struct bigfile *f = job->file;
+    size_t count = (size_t)sameplace_count(job->length);
+    if (job->tags == NULL)
+        job->tags = xmalloc(2 * PIECE_TAGS * SAMEPLACE_TAG);
+    _cleanup_sameplace_hasher_ struct sameplace_hasher *hasher = sameplace_hasher_new(f->cache_info.key);
+    sameplace_hash(hasher, job->data, job->length, job->tags);
+    struct piece_input in = {
+        .data = job->data, .length = job->length, .offset = job->index * RECIPE_PIECE_SIZE, .tags = job->tags,
+        .base_size = f->has_base ? f->base.recipe.size : 0,
+        .base_tags = base_tags(f, job->index, job->tags + PIECE_TAGS * SAMEPLACE_TAG),
+    };
+    int r = 0;
+    job->piece.class = PIECE_WHOLE;
+    if (f->has_base && f->base.recipe.size > 0)
+        r = piece_delta_make(&in, &f->search, &job->piece, &job->err);
+    uint32_t block = f->cache_info.signature_block;
+    if (r < 0 || block == 0)
+        return r;
+    size_t entries = RECIPE_PIECE_SIZE / block, got = 0;
+    _cleanup_free_ char *old = NULL;
+    if (in.base_tags != NULL && version_cache_info(f->base.cache)->signature_block == block) {
+        old = xcalloc(entries, DELTA_SIGNATURE_ENTRY);
+        if (version_cache_entries(f->base.cache, job->index * entries, entries, (uint8_t *)old, &got, &job->err) < 0)
+            got = 0;
+    }
+    (void)count;
+    return piece_delta_signature(&in, block, got > 0 ? (const uint8_t *)old : NULL, &job->entries, &job->err);
+}
+
+uint32_t bigfile_job_length(const struct bigfile_job *job) { return job->length; }
+
+void bigfile_piece_work(struct bigfile_job *job)
+{
+    struct bigfile *f = job->file;
+    job->status = read_piece(job);
+    if (job->status < 0 || job->length == 0)
+        return;
+    if (f->cache != NULL)
+        job->status = compare_with_base(job);
+    else
+        job->piece.class = PIECE_WHOLE;
+    if (job->status < 0)
+        return;
+    job->same = job->piece.class == PIECE_SAME && job->index < f->base.recipe.n_pieces && f->base.recipe.pieces[job->index].length == job->length;
+    job->has_delta = job->piece.class == PIECE_DELTA;
+    if (job->same)
+        memcpy(job->sha256, f->base.recipe.pieces[job->index].sha256, sizeof job->sha256);
+    else
+        crypto_sha256(job->data, job->length, job->sha256);
+}
+
+// ---- placing, in order
+
+static void use_place(struct bigfile *f, const struct place *place)
+{
+    if (place->object != 0)
+        versions_needs_add(&f->needs, place->object, place->length);
+}
+
+static void copy_ranges(struct recipe_piece *to, const struct place *ranges, size_t n)
+{
+    to->ranges = xcalloc(n, sizeof *ranges);
+    memcpy(to->ranges, ranges, n * sizeof *ranges);
+    to->n_ranges = (uint32_t)n;
+}
+
+static int base_piece(void *arg, uint64_t index, const struct place **ret_items, size_t *ret_count, struct error *err)
+{
+    struct { struct bigfile *f; struct place scratch; } *view = arg;
+    if (index >= view->f->base.recipe.n_pieces)
+        return error_set(err, ERROR_FORMAT, "'%s': the base version has no piece %llu", view->f->name, (unsigned long long)index);
+    recipe_piece_ranges(&view->f->base.recipe.pieces[index], &view->scratch, ret_items, ret_count);
+    return 0;
+}
+
+// A placeholder stands for the delta member until it is known that its ranges fit, and so that it is stored at all.
+#define PLACEHOLDER UINT32_MAX
+
+static int place_delta(struct bigfile *f, struct bigfile_job *job, struct recipe_piece *piece, bool *ret_fits, struct error *err)
+{
+    struct { struct bigfile *f; struct place scratch; } view = { .f = f };
+    struct ranges_base base = { .piece = base_piece, .arg = &view, .size = f->base.recipe.size };
+    struct place member = { .object = PLACEHOLDER, .length = job->piece.delta.len };
+    _cleanup_ranges_ struct ranges ranges = { 0 };
+    int r = ranges_resolve(&base, &job->piece.commands, &member, RECIPE_RANGES_MAX, &ranges, ret_fits, err);
+    if (r < 0 || !*ret_fits)
+        return r;
+    r = object_writer_add(f->ctx->writer, "delta", job->piece.delta.data, job->piece.delta.len, &member, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < ranges.count; i++) {
+        if (ranges.items[i].object != PLACEHOLDER)
+            continue;
+        ranges.items[i].object = member.object;
+        ranges.items[i].offset += member.offset;
+    }
+    piece->kind = RECIPE_DELTA;
+    piece->member = member;
+    copy_ranges(piece, ranges.items, ranges.count);
+    use_place(f, &member);
+    f->needs.delta_bytes += member.length;
+    f->uses_base = true;
+    return 0;
+}
+
+static int place_whole(struct bigfile *f, const struct bigfile_job *job, struct recipe_piece *piece, struct error *err)
+{
+    int r = 0;
+    piece->kind = RECIPE_WHOLE;
+    if (!known_find(f->ctx->known, KNOWN_WHOLE, job->sha256, &piece->member) || piece->member.length != job->length) {
+        r = object_writer_add(f->ctx->writer, "whole", job->data, job->length, &piece->member, err);
+        if (r == 0)
+            r = known_add(f->ctx->known, KNOWN_WHOLE, job->sha256, &piece->member, err);
+        if (r == 0 && f->ctx->journal != NULL)
+            r = journal_add_piece(f->ctx->journal, job->sha256, &piece->member, err);
+    }
+    use_place(f, &piece->member);
+    return r;
+}
+
+static int place_same(struct bigfile *f, const struct bigfile_job *job, struct recipe_piece *piece, struct error *err)
+{
+    const struct recipe_piece *old = &f->base.recipe.pieces[job->index];
+    if (old->kind == RECIPE_WHOLE || old->kind == RECIPE_HOLE) {
+        piece->kind = old->kind;
+        piece->member = old->member;
+        use_place(f, &old->member);
+        return 0;
+    }
+    if (f->renew)
+        return place_whole(f, job, piece, err);
+    piece->kind = RECIPE_SAME;
+    copy_ranges(piece, old->ranges, old->n_ranges);
+    f->uses_base = true;
+    return 0;
+}
+
+static int place_piece(struct bigfile *f, struct bigfile_job *job, struct error *err)
+{
+    struct recipe_piece piece = { .length = job->length };
+    memcpy(piece.sha256, job->sha256, sizeof piece.sha256);
+    struct place known;
+    bool done = false;
+    int r = 0;
+    f->all_same = f->all_same && job->same;
+    if (job->is_hole) {
+        piece.kind = RECIPE_HOLE;
+        done = true;
+    } else if (job->same) {
+        r = place_same(f, job, &piece, err);
+        done = true;
+    } else if (job->has_delta && !f->renew && !known_find(f->ctx->known, KNOWN_WHOLE, job->sha256, &known)) {
+        r = place_delta(f, job, &piece, &done, err);
+    }
+    if (r == 0 && !done)
+        r = place_whole(f, job, &piece, err);
+    if (r < 0) {
+        free(piece.ranges);
+        return r;
+    }
+    *recipe_add_piece(&f->recipe) = piece;
+    return 0;
+}
+
+int bigfile_take(struct bigfile_job *job, bool *ret_source_failed, struct error *err)
+{
+    struct bigfile *f = job->file;
+    *ret_source_failed = job->status < 0;
+    if (job->status < 0) {
+        *err = job->err;
+        return job->status;
+    }
+    uint64_t offset = job->index * RECIPE_PIECE_SIZE;
+    uint32_t expected = f->size - offset < RECIPE_PIECE_SIZE ? (uint32_t)(f->size - offset) : RECIPE_PIECE_SIZE;
+    if (f->short_read || job->length < expected) {
+        // What lies behind the new end is not part of this version, and its tags would not fit the size announced.
+        version_cache_abort(&f->cache);
+        if (f->short_read || job->length == 0) {
+            f->short_read = true;
+            return 0;
+        }
+        f->short_read = true;
+    }
+    f->position += job->length;
+    f->bytes_read += job->is_hole ? 0 : job->length;
+    if (f->hash_whole)
+        crypto_sha256_update(&f->hash, job->data, job->length);
+    int r = place_piece(f, job, err);
+    if (r == 0 && f->cache != NULL) {
+        r = version_cache_add(f->cache, job->tags, (size_t)sameplace_count(job->length), job->entries.data, job->entries.len / DELTA_SIGNATURE_ENTRY, err);
+        if (r < 0) { // a cache that cannot be written costs a whole file next time, not this run
+            log_warn("'%s' will be stored whole next time: %s", f->name, err->text);
+            version_cache_abort(&f->cache);
+            r = 0;
+        }
+    }
+    return r;
+}
+
+// ---- the end
+
+static void add_base_needs(struct bigfile *f)
+{
+    // Places of pieces taken over whole from the base are counted there too: the base's list is the larger truth.
+    for (size_t i = 0; i < f->base.needs.n; i++)
+        versions_needs_add(&f->needs, f->base.needs.items[i].object, f->base.needs.items[i].used);
+    f->needs.delta_bytes += f->base.needs.delta_bytes;
+}
+
+static int keep_base(struct bigfile *f, struct bigfile_result *result, struct error *err)
+{
+    result->is_base = true;
+    result->version = f->base.place;
+    versions_needs_done(&f->needs);
+    version_cache_abort(&f->cache);
+    return versions_use(f->ctx->versions, &f->base.place, &result->needs, err);
+}
+
+static void drop_extents_beyond(struct recipe *recipe, uint64_t size)
+{
+    while (recipe->n_extents > 0 && recipe->extents[recipe->n_extents - 1].offset > size)
+        recipe->n_extents--;
+    if (recipe->n_extents == 0)
+        return;
+    struct recipe_extent *last = &recipe->extents[recipe->n_extents - 1];
+    if (last->offset + last->length > size)
+        last->length = size - last->offset;
+}
+
+static int store_recipe(struct bigfile *f, struct bigfile_result *result, struct error *err)
+{
+    struct recipe *recipe = &f->recipe;
+    _cleanup_buf_ struct buf text = { 0 };
+    if (f->short_read)
+        drop_extents_beyond(recipe, f->position);
+    recipe->size = f->position;
+    recipe->has_sha256 = result->has_sha256;
+    memcpy(recipe->sha256, result->sha256, sizeof recipe->sha256);
+    recipe->chain = 1;
+    if (f->uses_base) {
+        recipe->has_base = true;
+        memcpy(recipe->base_id, f->base.recipe.id, sizeof recipe->base_id);
+        recipe->base = f->base.place;
+        recipe->chain = f->base.recipe.chain + 1;
+        add_base_needs(f);
+    }
+    recipe_format(&text, recipe);
+    int r = object_writer_add(f->ctx->writer, "recipe", text.data, text.len, &result->version, err);
+    if (r < 0)
+        return r;
+    use_place(f, &result->version);
+    crypto_sha256(text.data, text.len, result->recipe_sha256);
+    result->recipe_size = text.len;
+    struct error cache_error;
+    bool has_cache = f->cache != NULL && version_cache_close(&f->cache, result->sha256, &cache_error) == 0;
+    r = versions_save(f->ctx->versions, &result->version, &text, &f->needs, has_cache ? recipe->id : NULL, err);
+    if (r == 0 && result->has_sha256)
+        r = known_add(f->ctx->known, KNOWN_VERSION, result->sha256, &result->version, err);
+    if (r == 0 && recipe->n_pieces > 1)
+        r = known_add(f->ctx->known, KNOWN_FIRST, recipe->pieces[0].sha256, &result->version, err);
+    if (r == 0)
+        r = versions_use(f->ctx->versions, &result->version, &result->needs, err);
+    return r;
+}
+
+int bigfile_finish(struct bigfile *f, struct bigfile_result *ret_result, struct error *err)
+{
+    struct bigfile_result result = { .size = f->position, .short_read = f->short_read, .bytes_read = f->bytes_read, .has_sha256 = f->hash_whole };
+    crypto_sha256_final(&f->hash, result.sha256);
+    if (!f->hash_whole)
+        memset(result.sha256, 0, sizeof result.sha256);
+    bool same_as_base = f->has_base && f->all_same && f->position == f->base.recipe.size && !f->short_read && f->recipe.n_extents == f->base.recipe.n_extents;
+    int r = same_as_base ? keep_base(f, &result, err) : store_recipe(f, &result, err);
+    if (r == 0)
+        *ret_result = result;
+    else
+        versions_needs_done(&result.needs);
+    return r;
+}

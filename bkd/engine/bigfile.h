@@ -1,0 +1,63 @@
+// A file stored as a version with a recipe: cut into pieces that worker threads read, hash and compare with the previous version, and that
+// the main thread places in order. Also how the manifest itself is stored.
+//
+// Order: bigfile_begin; for each piece bigfile_piece (job) → a worker runs bigfile_piece_work → in order bigfile_take; bigfile_finish; bigfile_free.
+#ifndef BKD_ENGINE_BIGFILE_H
+#define BKD_ENGINE_BIGFILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bkd/engine/journal.h"
+#include "bkd/engine/known.h"
+#include "bkd/engine/object_writer.h"
+#include "bkd/engine/versions.h"
+
+// What storing versions needs of the run. Borrowed.
+struct bigfile_context {
+    const struct io *io;
+    struct object_writer *writer;
+    struct known *known;
+    struct versions *versions;
+    struct journal *journal; // NULL: pieces are not journaled
+    bool (*usable)(void *arg, uint32_t object);
+    void *usable_arg;
+    uint32_t block_size;        // of signatures; 0 = chosen by file size
+    uint32_t max_chain;         // versions in a closure
+    uint32_t max_share_percent; // deltas in a closure against the file's size
+};
+
+struct bigfile;
+
+// Begins a version of the file open as fd (borrowed until free). base: place of a version it probably continues (NULL: none).
+// What cannot be loaded of the base means going on without. index_from: the path index to put into the recipe (manifests), or NULL.
+MUST_USE int bigfile_begin(const struct bigfile_context *ctx, int fd, const char *name, uint64_t size, uint64_t blocks_bytes, const struct place *base,
+                           const struct recipe *index_from, struct bigfile **ret_file, struct error *err);
+void bigfile_free(struct bigfile *f);
+uint64_t bigfile_pieces(const struct bigfile *f);
+
+// A piece's job; reused through bigfile_job_new once.
+struct bigfile_job;
+struct bigfile_job *bigfile_job_new(void);
+void bigfile_job_free(struct bigfile_job *job);
+void bigfile_piece(struct bigfile *f, uint64_t index, struct bigfile_job *job);
+void bigfile_piece_work(struct bigfile_job *job); // any thread
+uint32_t bigfile_job_length(const struct bigfile_job *job); // bytes, as read once the work is done
+// Places the next piece. A read error of the source is ERROR_FAILED with *ret_source_failed true.
+MUST_USE int bigfile_take(struct bigfile_job *job, bool *ret_source_failed, struct error *err);
+
+struct bigfile_result {
+    struct place version; // of the recipe
+    bool has_sha256;      // false for files that are mostly holes
+    uint8_t sha256[32];
+    uint64_t size;        // as read
+    bool short_read;      // the file shrank while it was read
+    bool is_base;         // exactly the base version: nothing was stored
+    uint64_t bytes_read;
+    uint8_t recipe_sha256[32];
+    uint64_t recipe_size;
+    struct versions_needs needs; // of the closure; the caller frees with versions_needs_done
+};
+MUST_USE int bigfile_finish(struct bigfile *f, struct bigfile_result *ret_result, struct error *err);
+
+#endif

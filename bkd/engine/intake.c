@@ -1,0 +1,506 @@
+#include "bkd/engine/intake.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bkd/base/crypto.h"
+#include "bkd/base/work.h"
+#include "bkd/engine/batch.h"
+
+struct intake;
+
+// A big file on its way through the queue.
+struct big_entry {
+    struct big_entry *next; // of those under way
+    struct source_file source;
+    struct manifest_entry entry, old; // old.version: the version it probably continues
+    struct buf xattrs;
+    struct bigfile *file;
+    uint64_t left; // pieces not placed yet
+    bool failed;
+};
+
+// One element of the queue: a batch, or a piece (the last one ends its file).
+struct job {
+    struct intake *in;
+    struct batch *batch;
+    struct bigfile_job *piece;
+    struct big_entry *big;
+};
+
+struct intake {
+    const struct io *io;
+    const struct intake_options *options;
+    struct work_pool *pool;
+    struct batch_worker *workers;
+    struct batch_worker own; // of the main thread, for big files
+    struct big_entry *under_way;
+    struct batch *filling;
+    struct batch *idle_batch[8];
+    size_t n_idle_batches;
+    struct bigfile_job *idle_piece[8];
+    size_t n_idle_pieces;
+    struct intake_stats stats;
+    struct buf line;
+    uint64_t bytes_done, files_done;
+};
+
+enum { IDLE_MAX = 8 };
+
+static void note_problem(struct intake *in, const struct manifest_entry *entry, const char *reason)
+{
+    struct scan_problem problem = { buf_str(&entry->path), reason };
+    in->stats.skipped++;
+    in->options->problem(in->options->arg, &problem);
+}
+
+static void note_progress(struct intake *in, uint64_t bytes, uint64_t files)
+{
+    in->bytes_done += bytes;
+    in->files_done += files;
+    in->options->progress(in->options->arg, in->bytes_done, in->files_done);
+}
+
+// ---- placing one entry
+
+// The places an entry refers to must be in objects this snapshot may build on.
+static bool place_usable(const struct intake *in, const struct place *place)
+{
+    const struct bigfile_context *big = &in->options->big;
+    return place->object == 0 || big->usable(big->usable_arg, place->object);
+}
+
+static int place_xattrs(struct intake *in, struct manifest_entry *entry, const uint8_t *text, size_t n, struct error *err)
+{
+    uint8_t sha256[CRYPTO_SHA256_SIZE];
+    int r = 0;
+    entry->xattr = (struct place){ 0 };
+    if (n == 0)
+        return 0;
+    crypto_sha256(text, n, sha256);
+    if (!known_find(in->options->big.known, KNOWN_XATTR, sha256, &entry->xattr)) {
+        r = object_writer_add(in->options->big.writer, "xattr", text, n, &entry->xattr, err);
+        if (r == 0)
+            r = known_add(in->options->big.known, KNOWN_XATTR, sha256, &entry->xattr, err);
+    }
+    output_need_place(in->options->output, &entry->xattr);
+    return r;
+}
+
+static int finish_entry(struct intake *in, struct manifest_entry *entry, const struct scan_stat *stat, struct error *err)
+{
+    int r = output_entry(in->options->output, entry, stat, &in->line, err);
+    if ((entry->notes & MANIFEST_UNSTABLE) != 0)
+        in->stats.unstable_files++;
+    if (r == 0 && entry->type == MANIFEST_FILE && entry->size > 0)
+        r = object_writer_note_entry(in->options->big.writer, buf_str(&in->line), in->line.len, err);
+    return r;
+}
+
+// A version that stores the same bytes already, of this very path before or of any other.
+static bool use_known_version(struct intake *in, struct manifest_entry *entry, const struct place *version, struct error *err)
+{
+    struct versions_needs needs = { 0 };
+    bool good = versions_use(in->options->big.versions, version, &needs, err) == 0;
+    for (size_t i = 0; good && i < needs.n; i++)
+        good = in->options->big.usable(in->options->big.usable_arg, needs.items[i].object);
+    if (good) {
+        entry->version = *version;
+        output_need(in->options->output, &needs);
+    }
+    versions_needs_done(&needs);
+    return good;
+}
+
+static int place_content(struct intake *in, struct batch_item *item, const struct manifest_entry *old, const uint8_t *data, struct error *err)
+{
+    struct manifest_entry *entry = &item->entry;
+    const struct intake_options *o = in->options;
+    struct place known;
+    entry->has_sha256 = true;
+    memcpy(entry->sha256, item->sha256, sizeof entry->sha256);
+    bool same = old != NULL && old->has_sha256 && old->size == entry->size && memcmp(old->sha256, entry->sha256, sizeof entry->sha256) == 0;
+    if (!same)
+        in->stats.changed_files++;
+    if (same && place_is_set(&old->at) && place_usable(in, &old->at)) {
+        entry->at = old->at;
+    } else if (known_find(o->big.known, KNOWN_WHOLE, entry->sha256, &known) && known.length == entry->size) {
+        entry->at = known;
+    } else if ((same && place_is_set(&old->version) && use_known_version(in, entry, &old->version, err)) ||
+               (known_find(o->big.known, KNOWN_VERSION, entry->sha256, &known) && use_known_version(in, entry, &known, err))) {
+        return 0;
+    } else {
+        int r = object_writer_add(o->big.writer, "whole", data, item->data_len, &entry->at, err);
+        if (r == 0)
+            r = known_add(o->big.known, KNOWN_WHOLE, entry->sha256, &entry->at, err);
+        if (r < 0)
+            return r;
+    }
+    output_need_place(o->output, &entry->at);
+    return 0;
+}
+
+static int place_item(struct intake *in, struct batch *b, struct batch_item *item, struct error *err)
+{
+    struct manifest_entry *entry = &item->entry, old = { 0 };
+    if (item->result != SOURCE_FILE_READ) {
+        if (item->result == SOURCE_FILE_PROBLEM)
+            note_problem(in, entry, item->problem);
+        else
+            in->stats.gone++;
+        return 0;
+    }
+    int r = 0;
+    const uint8_t *content = b->content.data;
+    if (item->action == SELECT_READ)
+        in->stats.bytes_read += item->data_len;
+    if (item->base_len > 0)
+        r = manifest_parse(buf_str(&b->text) + item->base, item->base_len, &old, err);
+    if (r == 0)
+        r = place_xattrs(in, entry, content + item->xattrs, item->xattrs_len, err);
+    if (r == 0 && entry->type == MANIFEST_FILE && item->data_len > 0)
+        r = place_content(in, item, item->base_len > 0 ? &old : NULL, content + item->data, err);
+    else if (entry->type == MANIFEST_FILE && (item->base_len == 0 || old.size > 0))
+        in->stats.changed_files++;
+    manifest_entry_done(&old);
+    return r < 0 ? r : finish_entry(in, entry, &item->stat, err);
+}
+
+static int place_batch(struct intake *in, struct batch *b, struct error *err)
+{
+    uint64_t bytes = 0, files = 0;
+    for (size_t i = 0; i < b->count; i++) {
+        struct batch_item *item = &b->items[i];
+        int r = item->action == SELECT_KEEP
+                    ? output_keep(in->options->output, buf_str(&b->text) + item->line, item->line_len, &item->stat, err)
+                    : place_item(in, b, item, err);
+        if (r < 0)
+            return r;
+        bytes += item->data_len;
+        files += item->action == SELECT_READ;
+    }
+    in->stats.read_ns += b->read_ns;
+    if (files > 0)
+        note_progress(in, bytes, files);
+    return 0;
+}
+
+// ---- big files
+
+static void free_big(struct intake *in, struct big_entry *big)
+{
+    struct big_entry **link = &in->under_way;
+    while (*link != big)
+        link = &(*link)->next;
+    *link = big->next;
+    bigfile_free(big->file);
+    source_file_close(&big->source, in->io);
+    manifest_entry_done(&big->entry);
+    manifest_entry_done(&big->old);
+    buf_done(&big->xattrs);
+    free(big);
+}
+
+static int begin_big(struct intake *in, struct big_entry *big, struct error *err)
+{
+    const struct place *base = place_is_set(&big->old.version) ? &big->old.version : NULL;
+    return bigfile_begin(&in->options->big, big->source.fd, buf_str(&big->entry.path), big->entry.size, big->source.blocks_bytes, base, NULL, &big->file, err);
+}
+
+// Reads a file again in this thread, at its place in the order; what is stored already is found to be.
+static int read_again(struct intake *in, struct big_entry *big, struct bigfile_result *ret_result, struct error *err)
+{
+    bigfile_free(big->file);
+    big->file = NULL;
+    int r = begin_big(in, big, err);
+    struct bigfile_job *piece = bigfile_job_new();
+    for (uint64_t i = 0; r == 0 && i < bigfile_pieces(big->file); i++) {
+        bool source_failed;
+        bigfile_piece(big->file, i, piece);
+        bigfile_piece_work(piece);
+        r = bigfile_take(piece, &source_failed, err);
+    }
+    bigfile_job_free(piece);
+    return r < 0 ? r : bigfile_finish(big->file, ret_result, err);
+}
+
+// A file that changed while it was read is read again, and in the end stored as it was read, with a note.
+static int finish_big(struct intake *in, struct big_entry *big, struct error *err)
+{
+    struct bigfile_result result = { 0 };
+    struct manifest_entry *entry = &big->entry;
+    int r = bigfile_finish(big->file, &result, err);
+    for (int try = 1; r == 0; try++) {
+        bool changed = false;
+        struct error ignored; // a file that cannot be asked any more is stored as it was read
+        uint64_t read_size = result.size;
+        enum source_file_result seen = source_file_changed(&big->source, in->io, in->own.names, &changed, &ignored);
+        bool unstable = seen == SOURCE_FILE_READ && (changed || result.short_read);
+        if (!unstable || try == SOURCE_FILE_TRIES || entry->size == 0) {
+            entry->notes |= unstable ? MANIFEST_UNSTABLE : 0;
+            entry->size = read_size;
+            break;
+        }
+        versions_needs_done(&result.needs);
+        r = read_again(in, big, &result, err);
+    }
+    if (r < 0)
+        return r;
+    entry->version = result.version;
+    entry->has_sha256 = result.has_sha256;
+    memcpy(entry->sha256, result.sha256, sizeof entry->sha256);
+    in->stats.bytes_read += result.bytes_read;
+    if (!result.is_base)
+        in->stats.changed_files++;
+    output_need(in->options->output, &result.needs);
+    versions_needs_done(&result.needs);
+    r = place_xattrs(in, entry, big->xattrs.data, big->xattrs.len, err);
+    if (r == 0)
+        r = finish_entry(in, entry, &big->source.stat, err);
+    note_progress(in, 0, 1);
+    free_big(in, big);
+    return r;
+}
+
+static int place_piece(struct intake *in, struct job *job, struct error *err)
+{
+    struct big_entry *big = job->big;
+    bool source_failed = false;
+    struct error why;
+    int r = big->failed ? 0 : bigfile_take(job->piece, &source_failed, &why);
+    if (r < 0 && source_failed) {
+        note_problem(in, &big->entry, why.text);
+        big->failed = true;
+    } else if (r < 0) {
+        *err = why;
+        return r;
+    }
+    note_progress(in, bigfile_job_length(job->piece), 0);
+    if (--big->left > 0)
+        return 0;
+    if (!big->failed)
+        return finish_big(in, big, err);
+    free_big(in, big);
+    return 0;
+}
+
+// ---- the queue
+
+static void work_job(void *arg, unsigned worker)
+{
+    struct job *job = arg;
+    if (job->batch != NULL)
+        batch_work(job->batch, &job->in->workers[worker]);
+    else
+        bigfile_piece_work(job->piece);
+}
+
+static void recycle(struct intake *in, struct job *job)
+{
+    if (job->batch != NULL && in->n_idle_batches < IDLE_MAX) {
+        batch_reset(job->batch);
+        in->idle_batch[in->n_idle_batches++] = job->batch;
+    } else {
+        batch_free(job->batch);
+    }
+    if (job->piece != NULL && in->n_idle_pieces < IDLE_MAX)
+        in->idle_piece[in->n_idle_pieces++] = job->piece;
+    else
+        bigfile_job_free(job->piece);
+    free(job);
+}
+
+static int place_next(struct intake *in, struct error *err)
+{
+    struct job *job = work_next(in->pool);
+    int r = job->batch != NULL ? place_batch(in, job->batch, err) : place_piece(in, job, err);
+    recycle(in, job);
+    return r;
+}
+
+static int submit(struct intake *in, struct batch *batch, struct bigfile_job *piece, struct big_entry *big, struct error *err)
+{
+    while (work_count(in->pool) > work_threads(in->pool)) {
+        int r = place_next(in, err);
+        if (r < 0)
+            return r;
+    }
+    struct job *job = xcalloc(1, sizeof *job);
+    *job = (struct job){ .in = in, .batch = batch, .piece = piece, .big = big };
+    work_submit(in->pool, work_job, job);
+    return 0;
+}
+
+static int drain(struct intake *in, struct error *err)
+{
+    int r = 0;
+    while (r == 0 && work_count(in->pool) > 0)
+        r = place_next(in, err);
+    return r;
+}
+
+static int submit_batch(struct intake *in, struct error *err)
+{
+    if (in->filling == NULL || in->filling->count == 0)
+        return 0;
+    return submit(in, TAKE(in->filling), NULL, NULL, err);
+}
+
+static int add_to_batch(struct intake *in, const struct select_item *item, uint64_t size, struct error *err)
+{
+    if (in->filling == NULL)
+        in->filling = in->n_idle_batches > 0 ? in->idle_batch[--in->n_idle_batches] : batch_new();
+    batch_add(in->filling, item, size);
+    return batch_is_full(in->filling) ? submit_batch(in, err) : 0;
+}
+
+static int submit_pieces(struct intake *in, struct big_entry *big, struct error *err)
+{
+    int r = begin_big(in, big, err);
+    if (r < 0)
+        return r;
+    uint64_t pieces = bigfile_pieces(big->file);
+    big->left = pieces;
+    for (uint64_t i = 0; r == 0 && i < pieces; i++) {
+        struct bigfile_job *piece = in->n_idle_pieces > 0 ? in->idle_piece[--in->n_idle_pieces] : bigfile_job_new();
+        bigfile_piece(big->file, i, piece);
+        r = submit(in, NULL, piece, big, err);
+    }
+    return r;
+}
+
+// A new big file whose first piece is stored already is probably a copy or a moved file: its version is the base then.
+static void guess_base(struct intake *in, struct big_entry *big)
+{
+    size_t n = big->entry.size < RECIPE_PIECE_SIZE ? (size_t)big->entry.size : RECIPE_PIECE_SIZE, got = 0;
+    uint8_t sha256[CRYPTO_SHA256_SIZE];
+    struct error ignored;
+    _cleanup_free_ char *data = xmalloc(n);
+    if (io_pread_full(in->io, big->source.fd, data, n, 0, buf_str(&big->entry.path), &got, &ignored) < 0 || got != n)
+        return;
+    crypto_sha256(data, n, sha256);
+    enum known_kind kind = big->entry.size > RECIPE_PIECE_SIZE ? KNOWN_FIRST : KNOWN_VERSION;
+    (void)known_find(in->options->big.known, kind, sha256, &big->old.version);
+}
+
+static int take_big(struct intake *in, const struct select_item *item, struct error *err)
+{
+    struct big_entry *big = xcalloc(1, sizeof *big);
+    big->source.fd = -1;
+    big->next = in->under_way;
+    in->under_way = big;
+    int r = manifest_parse(item->line, item->line_len, &big->entry, err);
+    if (r == 0 && item->base_len > 0)
+        r = manifest_parse(item->base, item->base_len, &big->old, err);
+    if (r < 0) {
+        free_big(in, big);
+        return r;
+    }
+    struct error why;
+    enum source_file_result result = source_file_open(&big->source, &in->own.chain, in->own.names, &big->entry, &why);
+    if (result == SOURCE_FILE_READ)
+        result = source_file_attrs(&big->source, in->io, &big->xattrs, &why);
+    if (result == SOURCE_FILE_READ && big->entry.size > 0) {
+        if (!place_is_set(&big->old.version))
+            guess_base(in, big);
+        return submit_pieces(in, big, err);
+    }
+    if (result == SOURCE_FILE_READ) { // emptied since it was planned
+        r = drain(in, err);
+        if (r == 0)
+            r = finish_entry(in, &big->entry, &big->source.stat, err);
+    } else if (result == SOURCE_FILE_PROBLEM) {
+        note_problem(in, &big->entry, why.text);
+    } else {
+        in->stats.gone++;
+    }
+    free_big(in, big);
+    return r;
+}
+
+// Size of a planned entry, without parsing the whole line.
+static uint64_t line_size(const struct select_item *item)
+{
+    uint64_t size = 0;
+    const char *key = memmem(item->line, item->line_len, " size=", 6);
+    for (const char *p = key == NULL ? NULL : key + 6; p != NULL && p < item->line + item->line_len && *p >= '0' && *p <= '9'; p++)
+        size = size * 10 + (uint64_t)(*p - '0');
+    return size;
+}
+
+static int feed(struct intake *in, struct error *err)
+{
+    for (;;) {
+        const struct select_item *item;
+        int r = select_next(in->options->plan, &item, err);
+        if (r < 0)
+            return r;
+        if (item == NULL)
+            break;
+        uint64_t size = item->action == SELECT_READ ? line_size(item) : 0;
+        bool sparse = size > 65536 && item->blocks_bytes < size / 2;
+        if (item->action == SELECT_READ && (size >= in->options->big_size || sparse)) {
+            // Entries come out in the order of the queue: what was collected goes first.
+            r = submit_batch(in, err);
+            r = r < 0 ? r : take_big(in, item, err);
+        } else {
+            r = add_to_batch(in, item, size, err);
+        }
+        if (r < 0)
+            return r;
+    }
+    int r = submit_batch(in, err);
+    return r < 0 ? r : drain(in, err);
+}
+
+static int open_worker(struct batch_worker *w, const struct intake *in, struct error *err)
+{
+    *w = (struct batch_worker){ .io = in->io, .names = scan_names_new(), .small_max = in->options->big_size > (4u << 20) ? in->options->big_size : 4u << 20 };
+    return dirchain_init(&w->chain, in->io, "/", err);
+}
+
+static void close_worker(struct batch_worker *w)
+{
+    if (w->io == NULL)
+        return;
+    dirchain_done(&w->chain);
+    scan_names_free(w->names);
+}
+
+// After a failure: waits for the workers and forgets what they made.
+static void drop_queue(struct intake *in)
+{
+    struct job *job;
+    while ((job = work_next(in->pool)) != NULL)
+        recycle(in, job);
+    while (in->under_way != NULL)
+        free_big(in, in->under_way);
+}
+
+int intake_run(const struct io *io, const struct intake_options *options, struct intake_stats *ret_stats, struct error *err)
+{
+    struct intake in = { .io = io, .options = options };
+    unsigned jobs = options->jobs == 0 ? 1 : options->jobs;
+    in.pool = work_new(jobs);
+    in.workers = xcalloc(jobs, sizeof *in.workers);
+    int r = open_worker(&in.own, &in, err);
+    for (unsigned i = 0; r == 0 && i < jobs; i++)
+        r = open_worker(&in.workers[i], &in, err);
+    if (r == 0)
+        r = feed(&in, err);
+    drop_queue(&in);
+    work_free(in.pool);
+    for (unsigned i = 0; i < jobs; i++)
+        close_worker(&in.workers[i]);
+    close_worker(&in.own);
+    batch_free(in.filling);
+    while (in.n_idle_batches > 0)
+        batch_free(in.idle_batch[--in.n_idle_batches]);
+    while (in.n_idle_pieces > 0)
+        bigfile_job_free(in.idle_piece[--in.n_idle_pieces]);
+    free(in.workers);
+    buf_done(&in.line);
+    if (r == 0)
+        *ret_stats = in.stats;
+    return r;
+}

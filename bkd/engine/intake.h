@@ -1,0 +1,35 @@
+// Taking in what the plan says: worker threads open, read and hash ahead; the main thread places content and writes the manifest, in path order.
+// Kept lines, small files (in batches) and the pieces of big files go through one ordered queue, so the order needs no further care,
+// and memory is bounded by the queue's length.
+#ifndef BKD_ENGINE_INTAKE_H
+#define BKD_ENGINE_INTAKE_H
+
+#include <stdint.h>
+
+#include "bkd/engine/bigfile.h"
+#include "bkd/engine/output.h"
+#include "bkd/engine/select.h"
+
+struct intake_options {
+    struct bigfile_context big;  // writer, known, versions, journal …
+    struct output *output;
+    struct select_plan *plan;
+    uint64_t big_size; // files from this size on are stored as versions with a recipe
+    unsigned jobs;
+    scan_problem_fn *problem; // what could not be read
+    void (*progress)(void *arg, uint64_t bytes, uint64_t files); // read so far
+    void *arg; // of both
+};
+
+struct intake_stats {
+    uint64_t changed_files; // regular files whose content or metadata was read and differs from what was stored
+    uint64_t bytes_read;
+    uint64_t unstable_files;
+    uint64_t skipped; // entries left out because they could not be read
+    uint64_t gone;    // entries that disappeared meanwhile
+    uint64_t read_ns; // sum over threads: reading and hashing
+};
+
+MUST_USE int intake_run(const struct io *io, const struct intake_options *options, struct intake_stats *ret_stats, struct error *err);
+
+#endif

@@ -1,0 +1,99 @@
+#include "bkd/engine/source_file.h"
+
+#include <errno.h>
+#include <linux/stat.h>
+
+#include "bkd/engine/attrs.h"
+
+static enum source_file_result failure(const struct error *err)
+{
+    return err->os_errno == ENOENT || err->os_errno == ENOTDIR || err->os_errno == ELOOP ? SOURCE_FILE_GONE : SOURCE_FILE_PROBLEM;
+}
+
+static enum source_file_result refresh(struct source_file *f, const struct io *io, struct scan_names *names, struct error *err)
+{
+    struct statx st;
+    enum manifest_type expected = f->entry->type;
+    if (io_stat(io, f->fd, "", AT_EMPTY_PATH, &st, err) < 0)
+        return failure(err);
+    scan_fill_entry(names, &st, f->entry, &f->stat);
+    f->blocks_bytes = st.stx_blocks * 512;
+    if (f->entry->type != expected) {
+        f->entry->type = expected;
+        return SOURCE_FILE_GONE;
+    }
+    f->mtime_s = f->entry->mtime_s;
+    f->mtime_ns = f->entry->mtime_ns;
+    return SOURCE_FILE_READ;
+}
+
+enum source_file_result source_file_open(struct source_file *f, struct dirchain *chain, struct scan_names *names, struct manifest_entry *entry, struct error *err)
+{
+    *f = (struct source_file){ .fd = -1, .entry = entry };
+    int dirfd;
+    const char *name;
+    if (dirchain_parent(chain, buf_str(&entry->path), &dirfd, &name, err) < 0)
+        return failure(err);
+    int flags = entry->type == MANIFEST_FILE ? O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY : O_PATH | O_NOFOLLOW;
+    int r = -1;
+    if (entry->type == MANIFEST_FILE)
+        r = io_open(chain->io, dirfd, name, flags | O_NOATIME, 0, &f->fd, err);
+    if (r < 0 && (entry->type != MANIFEST_FILE || err->os_errno == EPERM)) // O_NOATIME is for the owner and root
+        r = io_open(chain->io, dirfd, name, flags, 0, &f->fd, err);
+    if (r < 0)
+        return failure(err);
+    enum source_file_result result = refresh(f, chain->io, names, err);
+    f->opened = f->stat;
+    if (result != SOURCE_FILE_READ)
+        source_file_close(f, chain->io);
+    return result;
+}
+
+void source_file_close(struct source_file *f, const struct io *io) { io_close_quietly(io, &f->fd); }
+
+enum source_file_result source_file_changed(struct source_file *f, const struct io *io, struct scan_names *names, bool *ret_changed, struct error *err)
+{
+    uint64_t size = f->entry->size;
+    int64_t mtime_s = f->mtime_s;
+    uint32_t mtime_ns = f->mtime_ns;
+    struct scan_stat before = f->stat;
+    enum source_file_result result = refresh(f, io, names, err);
+    *ret_changed = f->entry->size != size || f->mtime_s != mtime_s || f->mtime_ns != mtime_ns || f->stat.ctime_s != before.ctime_s ||
+                   f->stat.ctime_ns != before.ctime_ns;
+    return result;
+}
+
+enum source_file_result source_file_read(struct source_file *f, const struct io *io, struct scan_names *names, size_t max, struct buf *data, struct error *err)
+{
+    size_t start = data->len;
+    for (int try = 1;; try++) {
+        size_t size = f->entry->size < max ? (size_t)f->entry->size : max, got = 0;
+        bool changed = false;
+        data->len = start;
+        int r = io_pread_full(io, f->fd, buf_extend(data, size), size, 0, buf_str(&f->entry->path), &got, err);
+        if (r < 0) {
+            data->len = start;
+            return failure(err);
+        }
+        data->len = start + got;
+        enum source_file_result result = source_file_changed(f, io, names, &changed, err);
+        if (result != SOURCE_FILE_READ)
+            return result;
+        if (!changed && got == f->entry->size)
+            return SOURCE_FILE_READ;
+        if (try < SOURCE_FILE_TRIES)
+            continue;
+        f->entry->size = got;
+        f->entry->notes |= MANIFEST_UNSTABLE;
+        return SOURCE_FILE_READ;
+    }
+}
+
+enum source_file_result source_file_attrs(struct source_file *f, const struct io *io, struct buf *xattrs, struct error *err)
+{
+    if (attrs_read_xattrs(io, f->fd, buf_str(&f->entry->path), xattrs, err) < 0)
+        return failure(err);
+    if (f->entry->type == MANIFEST_FILE)
+        f->entry->flags = attrs_read_flags(f->fd);
+    return SOURCE_FILE_READ;
+}

@@ -1,0 +1,42 @@
+// Reading one entry of the source in a worker thread: opened without following links, its metadata taken from the descriptor, its bytes read,
+// read again when it changed meanwhile.
+#ifndef BKD_ENGINE_SOURCE_FILE_H
+#define BKD_ENGINE_SOURCE_FILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bkd/base/dirchain.h"
+#include "bkd/engine/scan.h"
+#include "bkd/repo/manifest.h"
+
+#define SOURCE_FILE_TRIES 3
+
+struct source_file {
+    int fd;                       // -1 when not open
+    struct manifest_entry *entry; // borrowed; metadata is refreshed from the descriptor
+    struct scan_stat stat;
+    uint64_t blocks_bytes;
+    int64_t mtime_s; // as it was when the file was opened: what tells a change while reading
+    uint32_t mtime_ns;
+    struct scan_stat opened;
+};
+
+enum source_file_result {
+    SOURCE_FILE_READ = 0,
+    SOURCE_FILE_GONE,    // removed, or another type now: leave it out
+    SOURCE_FILE_PROBLEM, // err says why it could not be read: leave it out and report
+};
+
+// Opens entry->path (whose type is known). Regular files for reading, everything else O_PATH.
+enum source_file_result source_file_open(struct source_file *f, struct dirchain *chain, struct scan_names *names, struct manifest_entry *entry, struct error *err);
+void source_file_close(struct source_file *f, const struct io *io);
+// Has the file changed since it was opened? *ret_now gets its metadata (entry->size …) and is kept.
+enum source_file_result source_file_changed(struct source_file *f, const struct io *io, struct scan_names *names, bool *ret_changed, struct error *err);
+// Reads a whole small file (entry->size bytes at most max) into data, appended; again when it changed, SOURCE_FILE_TRIES times, then as read with
+// MANIFEST_UNSTABLE. entry->size is what was read.
+enum source_file_result source_file_read(struct source_file *f, const struct io *io, struct scan_names *names, size_t max, struct buf *data, struct error *err);
+// Extended attributes appended as text, inode flags into the entry.
+enum source_file_result source_file_attrs(struct source_file *f, const struct io *io, struct buf *xattrs, struct error *err);
+
+#endif
