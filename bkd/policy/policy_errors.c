@@ -137,7 +137,7 @@ static void format_place(const struct policy_errors *errors, const struct policy
     bool cut = false;
     for (size_t i = 0, n; i < len && !cut; i += n, column++) {
         n = character_at(line + i, len - i, &code);
-        if (column < first || (code == '\r' && i + 1 == len))
+        if (column < first)
             continue;
         cut = column >= first + SHOWN_WIDTH;
         if (cut)

@@ -257,6 +257,18 @@ static void read_value(struct reader *r, const struct schema_key *key, const str
     }
 }
 
+// "valid keys are 'a', 'b'": for a key that resembles none.
+static char *list_keys(const char *parent)
+{
+    struct buf text = { 0 };
+    size_t count;
+    const struct schema_key *keys = schema_keys(&count);
+    for (size_t i = 0; i < count; i++)
+        if (schema_is_below(&keys[i], parent))
+            buf_addf(&text, "%s'%s'", text.len ? ", " : "valid keys are ", schema_leaf(&keys[i]));
+    return buf_take_str(&text);
+}
+
 static void report_unknown(struct reader *r, const struct policy_node *name, const char *parent)
 {
     const struct schema_key *nearest = schema_nearest(parent, name->text);
@@ -267,6 +279,8 @@ static void report_unknown(struct reader *r, const struct policy_node *name, con
         const char *dot = strrchr(nearest->name, '.');
         hint = dot ? xasprintf("'%s' stands below '%.*s'", dot + 1, (int)(dot - nearest->name), nearest->name) :
                      xasprintf("'%s' stands at the top level", nearest->name);
+    } else {
+        hint = list_keys(parent);
     }
     REPORT(r, name, hint, "unknown key '%.60s'", name->text);
 }

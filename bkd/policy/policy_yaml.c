@@ -75,7 +75,7 @@ static void report_yaml_error(struct reading *reading)
     if (policy_errors_on_line(reading->errors, line)) // what is wrong with this line was said better already
         return;
     const char *hint = quoting_hint(parser);
-    if (parser->context)
+    if (parser->context && !strstr(parser->context, "next token"))
         policy_errors_add(reading->errors, line, column, 1, hint, "not valid YAML: %s %s that starts at %u:%u", parser->problem, parser->context,
                           line_of(parser->context_mark), column_of(parser->context_mark));
     else
@@ -209,7 +209,9 @@ void policy_yaml_parse(struct policy_errors *errors, struct policy_node **ret_ro
     if (!yaml_parser_initialize(&reading.parser))
         abort(); // out of memory, as xmalloc
     yaml_parser_set_encoding(&reading.parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&reading.parser, (const unsigned char *)buf_str(&errors->text), errors->text.len);
+    const char *text = buf_str(&errors->text);
+    size_t mark = strncmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; // reported already; libyaml would take it for a first line
+    yaml_parser_set_input_string(&reading.parser, (const unsigned char *)text + mark, errors->text.len - mark);
     yaml_event_t event;
     bool at_end = false, first = true;
     while (!at_end && next(&reading, &event)) {

@@ -91,7 +91,7 @@ static int refuse_fraction(const struct dimension *dimension, const char *text, 
     exact = whole * unit->factor; // at most 10^6 × 2^40 < 2^60
     bool divides = part * unit->factor % scale == 0; // less than 10^6 × 2^40
     if (!divides)
-        return error_set(err, ERROR_USAGE, "'%s': %s is a whole number; write it in a smaller unit", text, dimension->what);
+        return error_set(err, ERROR_USAGE, "'%s': %s is a whole number%s", text, dimension->what, dimension->units[1].name ? "; write it in a smaller unit" : "");
     format_in_largest(dimension, instead, exact + part * unit->factor / scale);
     return error_set(err, ERROR_USAGE, "'%s': %s is a whole number; write '%s'", text, dimension->what, instead);
 }
@@ -103,6 +103,8 @@ static int refuse_unit(const struct dimension *dimension, const char *text, size
     const struct unit *meant = find_unit(dimension, word);
     if (!meant)
         meant = find_typo(dimension, word);
+    if (*word == '\0' && !dimension->units[1].name)
+        return error_set(err, ERROR_USAGE, "'%s': %s needs a unit; write '%.*s%s'", text, dimension->what, (int)digits, text, dimension->units[0].name);
     if (*word == '\0')
         return error_set(err, ERROR_USAGE, "'%s': %s needs a unit: %s", text, dimension->what, dimension->list);
     if (word > unit_text && meant)
