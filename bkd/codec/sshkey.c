@@ -124,9 +124,11 @@ void sshkey_fingerprint(const uint8_t public_key[CURVE_KEY_SIZE], char ret_text[
 static int dearmor(const char *text, size_t n, struct buf *ret_raw, struct error *err)
 {
     const size_t begin_len = strlen(KEY_BEGIN);
-    const char *stop = n < begin_len ? NULL : memmem(text, n, "\n" KEY_END, strlen(KEY_END) + 1);
-    if (stop == NULL || memcmp(text, KEY_BEGIN, begin_len) != 0 || stop + 1 < text + begin_len)
+    if (n < begin_len || memcmp(text, KEY_BEGIN, begin_len) != 0)
         return error_set(err, ERROR_FORMAT, "not an OpenSSH private key file");
+    const char *stop = memmem(text + begin_len, n - begin_len, "\n" KEY_END, strlen(KEY_END) + 1);
+    if (stop == NULL)
+        return error_set(err, ERROR_FORMAT, "the private key file is cut off");
     _cleanup_keyfile_ struct buf digits = { 0 };
     buf_reserve(&digits, n);
     for (const char *at = text + begin_len; at < stop; at++)
