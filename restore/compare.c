@@ -106,7 +106,7 @@ static int object_locked(struct compare *c, size_t index, struct error *err)
 
 int compare_object(struct compare *c, uint32_t object, struct error *err)
 {
-    size_t index;
+    size_t index = 0;
     int r = find_object(c, object, &index, err);
     if (r < 0)
         return r;
@@ -118,7 +118,7 @@ int compare_object(struct compare *c, uint32_t object, struct error *err)
 
 int compare_recipe(struct compare *c, uint32_t object, uint64_t size, bool *ret_whole, struct error *err)
 {
-    size_t index;
+    size_t index = 0;
     int r = find_object(c, object, &index, err);
     if (r < 0)
         return r;
