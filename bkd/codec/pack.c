@@ -33,24 +33,36 @@ struct pack {
     enum error_code sink_code; // what the sink failed with; stays
 };
 
+// libarchive is never told of a failed sink: it would then not close its client filter and leak it (3.6.2). Each call looks at
+// sink_code itself, and nothing reaches the sink any more.
 static la_ssize_t on_write(struct archive *archive, void *arg, const void *data, size_t n)
 {
     struct pack *p = arg;
+    (void)archive;
+    if (p->sink_code != ERROR_NONE)
+        return (la_ssize_t)n;
     int rc = p->sink(p->arg, data, n, p->err);
-    if (rc < 0) {
+    if (rc < 0)
         p->sink_code = (enum error_code)rc;
-        archive_set_error(archive, EIO, "the sink failed");
-        return -1;
-    }
-    p->offset += n;
+    else
+        p->offset += n;
     return (la_ssize_t)n;
 }
 
-// The error of a libarchive call: the sink's own where that was the cause.
-static int archive_failed(struct pack *p, const char *what, struct error *err)
+// Begins a call: after the sink failed, every further call fails.
+static int enter(struct pack *p, struct error *err)
+{
+    p->err = err;
+    return p->sink_code == ERROR_NONE ? 0 : error_set(err, p->sink_code, "what takes the tar stream failed before");
+}
+
+// What a libarchive call came to: the sink's error where that was the cause.
+static int outcome(struct pack *p, int result, const char *what, struct error *err)
 {
     if (p->sink_code != ERROR_NONE)
         return p->sink_code;
+    if (result == ARCHIVE_OK)
+        return 0;
     const char *text = archive_error_string(p->archive);
     return error_set(err, ERROR_FAILED, "%s: %s", what, text != NULL ? text : "libarchive gives no reason");
 }
@@ -66,32 +78,46 @@ int pack_open(pack_sink_fn *sink, void *arg, struct pack **ret_pack, struct erro
     if (p->archive == NULL || p->entry == NULL)
         return error_set(err, ERROR_FAILED, "libarchive: out of memory");
     // No blocking: each header and each run of data reaches the sink during the call that makes it.
-    if (archive_write_set_format_pax_restricted(p->archive) != ARCHIVE_OK || archive_write_add_filter_none(p->archive) != ARCHIVE_OK ||
-        archive_write_set_bytes_per_block(p->archive, 0) != ARCHIVE_OK || archive_write_set_bytes_in_last_block(p->archive, 1) != ARCHIVE_OK ||
-        archive_write_open(p->archive, p, NULL, on_write, NULL) != ARCHIVE_OK)
-        return archive_failed(p, "begin a tar stream", err);
+    int result = archive_write_set_format_pax_restricted(p->archive);
+    if (result == ARCHIVE_OK)
+        result = archive_write_set_bytes_per_block(p->archive, 0);
+    if (result == ARCHIVE_OK)
+        result = archive_write_set_bytes_in_last_block(p->archive, 1);
+    if (result == ARCHIVE_OK)
+        result = archive_write_open(p->archive, p, NULL, on_write, NULL);
+    int rc = outcome(p, result, "begin a tar stream", err);
+    if (rc < 0)
+        return rc;
     *ret_pack = TAKE(p);
     return 0;
 }
 
 uint64_t pack_offset(const struct pack *p) { return p->offset; }
 
+static void describe(struct archive_entry *entry, const char *name, uint64_t size)
+{
+    archive_entry_clear(entry);
+    archive_entry_set_pathname(entry, name);
+    archive_entry_set_filetype(entry, AE_IFREG);
+    archive_entry_set_perm(entry, 0600);
+    archive_entry_set_uid(entry, 0);
+    archive_entry_set_gid(entry, 0);
+    archive_entry_set_mtime(entry, 0, 0);
+    archive_entry_set_size(entry, (la_int64_t)size);
+}
+
 int pack_begin_member(struct pack *p, const char *name, uint64_t size, uint64_t *ret_data_offset, struct error *err)
 {
-    p->err = err;
+    int rc = enter(p, err);
+    if (rc < 0)
+        return rc;
     if (p->in_member || !name_is_valid(name) || size > PACK_MEMBER_MAX)
         return error_set(err, ERROR_FAILED, "tar member '%s' of %llu bytes cannot be begun here", name, (unsigned long long)size);
-    archive_entry_clear(p->entry);
-    archive_entry_set_pathname(p->entry, name);
-    archive_entry_set_filetype(p->entry, AE_IFREG);
-    archive_entry_set_perm(p->entry, 0600);
-    archive_entry_set_uid(p->entry, 0);
-    archive_entry_set_gid(p->entry, 0);
-    archive_entry_set_mtime(p->entry, 0, 0);
-    archive_entry_set_size(p->entry, (la_int64_t)size);
+    describe(p->entry, name, size);
     uint64_t start = p->offset;
-    if (archive_write_header(p->archive, p->entry) != ARCHIVE_OK)
-        return archive_failed(p, "write a tar header", err);
+    rc = outcome(p, archive_write_header(p->archive, p->entry), "write a tar header", err);
+    if (rc < 0)
+        return rc;
     // Readers count on plain headers: an extended one would mean that this code gave libarchive something ustar cannot hold.
     if (p->offset - start != HEADER_SIZE)
         return error_set(err, ERROR_FAILED, "tar header of member '%s' takes %llu bytes", name, (unsigned long long)(p->offset - start));
@@ -104,14 +130,17 @@ int pack_begin_member(struct pack *p, const char *name, uint64_t size, uint64_t 
 
 int pack_data(struct pack *p, const void *data, size_t n, struct error *err)
 {
-    p->err = err;
+    int rc = enter(p, err);
+    if (rc < 0)
+        return rc;
     if (!p->in_member || n > p->left)
         return error_set(err, ERROR_FAILED, "more bytes than the tar member was announced with");
     const uint8_t *at = data;
     while (n > 0) {
         la_ssize_t written = archive_write_data(p->archive, at, n);
-        if (written <= 0)
-            return archive_failed(p, "write tar data", err);
+        rc = outcome(p, written > 0 ? ARCHIVE_OK : ARCHIVE_FATAL, "write tar data", err);
+        if (rc < 0)
+            return rc;
         at += written;
         n -= (size_t)written;
         p->left -= (uint64_t)written;
@@ -121,34 +150,33 @@ int pack_data(struct pack *p, const void *data, size_t n, struct error *err)
 
 int pack_end_member(struct pack *p, struct error *err)
 {
-    p->err = err;
+    int rc = enter(p, err);
+    if (rc < 0)
+        return rc;
     if (!p->in_member || p->left > 0)
         return error_set(err, ERROR_FAILED, "fewer bytes than the tar member was announced with");
-    if (archive_write_finish_entry(p->archive) != ARCHIVE_OK)
-        return archive_failed(p, "end a tar member", err);
     p->in_member = false;
-    return 0;
+    return outcome(p, archive_write_finish_entry(p->archive), "end a tar member", err);
 }
 
 int pack_close(struct pack *p, struct error *err)
 {
-    p->err = err;
+    int rc = enter(p, err);
+    if (rc < 0)
+        return rc;
     if (p->in_member)
         return error_set(err, ERROR_FAILED, "a tar member is not ended");
-    return archive_write_close(p->archive) == ARCHIVE_OK ? 0 : archive_failed(p, "end a tar stream", err);
+    return outcome(p, archive_write_close(p->archive), "end a tar stream", err);
 }
 
 void pack_free(struct pack *p)
 {
     if (p == NULL)
         return;
-    struct error ignored;
-    p->err = &ignored;
-    if (p->archive != NULL) {
-        // Freeing would write the end blocks; an unfinished stream shall stay so.
-        (void)archive_write_fail(p->archive);
+    // Freeing an unfinished archive would write its end; the stream shall stay unfinished.
+    p->sink_code = ERROR_FAILED;
+    if (p->archive != NULL)
         (void)archive_write_free(p->archive);
-    }
     if (p->entry != NULL)
         archive_entry_free(p->entry);
     free(p);

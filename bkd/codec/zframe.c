@@ -10,7 +10,7 @@
 #define TABLE_MAGIC 0x8F92EAB1u
 #define SKIPPABLE_HEAD 8u
 #define CHECKSUM_FLAG 0x80u
-#define RESERVED_BITS 0x7cu
+#define OTHER_BITS 0x7fu // reserved and unused ones; no writer sets them
 #define WINDOW_LOG_MAX 27
 
 struct zframe_compressor {
@@ -189,7 +189,7 @@ void zframe_table_append(const struct zframe_table *t, struct buf *out)
 static int read_footer(const uint8_t *footer, uint32_t *ret_count, size_t *ret_entry, struct error *err)
 {
     uint32_t count = get_u32le(footer);
-    if (get_u32le(footer + 5) != TABLE_MAGIC || (footer[4] & RESERVED_BITS) != 0)
+    if (get_u32le(footer + 5) != TABLE_MAGIC || (footer[4] & OTHER_BITS) != 0)
         return error_set(err, ERROR_FORMAT, "no zstd seek table at the end");
     if (count > ZFRAME_COUNT_MAX)
         return error_set(err, ERROR_FORMAT, "seek table of %u frames, at most %u are allowed", count, ZFRAME_COUNT_MAX);
