@@ -1,5 +1,5 @@
 // What the commands of bkd share: the context each handler gets, and the handlers themselves.
-// One command = one handler cmd_<verb> in bkd/cmd_<verb>.c = one line in the table of bkd/cli.c.
+// One command = one handler cmd_<verb> in bkd/cmd_<verb>.c = one line in the table of bkd/commands.c.
 #ifndef BKD_CMD_H
 #define BKD_CMD_H
 
@@ -23,6 +23,8 @@ struct cmd_context {
 // (standard error, or policy_error lines with --json); then ERROR_USAGE. ERROR_USAGE as well when there is no such policy.
 // Owner frees with policy_done.
 MUST_USE int cmd_load_policy(const struct cmd_context *ctx, const char *policy, struct policy *ret_policy, struct error *err);
+// Prints a policy file's mistakes: standard error, or policy_error lines with --json.
+void cmd_print_policy_errors(const struct cmd_context *ctx, const struct policy_errors *errors);
 // CONFIG_DIR/keys/NAME, or NAME itself when absolute. Caller frees.
 char *cmd_key_path(const struct cmd_context *ctx, const char *name);
 // Prints one JSON line on stdout and frees it.

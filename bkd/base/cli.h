@@ -1,5 +1,5 @@
 // Command lines from a table: one array of commands gives dispatch, --help, `help`, bash completion and the command
-// list of a man page. bkd and bkd-restore each have such a table (bkd/cli.c, restore/main.c).
+// list of a man page. bkd and bkd-restore each have such a table (bkd/commands.c and the one of restore/).
 //
 // Rules of a command line: options are long ("--json", "--target DIR", "--target=DIR", never abbreviated) or one letter
 // ("-q", "-r DIR"); global options stand before or after the command, a command's own options after it; "--" ends the

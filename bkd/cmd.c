@@ -1,0 +1,58 @@
+#include "bkd/cmd.h"
+
+#include <string.h>
+
+#include "bkd/base/fs.h"
+
+void cmd_print_policy_errors(const struct cmd_context *ctx, const struct policy_errors *errors)
+{
+    struct error err;
+    for (size_t i = 0; ctx->json && i < errors->count; i++) {
+        const struct policy_error *error = &errors->items[i];
+        struct json *line = json_line_new("policy_error");
+        json_add_str(line, "file", errors->file);
+        json_add_u64(line, "line", error->line);
+        json_add_u64(line, "column", error->column);
+        json_add_str(line, "message", error->message);
+        json_add_str(line, "hint", error->hint[0] ? error->hint : NULL);
+        if (cmd_print_line(&line, &err) < 0)
+            return; // the exit code says 2 in any case
+    }
+    _cleanup_buf_ struct buf text = { 0 };
+    policy_errors_format(errors, &text);
+    if (!ctx->json)
+        (void)fputs(buf_str(&text), stderr);
+}
+
+// A name's file; a path with a slash stays what it is.
+static char *policy_path(const struct cmd_context *ctx, const char *policy)
+{
+    if (strchr(policy, '/'))
+        return xstrdup(policy);
+    return xasprintf("%s/policies/%s.yaml", ctx->config_dir, policy);
+}
+
+int cmd_load_policy(const struct cmd_context *ctx, const char *policy, struct policy *ret_policy, struct error *err)
+{
+    if (!strchr(policy, '/') && !policy_is_name(policy, strlen(policy)))
+        return error_set(err, ERROR_USAGE, "'%s' is no policy name; give a name, or a path with a slash", policy);
+    _cleanup_free_ char *path = policy_path(ctx, policy);
+    _cleanup_policy_errors_ struct policy_errors errors = { 0 };
+    int rc = policy_load(ctx->io, path, ret_policy, &errors, err);
+    if (rc == ERROR_NOT_FOUND)
+        return error_set(err, ERROR_USAGE, "there is no policy '%s': write %s, or give --config-dir", policy, path);
+    cmd_print_policy_errors(ctx, &errors);
+    return rc;
+}
+
+char *cmd_key_path(const struct cmd_context *ctx, const char *name)
+{
+    if (name[0] == '/')
+        return xstrdup(name);
+    return xasprintf("%s/keys/%s", ctx->config_dir, name);
+}
+
+int cmd_print_line(struct json **line, struct error *err)
+{
+    return json_line_print(line, stdout, err);
+}

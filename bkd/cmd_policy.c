@@ -1,0 +1,284 @@
+// bkd policy check, bkd policy show.
+#include <stdlib.h>
+#include <string.h>
+
+#include "bkd/base/fs.h"
+#include "bkd/cmd.h"
+#include "bkd/policy/schema.h"
+
+// ---- check -------------------------------------------------------------------------------------------------------------
+
+struct check {
+    const struct cmd_context *ctx;
+    size_t files, bad_files, mistakes;
+};
+
+static int report_file(const struct check *check, const char *path, const struct policy *policy, struct error *err)
+{
+    if (!check->ctx->json) {
+        (void)printf("%s: ok\n", path);
+        return 0;
+    }
+    struct json *line = json_line_new("policy");
+    json_add_str(line, "file", path);
+    json_add_str(line, "name", policy->name);
+    json_add_bool(line, "ok", true);
+    return cmd_print_line(&line, err);
+}
+
+static int check_file(struct check *check, const char *path, struct error *err)
+{
+    _cleanup_policy_errors_ struct policy_errors errors = { 0 };
+    _cleanup_policy_ struct policy policy = { 0 };
+    int rc = policy_load(check->ctx->io, path, &policy, &errors, err);
+    if (rc < 0 && errors.count == 0) { // could not be read: one mistake of the file as a whole
+        policy_errors_add(&errors, 0, 0, 1, NULL, "%s", err->text);
+        rc = ERROR_USAGE;
+    }
+    cmd_print_policy_errors(check->ctx, &errors);
+    check->files++;
+    check->bad_files += rc < 0;
+    check->mistakes += errors.count;
+    return rc < 0 ? 0 : report_file(check, path, &policy, err);
+}
+
+struct name_list {
+    char **names;
+    size_t count;
+};
+
+static int add_policy_name(void *arg, const char *name, unsigned char type, struct error *err)
+{
+    struct name_list *list = arg;
+    size_t len = strlen(name);
+    (void)type;
+    (void)err;
+    if (name[0] == '.' || len < 5 || strcmp(name + len - 5, ".yaml") != 0)
+        return 0;
+    list->names = xrealloc(list->names, (list->count + 1) * sizeof *list->names);
+    list->names[list->count++] = xstrdup(name);
+    return 0;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void name_list_done(struct name_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free(list->names[i]);
+    free(list->names);
+}
+
+// Every policy of the configuration directory, by name.
+static int check_all(struct check *check, struct error *err)
+{
+    _cleanup_free_ char *dir = xasprintf("%s/policies", check->ctx->config_dir);
+    __attribute__((cleanup(name_list_done))) struct name_list list = { 0 };
+    int rc = fs_list_dir(check->ctx->io, AT_FDCWD, dir, add_policy_name, &list, err);
+    if (rc == ERROR_NOT_FOUND || (rc == 0 && list.count == 0))
+        return error_set(err, ERROR_USAGE, "there are no policies in '%s'; name a file, or give --config-dir", dir);
+    if (rc < 0)
+        return rc;
+    qsort(list.names, list.count, sizeof *list.names, compare_names);
+    for (size_t i = 0; i < list.count && rc == 0; i++) {
+        _cleanup_free_ char *path = xasprintf("%s/%s", dir, list.names[i]);
+        rc = check_file(check, path, err);
+    }
+    return rc;
+}
+
+static int print_check_summary(const struct check *check, struct error *err)
+{
+    struct json *line = json_line_new("summary");
+    json_add_u64(line, "files", check->files);
+    json_add_u64(line, "files_with_mistakes", check->bad_files);
+    json_add_u64(line, "mistakes", check->mistakes);
+    return cmd_print_line(&line, err);
+}
+
+int cmd_policy_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+{
+    struct check check = { .ctx = ctx };
+    int rc = 0;
+    if (args->count == 0)
+        rc = check_all(&check, err);
+    for (size_t i = 0; i < args->count && rc == 0; i++)
+        rc = check_file(&check, args->values[i], err);
+    if (rc == 0 && ctx->json)
+        rc = print_check_summary(&check, err);
+    if (rc == 0 && check.mistakes > 0)
+        rc = error_set(err, ERROR_USAGE, "%zu mistake%s in %zu of %zu policy file%s; correct them and check again", check.mistakes,
+                       check.mistakes == 1 ? "" : "s", check.bad_files, check.files, check.files == 1 ? "" : "s");
+    return rc;
+}
+
+// ---- show --------------------------------------------------------------------------------------------------------------
+
+// A double-quoted YAML scalar.
+static void add_quoted(const char *text, struct buf *ret_text)
+{
+    buf_add_char(ret_text, '"');
+    for (const char *s = text; *s; s++) {
+        if (*s == '"' || *s == '\\')
+            buf_addf(ret_text, "\\%c", *s);
+        else if ((unsigned char)*s < 0x20 || *s == 0x7f)
+            buf_addf(ret_text, "\\x%02x", (unsigned char)*s);
+        else
+            buf_add_char(ret_text, *s);
+    }
+    buf_add_char(ret_text, '"');
+}
+
+static void add_list(const struct policy_list *list, struct buf *ret_text)
+{
+    buf_add_char(ret_text, '[');
+    for (size_t i = 0; i < list->count; i++) {
+        buf_add_str(ret_text, i ? ", " : "");
+        add_quoted(list->items[i], ret_text);
+    }
+    buf_add_char(ret_text, ']');
+}
+
+static void add_sources(const struct policy *policy, struct buf *ret_text)
+{
+    for (size_t i = 0; i < policy->source_count; i++) {
+        const struct policy_source *source = &policy->sources[i];
+        buf_add_str(ret_text, "\n  - path: ");
+        add_quoted(source->path, ret_text);
+        if (source->exclude.count == 0)
+            continue;
+        buf_add_str(ret_text, "\n    exclude: ");
+        add_list(&source->exclude, ret_text);
+    }
+}
+
+static void add_value(const struct schema_key *key, const struct policy *policy, struct buf *ret_text)
+{
+    const void *at = (const char *)policy + key->offset;
+    switch (key->type) {
+    case SCHEMA_SOURCES: add_sources(policy, ret_text); break;
+    case SCHEMA_PATH:
+    case SCHEMA_TEXT: add_quoted(*(char *const *)at, ret_text); break;
+    case SCHEMA_RECIPIENTS: add_list(at, ret_text); break;
+    case SCHEMA_MAP_OR_NONE: buf_add_str(ret_text, policy->encrypted ? "" : "none"); break;
+    case SCHEMA_MAP: break;
+    default: schema_get(key, policy, ret_text);
+    }
+}
+
+// Keys of sources stand in their list; with "encryption: none" its other keys mean nothing.
+static bool is_shown(const struct schema_key *key, const struct policy *policy)
+{
+    return !schema_is_below(key, "sources") && (policy->encrypted || !schema_is_below(key, "encryption"));
+}
+
+static void show_key(const struct schema_key *key, const struct policy *policy, struct buf *ret_text)
+{
+    _cleanup_buf_ struct buf value = { 0 };
+    unsigned line = policy->key_lines[schema_index(key)];
+    add_value(key, policy, &value);
+    const char *rest = strchr(buf_str(&value), '\n'); // the items of a list follow the key's line
+    size_t head = rest ? (size_t)(rest - buf_str(&value)) : value.len;
+    size_t start = ret_text->len;
+    buf_addf(ret_text, "%s%s:%s%.*s", strchr(key->name, '.') ? "  " : "", schema_leaf(key), head ? " " : "", (int)head, buf_str(&value));
+    size_t width = ret_text->len - start;
+    if (key->type != SCHEMA_MAP || line) {
+        buf_addf(ret_text, "%*s# ", (int)(width < 39 ? 40 - width : 1), "");
+        if (line)
+            buf_addf(ret_text, "line %u", line);
+        else
+            buf_add_str(ret_text, "default");
+    }
+    buf_addf(ret_text, "%s\n", rest ? rest : "");
+}
+
+static void show_text(const struct policy *policy, struct buf *ret_text)
+{
+    size_t count;
+    const struct schema_key *keys = schema_keys(&count);
+    buf_addf(ret_text, "# policy %s\n", policy->name);
+    for (size_t i = 0; i < count; i++)
+        if (is_shown(&keys[i], policy))
+            show_key(&keys[i], policy, ret_text);
+}
+
+static void json_add_list(struct json *object, const char *key, const struct policy_list *list)
+{
+    struct json *array = json_add_array(object, key);
+    for (size_t i = 0; i < list->count; i++)
+        json_append_str(array, list->items[i]);
+}
+
+static void json_add_sources(struct json *object, const struct policy *policy)
+{
+    struct json *array = json_add_array(object, "sources");
+    for (size_t i = 0; i < policy->source_count; i++) {
+        struct json *source = json_append_object(array);
+        json_add_str(source, "path", policy->sources[i].path);
+        json_add_list(source, "exclude", &policy->sources[i].exclude);
+    }
+}
+
+static void json_add_value(struct json *object, const struct schema_key *key, const struct policy *policy)
+{
+    const void *at = (const char *)policy + key->offset;
+    _cleanup_buf_ struct buf text = { 0 };
+    switch (key->type) {
+    case SCHEMA_SOURCES: json_add_sources(object, policy); return;
+    case SCHEMA_PATH: json_add_str(object, schema_leaf(key), *(char *const *)at); return;
+    case SCHEMA_RECIPIENTS: json_add_list(object, schema_leaf(key), at); return;
+    case SCHEMA_BOOL: json_add_bool(object, schema_leaf(key), *(const bool *)at); return;
+    case SCHEMA_NUMBER: json_add_u64(object, schema_leaf(key), *(const uint64_t *)at); return;
+    default:
+        schema_get(key, policy, &text);
+        json_add_str(object, schema_leaf(key), buf_str(&text));
+    }
+}
+
+static struct json *show_json(const struct policy *policy)
+{
+    size_t count;
+    const struct schema_key *keys = schema_keys(&count);
+    struct json *line = json_line_new("policy");
+    json_add_str(line, "name", policy->name);
+    json_add_str(line, "file", policy->file);
+    struct json *values = json_add_object(line, "values"), *lines = json_add_object(line, "lines"), *parent = values;
+    for (size_t i = 0; i < count; i++) {
+        const struct schema_key *key = &keys[i];
+        unsigned set_at = policy->key_lines[i];
+        if (!is_shown(key, policy))
+            continue;
+        if (set_at)
+            json_add_u64(lines, key->name, set_at);
+        else
+            json_add_null(lines, key->name);
+        bool is_map = key->type == SCHEMA_MAP || (key->type == SCHEMA_MAP_OR_NONE && policy->encrypted);
+        if (is_map)
+            parent = json_add_object(values, key->name);
+        else if (key->type == SCHEMA_MAP_OR_NONE)
+            json_add_str(values, key->name, "none");
+        else
+            json_add_value(strchr(key->name, '.') ? parent : values, key, policy);
+    }
+    return line;
+}
+
+int cmd_policy_show(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+{
+    _cleanup_policy_ struct policy policy = { 0 };
+    _cleanup_buf_ struct buf text = { 0 };
+    int rc = cmd_load_policy(ctx, args->values[0], &policy, err);
+    if (rc < 0)
+        return rc;
+    if (ctx->json) {
+        struct json *line = show_json(&policy);
+        return cmd_print_line(&line, err);
+    }
+    show_text(&policy, &text);
+    if (fputs(buf_str(&text), stdout) == EOF || fflush(stdout) != 0)
+        return error_set(err, ERROR_FAILED, "cannot write to standard output");
+    return 0;
+}

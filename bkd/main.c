@@ -1,0 +1,90 @@
+// bkd: reads the command line, runs one command, reports its error once and returns the exit code (see bkd(1)).
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bkd/base/log.h"
+#include "bkd/cmd.h"
+#include "bkd/commands.h"
+
+// An option, else a variable, else the system's place, or the user's own when not root. Caller frees; NULL without HOME.
+static char *find_dir(const struct cli_args *args, const char *option, const char *variable, const char *system_dir, const char *xdg_variable, const char *home_dir)
+{
+    const char *given = cli_args_option(args, option);
+    if (!given)
+        given = getenv(variable);
+    if (given && given[0])
+        return xstrdup(given);
+    if (geteuid() == 0)
+        return xstrdup(system_dir);
+    const char *xdg = getenv(xdg_variable), *home = getenv("HOME");
+    if (xdg && xdg[0] == '/')
+        return xasprintf("%s/bkd", xdg);
+    return home && home[0] ? xasprintf("%s/%s/bkd", home, home_dir) : NULL;
+}
+
+static int print_text(const struct buf *text, struct error *err)
+{
+    if (fputs(buf_str(text), stdout) == EOF || fflush(stdout) != 0)
+        return error_set(err, ERROR_FAILED, "cannot write to standard output");
+    return 0;
+}
+
+static int print_help(const struct cli_args *args, struct error *err)
+{
+    _cleanup_buf_ struct buf text = { 0 };
+    if (cli_args_flag(args, "version"))
+        buf_addf(&text, "%s %s\n", args->program->name, args->program->version);
+    else if (args->command)
+        cli_help_command(args->program, args->command, &text);
+    else
+        cli_help_program(args->program, &text);
+    return print_text(&text, err);
+}
+
+static int run(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+{
+    if (!args->command || cli_args_flag(args, "help") || cli_args_flag(args, "version"))
+        return print_help(args, err);
+    _cleanup_free_ char *config_dir = find_dir(args, "config-dir", "BKD_CONFIG_DIR", "/etc/bkd", "XDG_CONFIG_HOME", ".config");
+    _cleanup_free_ char *state_dir = find_dir(args, "state-dir", "BKD_STATE_DIR", "/var/lib/bkd", "XDG_STATE_HOME", ".local/state");
+    if (!config_dir || !state_dir)
+        return error_set(err, ERROR_USAGE, "HOME is not set; give --config-dir and --state-dir");
+    ctx->config_dir = config_dir;
+    ctx->state_dir = state_dir;
+    return args->command->run(ctx, args, err);
+}
+
+static void report(const struct cmd_context *ctx, const struct error *err)
+{
+    if (err->code == ERROR_INCOMPLETE)
+        log_warn("%s", err->text);
+    else
+        log_error("%s", err->text);
+    if (!ctx->json)
+        return;
+    struct error ignored;
+    struct json *line = json_line_new("error");
+    json_add_str(line, "code", error_code_name(err->code));
+    json_add_i64(line, "exit", error_exit_code(err->code));
+    json_add_str(line, "message", err->text);
+    if (cmd_print_line(&line, &ignored) < 0)
+        return; // the exit code tells it as well
+}
+
+int main(int argc, char **argv)
+{
+    _cleanup_cli_args_ struct cli_args args = { 0 };
+    struct error err = { 0 };
+    (void)signal(SIGPIPE, SIG_IGN); // a closed pipe is a failed write, reported as such
+    int rc = cli_parse(commands_program(), argc, argv, &args, &err);
+    struct cmd_context ctx = { .io = io_real(), .json = cli_args_flag(&args, "json") };
+    ctx.verbosity = cli_args_flag(&args, "verbose") ? 1 : cli_args_flag(&args, "quiet") ? -1 : 0;
+    log_set_level(ctx.verbosity > 0 ? LOG_LEVEL_DEBUG : ctx.verbosity < 0 ? LOG_LEVEL_WARN : LOG_LEVEL_INFO);
+    if (rc == 0)
+        rc = run(&ctx, &args, &err);
+    if (rc < 0)
+        report(&ctx, &err);
+    return error_exit_code(rc < 0 ? err.code : ERROR_NONE);
+}
