@@ -1,0 +1,59 @@
+// One backup run, from sources to a committed snapshot, the same whether a person, cron or a daemon starts it:
+// lock → open the repository, find the parent snapshot → scan and select → read, compare, store → manifest → refs → head = commit → local caches.
+// Whatever fails before the head leaves the repository with what it had; what was stored by then is found again by the next run.
+#ifndef BKD_ENGINE_BACKUP_H
+#define BKD_ENGINE_BACKUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bkd/base/io.h"
+#include "bkd/codec/age.h"
+#include "bkd/engine/scan.h"
+
+struct backup_options {
+    const char *state_dir;
+    const char *policy; // label
+    const char *host;   // label
+    const char *repository; // URL or directory
+    const char *signers;    // text of allowed_signers
+    const void *signing_key; // bytes of an OpenSSH private key file
+    size_t signing_key_len;
+    const struct age_recipient *recipients; // n_recipients 0: encryption none
+    size_t n_recipients;
+    const struct scan_source *sources;
+    size_t n_sources;
+    bool one_filesystem;
+    bool compare_inode;
+    int compression_level;
+    uint64_t delta_min_size;   // 0 = auto
+    uint32_t delta_block_size; // 0 = auto
+    uint32_t delta_max_chain;
+    uint32_t delta_max_share_percent;
+    unsigned jobs;             // 0 = processors
+    bool accept_source_change; // a source that became empty or is another file system now is meant so
+    bool dry_run;              // only say what would be read
+    const char *tag;           // NULL = none
+    // Called now and then, in the calling thread. total is known after the scan; phase: "scan", "read", "commit".
+    void (*progress)(void *arg, const char *phase, uint64_t bytes, uint64_t total_bytes, uint64_t files, uint64_t total_files);
+    scan_problem_fn *problem;
+    void *arg;
+};
+
+struct backup_result {
+    uint64_t snapshot;
+    uint64_t files, entries, changed_files, moved_files, gone_files;
+    uint64_t bytes_source, bytes_read, bytes_stored;
+    uint64_t objects;
+    uint64_t unstable_files, skipped;
+    uint64_t duration_ns, scan_ns, read_ns, commit_ns;
+    uint64_t compress_ns; // sum over threads
+    bool complete;
+    bool resumed; // went on where a cut-off run was
+};
+
+// 0 also when the snapshot is incomplete (result->complete false). Errors: see enum error_code; ERROR_BUSY when locked, ERROR_INTEGRITY when the
+// repository is not what this host left (rolled back, forked, cloned), ERROR_NOT_FOUND when a source or the repository is missing.
+MUST_USE int backup_run(const struct io *io, const struct backup_options *options, struct backup_result *ret_result, struct error *err);
+
+#endif

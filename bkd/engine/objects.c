@@ -1,0 +1,42 @@
+#include "bkd/engine/objects.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void objects_done(struct objects *o)
+{
+    free(o->items);
+    *o = (struct objects){ 0 };
+}
+
+void objects_add(struct objects *o, uint32_t number, const uint8_t sha256[32], uint64_t stored_size)
+{
+    if (number >= o->n) {
+        uint32_t n = number + 1 + number / 2;
+        o->items = xrealloc(o->items, n * sizeof *o->items);
+        memset(o->items + o->n, 0, (n - o->n) * sizeof *o->items);
+        o->n = n;
+    }
+    memcpy(o->items[number].sha256, sha256, 32);
+    o->items[number].stored_size = stored_size;
+}
+
+bool objects_usable(const struct objects *o, uint32_t number) { return (number < o->n && o->items[number].stored_size > 0) || (o->first_own != 0 && number >= o->first_own); }
+
+int objects_refs(const struct objects *o, const uint8_t chain[16], const struct versions_needs *needs, struct format_refs *ret_refs, struct error *err)
+{
+    struct format_refs refs = { .refs = xcalloc(needs->n + 1, sizeof *refs.refs) };
+    memcpy(refs.chain, chain, sizeof refs.chain);
+    for (size_t i = 0; i < needs->n; i++) {
+        uint32_t number = needs->items[i].object;
+        if (number >= o->n || o->items[number].stored_size == 0) {
+            format_refs_done(&refs);
+            return error_set(err, ERROR_INTEGRITY, "the snapshot refers to object %u, which was not stored; nothing was committed", number);
+        }
+        struct format_ref *ref = &refs.refs[refs.n++];
+        *ref = (struct format_ref){ .object = number, .stored_size = o->items[number].stored_size, .used = needs->items[i].used };
+        memcpy(ref->sha256, o->items[number].sha256, sizeof ref->sha256);
+    }
+    *ret_refs = refs;
+    return 0;
+}

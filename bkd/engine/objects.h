@@ -1,0 +1,26 @@
+// The objects a run may refer to: those the parent snapshot needs, those a journal vouches for, and its own. One record an object.
+#ifndef BKD_ENGINE_OBJECTS_H
+#define BKD_ENGINE_OBJECTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bkd/engine/versions.h"
+#include "bkd/repo/format.h"
+
+struct objects {
+    struct objects_item {
+        uint8_t sha256[32];
+        uint64_t stored_size; // 0: no such object
+    } *items; // by number
+    uint32_t n;
+    uint32_t first_own; // number of the first object of this run: from there on all are usable; 0 = none
+};
+
+void objects_done(struct objects *o);
+void objects_add(struct objects *o, uint32_t number, const uint8_t sha256[32], uint64_t stored_size);
+bool objects_usable(const struct objects *o, uint32_t number);
+// What a snapshot with these needs refers to. ERROR_INTEGRITY when one is not known (a defect).
+MUST_USE int objects_refs(const struct objects *o, const uint8_t chain[16], const struct versions_needs *needs, struct format_refs *ret_refs, struct error *err);
+
+#endif
