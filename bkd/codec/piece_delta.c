@@ -249,17 +249,18 @@ int piece_delta_signature(const struct piece_input *in, uint32_t block_size, con
     size_t count = (size_t)delta_signature_count(in->length, block_size);
     bool may_keep = base_entries != NULL && in->base_tags != NULL;
     for (size_t at = 0; at < count;) {
-        size_t end = at;
-        while (may_keep && end < count && entry_is_kept(in, block_size, end))
-            end++;
-        if (end > at)
-            buf_add(out, base_entries + at * DELTA_SIGNATURE_ENTRY, (end - at) * DELTA_SIGNATURE_ENTRY);
-        for (at = end; end < count && !(may_keep && entry_is_kept(in, block_size, end));)
+        bool kept = may_keep && entry_is_kept(in, block_size, at);
+        size_t end = at + 1;
+        while (end < count && (may_keep && entry_is_kept(in, block_size, end)) == kept)
             end++;
         uint64_t from = (uint64_t)at * block_size, to = (uint64_t)end * block_size;
-        int rc = delta_signature_append(out, block_size, in->data + from, (size_t)((to < in->length ? to : in->length) - from), err);
-        if (rc < 0)
-            return rc;
+        if (kept) {
+            buf_add(out, base_entries + at * DELTA_SIGNATURE_ENTRY, (end - at) * DELTA_SIGNATURE_ENTRY);
+        } else {
+            int rc = delta_signature_append(out, block_size, in->data + from, (size_t)((to < in->length ? to : in->length) - from), err);
+            if (rc < 0)
+                return rc;
+        }
         at = end;
     }
     return 0;
