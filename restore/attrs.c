@@ -227,8 +227,18 @@ void attrs_apply(const struct io *io, int fd, const struct attrs *attrs, const s
     set_times(io, fd, "", AT_EMPTY_PATH, attrs, loss);
 }
 
-void attrs_apply_at(const struct io *io, int dirfd, const char *name, const struct attrs *attrs, const struct attrs_self *self, struct attrs_loss *loss)
+void attrs_apply_at(const struct io *io, int dirfd, const char *name, const struct attrs *attrs, const struct attrs_self *self, const char *xattr_text, size_t n,
+                    struct attrs_loss *loss)
 {
     (void)give_owner(io, dirfd, name, AT_SYMLINK_NOFOLLOW, attrs, self, loss);
+    if (n > 0) {
+        int fd = io->openat(io, dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
+        bool acl = false;
+        if (fd < 0)
+            lose(loss, "extended attributes", errno);
+        else
+            set_xattrs(io, fd, xattr_text, n, &acl, loss);
+        io_close_quietly(io, &fd);
+    }
     set_times(io, dirfd, name, AT_SYMLINK_NOFOLLOW, attrs, loss);
 }

@@ -52,8 +52,9 @@ struct attrs_loss {
 // Order: owner, mode, attributes (ACLs, capabilities), flags, times.
 void attrs_apply(const struct io *io, int fd, const struct attrs *attrs, const struct attrs_self *self, uint32_t mode_now, bool plain_owner, bool is_dir,
                  bool clear_acl, const char *xattr_text, size_t n, struct attrs_loss *loss);
-// Owner and times of a link, device or FIFO named `name` in dirfd.
-void attrs_apply_at(const struct io *io, int dirfd, const char *name, const struct attrs *attrs, const struct attrs_self *self, struct attrs_loss *loss);
+// Owner, attributes and times of a link, device or FIFO named `name` in dirfd.
+void attrs_apply_at(const struct io *io, int dirfd, const char *name, const struct attrs *attrs, const struct attrs_self *self, const char *xattr_text, size_t n,
+                    struct attrs_loss *loss);
 
 // The text of extended attributes (doc/FORMAT.md section 7) one by one. Returns 1 and the next attribute (value in ret_value, name in ret_name),
 // 0 at the end, -1 when the text is malformed. *at starts at 0.

@@ -34,12 +34,15 @@ void target_unref(struct target_dir *d)
     free(d);
 }
 
+static struct target_id id_of(const struct statx *st) { return (struct target_id){ makedev(st->stx_dev_major, st->stx_dev_minor), st->stx_ino }; }
+
 static struct target_dir *dir_new(struct target *t, int fd, const struct statx *st, bool made)
 {
     struct target_dir *d = xcalloc(1, sizeof *d);
     d->target = t;
     d->fd = fd;
     atomic_init(&d->refs, 1);
+    d->id = id_of(st);
     d->made = made;
     // On Linux a new file takes the directory's group where the directory is setgid or the mount says so.
     d->plain_owner = (st->stx_mode & S_ISGID) == 0 && (!made || (st->stx_gid == t->gid && st->stx_uid == t->uid));
@@ -47,8 +50,6 @@ static struct target_dir *dir_new(struct target *t, int fd, const struct statx *
     atomic_fetch_add_explicit(&t->open_dirs, 1, memory_order_relaxed);
     return d;
 }
-
-static struct target_id id_of(const struct statx *st) { return (struct target_id){ makedev(st->stx_dev_major, st->stx_dev_minor), st->stx_ino }; }
 
 int target_id_of(const struct io *io, int fd, struct target_id *ret_id, struct error *err)
 {
@@ -74,7 +75,6 @@ static int open_root(struct target *t, const char *path, bool made, struct error
         return r;
     }
     t->root = dir_new(t, fd, &st, made);
-    t->root_id = id_of(&st);
     return 0;
 }
 
@@ -182,13 +182,13 @@ int target_parent(struct target *t, const char *path, size_t n, struct target_di
     return 0;
 }
 
-static void push_level(struct target *t, struct target_dir *dir, const struct target_id *id, const char *path, size_t n)
+static void push_level(struct target *t, struct target_dir *dir, const char *path, size_t n)
 {
     if (t->depth == t->cap) {
         t->cap = t->cap == 0 ? 32 : 2 * t->cap;
         t->levels = xrealloc(t->levels, t->cap * sizeof *t->levels);
     }
-    t->levels[t->depth++] = (struct target_level){ .dir = dir, .id = *id, .path_len = n, .made = dir->made };
+    t->levels[t->depth++] = (struct target_level){ .dir = dir, .id = dir->id, .path_len = n, .made = dir->made };
     buf_reset(&t->path);
     buf_add(&t->path, path, n);
     if (t->depth > KEEP_OPEN) {
@@ -198,7 +198,7 @@ static void push_level(struct target *t, struct target_dir *dir, const struct ta
     }
 }
 
-int target_mkdir(struct target *t, const char *path, size_t n, enum target_made *ret_made, struct target_id *ret_id, struct error *err)
+int target_mkdir(struct target *t, const char *path, size_t n, struct target_dir **ret_dir, struct error *err)
 {
     struct target_dir *parent;
     const char *last;
@@ -223,9 +223,8 @@ int target_mkdir(struct target *t, const char *path, size_t n, enum target_made 
         io_close_quietly(t->io, &fd);
         return r;
     }
-    *ret_made = made ? TARGET_MADE : TARGET_EXISTED;
-    *ret_id = id_of(&st);
-    push_level(t, dir_new(t, fd, &st, made), ret_id, path, n);
+    *ret_dir = dir_new(t, fd, &st, made);
+    push_level(t, *ret_dir, path, n);
     return 0;
 }
 

@@ -23,6 +23,7 @@ struct target_dir {
     struct target *target;
     int fd;
     atomic_uint refs;
+    struct target_id id;
     bool made;          // by this restore, so it held nothing before
     bool plain_owner;   // what is made in it gets our own user and group
     bool imposes_acl;   // has a default ACL
@@ -34,7 +35,6 @@ struct target {
     const struct io *io;
     char *name; // as given, for messages
     struct target_dir *root;
-    struct target_id root_id;
     uint32_t uid, gid;   // ours
     struct buf path;     // of the innermost directory, relative to the root
     struct target_level *levels;
@@ -51,9 +51,9 @@ void target_done(struct target *t);
 // It must have been made or entered with target_mkdir before: else ERROR_INTEGRITY, "entry without its directory".
 MUST_USE int target_parent(struct target *t, const char *path, size_t n, struct target_dir **ret_dir, const char **ret_name, struct error *err);
 
-enum target_made { TARGET_MADE, TARGET_EXISTED };
-// Makes the directory `path` with mode 0700, or enters it when it exists. ERROR_EXISTS: the name is taken by something else.
-MUST_USE int target_mkdir(struct target *t, const char *path, size_t n, enum target_made *ret_made, struct target_id *ret_id, struct error *err);
+// Makes the directory `path` with mode 0700, or enters it when it exists (ret_dir->made says which); borrowed until the next call.
+// ERROR_EXISTS: the name is taken by something else.
+MUST_USE int target_mkdir(struct target *t, const char *path, size_t n, struct target_dir **ret_dir, struct error *err);
 
 struct target_dir *target_ref(struct target_dir *d);
 void target_unref(struct target_dir *d);

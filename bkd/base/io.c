@@ -61,7 +61,19 @@ static int real_utimensat(UNUSED const struct io *self, int dirfd, const char *p
     return (flags & AT_EMPTY_PATH) != 0 ? futimens(dirfd, times) : utimensat(dirfd, path, times, flags);
 }
 
-static int real_fsetxattr(UNUSED const struct io *self, int fd, const char *name, const void *value, size_t n) { return fsetxattr(fd, name, value, n, 0); }
+
+// A descriptor opened with O_PATH (a symbolic link, a device) takes attributes only through its name in /proc.
+static int real_fsetxattr(UNUSED const struct io *self, int fd, const char *name, const void *value, size_t n)
+{
+    if (fsetxattr(fd, name, value, n, 0) == 0)
+        return 0;
+    if (errno != EBADF)
+        return -1;
+    char path[40];
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return setxattr(path, name, value, n, 0);
+}
+
 static int real_fremovexattr(UNUSED const struct io *self, int fd, const char *name) { return fremovexattr(fd, name); }
 
 static int real_setflags(UNUSED const struct io *self, int fd, unsigned flags, unsigned mask)

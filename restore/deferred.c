@@ -1,0 +1,290 @@
+#include "restore/deferred.h"
+
+#include <errno.h>
+#include <linux/stat.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#include "bkd/base/bytes.h"
+#include "bkd/base/dirchain.h"
+
+enum { SPILL_MEMORY = 4 << 20 };
+
+// Records live in unlinked scratch files of this process only, hence structs as they lie in memory.
+struct first_record {
+    uint8_t sequence[8]; // big-endian: sorts as bytes
+    struct target_id id;
+};
+
+// Followed by the snapshot's path with its NUL.
+struct late_record {
+    uint32_t path_len, below_len;
+    uint32_t flags;            // files
+    struct target_id id;       // files
+    struct deferred_dir dir;   // directories
+};
+
+static const char *late_path(const struct late_record *r) { return (const char *)(r + 1); }
+static const char *late_below(const struct late_record *r) { return late_path(r) + r->path_len - r->below_len; }
+
+static int compare_firsts(const void *a, size_t a_len, const void *b, size_t b_len)
+{
+    (void)a_len, (void)b_len;
+    return memcmp(a, b, 8);
+}
+
+// Deepest first: what a directory holds comes before the directory.
+static int compare_late(const void *a, size_t a_len, const void *b, size_t b_len)
+{
+    struct late_record x, y;
+    (void)a_len, (void)b_len;
+    memcpy(&x, a, sizeof x); // records in memory are not aligned
+    memcpy(&y, b, sizeof y);
+    const char *x_path = (const char *)a + sizeof x + x.path_len - x.below_len, *y_path = (const char *)b + sizeof y + y.path_len - y.below_len;
+    return manifest_path_compare(y_path, y.below_len, x_path, x.below_len);
+}
+
+void deferred_init(struct deferred *d, const struct io *io, int scratch_dirfd)
+{
+    *d = (struct deferred){
+        .io = io,
+        .scratch_dirfd = scratch_dirfd,
+        .firsts = spill_new(io, scratch_dirfd, compare_firsts, SPILL_MEMORY),
+        .flags = spill_new(io, scratch_dirfd, compare_late, SPILL_MEMORY),
+        .dirs = spill_new(io, scratch_dirfd, compare_late, SPILL_MEMORY),
+    };
+}
+
+void deferred_done(struct deferred *d)
+{
+    spill_free(d->firsts);
+    spill_free(d->flags);
+    spill_free(d->dirs);
+    *d = (struct deferred){ 0 };
+}
+
+int deferred_add_first(struct deferred *d, uint64_t sequence, const struct target_id *id, struct error *err)
+{
+    struct first_record record = { .id = *id };
+    put_u64be(record.sequence, sequence);
+    return spill_add(d->firsts, &record, sizeof record, err);
+}
+
+static int add_late(struct spill *spill, struct late_record record, const char *path, size_t below_len, struct error *err)
+{
+    _cleanup_buf_ struct buf bytes = { 0 };
+    record.path_len = (uint32_t)strlen(path);
+    record.below_len = (uint32_t)below_len;
+    buf_add(&bytes, &record, sizeof record);
+    buf_add(&bytes, path, record.path_len + 1);
+    return spill_add(spill, bytes.data, bytes.len, err);
+}
+
+int deferred_add_flags(struct deferred *d, const char *path, size_t n, const struct target_id *id, uint32_t flags, struct error *err)
+{
+    return add_late(d->flags, (struct late_record){ .id = *id, .flags = flags }, path, n, err);
+}
+
+int deferred_add_dir(struct deferred *d, const char *path, size_t n, const struct deferred_dir *dir, struct error *err)
+{
+    return add_late(d->dirs, (struct late_record){ .dir = *dir }, path, n, err);
+}
+
+// A record at an aligned place, valid until the next one is taken.
+static int next_late(struct spill *spill, struct buf *space, const struct late_record **ret_record, struct error *err)
+{
+    const void *bytes;
+    size_t n;
+    *ret_record = NULL;
+    int r = spill_next(spill, &bytes, &n, err);
+    if (r < 0 || bytes == NULL)
+        return r;
+    buf_reset(space);
+    buf_add(space, bytes, n);
+    *ret_record = (const struct late_record *)space->data;
+    return 0;
+}
+
+struct run {
+    struct deferred *d;
+    struct plan *plan;
+    unsigned strip;
+    struct target *target;
+    struct apply *apply;
+    struct report *report;
+};
+
+static int open_chain(struct run *run, struct dirchain *chain, struct error *err)
+{
+    *chain = (struct dirchain){ .io = run->d->io, .root_fd = -1 };
+    return io_open(run->d->io, run->target->root->fd, ".", O_RDONLY | O_DIRECTORY, 0, &chain->root_fd, err);
+}
+
+static bool is_same(const struct io *io, int dirfd, const char *name, const struct target_id *id)
+{
+    struct statx st;
+    struct error ignored;
+    return io_stat(io, dirfd, name, AT_SYMLINK_NOFOLLOW, &st, &ignored) == 0 && st.stx_ino == id->inode &&
+           makedev(st.stx_dev_major, st.stx_dev_minor) == id->device;
+}
+
+// ---- further names
+
+static void link_name(struct run *run, struct dirchain *from, struct dirchain *to, const struct plan_link *link, const struct target_id *id)
+{
+    const struct io *io = run->d->io;
+    const char *first = plan_strip(link->first, run->strip), *further = plan_strip(link->further, run->strip);
+    const char *first_name, *further_name;
+    int first_fd, further_fd;
+    struct error err;
+    if (first == NULL || further == NULL)
+        return; // above the target; told when it was met
+    int r = dirchain_parent(from, first, &first_fd, &first_name, &err);
+    if (r == 0)
+        r = dirchain_parent(to, further, &further_fd, &further_name, &err);
+    if (r == 0 && !is_same(io, first_fd, first_name, id))
+        r = error_set(&err, ERROR_FAILED, "its first name '%s' was replaced during the restore", link->first);
+    if (r == 0)
+        r = io_link(io, first_fd, first_name, further_fd, further_name, &err);
+    if (r == ERROR_EXISTS) {
+        report_problem(run->report, REPORT_EXISTS, link->further, "");
+        return;
+    }
+    // Between looking and linking the name may have changed hands: then the new name goes again.
+    if (r == 0 && !is_same(io, further_fd, further_name, id)) {
+        (void)io->unlinkat(io, further_fd, further_name, 0); // at worst an own new name of somebody's own file stays
+        r = error_set(&err, ERROR_FAILED, "its first name '%s' was replaced during the restore", link->first);
+    }
+    if (r < 0)
+        report_problem(run->report, REPORT_FAILED, link->further, err.text);
+    else
+        run->report->hard_links++;
+}
+
+// Both streams ascend by the first name's sequence.
+static int link_names(struct run *run, struct error *err)
+{
+    _cleanup_dirchain_ struct dirchain from = { .root_fd = -1 };
+    _cleanup_dirchain_ struct dirchain to = { .root_fd = -1 };
+    const void *record = NULL;
+    size_t n;
+    uint64_t have = 0;
+    struct first_record first = { 0 };
+    struct plan_link link;
+    bool more;
+    int r = plan_links_rewind(run->plan, err);
+    if (r == 0)
+        r = spill_sort(run->d->firsts, err);
+    if (r == 0)
+        r = open_chain(run, &from, err);
+    if (r == 0)
+        r = open_chain(run, &to, err);
+    while (r == 0 && (r = plan_links_next(run->plan, &link, &more, err)) == 0 && more && !atomic_load(&run->apply->stop)) {
+        while (r == 0 && have < link.first_sequence) {
+            r = spill_next(run->d->firsts, &record, &n, err);
+            if (r == 0 && record != NULL)
+                memcpy(&first, record, sizeof first);
+            have = r == 0 && record != NULL ? get_u64be(first.sequence) : UINT64_MAX;
+        }
+        if (r < 0)
+            break;
+        if (have == link.first_sequence) {
+            link_name(run, &from, &to, &link, &first.id);
+        } else {
+            _cleanup_free_ char *why = xasprintf("it is the same file as '%s', which was not restored", link.first);
+            report_problem(run->report, REPORT_SKIPPED, link.further, why);
+        }
+    }
+    return r;
+}
+
+// ---- flags and directories
+
+static int open_same(struct run *run, struct dirchain *chain, const struct late_record *record, const struct target_id *id, int flags, int *ret_fd,
+                     struct error *err)
+{
+    const struct io *io = run->d->io;
+    int dirfd, fd = -1;
+    const char *name;
+    struct target_id now;
+    int r = dirchain_parent(chain, late_below(record), &dirfd, &name, err);
+    if (r == 0)
+        r = io_open(io, dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | flags, 0, &fd, err);
+    if (r == 0)
+        r = target_id_of(io, fd, &now, err);
+    if (r == 0 && !target_id_equal(&now, id))
+        r = error_set(err, ERROR_FAILED, "it was replaced by somebody during the restore");
+    if (r < 0)
+        io_close_quietly(io, &fd);
+    else
+        *ret_fd = fd;
+    return r;
+}
+
+static void apply_flags(struct run *run, struct dirchain *chain, const struct late_record *record)
+{
+    const struct io *io = run->d->io;
+    struct error err;
+    int fd = -1;
+    int r = open_same(run, chain, record, &record->id, 0, &fd, &err);
+    if (r == 0 && io->setflags(io, fd, record->flags, ATTRS_LATE_FLAGS) < 0)
+        r = error_set_errno(&err, errno, "inode flags");
+    if (r < 0)
+        report_problem(run->report, REPORT_METADATA, late_path(record), err.text);
+    io_close_quietly(io, &fd);
+}
+
+static void apply_dir(struct run *run, struct dirchain *chain, const struct late_record *record)
+{
+    const struct io *io = run->d->io;
+    const struct attrs *attrs = &record->dir.attrs;
+    const char *text = NULL;
+    size_t n = 0;
+    struct error err;
+    struct attrs_loss loss = { 0 };
+    int fd = -1;
+    if (open_same(run, chain, record, &record->dir.id, O_DIRECTORY, &fd, &err) < 0) {
+        report_problem(run->report, REPORT_METADATA, late_path(record), err.text);
+        return;
+    }
+    if (attrs->xattr.length > 0 && apply_xattr(run->apply, run->apply->n_workers - 1, &attrs->xattr, &text, &n, &err) < 0)
+        buf_addf(&loss.why, "extended attributes: %s", err.text);
+    // A directory made in a setgid one has that bit too: its mode is always set.
+    attrs_apply(io, fd, attrs, run->apply->self, UINT32_MAX, false, true, record->dir.clear_acl, text, n, &loss);
+    if ((attrs->flags & ATTRS_LATE_FLAGS) != 0 && io->setflags(io, fd, attrs->flags, ATTRS_LATE_FLAGS) < 0)
+        buf_addf(&loss.why, "%sinode flags: %s", loss.why.len == 0 ? "" : "; ", strerror(errno));
+    if (loss.owner)
+        *(record->dir.above ? &run->report->owners_above : &run->report->owners) += 1;
+    if (loss.why.len > 0)
+        report_problem(run->report, REPORT_METADATA, late_path(record), buf_str(&loss.why));
+    buf_done(&loss.why);
+    io_close_quietly(io, &fd);
+}
+
+static int apply_all(struct run *run, struct spill *spill, void (*one)(struct run *, struct dirchain *, const struct late_record *), struct error *err)
+{
+    _cleanup_dirchain_ struct dirchain chain = { .root_fd = -1 };
+    _cleanup_buf_ struct buf space = { 0 };
+    const struct late_record *record;
+    int r = spill_sort(spill, err);
+    if (r == 0)
+        r = open_chain(run, &chain, err);
+    while (r == 0 && (r = next_late(spill, &space, &record, err)) == 0 && record != NULL)
+        one(run, &chain, record);
+    return r;
+}
+
+int deferred_run(struct deferred *d, struct plan *plan, unsigned strip, struct target *target, struct apply *apply, struct report *report,
+                 struct error *err)
+{
+    struct run run = { .d = d, .plan = plan, .strip = strip, .target = target, .apply = apply, .report = report };
+    uint64_t since = timing_now(apply->timing);
+    int r = link_names(&run, err);
+    if (r == 0)
+        r = apply_all(&run, d->flags, apply_flags, err);
+    if (r == 0)
+        r = apply_all(&run, d->dirs, apply_dir, err);
+    (void)timing_add(apply->timing, TIMING_METADATA, since, 0);
+    return r;
+}

@@ -1,0 +1,39 @@
+// What has to wait until all content is in place: further names of hard-linked files, flags that forbid changes, and directories'
+// metadata, deepest first. Kept in sorted runs on disk, so memory does not grow with the number of entries.
+//
+// Each thing is found again by walking down from the target's root without following links, and only touched when it is the very inode
+// this restore made: somebody who exchanges directories meanwhile gains nothing.
+#ifndef BKD_RESTORE_DEFERRED_H
+#define BKD_RESTORE_DEFERRED_H
+
+#include "restore/apply.h"
+#include "restore/plan.h"
+#include "restore/report.h"
+
+struct deferred {
+    const struct io *io;
+    int scratch_dirfd; // borrowed
+    struct spill *firsts, *flags, *dirs;
+};
+
+void deferred_init(struct deferred *d, const struct io *io, int scratch_dirfd);
+void deferred_done(struct deferred *d);
+
+// An inode with several names was made under its first one.
+MUST_USE int deferred_add_first(struct deferred *d, uint64_t sequence, const struct target_id *id, struct error *err);
+// A file gets ATTRS_LATE_FLAGS. path: in the snapshot; its last n bytes are the path below the target.
+MUST_USE int deferred_add_flags(struct deferred *d, const char *path, size_t n, const struct target_id *id, uint32_t flags, struct error *err);
+// A directory that this restore made gets its metadata. n 0 is the target itself.
+struct deferred_dir {
+    struct target_id id;
+    struct attrs attrs;
+    bool clear_acl;
+    bool above; // on the way to the sources
+};
+MUST_USE int deferred_add_dir(struct deferred *d, const char *path, size_t n, const struct deferred_dir *dir, struct error *err);
+
+// Does it all, in the one right order. The planner's thread, workers idle. What fails for one path is reported; errors are those of scratch files.
+MUST_USE int deferred_run(struct deferred *d, struct plan *plan, unsigned strip, struct target *target, struct apply *apply, struct report *report,
+                          struct error *err);
+
+#endif

@@ -1,0 +1,485 @@
+#include "restore/plan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bkd/base/bytes.h"
+#include "bkd/base/crypto.h"
+#include "bkd/base/fs.h"
+
+enum { SPILL_MEMORY = 4 << 20, BLOCK = 4096 };
+
+int plan_open_scratch(const struct io *io, const char *near, int *ret_dirfd, struct error *err)
+{
+    const char *tmpdir = getenv("TMPDIR");
+    if (tmpdir != NULL && *tmpdir != '\0')
+        return io_open(io, AT_FDCWD, tmpdir, O_RDONLY | O_DIRECTORY, 0, ret_dirfd, err);
+    if (near == NULL)
+        return io_open(io, AT_FDCWD, "/var/tmp", O_RDONLY | O_DIRECTORY, 0, ret_dirfd, err);
+    _cleanup_free_ char *path = xstrdup(near);
+    for (;;) {
+        int r = io_open(io, AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0, ret_dirfd, err);
+        char *slash = strrchr(path, '/');
+        if (r == 0 || strcmp(path, "/") == 0 || strcmp(path, ".") == 0)
+            return r;
+        if (slash == NULL)
+            (void)strcpy(path, "."); // path has at least one byte: it was not "." and not "/"
+        else
+            slash[slash == path] = '\0';
+    }
+}
+
+int plan_scratch_file(const struct io *io, int dirfd, int *ret_fd, struct error *err)
+{
+    if (io_open(io, dirfd, ".", O_TMPFILE | O_RDWR, 0600, ret_fd, err) == 0)
+        return 0;
+    // File systems without O_TMPFILE.
+    uint64_t random;
+    io_random(io, &random, sizeof random);
+    _cleanup_free_ char *name = xasprintf(".bkd-scratch-%016llx", (unsigned long long)random);
+    int r = io_open(io, dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, ret_fd, err);
+    if (r < 0)
+        return error_prefix(err, "scratch file (TMPDIR chooses another place)");
+    (void)io->unlinkat(io, dirfd, name, 0); // a leftover without content does no harm
+    return 0;
+}
+
+const char *plan_strip(const char *path, unsigned strip)
+{
+    while (*path == '/')
+        path++;
+    for (; strip > 0 && *path != '\0'; strip--) {
+        path += strcspn(path, "/");
+        while (*path == '/')
+            path++;
+    }
+    return *path == '\0' ? NULL : path;
+}
+
+// ---- paths
+
+static int compare_paths(const void *a, const void *b)
+{
+    const char *x = *(char *const *)a, *y = *(char *const *)b;
+    return manifest_path_compare(x, strlen(x), y, strlen(y));
+}
+
+static bool is_below(const char *path, size_t n, const char *dir) { return strcmp(dir, "/") == 0 || manifest_path_below(path, n, dir, strlen(dir)); }
+
+static char *normalise(const char *path)
+{
+    bool absolute = *path == '/' || strncmp(path, "stream/", 7) == 0;
+    char *p = xasprintf("%s%s", absolute ? "" : "/", path);
+    size_t n = strlen(p);
+    while (n > 1 && p[n - 1] == '/')
+        p[--n] = '\0';
+    return p;
+}
+
+static void take_paths(struct plan *p, const char *const *paths, size_t n)
+{
+    p->paths = xcalloc(n + 1, sizeof *p->paths);
+    for (size_t i = 0; i < n; i++)
+        p->paths[i] = normalise(paths[i]);
+    qsort(p->paths, n, sizeof *p->paths, compare_paths);
+    for (size_t i = 0; i < n; i++) { // what lies below a path already taken adds nothing
+        if (p->n_paths > 0 && is_below(p->paths[i], strlen(p->paths[i]), p->paths[p->n_paths - 1]))
+            free(p->paths[i]);
+        else
+            p->paths[p->n_paths++] = p->paths[i];
+    }
+}
+
+// ---- fetching
+
+static bool is_root(const char *path, size_t n) { return n == 1 && path[0] == '/'; }
+
+// The part of the manifest that can hold `path` (and what is below it, when `tree`), by the recipe's path index.
+static struct plan_part part_of(const struct plan *p, const char *path, size_t n, bool tree)
+{
+    const struct recipe *m = &p->snapshot->manifest;
+    struct plan_part part = { 0, p->snapshot->head->manifest_size };
+    for (size_t i = 0; i < m->n_index; i++) {
+        const char *first = m->index[i].path;
+        size_t len = strlen(first);
+        if (manifest_path_compare(first, len, path, n) <= 0)
+            part.start = m->index[i].offset;
+        else if (!tree || !(is_root(path, n) || manifest_path_below(first, len, path, n))) {
+            part.end = m->index[i].offset;
+            break;
+        }
+    }
+    return part;
+}
+
+static void add_part(struct plan *p, struct plan_part part)
+{
+    p->parts = xrealloc(p->parts, (p->n_parts + 1) * sizeof *p->parts);
+    p->parts[p->n_parts++] = part;
+}
+
+static int compare_parts(const void *a, const void *b)
+{
+    const struct plan_part *x = a, *y = b;
+    return x->start < y->start ? -1 : x->start > y->start;
+}
+
+// Parts of all paths and of their ancestors, ascending, joined where they touch.
+static void choose_parts(struct plan *p)
+{
+    if (p->n_paths == 0) {
+        add_part(p, (struct plan_part){ 0, p->snapshot->head->manifest_size });
+        return;
+    }
+    for (size_t i = 0; i < p->n_paths; i++) {
+        const char *path = p->paths[i];
+        add_part(p, part_of(p, path, strlen(path), true));
+        add_part(p, part_of(p, "/", 1, false));
+        for (const char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/'))
+            add_part(p, part_of(p, path, (size_t)(slash - path), false));
+    }
+    qsort(p->parts, p->n_parts, sizeof *p->parts, compare_parts);
+    size_t n = 0;
+    for (size_t i = 0; i < p->n_parts; i++) {
+        struct plan_part part = p->parts[i];
+        if (n > 0 && part.start <= p->parts[n - 1].end)
+            p->parts[n - 1].end = part.end > p->parts[n - 1].end ? part.end : p->parts[n - 1].end;
+        else
+            p->parts[n++] = part;
+    }
+    p->n_parts = n;
+}
+
+// Whole pieces are read, because only a whole piece can be compared with its SHA-256.
+static int fetch_piece(struct plan *p, const struct recipe_piece *piece, uint64_t offset, uint8_t *data, struct error *err)
+{
+    struct place scratch;
+    const struct place *ranges;
+    size_t n;
+    uint8_t *to = data;
+    recipe_piece_ranges(piece, &scratch, &ranges, &n);
+    for (size_t i = 0; i < n; to += ranges[i].length, i++) {
+        if (ranges[i].object == 0) {
+            memset(to, 0, ranges[i].length);
+            continue;
+        }
+        int r = object_reader_read(p->snapshot->reader, &ranges[i], to, err);
+        if (r < 0)
+            return error_prefix(err, "manifest");
+    }
+    uint8_t sha256[CRYPTO_SHA256_SIZE];
+    crypto_sha256(data, piece->length, sha256);
+    if (memcmp(sha256, piece->sha256, sizeof sha256) != 0)
+        return error_set(err, ERROR_INTEGRITY, "the manifest's bytes at %llu are not what its recipe says", (unsigned long long)offset);
+    return io_pwrite_all(p->io, p->fd, data, piece->length, offset, "scratch file", err);
+}
+
+static bool is_needed(const struct plan *p, uint64_t start, uint64_t end)
+{
+    for (size_t i = 0; i < p->n_parts; i++)
+        if (p->parts[i].start < end && p->parts[i].end > start)
+            return true;
+    return false;
+}
+
+static int fetch_parts(struct plan *p, struct error *err)
+{
+    const struct recipe *m = &p->snapshot->manifest;
+    void *data = NULL;
+    int r = io_alloc(p->io, RECIPE_PIECE_SIZE, "a piece of the manifest", &data, err);
+    uint64_t offset = 0;
+    for (size_t i = 0; r == 0 && i < m->n_pieces; i++) {
+        if (is_needed(p, offset, offset + m->pieces[i].length))
+            r = fetch_piece(p, &m->pieces[i], offset, data, err);
+        offset += m->pieces[i].length;
+    }
+    free(data);
+    return r;
+}
+
+// How many of the paths are not after `path`.
+static size_t paths_up_to(const struct plan *p, const char *path, size_t n)
+{
+    size_t low = 0, high = p->n_paths;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (manifest_path_compare(p->paths[middle], strlen(p->paths[middle]), path, n) <= 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+// Every path asked for must be there: saying so before anything is made.
+static int check_paths(struct plan *p, struct error *err)
+{
+    const struct manifest_entry *e;
+    enum plan_role role;
+    bool later;
+    _cleanup_free_ char *found = xcalloc(p->n_paths + 1, 1);
+    int r = plan_rewind(p, err);
+    while (r == 0 && (r = plan_next(p, &e, &role, &later, err)) == 0 && e != NULL) {
+        size_t after = paths_up_to(p, buf_str(&e->path), e->path.len);
+        if (after > 0 && strcmp(buf_str(&e->path), p->paths[after - 1]) == 0)
+            found[after - 1] = 1;
+    }
+    for (size_t i = 0; r == 0 && i < p->n_paths; i++)
+        if (!found[i])
+            r = error_set(err, ERROR_NOT_FOUND, "'%s' is not in snapshot %llu; `bkd-restore ls` shows what is", p->paths[i],
+                          (unsigned long long)p->snapshot->head->number);
+    return r;
+}
+
+int plan_open(struct plan *p, const struct io *io, struct snapshot *snapshot, int scratch_dirfd, const char *const *paths, size_t n_paths,
+              struct error *err)
+{
+    *p = (struct plan){ .io = io, .snapshot = snapshot, .scratch_dirfd = scratch_dirfd, .fd = -1 };
+    take_paths(p, paths, n_paths);
+    int r = plan_scratch_file(io, scratch_dirfd, &p->fd, err);
+    if (r < 0)
+        return r;
+    choose_parts(p);
+    r = p->n_paths == 0 ? snapshot_fetch_manifest(snapshot, p->fd, "scratch file", err) : fetch_parts(p, err);
+    return r < 0 || p->n_paths == 0 ? r : check_paths(p, err);
+}
+
+void plan_done(struct plan *p)
+{
+    if (p->reading)
+        manifest_reader_done(&p->reader);
+    io_close_quietly(p->io == NULL ? io_real() : p->io, &p->fd);
+    for (size_t i = 0; i < p->n_paths; i++)
+        free(p->paths[i]);
+    free(p->paths);
+    free(p->parts);
+    spill_free(p->later);
+    spill_free(p->links);
+    *p = (struct plan){ .fd = -1 };
+}
+
+// ---- reading
+
+static int next_later(struct plan *p, struct error *err)
+{
+    const void *record;
+    size_t n;
+    int r = spill_next(p->later, &record, &n, err);
+    if (r == 0)
+        p->next_later = record == NULL ? 0 : get_u64be(record);
+    return r;
+}
+
+int plan_rewind(struct plan *p, struct error *err)
+{
+    if (p->reading)
+        manifest_reader_done(&p->reader);
+    p->reading = false;
+    p->part = 0;
+    p->sequence = 0;
+    p->next_later = 0;
+    if (p->later == NULL)
+        return 0;
+    int r = spill_sort(p->later, err);
+    return r < 0 ? r : next_later(p, err);
+}
+
+// The next entry of the parts, selected or not.
+static int next_entry(struct plan *p, const struct manifest_entry **ret_entry, struct error *err)
+{
+    for (;;) {
+        if (!p->reading) {
+            if (p->part == p->n_parts) {
+                *ret_entry = NULL;
+                return 0;
+            }
+            struct plan_part part = p->parts[p->part++];
+            manifest_reader_init(&p->reader, p->io, p->fd, "manifest", part.start, part.end);
+            p->reading = true;
+        }
+        int r = manifest_reader_next(&p->reader, ret_entry, err);
+        if (r == ERROR_FORMAT) // it is signed, so a fault in it is a matter of trust
+            return err->code = ERROR_INTEGRITY;
+        if (r < 0)
+            return r;
+        if (*ret_entry != NULL)
+            return 0;
+        manifest_reader_done(&p->reader);
+        p->reading = false;
+    }
+}
+
+static bool is_selected(const struct plan *p, const struct manifest_entry *e, enum plan_role *ret_role)
+{
+    *ret_role = PLAN_SELECTED;
+    if (p->n_paths == 0)
+        return true;
+    const char *path = buf_str(&e->path);
+    // What is below a path follows it at once in the path order, so only two neighbours matter.
+    size_t after = paths_up_to(p, path, e->path.len);
+    if (after > 0 && is_below(path, e->path.len, p->paths[after - 1]))
+        return true;
+    *ret_role = PLAN_ANCESTOR;
+    return after < p->n_paths && is_below(p->paths[after], strlen(p->paths[after]), path);
+}
+
+int plan_next(struct plan *p, const struct manifest_entry **ret_entry, enum plan_role *ret_role, bool *ret_later, struct error *err)
+{
+    for (;;) {
+        int r = next_entry(p, ret_entry, err);
+        if (r < 0 || *ret_entry == NULL)
+            return r;
+        if (!is_selected(p, *ret_entry, ret_role))
+            continue;
+        p->sequence++;
+        *ret_later = p->next_later == p->sequence;
+        return *ret_later ? next_later(p, err) : 0;
+    }
+}
+
+// ---- counting
+
+static int compare_records(const void *a, size_t a_len, const void *b, size_t b_len)
+{
+    int c = memcmp(a, b, a_len < b_len ? a_len : b_len);
+    return c != 0 ? c : a_len < b_len ? -1 : a_len > b_len;
+}
+
+static void count_entry(struct plan_totals *t, const struct manifest_entry *e)
+{
+    t->entries++;
+    t->dirs += e->type == MANIFEST_DIR;
+    t->links += e->type == MANIFEST_LINK;
+    t->sockets += e->type == MANIFEST_SOCKET;
+    t->others += e->type == MANIFEST_FIFO || e->type == MANIFEST_CHAR || e->type == MANIFEST_BLOCK;
+    t->unstable += (e->notes & MANIFEST_UNSTABLE) != 0;
+    t->mounts += (e->notes & MANIFEST_MOUNT) != 0;
+    t->streams += e->path.data[0] != '/';
+    if (e->type != MANIFEST_FILE)
+        return;
+    t->files++;
+    t->bytes += e->size;
+    t->blocks += (e->size + BLOCK - 1) / BLOCK * BLOCK;
+}
+
+// Record: id, NUL, sequence, size, path with its NUL.
+static int add_name(struct spill **names, const struct plan *p, const struct manifest_entry *e, struct error *err)
+{
+    if (*names == NULL)
+        *names = spill_new(p->io, p->scratch_dirfd, compare_records, SPILL_MEMORY);
+    _cleanup_buf_ struct buf record = { 0 };
+    buf_add(&record, e->hardlink.data, e->hardlink.len);
+    buf_add_char(&record, '\0');
+    put_u64be(buf_extend(&record, 8), p->sequence);
+    put_u64be(buf_extend(&record, 8), e->type == MANIFEST_FILE ? e->size : UINT64_MAX);
+    buf_add(&record, e->path.data, e->path.len + 1);
+    return spill_add(*names, record.data, record.len, err);
+}
+
+static int add_link(struct plan *p, const struct buf *first, const uint8_t *further, const char *further_path, struct error *err)
+{
+    size_t id_len = strlen((const char *)first->data);
+    _cleanup_buf_ struct buf record = { 0 };
+    buf_add(&record, first->data + id_len + 1, 8);
+    buf_add(&record, further, 8);
+    buf_add_str(&record, (const char *)first->data + id_len + 17);
+    buf_add_char(&record, '\0');
+    buf_add(&record, further_path, strlen(further_path) + 1);
+    int r = spill_add(p->links, record.data, record.len, err);
+    return r < 0 ? r : spill_add(p->later, further, 8, err);
+}
+
+// Names sorted by inode: the first of each is restored as a file, the others become links to it.
+static int join_names(struct plan *p, struct spill *names, struct error *err)
+{
+    p->links = spill_new(p->io, p->scratch_dirfd, compare_records, SPILL_MEMORY);
+    p->later = spill_new(p->io, p->scratch_dirfd, compare_records, SPILL_MEMORY);
+    _cleanup_buf_ struct buf first = { 0 };
+    const void *record;
+    size_t n;
+    int r = spill_sort(names, err);
+    while (r == 0 && (r = spill_next(names, &record, &n, err)) == 0 && record != NULL) {
+        size_t id_len = strlen(record);
+        if (first.len == 0 || strcmp((const char *)first.data, record) != 0) {
+            buf_reset(&first);
+            buf_add(&first, record, n);
+            continue;
+        }
+        const uint8_t *numbers = (const uint8_t *)record + id_len + 1;
+        r = add_link(p, &first, numbers, (const char *)numbers + 16, err);
+        uint64_t size = get_u64be(numbers + 8);
+        p->totals.names++;
+        if (size != UINT64_MAX) {
+            p->totals.bytes -= size;
+            p->totals.blocks -= (size + BLOCK - 1) / BLOCK * BLOCK;
+        }
+    }
+    if (r == 0)
+        r = spill_sort(p->links, err);
+    return r;
+}
+
+int plan_count(struct plan *p, struct error *err)
+{
+    _cleanup_spill_ struct spill *names = NULL;
+    const struct manifest_entry *e;
+    enum plan_role role;
+    bool later;
+    p->totals = (struct plan_totals){ 0 };
+    int r = plan_rewind(p, err);
+    while (r == 0 && (r = plan_next(p, &e, &role, &later, err)) == 0 && e != NULL) {
+        count_entry(&p->totals, e);
+        if (e->hardlink.len > 0 && e->type != MANIFEST_DIR)
+            r = add_name(&names, p, e, err);
+    }
+    return r < 0 || names == NULL ? r : join_names(p, names, err);
+}
+
+int plan_links_rewind(struct plan *p, struct error *err) { return p->links == NULL ? 0 : spill_sort(p->links, err); }
+
+int plan_links_next(struct plan *p, struct plan_link *ret_link, bool *ret_more, struct error *err)
+{
+    *ret_more = false;
+    if (p->links == NULL)
+        return 0;
+    const void *record;
+    size_t n;
+    int r = spill_next(p->links, &record, &n, err);
+    if (r < 0 || record == NULL)
+        return r;
+    const char *first = (const char *)record + 16;
+    *ret_link = (struct plan_link){ .first_sequence = get_u64be(record), .first = first, .further = first + strlen(first) + 1 };
+    *ret_more = true;
+    return 0;
+}
+
+static uint64_t data_bytes(const struct recipe *recipe)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < recipe->n_extents; i++)
+        n += recipe->extents[i].length;
+    return recipe->n_extents > 0 ? n : recipe->size;
+}
+
+int plan_count_data(struct plan *p, uint64_t *ret_bytes, struct error *err)
+{
+    const struct manifest_entry *e;
+    enum plan_role role;
+    bool later;
+    uint64_t bytes = 0;
+    int r = plan_rewind(p, err);
+    while (r == 0 && (r = plan_next(p, &e, &role, &later, err)) == 0 && e != NULL) {
+        if (e->type != MANIFEST_FILE || later)
+            continue;
+        uint64_t size = e->size;
+        _cleanup_recipe_ struct recipe recipe = { 0 };
+        struct error ignored; // a damaged recipe is reported when its file is restored
+        if (place_is_set(&e->version) && snapshot_read_recipe(p->snapshot, &e->version, &recipe, &ignored) == 0)
+            size = data_bytes(&recipe);
+        bytes += (size + BLOCK - 1) / BLOCK * BLOCK;
+    }
+    if (r == 0)
+        *ret_bytes = bytes;
+    return r;
+}

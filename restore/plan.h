@@ -1,0 +1,90 @@
+// What is to be restored: the manifest in a scratch file, the selection of entries by paths, totals, and hard links sorted out.
+//
+// Memory does not grow with the number of entries: the manifest is read as a stream, more than once; names of one inode are joined by
+// sorted runs on disk. For a selection by paths only those parts of the manifest are fetched that can hold them.
+// Usual order: plan_open → plan_count → plan_rewind → plan_next … → plan_links_next ….
+#ifndef BKD_RESTORE_PLAN_H
+#define BKD_RESTORE_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bkd/base/spill.h"
+#include "bkd/repo/snapshot.h"
+
+#define PLAN_PATHS_MAX 4096u
+
+struct plan_part {
+    uint64_t start, end; // in the manifest
+};
+
+struct plan_totals {
+    uint64_t entries, dirs, files, links, others, sockets, streams;
+    uint64_t bytes;   // logical size of regular files, each inode once
+    uint64_t blocks;  // the same rounded up to 4 KiB a file
+    uint64_t names;   // further names of files already counted
+    uint64_t unstable, mounts;
+};
+
+struct plan {
+    const struct io *io;
+    struct snapshot *snapshot; // borrowed
+    int scratch_dirfd;         // borrowed
+    int fd;                    // the manifest
+    char **paths;              // raw, as in the manifest, sorted and without overlaps; n 0 = everything
+    size_t n_paths;
+    struct plan_part *parts;
+    size_t n_parts;
+    struct plan_totals totals;
+    // reading
+    struct manifest_reader reader;
+    size_t part;
+    bool reading;
+    uint64_t sequence;
+    struct spill *later;      // sequence numbers of entries that are further names, ascending
+    uint64_t next_later;
+    struct spill *links;      // (first name's sequence, further name's sequence, both paths), ascending
+};
+
+// Where scratch files go: TMPDIR, else the existing directory nearest to `near` (may be NULL), else /var/tmp.
+MUST_USE int plan_open_scratch(const struct io *io, const char *near, int *ret_dirfd, struct error *err);
+// An unlinked file in a scratch directory.
+MUST_USE int plan_scratch_file(const struct io *io, int dirfd, int *ret_fd, struct error *err);
+
+// Fetches and verifies the manifest, or the parts of it that `paths` need (as given on the command line; "srv/x" means "/srv/x").
+// ERROR_NOT_FOUND names the first path that is not in the snapshot.
+MUST_USE int plan_open(struct plan *p, const struct io *io, struct snapshot *snapshot, int scratch_dirfd, const char *const *paths, size_t n_paths,
+                       struct error *err);
+void plan_done(struct plan *p);
+#define _cleanup_plan_ __attribute__((cleanup(plan_done)))
+
+// Reads the selection once: totals, hard links.
+MUST_USE int plan_count(struct plan *p, struct error *err);
+
+// Bytes the selection takes on a disk, holes left out: reads the recipes of large files, so it is asked only when the logical sizes do not fit.
+MUST_USE int plan_count_data(struct plan *p, uint64_t *ret_bytes, struct error *err);
+
+// How an entry came into the selection.
+enum plan_role {
+    PLAN_SELECTED,
+    PLAN_ANCESTOR, // a directory on the way to a selected path
+};
+
+// Entries of the selection in path order, from the beginning after plan_rewind. *ret_entry is NULL at the end and valid until the next call.
+// *ret_later: a further name of an inode whose first name came before (known after plan_count). sequence counts from 1.
+MUST_USE int plan_rewind(struct plan *p, struct error *err);
+MUST_USE int plan_next(struct plan *p, const struct manifest_entry **ret_entry, enum plan_role *ret_role, bool *ret_later, struct error *err);
+
+// Further names, ascending by their first name's sequence; *ret_more false at the end. Paths are borrowed until the next call.
+struct plan_link {
+    uint64_t first_sequence;
+    const char *first, *further; // paths as in the manifest
+};
+MUST_USE int plan_links_rewind(struct plan *p, struct error *err);
+MUST_USE int plan_links_next(struct plan *p, struct plan_link *ret_link, bool *ret_more, struct error *err);
+
+// `path` without its first `strip` components, relative to a target: no slash at the start. NULL when nothing is left (n_left 0).
+const char *plan_strip(const char *path, unsigned strip);
+
+#endif

@@ -1,0 +1,160 @@
+#include "restore/report.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bkd/base/clock.h"
+#include "bkd/base/json.h"
+#include "bkd/base/log.h"
+
+static const char *const kind_names[REPORT_KINDS] = { "lost", "refused", "exists", "failed", "metadata", "skipped" };
+static const char *const kind_texts[REPORT_KINDS] = {
+    "lost: ", "refused: ", "exists already, left alone", "not written: ", "not exact: ", "not restored: ",
+};
+static const char *const next_steps[REPORT_KINDS] = {
+    "run `bkd-restore check` on this repository, then restore this file from another copy or an earlier snapshot",
+    "do not trust this repository before `bkd-restore check` and its signatures were looked at",
+    "compare it, then remove it or choose an empty --target",
+    "correct the reason and restore this path again",
+    "set it by hand, or restore as root onto a file system that has it",
+    "restore it again when what it depends on is there",
+};
+
+const char *report_kind_name(enum report_kind kind) { return kind_names[kind]; }
+
+void report_problem(struct report *r, enum report_kind kind, const char *path, const char *reason)
+{
+    struct error err;
+    r->count[kind]++;
+    if (!r->json) {
+        log_warn("'%s' %s%s", path, kind_texts[kind], kind == REPORT_EXISTS ? "" : reason);
+        return;
+    }
+    struct json *line = json_line_new("problem");
+    json_add_str(line, "kind", kind_names[kind]);
+    json_add_name(line, "path", path, strlen(path));
+    json_add_str(line, "reason", kind == REPORT_EXISTS && reason[0] == '\0' ? "the target has this name already" : reason);
+    json_add_str(line, "next_step", next_steps[kind]);
+    if (json_line_print(&line, stdout, &err) < 0)
+        return; // a reader that went away does not stop a restore
+}
+
+int report_result(const struct report *r, struct error *err)
+{
+    uint64_t lost = r->count[REPORT_LOST] + r->count[REPORT_REFUSED];
+    if (lost > 0)
+        return error_set(err, ERROR_INTEGRITY,
+                         "%" PRIu64 " entries could not be restored because stored data is damaged, missing or not what was signed; run `bkd-restore check` "
+                         "and restore them from another copy or an earlier snapshot",
+                         lost);
+    uint64_t left = r->count[REPORT_EXISTS] + r->count[REPORT_FAILED] + r->count[REPORT_SKIPPED];
+    if (left > 0)
+        return error_set(err, ERROR_INCOMPLETE, "%" PRIu64 " entries were not restored; each is listed with its reason", left);
+    if (r->count[REPORT_METADATA] > 0)
+        return error_set(err, ERROR_INCOMPLETE, "all content is there, but %" PRIu64 " entries do not have all their metadata; each is listed",
+                         r->count[REPORT_METADATA]);
+    if (r->owners > 0)
+        return error_set(err, ERROR_INCOMPLETE, "all content is there, but %" PRIu64 " entries belong to you instead of their owners; restore as root to change that",
+                         r->owners);
+    return 0;
+}
+
+static void add_phases(struct json *line, struct timing *timing)
+{
+    struct json *phases = json_add_object(line, "phases");
+    for (int i = 0; i < TIMING_PHASES; i++) {
+        struct json *phase = json_add_object(phases, timing_name(i));
+        json_add_u64(phase, "bytes", timing->bytes[i]);
+        json_add_u64(phase, "ms", timing->ns[i] / 1000000);
+    }
+}
+
+static void print_json(const struct report *r, const struct report_place *place, struct timing *timing, uint64_t duration_ns, bool complete)
+{
+    struct error err;
+    struct json *line = json_line_new("summary");
+    json_add_u64(line, "snapshot", place->snapshot);
+    json_add_time(line, "snapshot_time", place->snapshot_time_ns);
+    json_add_name(line, "host", place->host, strlen(place->host));
+    json_add_name(line, "policy", place->policy, strlen(place->policy));
+    json_add_name(line, "target", place->target, strlen(place->target));
+    json_add_bool(line, "dry_run", r->dry_run);
+    json_add_bool(line, "complete", complete);
+    json_add_u64(line, "files", r->files);
+    json_add_u64(line, "directories", r->dirs);
+    json_add_u64(line, "links", r->links);
+    json_add_u64(line, "hard_links", r->hard_links);
+    json_add_u64(line, "other", r->others);
+    json_add_u64(line, "bytes", r->bytes);
+    json_add_u64(line, "duration_ms", duration_ns / 1000000);
+    add_phases(line, timing);
+    struct json *problems = json_add_object(line, "problems");
+    for (int i = 0; i < REPORT_KINDS; i++)
+        json_add_u64(problems, kind_names[i], r->count[i]);
+    json_add_u64(line, "owners_different", r->owners + r->owners_above);
+    json_add_u64(line, "sockets_skipped", r->sockets);
+    json_add_u64(line, "streams_skipped", r->streams);
+    json_add_u64(line, "changed_while_backed_up", r->unstable);
+    if (json_line_print(&line, stdout, &err) < 0)
+        return; // the exit code tells the same
+}
+
+static void print_phases(struct timing *timing)
+{
+    printf("  %-10s %12s %10s\n", "phase", "bytes", "seconds");
+    for (int i = 0; i < TIMING_PHASES; i++) {
+        char bytes[CLOCK_TEXT_MAX] = "";
+        if (timing->bytes[i] > 0)
+            clock_format_bytes(bytes, timing->bytes[i]);
+        printf("  %-10s %12s %10.3f\n", timing_name(i), bytes, (double)timing->ns[i] / 1e9);
+    }
+    printf("  (open and plan: elapsed; the others: added up over all threads)\n");
+}
+
+static void print_count(uint64_t n, const char *text)
+{
+    if (n > 0)
+        printf("  %" PRIu64 " %s\n", n, text);
+}
+
+static void print_text(const struct report *r, const struct report_place *place, struct timing *timing, uint64_t duration_ns)
+{
+    char bytes[CLOCK_TEXT_MAX], duration[CLOCK_TEXT_MAX], rate[CLOCK_TEXT_MAX], when[CLOCK_TEXT_MAX];
+    double seconds = (double)(duration_ns == 0 ? 1 : duration_ns) / 1e9;
+    clock_format_bytes(bytes, r->bytes);
+    clock_format_duration(duration, duration_ns);
+    clock_format_bytes(rate, (uint64_t)((double)r->bytes / seconds));
+    clock_format_utc(when, place->snapshot_time_ns, false);
+    printf("%s snapshot %" PRIu64 " of %s (policy %s, host %s) %s %s\n", r->dry_run ? "Would restore" : "Restored", place->snapshot, when, place->policy, place->host,
+           r->dry_run ? "to" : "into", place->target);
+    printf("  %" PRIu64 " files, %s; %" PRIu64 " directories, %" PRIu64 " symbolic links, %" PRIu64 " hard links, %" PRIu64 " others\n", r->files, bytes, r->dirs,
+           r->links, r->hard_links, r->others);
+    if (!r->dry_run) {
+        printf("  in %s: %s/s, %.0f files/s\n", duration, rate, (double)r->files / seconds);
+        print_phases(timing);
+    }
+    static const char *const counted[REPORT_KINDS] = {
+        "entries LOST: stored data is damaged or missing", "entries REFUSED: the manifest is not what a manifest may be",
+        "names existed in the target and were left alone", "entries could not be written", "entries do not have all their metadata",
+        "entries left out because of one of these",
+    };
+    for (int i = 0; i < REPORT_KINDS; i++)
+        print_count(r->count[i], counted[i]);
+    print_count(r->owners, "entries belong to you instead of their owners (restore as root to change that)");
+    print_count(r->owners_above, "directories on the way to the sources belong to you instead of their owners");
+    print_count(r->existing_dirs, "directories existed and keep their own metadata");
+    print_count(r->sockets, "sockets are not restored (their programs make them anew)");
+    print_count(r->streams, "streams are not files: `bkd-restore dump` writes one out");
+    print_count(r->unstable, "files were changing while they were backed up");
+    print_count(r->mounts, "mount points had not been entered by the backup");
+}
+
+void report_summary(const struct report *r, const struct report_place *place, struct timing *timing, bool complete)
+{
+    uint64_t duration_ns = timing_duration(timing);
+    if (r->json)
+        print_json(r, place, timing, duration_ns, complete);
+    else if (!r->quiet)
+        print_text(r, place, timing, duration_ns);
+}

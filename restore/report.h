@@ -1,0 +1,46 @@
+// What a restore tells: problems one by one as they are found, the summary at the end; for people on standard error and output,
+// with --json one object a line on standard output.
+#ifndef BKD_RESTORE_REPORT_H
+#define BKD_RESTORE_REPORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bkd/base/error.h"
+#include "restore/timing.h"
+
+enum report_kind {
+    REPORT_LOST,     // stored bytes are damaged or missing: exit 4
+    REPORT_REFUSED,  // the manifest says something no manifest may say: exit 4
+    REPORT_EXISTS,   // the target has this name already; it was left alone: exit 3
+    REPORT_FAILED,   // the target did not take it: exit 3
+    REPORT_METADATA, // restored, but owner, mode, times or attributes are not exact: exit 3
+    REPORT_SKIPPED,  // not tried, because what it depends on is not there: exit 3
+    REPORT_KINDS,
+};
+
+struct report {
+    bool json, quiet, dry_run;
+    uint64_t count[REPORT_KINDS];
+    uint64_t files, bytes, dirs, links, hard_links, others;
+    uint64_t holes;       // bytes that needed no writing
+    uint64_t owners;      // entries whose owner could not be given (not counting the way to the sources)
+    uint64_t owners_above; // the way to the sources
+    uint64_t sockets, streams, unstable, mounts, existing_dirs;
+};
+
+// One path that is not restored, or not exactly. Shown at once.
+void report_problem(struct report *r, enum report_kind kind, const char *path, const char *reason);
+const char *report_kind_name(enum report_kind kind);
+
+// The end: 0, or the error that the exit code comes from, with one sentence and the next step.
+int report_result(const struct report *r, struct error *err);
+
+// The summary. For people: what was restored from where to where, how long, at what rate, phase by phase, and what is not exact.
+struct report_place {
+    const char *repository, *target, *host, *policy;
+    uint64_t snapshot, snapshot_time_ns;
+};
+void report_summary(const struct report *r, const struct report_place *place, struct timing *timing, bool complete);
+
+#endif

@@ -1,0 +1,31 @@
+// A restore from an open snapshot to a finished tree, as one straight line.
+#ifndef BKD_RESTORE_RUN_H
+#define BKD_RESTORE_RUN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "bkd/repo/snapshot.h"
+#include "restore/report.h"
+#include "restore/timing.h"
+
+struct run_options {
+    const char *target;        // directory; made when it does not exist
+    const char *const *paths;  // what to restore; none = everything
+    size_t n_paths;
+    unsigned strip;            // components taken off the front of each path
+    unsigned jobs;             // worker threads; 0 = as many as processors
+    bool dry_run;
+    bool keep_going;           // files whose stored data is damaged do not stop the others
+    bool numeric_owner;
+    bool show_progress;
+    bool json, quiet;
+    bool (*interrupted)(void); // asked between steps; NULL = never
+};
+
+// Never overwrites anything in the target. 0, or the error that says how it ended: ERROR_INCOMPLETE when something is not there or not exact,
+// ERROR_INTEGRITY when stored data was not what it should be. ret_report is filled in every case.
+MUST_USE int run_restore(const struct io *io, struct snapshot *snapshot, const struct run_options *options, struct timing *timing, struct report *ret_report,
+                         struct error *err);
+
+#endif
