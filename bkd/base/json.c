@@ -204,7 +204,14 @@ void json_format(const struct json *json, struct buf *ret_text)
 {
     char *text = json_dumps(inner(json), JSON_COMPACT | JSON_ENSURE_ASCII);
     assert(text != NULL);
-    buf_add_str(ret_text, text);
+    for (const char *s = text; *s; s++) {
+        size_t plain = strcspn(s, "\x7f"); // the one control character that jansson leaves as it is
+        buf_add(ret_text, s, plain);
+        s += plain;
+        if (*s == '\0')
+            break;
+        buf_add_str(ret_text, "\\u007F");
+    }
     free(text);
 }
 
