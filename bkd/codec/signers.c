@@ -197,7 +197,7 @@ static int parse_line(struct line *l, struct signers_entry *e, bool *ret_use, st
     if (e->principals == NULL || *e->principals == '\0')
         return error_set(err, ERROR_FORMAT, "line %u: principals are missing", l->number);
     skip_blanks(l);
-    if (!at_key_type(l)) {
+    if (l->at < l->end && !at_key_type(l)) {
         int r = take_options(l, e, err);
         if (r < 0)
             return r;
