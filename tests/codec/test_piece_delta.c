@@ -76,9 +76,12 @@ static void make(struct base *b, const struct buf *file, uint64_t offset, bool w
     _cleanup_rdelta_list_ struct rdelta_list parsed = { 0 };
     scratch_ok(rdelta_parse(out->delta.data, out->delta.len, b->data.len, n, &parsed, &err), &err);
     assert_int_equal(parsed.count, out->commands.count);
-    assert_memory_equal(parsed.items, out->commands.items, parsed.count * sizeof(*parsed.items));
-    for (size_t i = 0; i < parsed.count; i++)
+    for (size_t i = 0; i < parsed.count; i++) { // field by field: padding is not compared
+        assert_int_equal(parsed.items[i].is_copy, out->commands.items[i].is_copy);
+        assert_int_equal(parsed.items[i].offset, out->commands.items[i].offset);
+        assert_int_equal(parsed.items[i].length, out->commands.items[i].length);
         buf_add(&result, (parsed.items[i].is_copy ? b->data.data : out->delta.data) + parsed.items[i].offset, parsed.items[i].length);
+    }
     assert_memory_equal(result.data, in.data, n);
 }
 
