@@ -13,8 +13,37 @@ static const struct cli_option global_options[] = {
     { 0 },
 };
 
+static const struct cli_option backup_options[] = {
+    { "jobs", 'j', "N", "threads that read and compress (the number of processors)" },
+    { "dry-run", 'n', NULL, "only say what would be read" },
+    { "accept-source-change", 0, NULL, "a source that is empty or on another file system now is meant so" },
+    { "tag", 0, "TEXT", "label the snapshot" },
+    { 0 },
+};
+
+static const struct cli_option identity_options[] = {
+    { "identity", 'i', "FILE", "age identity, for snapshots whose manifest is not kept locally" },
+    { 0 },
+};
+
+static const struct cli_option snapshots_options[] = {
+    { "all", 'a', NULL, "all chains of the repository, not only this policy's" },
+    { 0 },
+};
+
 // One command, one line (or two). A command is in the table when it works.
 static const struct cli_command commands[] = {
+    { "init", "POLICY", 1, 1, "make the policy's repository",
+      "Makes the directory, its signed description, and the scripts for recovery by hand. An existing repository is left alone.", NULL, cmd_init },
+    { "backup", "POLICY", 1, 1, "make a snapshot now",
+      "Stores what changed since the last snapshot. Ends with 0 when the snapshot is complete, with 3 when it is committed but some entries could not "
+      "be read or changed while they were read.",
+      backup_options, cmd_backup },
+    { "snapshots", "POLICY", 1, 1, "list snapshots", NULL, snapshots_options, cmd_snapshots },
+    { "ls", "POLICY SNAPSHOT [PATH]", 2, 3, "list what a snapshot holds", "SNAPSHOT is a number, latest, or latest~2.", identity_options, cmd_ls },
+    { "diff", "POLICY A B", 3, 3, "compare two snapshots",
+      "One line for each entry that differs: + added, - removed, M other content or type, m other metadata. SNAPSHOT is a number, latest, or latest~2.",
+      identity_options, cmd_diff },
     { "policy check", "[FILE]...", 0, CLI_ARGS_MANY, "check policy files",
       "Shows every mistake of every file with its place and exits with 2 when there is one. Without FILE, all policies of the "
       "configuration directory are checked.",

@@ -1,0 +1,141 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "bkd/base/clock.h"
+#include "bkd/base/log.h"
+#include "bkd/base/progress.h"
+#include "bkd/setup.h"
+
+enum { PROBLEMS_SHOWN = 100 };
+
+struct display {
+    const struct cmd_context *ctx;
+    struct progress *progress;
+    const char *phase;
+    uint64_t bytes, files; // shown so far
+    uint64_t problems;
+};
+
+static void show_progress(void *arg, const char *phase, uint64_t bytes, uint64_t total_bytes, uint64_t files, uint64_t total_files)
+{
+    struct display *d = arg;
+    if (d->phase != phase) {
+        progress_begin(d->progress, phase, total_files, total_bytes);
+        d->phase = phase;
+        d->bytes = d->files = 0;
+    }
+    if (bytes > d->bytes || files > d->files)
+        progress_add(d->progress, files > d->files ? files - d->files : 0, bytes > d->bytes ? bytes - d->bytes : 0);
+    d->bytes = bytes;
+    d->files = files;
+}
+
+static void show_problem(void *arg, const struct scan_problem *problem)
+{
+    struct display *d = arg;
+    d->problems++;
+    if (d->ctx->json) {
+        struct error ignored; // standard output gone: the summary will say so
+        struct json *line = json_line_new("problem");
+        json_add_name(line, "path", problem->path, strlen(problem->path));
+        json_add_str(line, "reason", problem->reason);
+        (void)!cmd_print_line(&line, &ignored);
+    }
+    progress_pause(d->progress);
+    if (d->problems <= PROBLEMS_SHOWN)
+        log_warn("'%s' is not in this snapshot: %s", problem->path, problem->reason);
+    else if (d->problems == PROBLEMS_SHOWN + 1)
+        log_warn("more entries could not be read; they are counted, and listed with --json");
+}
+
+static int print_json(const struct setup *s, const struct backup_result *r, bool dry_run, struct error *err)
+{
+    struct json *line = json_line_new("summary");
+    json_add_str(line, "policy", s->policy.name);
+    if (dry_run)
+        json_add_bool(line, "dry_run", true);
+    else
+        json_add_u64(line, "snapshot", r->snapshot);
+    json_add_u64(line, "files", r->files);
+    json_add_u64(line, "entries", r->entries);
+    json_add_u64(line, "changed_files", r->changed_files);
+    json_add_u64(line, "moved_files", r->moved_files);
+    json_add_u64(line, "gone_files", r->gone_files);
+    json_add_u64(line, "bytes_source", r->bytes_source);
+    json_add_u64(line, "bytes_read", r->bytes_read);
+    json_add_u64(line, "bytes_stored", r->bytes_stored);
+    json_add_u64(line, "objects", r->objects);
+    json_add_u64(line, "unstable_files", r->unstable_files);
+    json_add_u64(line, "skipped", r->skipped);
+    json_add_bool(line, "resumed", r->resumed);
+    json_add_u64(line, "duration_ms", r->duration_ns / 1000000);
+    struct json *phases = json_add_object(line, "phases");
+    json_add_u64(phases, "scan_ms", r->scan_ns / 1000000);
+    json_add_u64(phases, "read_ms", r->read_ns / 1000000);
+    json_add_u64(phases, "commit_ms", r->commit_ns / 1000000);
+    json_add_u64(phases, "compress_cpu_ms", r->compress_ns / 1000000);
+    json_add_bool(line, "complete", r->complete);
+    return cmd_print_line(&line, err);
+}
+
+static void print_text(const struct setup *s, const struct backup_result *r, bool dry_run)
+{
+    char source[CLOCK_TEXT_MAX], read[CLOCK_TEXT_MAX], stored[CLOCK_TEXT_MAX], duration[CLOCK_TEXT_MAX];
+    clock_format_bytes(source, r->bytes_source);
+    clock_format_bytes(read, r->bytes_read);
+    clock_format_bytes(stored, r->bytes_stored);
+    clock_format_duration(duration, r->duration_ns);
+    if (dry_run) {
+        printf("%s: %llu files, %s; %llu of them (%s) would be read\n", s->policy.name, (unsigned long long)r->files, source,
+               (unsigned long long)r->changed_files, read);
+        return;
+    }
+    printf("%s: snapshot %llu, %llu files, %s; changed %llu, moved %llu, gone %llu; read %s, stored %s; %s%s\n", s->policy.name,
+           (unsigned long long)r->snapshot, (unsigned long long)r->files, source, (unsigned long long)r->changed_files,
+           (unsigned long long)r->moved_files, (unsigned long long)r->gone_files, read, stored, duration, r->resumed ? "; went on where an earlier run was cut off" : "");
+}
+
+static int report(const struct setup *s, const struct backup_result *r, bool dry_run, struct error *err)
+{
+    if (s->ctx->json) {
+        int rc = print_json(s, r, dry_run, err);
+        if (rc < 0)
+            return rc;
+    } else if (s->ctx->verbosity >= 0) {
+        print_text(s, r, dry_run);
+    }
+    if (r->complete)
+        return 0;
+    return error_set(err, ERROR_INCOMPLETE,
+                     dry_run ? "policy %s: %llu entries could not be read" : "policy %s: the snapshot is committed but incomplete: %llu entries could not be read, %llu files changed while they were read",
+                     s->policy.name, (unsigned long long)r->skipped, (unsigned long long)r->unstable_files);
+}
+
+int cmd_backup(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+{
+    _cleanup_setup_ struct setup s = { 0 };
+    int r = setup_load(ctx, cli_args_value(args, 0), &s, err);
+    if (r == 0)
+        r = setup_load_writing(&s, err);
+    unsigned long jobs = 0;
+    if (r == 0)
+        r = cli_args_number(args, "jobs", 256, &jobs, err);
+    if (r < 0)
+        return r;
+    struct display display = { .ctx = ctx, .progress = progress_new(ctx->io, progress_style_for(ctx->json, ctx->verbosity < 0), NULL) };
+    bool dry_run = cli_args_flag(args, "dry-run");
+    struct backup_options options = {
+        .state_dir = ctx->state_dir, .policy = s.policy.name, .host = s.host, .repository = s.policy.repository, .signers = buf_str(&s.signers),
+        .signing_key = s.signing_key.data, .signing_key_len = s.signing_key.len, .recipients = s.recipients.list, .n_recipients = s.recipients.n,
+        .sources = s.sources, .n_sources = s.policy.source_count, .one_filesystem = s.policy.one_filesystem,
+        .compare_inode = s.policy.compare == POLICY_COMPARE_INODE, .compression_level = (int)s.policy.compression_level,
+        .delta_min_size = s.policy.delta_min_size_bytes, .delta_block_size = (uint32_t)s.policy.delta_block_size_bytes,
+        .delta_max_chain = (uint32_t)s.policy.delta_max_chain, .delta_max_share_percent = (uint32_t)s.policy.delta_max_share_percent,
+        .jobs = (unsigned)jobs, .accept_source_change = cli_args_flag(args, "accept-source-change"), .dry_run = dry_run,
+        .tag = cli_args_option(args, "tag"), .progress = show_progress, .problem = show_problem, .arg = &display,
+    };
+    struct backup_result result = { 0 };
+    r = backup_run(ctx->io, &options, &result, err);
+    progress_free(&display.progress);
+    return r < 0 ? error_prefix(err, "policy %s", s.policy.name) : report(&s, &result, dry_run, err);
+}

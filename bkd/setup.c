@@ -1,0 +1,223 @@
+#include "bkd/setup.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bkd/base/curve.h"
+#include "bkd/base/fs.h"
+#include "bkd/codec/keyfile.h"
+#include "bkd/codec/signers.h"
+#include "bkd/codec/sshkey.h"
+#include "bkd/engine/previous.h"
+#include "bkd/engine/state.h"
+
+void setup_done(struct setup *s)
+{
+    for (size_t i = 0; s->excludes != NULL && i < s->policy.source_count; i++)
+        pattern_set_free(&s->excludes[i]);
+    free(s->excludes);
+    free(s->sources);
+    free(s->host);
+    if (s->signing_key.data != NULL)
+        curve_wipe(s->signing_key.data, s->signing_key.len);
+    buf_done(&s->signing_key);
+    buf_done(&s->signers);
+    age_recipients_done(&s->recipients);
+    if (s->ctx != NULL)
+        policy_done(&s->policy);
+    s->ctx = NULL;
+}
+
+static char *host_name(void)
+{
+    char name[256] = "";
+    if (gethostname(name, sizeof name - 1) < 0 || name[0] == '\0')
+        return xstrdup("localhost");
+    return xstrdup(name);
+}
+
+int setup_load(const struct cmd_context *ctx, const char *policy, struct setup *ret_setup, struct error *err)
+{
+    struct setup s = { 0 };
+    int r = cmd_load_policy(ctx, policy, &s.policy, err);
+    if (r < 0)
+        return r;
+    s.ctx = ctx;
+    s.host = host_name();
+    _cleanup_free_ char *path = cmd_key_path(ctx, "allowed_signers");
+    r = fs_read_file(ctx->io, AT_FDCWD, path, SIGNERS_FILE_MAX, &s.signers, err);
+    if (r == ERROR_NOT_FOUND)
+        r = error_set(err, ERROR_KEY, "there is no '%s': make this host's keys with `bkd keys init`", path);
+    if (r < 0) {
+        setup_done(&s);
+        return r;
+    }
+    *ret_setup = s;
+    return 0;
+}
+
+static int load_recipients(struct setup *s, struct error *err)
+{
+    const struct policy *policy = &s->policy;
+    for (size_t i = 0; i < policy->recipients.count; i++) {
+        const char *item = policy->recipients.items[i];
+        _cleanup_age_recipients_ struct age_recipients more = { 0 };
+        _cleanup_free_ char *path = cmd_key_path(s->ctx, item);
+        int r = policy_is_recipient(item) ? age_recipients_parse(item, strlen(item), "encryption.recipients", &more, err)
+                                          : age_recipients_load(s->ctx->io, AT_FDCWD, path, 1, &more, err);
+        if (r < 0)
+            return r;
+        s->recipients.list = xrealloc(s->recipients.list, (s->recipients.n + more.n) * sizeof *more.list);
+        memcpy(s->recipients.list + s->recipients.n, more.list, more.n * sizeof *more.list);
+        s->recipients.n += more.n;
+    }
+    size_t distinct = 0;
+    for (size_t i = 0; i < s->recipients.n; i++) {
+        size_t k = 0;
+        while (k < i && memcmp(&s->recipients.list[k], &s->recipients.list[i], sizeof s->recipients.list[i]) != 0)
+            k++;
+        distinct += k == i;
+    }
+    if (distinct < 2 && !policy->allow_single_recipient)
+        return error_set(err, ERROR_KEY,
+                         "policy '%s' encrypts to %zu recipient: when that one key is lost, all backups are; name a second one (an offline recovery key), or set "
+                         "`allow_single_recipient: true` below `encryption`",
+                         policy->name, distinct);
+    if (s->recipients.n > FORMAT_RECIPIENTS_MAX)
+        return error_set(err, ERROR_USAGE, "policy '%s' names %zu recipients; at most %d are possible", policy->name, s->recipients.n, FORMAT_RECIPIENTS_MAX);
+    return 0;
+}
+
+static int compile_sources(struct setup *s, struct error *err)
+{
+    const struct policy *policy = &s->policy;
+    s->sources = xcalloc(policy->source_count, sizeof *s->sources);
+    s->excludes = xcalloc(policy->source_count, sizeof(struct pattern_set *));
+    for (size_t i = 0; i < policy->source_count; i++) {
+        const struct policy_source *from = &policy->sources[i];
+        if (from->exclude.count > 0) {
+            int r = pattern_set_new((const char *const *)from->exclude.items, from->exclude.count, &s->excludes[i], err);
+            if (r < 0)
+                return error_prefix(err, "source '%s'", from->path);
+        }
+        s->sources[i] = (struct scan_source){ .path = from->path, .exclude = s->excludes[i] };
+    }
+    return 0;
+}
+
+int setup_load_writing(struct setup *s, struct error *err)
+{
+    _cleanup_free_ char *path = cmd_key_path(s->ctx, "signing");
+    int r = keyfile_read(s->ctx->io, AT_FDCWD, path, &s->signing_key, err);
+    if (r == ERROR_NOT_FOUND)
+        return error_set(err, ERROR_KEY, "there is no signing key '%s': make this host's keys with `bkd keys init`", path);
+    if (r == 0 && s->policy.encrypted)
+        r = load_recipients(s, err);
+    return r < 0 ? r : compile_sources(s, err);
+}
+
+int setup_open_repository(const struct setup *s, struct repository **ret_repository, struct error *err)
+{
+    struct store *store = NULL;
+    int r = store_open(s->ctx->io, s->policy.repository, false, &store, err);
+    if (r == 0)
+        r = repository_open(s->ctx->io, store, buf_str(&s->signers), ret_repository, err);
+    if (r == ERROR_NOT_FOUND)
+        return error_set(err, ERROR_NOT_FOUND, "there is no repository at '%s': mount its disk, or make it with `bkd init %s`", s->policy.repository, s->policy.name);
+    return r;
+}
+
+int setup_find_chain(const struct setup *s, const struct repository *repository, uint8_t ret_chain[16], struct error *err)
+{
+    struct error ignored;
+    _cleanup_state_ struct state state = { 0 };
+    if (state_open_readonly(s->ctx->io, s->ctx->state_dir, s->policy.name, &state, &ignored) == 0 && state.has_chain) {
+        memcpy(ret_chain, state.chain, 16);
+        return 0;
+    }
+    if (repository_chain(repository, s->policy.name, s->host, ret_chain, &ignored) == 0)
+        return 0;
+    return repository_chain(repository, s->policy.name, NULL, ret_chain, err);
+}
+
+int setup_load_identities(const struct setup *s, const char *identity, struct age_identities *ret_identities, struct error *err)
+{
+    if (identity == NULL)
+        return 0;
+    return age_identities_load(s->ctx->io, AT_FDCWD, identity, NULL, ret_identities, err);
+}
+
+void setup_manifest_done(struct setup_manifest *m)
+{
+    if (m->io != NULL)
+        io_close_quietly(m->io, &m->fd);
+    m->io = NULL;
+}
+
+static bool open_local(const struct setup *s, const struct format_head *head, struct setup_manifest *ret_manifest)
+{
+    struct error ignored;
+    char manifest[PREVIOUS_NAME_SIZE], stat[PREVIOUS_NAME_SIZE];
+    uint8_t sha256[32];
+    _cleanup_state_ struct state state = { 0 };
+    struct setup_manifest m = { .io = s->ctx->io, .fd = -1 };
+    if (state_open_readonly(s->ctx->io, s->ctx->state_dir, s->policy.name, &state, &ignored) < 0)
+        return false;
+    previous_names(head->manifest_sha256, manifest, stat);
+    if (sealed_open_as(s->ctx->io, state.dirfd, "manifest", manifest, state.key, &m.fd, &m.size, sha256, &ignored) < 0)
+        return false;
+    if (memcmp(sha256, head->manifest_sha256, sizeof sha256) != 0) {
+        setup_manifest_done(&m);
+        return false;
+    }
+    *ret_manifest = m;
+    return true;
+}
+
+static int open_scratch(const struct io *io, int *ret_fd, struct error *err)
+{
+    const char *dir = getenv("TMPDIR");
+    _cleanup_free_ char *path = xasprintf("%s/bkd-XXXXXX", dir == NULL || dir[0] == '\0' ? "/tmp" : dir);
+    int fd = mkostemp(path, O_CLOEXEC);
+    if (fd < 0)
+        return error_set_errno(err, errno, "make a scratch file '%s'", path);
+    (void)io->unlinkat(io, AT_FDCWD, path, 0); // the descriptor is enough
+    *ret_fd = fd;
+    return 0;
+}
+
+int setup_open_manifest(const struct setup *s, const struct repository *repository, const char *snapshot, const char *identity, const char *path,
+                        const struct repository_head **ret_head, struct setup_manifest *ret_manifest, struct error *err)
+{
+    uint8_t chain[16];
+    const struct repository_head *head = NULL;
+    int r = setup_find_chain(s, repository, chain, err);
+    if (r == 0)
+        r = repository_find(repository, chain, snapshot, &head, err);
+    if (r < 0)
+        return r;
+    *ret_head = head;
+    if (open_local(s, &head->head, ret_manifest))
+        return 0;
+    if (repository->info.encrypted && identity == NULL)
+        return error_set(err, ERROR_KEY, "the manifest of snapshot %llu lies encrypted in the repository: give an identity with -i FILE",
+                         (unsigned long long)head->number);
+    _cleanup_age_identities_ struct age_identities identities = { 0 };
+    _cleanup_snapshot_ struct snapshot opened = { 0 };
+    _cleanup_setup_manifest_ struct setup_manifest m = { .io = s->ctx->io, .fd = -1, .size = head->head.manifest_size };
+    r = setup_load_identities(s, identity, &identities, err);
+    if (r == 0)
+        r = snapshot_open(repository, head, identities.list, identities.n, &opened, err);
+    if (r == 0)
+        r = open_scratch(s->ctx->io, &m.fd, err);
+    bool part = path != NULL && strcmp(path, "/") != 0;
+    if (r == 0)
+        r = part ? snapshot_fetch_part(&opened, path, m.fd, "scratch file", &m.size, err) : snapshot_fetch_manifest(&opened, m.fd, "scratch file", err);
+    if (r < 0)
+        return r;
+    *ret_manifest = m;
+    m.io = NULL;
+    return 0;
+}

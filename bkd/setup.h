@@ -1,0 +1,51 @@
+// What the commands that work on a policy's repository need: the policy, its keys and its signers, loaded and checked.
+#ifndef BKD_SETUP_H
+#define BKD_SETUP_H
+
+#include "bkd/base/pattern.h"
+#include "bkd/cmd.h"
+#include "bkd/codec/agekeys.h"
+#include "bkd/engine/backup.h"
+#include "bkd/policy/policy.h"
+#include "bkd/repo/repository.h"
+#include "bkd/repo/snapshot.h"
+
+struct setup {
+    const struct cmd_context *ctx;
+    struct policy policy;
+    struct buf signers;     // text of allowed_signers
+    struct buf signing_key; // bytes of the private key file; wiped
+    struct age_recipients recipients;
+    struct scan_source *sources;
+    struct pattern_set **excludes;
+    char *host;
+};
+
+void setup_done(struct setup *s);
+#define _cleanup_setup_ __attribute__((cleanup(setup_done)))
+
+// Loads the policy and allowed_signers. ERROR_KEY: no signers file, with the remedy.
+MUST_USE int setup_load(const struct cmd_context *ctx, const char *policy, struct setup *ret_setup, struct error *err);
+// Loads what writing needs in addition: the signing key, the recipients, the compiled exclusions.
+MUST_USE int setup_load_writing(struct setup *s, struct error *err);
+// Opens the policy's repository, heads verified.
+MUST_USE int setup_open_repository(const struct setup *s, struct repository **ret_repository, struct error *err);
+// The chain of this policy on this host (the state's, else the one with these labels, else the only one). ERROR_NOT_FOUND.
+MUST_USE int setup_find_chain(const struct setup *s, const struct repository *repository, uint8_t ret_chain[16], struct error *err);
+// Identities from the file given with -i, none when identity is NULL.
+MUST_USE int setup_load_identities(const struct setup *s, const char *identity, struct age_identities *ret_identities, struct error *err);
+
+// A manifest in an unlinked scratch file (or the local copy), for reading with manifest_reader.
+struct setup_manifest {
+    const struct io *io;
+    int fd; // owned
+    uint64_t size;
+};
+void setup_manifest_done(struct setup_manifest *m);
+#define _cleanup_setup_manifest_ __attribute__((cleanup(setup_manifest_done)))
+// The snapshot's manifest: the local copy when it is the newest, else from the repository, which takes an identity where it is encrypted
+// (ERROR_KEY with the remedy). path NULL or "/": all of it; else at least what can hold `path` and what is below.
+MUST_USE int setup_open_manifest(const struct setup *s, const struct repository *repository, const char *snapshot, const char *identity, const char *path,
+                                 const struct repository_head **ret_head, struct setup_manifest *ret_manifest, struct error *err);
+
+#endif
