@@ -9,8 +9,7 @@
 #define SKIPPABLE_MAGIC 0x184D2A5Eu
 #define TABLE_MAGIC 0x8F92EAB1u
 #define SKIPPABLE_HEAD 8u
-#define CHECKSUM_FLAG 0x80u
-#define OTHER_BITS 0x7fu // reserved and unused ones; no writer sets them
+#define ENTRY_SIZE 8u
 #define WINDOW_LOG_MAX 27
 
 struct zframe_compressor {
@@ -172,11 +171,11 @@ bool zframe_table_add(struct zframe_table *t, uint32_t stored, uint32_t plain)
 
 void zframe_table_append(const struct zframe_table *t, struct buf *out)
 {
-    uint8_t *p = buf_extend(out, SKIPPABLE_HEAD + 8 * (size_t)t->count + ZFRAME_FOOTER_SIZE);
+    uint8_t *p = buf_extend(out, SKIPPABLE_HEAD + ENTRY_SIZE * (size_t)t->count + ZFRAME_FOOTER_SIZE);
     put_u32le(p, SKIPPABLE_MAGIC);
-    put_u32le(p + 4, 8 * t->count + ZFRAME_FOOTER_SIZE);
+    put_u32le(p + 4, ENTRY_SIZE * t->count + ZFRAME_FOOTER_SIZE);
     p += SKIPPABLE_HEAD;
-    for (uint32_t i = 0; i < t->count; i++, p += 8) {
+    for (uint32_t i = 0; i < t->count; i++, p += ENTRY_SIZE) {
         put_u32le(p, (uint32_t)(t->stored[i + 1] - t->stored[i]));
         put_u32le(p + 4, (uint32_t)(t->plain[i + 1] - t->plain[i]));
     }
@@ -185,39 +184,33 @@ void zframe_table_append(const struct zframe_table *t, struct buf *out)
     put_u32le(p + 5, TABLE_MAGIC);
 }
 
-// Number of frames and bytes an entry, from a footer.
-static int read_footer(const uint8_t *footer, uint32_t *ret_count, size_t *ret_entry, struct error *err)
+// Number of frames, from a footer. The descriptor byte is 0: entries without checksums, since each frame has one itself.
+static int read_footer(const uint8_t *footer, uint32_t *ret_count, struct error *err)
 {
     uint32_t count = get_u32le(footer);
-    if (get_u32le(footer + 5) != TABLE_MAGIC || (footer[4] & OTHER_BITS) != 0)
+    if (get_u32le(footer + 5) != TABLE_MAGIC || footer[4] != 0)
         return error_set(err, ERROR_FORMAT, "no zstd seek table at the end");
     if (count > ZFRAME_COUNT_MAX)
         return error_set(err, ERROR_FORMAT, "seek table of %u frames, at most %u are allowed", count, ZFRAME_COUNT_MAX);
     *ret_count = count;
-    *ret_entry = (footer[4] & CHECKSUM_FLAG) != 0 ? 12 : 8;
     return 0;
 }
 
 int zframe_table_size(const uint8_t footer[ZFRAME_FOOTER_SIZE], size_t *ret_size, struct error *err)
 {
     uint32_t count;
-    size_t entry;
-    int rc = read_footer(footer, &count, &entry, err);
+    int rc = read_footer(footer, &count, err);
     if (rc < 0)
         return rc;
-    *ret_size = SKIPPABLE_HEAD + entry * count + ZFRAME_FOOTER_SIZE;
+    *ret_size = SKIPPABLE_HEAD + ENTRY_SIZE * (size_t)count + ZFRAME_FOOTER_SIZE;
     return 0;
 }
 
-static int read_entries(struct cursor *c, uint32_t count, size_t entry, struct zframe_table *table, struct error *err)
+static int read_entries(const uint8_t *p, uint32_t count, struct zframe_table *table, struct error *err)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        const uint8_t *p;
-        if (!cursor_take(c, entry, &p))
-            return error_set(err, ERROR_FORMAT, "seek table is cut short");
+    for (uint32_t i = 0; i < count; i++, p += ENTRY_SIZE)
         if (!zframe_table_add(table, get_u32le(p), get_u32le(p + 4)))
             return error_set(err, ERROR_FORMAT, "seek table entry %u: %u stored and %u plain bytes", i, get_u32le(p), get_u32le(p + 4));
-    }
     return 0;
 }
 
@@ -227,17 +220,15 @@ int zframe_table_parse(const void *data, size_t n, uint64_t stored_total, struct
         return error_set(err, ERROR_FORMAT, "seek table of %zu bytes", n);
     const uint8_t *bytes = data;
     uint32_t count;
-    size_t entry;
-    int rc = read_footer(bytes + n - ZFRAME_FOOTER_SIZE, &count, &entry, err);
+    int rc = read_footer(bytes + n - ZFRAME_FOOTER_SIZE, &count, err);
     if (rc < 0)
         return rc;
-    if (n != SKIPPABLE_HEAD + entry * count + ZFRAME_FOOTER_SIZE || get_u32le(bytes) != SKIPPABLE_MAGIC || get_u32le(bytes + 4) != n - SKIPPABLE_HEAD)
+    if (n != SKIPPABLE_HEAD + ENTRY_SIZE * (size_t)count + ZFRAME_FOOTER_SIZE || get_u32le(bytes) != SKIPPABLE_MAGIC || get_u32le(bytes + 4) != n - SKIPPABLE_HEAD)
         return error_set(err, ERROR_FORMAT, "seek table of %zu bytes does not fit its %u frames", n, count);
-    struct cursor c = cursor_of(bytes + SKIPPABLE_HEAD, entry * count);
     _cleanup_zframe_table_ struct zframe_table table = { 0 };
     if (count > 0)
         table_grow(&table, count);
-    rc = read_entries(&c, count, entry, &table, err);
+    rc = read_entries(bytes + SKIPPABLE_HEAD, count, &table, err);
     if (rc < 0)
         return rc;
     if (zframe_table_stored(&table) != stored_total)

@@ -61,7 +61,7 @@ void zframe_table_append(const struct zframe_table *t, struct buf *out);
 // Size in bytes of the table whose footer this is, at most ZFRAME_TABLE_MAX. ERROR_FORMAT.
 MUST_USE int zframe_table_size(const uint8_t footer[ZFRAME_FOOTER_SIZE], size_t *ret_size, struct error *err);
 // Parses a whole table (skippable frame header to footer, exactly n bytes); the frames must add up to stored_total bytes. ERROR_FORMAT.
-// Entries with checksums, which others' writers make, are read too. ret_table must be empty and is the caller's to zframe_table_done.
+// ret_table must be empty and is the caller's to zframe_table_done.
 MUST_USE int zframe_table_parse(const void *data, size_t n, uint64_t stored_total, struct zframe_table *ret_table, struct error *err);
 // The frame that holds the plain byte at `offset`: false beyond the end.
 MUST_USE bool zframe_table_find(const struct zframe_table *t, uint64_t offset, uint32_t *ret_frame);
