@@ -1,0 +1,228 @@
+// Policies that are right: their typed values, names, limits; and what no golden file can hold.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bkd/policy/policy.h"
+#include "bkd/policy/schema.h"
+
+#define SR "sources: [/srv]\nrepository: /backup\n"
+
+static int parse(const char *path, const char *text, struct policy *ret_policy, struct policy_errors *ret_errors)
+{
+    struct error err;
+    return policy_parse(path, text, strlen(text), ret_policy, ret_errors, &err);
+}
+
+static void test_contract(void **state)
+{
+    (void)state;
+    static const char text[] = "description: ERP files\n"
+                               "sources:\n"
+                               "  - path: /srv//erp/./data/\n"
+                               "    exclude: [\"*.tmp\", \"/cache/\"]\n"
+                               "  - /etc\n"
+                               "repository: /var/backups/bkd/erp/      # a directory\n"
+                               "encryption: {recipients: [ops.txt, dr.txt], allow_single_recipient: true}\n"
+                               "compression: 5\n"
+                               "delta: {min_size: 64KiB, block_size: auto, max_chain: 7, max_share: 40%}\n"
+                               "compare: mtime\n"
+                               "one_filesystem: false\n";
+    _cleanup_policy_ struct policy policy = { 0 };
+    _cleanup_policy_errors_ struct policy_errors errors = { 0 };
+    assert_int_equal(parse("/c/policies/erp.yaml", text, &policy, &errors), 0);
+    assert_string_equal(policy.name, "erp");
+    assert_string_equal(policy.file, "/c/policies/erp.yaml");
+    assert_string_equal(policy.description, "ERP files");
+    assert_int_equal(policy.source_count, 2);
+    assert_string_equal(policy.sources[0].path, "/srv/erp/data");
+    assert_int_equal(policy.sources[0].exclude.count, 2);
+    assert_string_equal(policy.sources[0].exclude.items[1], "/cache/");
+    assert_string_equal(policy.sources[1].path, "/etc");
+    assert_int_equal(policy.sources[1].exclude.count, 0);
+    assert_string_equal(policy.repository, "/var/backups/bkd/erp");
+    assert_true(policy.encrypted && policy.allow_single_recipient);
+    assert_int_equal(policy.recipients.count, 2);
+    assert_string_equal(policy.recipients.items[1], "dr.txt");
+    assert_int_equal(policy.compression_level, 5);
+    assert_int_equal(policy.delta_min_size_bytes, 65536);
+    assert_int_equal(policy.delta_block_size_bytes, 0);
+    assert_int_equal(policy.delta_max_chain, 7);
+    assert_int_equal(policy.delta_max_share_percent, 40);
+    assert_int_equal(policy.compare, POLICY_COMPARE_MTIME);
+    assert_false(policy.one_filesystem);
+    assert_int_equal(policy.key_lines[schema_index(schema_find("delta", "max_chain"))], 9);
+}
+
+static void test_defaults(void **state)
+{
+    (void)state;
+    _cleanup_policy_ struct policy policy = { 0 };
+    _cleanup_policy_errors_ struct policy_errors errors = { 0 };
+    assert_int_equal(parse("a.yaml", SR, &policy, &errors), 0);
+    assert_string_equal(policy.description, "");
+    assert_true(policy.encrypted);
+    assert_false(policy.allow_single_recipient);
+    assert_int_equal(policy.recipients.count, 1);
+    assert_string_equal(policy.recipients.items[0], "recipients.txt");
+    assert_int_equal(policy.compression_level, 3);
+    assert_int_equal(policy.delta_min_size_bytes, 0);
+    assert_int_equal(policy.delta_max_chain, 14);
+    assert_int_equal(policy.delta_max_share_percent, 50);
+    assert_int_equal(policy.compare, POLICY_COMPARE_INODE);
+    assert_true(policy.one_filesystem);
+    assert_int_equal(policy.key_lines[schema_index(schema_find("", "compression"))], 0);
+}
+
+static void test_no_encryption(void **state)
+{
+    (void)state;
+    _cleanup_policy_ struct policy policy = { 0 };
+    _cleanup_policy_errors_ struct policy_errors errors = { 0 };
+    assert_int_equal(parse("a.yaml", SR "encryption: none\n", &policy, &errors), 0);
+    assert_false(policy.encrypted);
+    assert_int_equal(policy.recipients.count, 0);
+}
+
+static void test_names(void **state)
+{
+    (void)state;
+    static const char *const good[] = { "a", "erp-2", "A_b.c", "9" };
+    static const char *const bad[] = { "", ".a", "-a", "a b", "a/b", "\xc3\xa9", "a\n" };
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_true(policy_is_name(good[i], strlen(good[i])));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(policy_is_name(bad[i], strlen(bad[i])));
+    char longest[POLICY_NAME_MAX + 2];
+    memset(longest, 'a', sizeof longest);
+    assert_true(policy_is_name(longest, POLICY_NAME_MAX));
+    assert_false(policy_is_name(longest, POLICY_NAME_MAX + 1));
+}
+
+static void test_file_names_are_checked(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path, *said;
+    } cases[] = {
+        { "erp.yml", "erp.yml: error: the name of a policy file ends in '.yaml'\n" },
+        { "/c/.yaml", "/c/.yaml: error: '' is no policy name: letters, digits, '-', '_' and '.' (not first), at most 64\n" },
+        { "a b.yaml", "a b.yaml: error: 'a b' is no policy name: letters, digits, '-', '_' and '.' (not first), at most 64\n" },
+        { "a\x1b.yaml", "a?.yaml: error: 'a?' is no policy name: letters, digits, '-', '_' and '.' (not first), at most 64\n" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        _cleanup_policy_ struct policy policy = { 0 };
+        _cleanup_policy_errors_ struct policy_errors errors = { 0 };
+        _cleanup_buf_ struct buf text = { 0 };
+        assert_int_equal(parse(cases[i].path, SR, &policy, &errors), ERROR_USAGE);
+        policy_errors_format(&errors, &text);
+        assert_string_equal(buf_str(&text), cases[i].said);
+    }
+}
+
+// Sizes that a golden file should not have: each must end quickly, with an error that names the limit.
+static void test_limits(void **state)
+{
+    (void)state;
+    _cleanup_buf_ struct buf line = { 0 }, many = { 0 }, deep = { 0 };
+    buf_add_str(&line, SR "description: ");
+    for (int i = 0; i < 1 << 20; i++)
+        buf_add_char(&line, 'x');
+    buf_add_str(&many, "repository: /backup\nsources:\n");
+    for (int i = 0; i < 100000; i++)
+        buf_addf(&many, "  - /srv/%d\n", i);
+    for (int i = 0; i < 100000; i++)
+        buf_add_char(&deep, '[');
+    struct {
+        struct buf *text;
+        const char *said;
+    } cases[] = { { &line, "the line has 1048589 bytes, at most 4096 are allowed" },
+                  { &many, "'sources' has 100000 items, at most 1024 are allowed" },
+                  { &deep, "nested more than 8 levels deep" } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        _cleanup_policy_ struct policy policy = { 0 };
+        _cleanup_policy_errors_ struct policy_errors errors = { 0 };
+        _cleanup_buf_ struct buf text = { 0 };
+        assert_int_equal(parse("a.yaml", buf_str(cases[i].text), &policy, &errors), ERROR_USAGE);
+        policy_errors_format(&errors, &text);
+        assert_non_null(strstr(buf_str(&text), cases[i].said));
+        assert_true(text.len < 4096); // the line itself is shown cut
+    }
+}
+
+static void test_mistakes_are_bounded(void **state)
+{
+    (void)state;
+    _cleanup_buf_ struct buf text = { 0 };
+    _cleanup_policy_ struct policy policy = { 0 };
+    _cleanup_policy_errors_ struct policy_errors errors = { 0 };
+    for (int i = 0; i < 5000; i++)
+        buf_addf(&text, "wrong%d: 1\n", i);
+    assert_int_equal(parse("a.yaml", buf_str(&text), &policy, &errors), ERROR_USAGE);
+    assert_int_equal(errors.count, POLICY_ERRORS_MAX);
+    assert_non_null(strstr(errors.items[POLICY_ERRORS_MAX - 1].message, "more mistakes than are shown"));
+}
+
+static void test_load(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/bkd-policy-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    _cleanup_free_ char *path = xasprintf("%s/erp.yaml", dir);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(SR, file);
+    fclose(file);
+    struct error err;
+    _cleanup_policy_ struct policy policy = { 0 };
+    _cleanup_policy_errors_ struct policy_errors errors = { 0 }, none = { 0 };
+    assert_int_equal(policy_load(io_real(), path, &policy, &errors, &err), 0);
+    assert_string_equal(policy.name, "erp");
+    unlink(path);
+    assert_int_equal(policy_load(io_real(), path, &policy, &none, &err), ERROR_NOT_FOUND);
+    assert_int_equal(none.count, 0);
+    rmdir(dir);
+}
+
+// The table itself: parents before children, defaults of their own form, everything said that the man page prints.
+static void test_schema_is_sound(void **state)
+{
+    (void)state;
+    size_t count;
+    const struct schema_key *keys = schema_keys(&count);
+    for (size_t i = 0; i < count; i++) {
+        const char *dot = strrchr(keys[i].name, '.');
+        _cleanup_free_ char *parent = xstrndup(keys[i].name, dot ? (size_t)(dot - keys[i].name) : 0);
+        assert_true(schema_find(parent, schema_leaf(&keys[i])) == &keys[i]);
+        if (dot)
+            assert_true(schema_index(schema_find("", parent)) < i);
+        assert_true(keys[i].help[0] && keys[i].form[0]);
+        assert_false(keys[i].required && keys[i].default_text);
+    }
+    assert_string_equal(schema_nearest("", "repositry")->name, "repository");
+    assert_string_equal(schema_nearest("", "max_chian")->name, "delta.max_chain");
+    assert_null(schema_nearest("", "wibble"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_contract),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_no_encryption),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_file_names_are_checked),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_mistakes_are_bounded),
+        cmocka_unit_test(test_load),
+        cmocka_unit_test(test_schema_is_sound),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
