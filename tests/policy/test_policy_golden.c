@@ -15,10 +15,10 @@
 
 #define MISTAKES_WANTED 45
 
-static char *golden_path(const char *file)
+static char *source_path(const char *file)
 {
     const char *srcdir = getenv("srcdir");
-    return xasprintf("%s/tests/golden/policy/%s", srcdir ? srcdir : ".", file);
+    return xasprintf("%s/%s", srcdir ? srcdir : ".", file);
 }
 
 static bool read_file(const char *path, struct buf *ret_text)
@@ -75,7 +75,7 @@ static bool check_one(const char *path, bool update)
 static void test_golden_files(void **state)
 {
     (void)state;
-    _cleanup_free_ char *pattern = golden_path("*.yaml");
+    _cleanup_free_ char *pattern = source_path("tests/golden/policy/*.yaml");
     glob_t found;
     size_t mistakes = 0, wrong = 0;
     assert_int_equal(glob(pattern, 0, NULL, &found), 0);
@@ -93,8 +93,23 @@ static void test_golden_files(void **state)
     assert_true(mistakes >= MISTAKES_WANTED);
 }
 
+static void test_examples_are_right(void **state)
+{
+    (void)state;
+    _cleanup_free_ char *pattern = source_path("policies/examples/*.yaml");
+    glob_t found;
+    assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+    assert_true(found.gl_pathc >= 5);
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        _cleanup_buf_ struct buf said = { 0 };
+        judge(found.gl_pathv[i], &said);
+        assert_string_equal(buf_str(&said), "ok\n");
+    }
+    globfree(&found);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_golden_files) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_golden_files), cmocka_unit_test(test_examples_are_right) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
