@@ -171,7 +171,7 @@ static void test_lying_signature_stays_inside_the_base(void **state)
 {
     (void)state;
     struct error err;
-    _cleanup_buf_ struct buf base = { 0 }, longer = { 0 }, sig = { 0 };
+    _cleanup_buf_ struct buf longer = { 0 }, sig = { 0 };
     random_file(&longer, 40960, 1);
     signature_of(&longer, 4096, &sig);
     // Says the last block is a short one, but its sums are those of a whole block.
