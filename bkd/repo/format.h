@@ -23,6 +23,7 @@ struct format_repository {
     uint64_t created_ns; // since 1970, whole seconds
     bool encrypted;      // age
     uint64_t piece_size, object_size;
+    bool writing_needs_newer; // set by the parser: write-requires names a feature this bkd does not know, so it may only read
 };
 
 #define FORMAT_RECIPIENTS_MAX 32

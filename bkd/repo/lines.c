@@ -1,0 +1,85 @@
+#include "bkd/repo/lines.h"
+
+#include <string.h>
+
+static void step(struct lines *l)
+{
+    do {
+        l->number++;
+        if (!cursor_line(&l->rest, &l->line, &l->len)) {
+            l->line = NULL;
+            l->torn = cursor_left(&l->rest) > 0;
+            return;
+        }
+    } while (l->ignore_x && l->len >= 2 && memcmp(l->line, "x-", 2) == 0);
+}
+
+void lines_init(struct lines *l, const void *text, size_t n, const char *what, bool ignore_x)
+{
+    *l = (struct lines){ .rest = cursor_of(text, n), .what = what, .ignore_x = ignore_x };
+    step(l);
+}
+
+bool lines_take(struct lines *l, const char *key, const char **ret_value, size_t *ret_len)
+{
+    size_t n = strlen(key);
+    if (l->line == NULL || l->len < n || memcmp(l->line, key, n) != 0)
+        return false;
+    if (l->len == n) {
+        *ret_value = NULL;
+        *ret_len = 0;
+    } else if (l->line[n] == ' ') {
+        *ret_value = l->line + n + 1;
+        *ret_len = l->len - n - 1;
+    } else {
+        return false;
+    }
+    step(l);
+    return true;
+}
+
+bool lines_ended(const struct lines *l) { return l->line == NULL && !l->torn; }
+
+int lines_expected(const struct lines *l, const char *expected, struct error *err)
+{
+    if (l->line != NULL)
+        return error_set(err, ERROR_FORMAT, "%s: wrong %s, at or before line %zu '%.*s'", l->what, expected, l->number, l->len < 100 ? (int)l->len : 100,
+                         l->line);
+    return error_set(err, ERROR_FORMAT, "%s: wrong or missing %s where the text ends%s", l->what, expected, l->torn ? " in the middle of a line" : "");
+}
+
+bool lines_word(const char **value, size_t *len, const char **ret_word, size_t *ret_len)
+{
+    if (*value == NULL)
+        return false;
+    const char *space = memchr(*value, ' ', *len);
+    size_t n = space == NULL ? *len : (size_t)(space - *value);
+    if (n == 0)
+        return false;
+    *ret_word = *value;
+    *ret_len = n;
+    *len = space == NULL ? 0 : *len - n - 1;
+    *value = space == NULL ? NULL : space + 1;
+    return true;
+}
+
+bool lines_u64(const char **value, size_t *len, uint64_t max, uint64_t *ret_number)
+{
+    const char *word;
+    size_t n;
+    return lines_word(value, len, &word, &n) && parse_u64(word, n, max, ret_number);
+}
+
+bool lines_hex(const char **value, size_t *len, uint8_t *ret_bytes, size_t n)
+{
+    const char *word;
+    size_t word_len;
+    return lines_word(value, len, &word, &word_len) && parse_hex(word, word_len, ret_bytes, n);
+}
+
+bool lines_place(const char **value, size_t *len, struct place *ret_place)
+{
+    const char *word;
+    size_t n;
+    return lines_word(value, len, &word, &n) && place_parse(word, n, ret_place);
+}
