@@ -5,8 +5,7 @@
 #include <string.h>
 
 #include "bkd/base/bytes.h"
-#include "bkd/base/crypto.h"
-#include "bkd/base/fs.h"
+#include "restore/content.h"
 
 enum { SPILL_MEMORY = 4 << 20, BLOCK = 4096 };
 
@@ -154,24 +153,9 @@ static void choose_parts(struct plan *p)
 // Whole pieces are read, because only a whole piece can be compared with its SHA-256.
 static int fetch_piece(struct plan *p, const struct recipe_piece *piece, uint64_t offset, uint8_t *data, struct error *err)
 {
-    struct place scratch;
-    const struct place *ranges;
-    size_t n;
-    uint8_t *to = data;
-    recipe_piece_ranges(piece, &scratch, &ranges, &n);
-    for (size_t i = 0; i < n; to += ranges[i].length, i++) {
-        if (ranges[i].object == 0) {
-            memset(to, 0, ranges[i].length);
-            continue;
-        }
-        int r = object_reader_read(p->snapshot->reader, &ranges[i], to, err);
-        if (r < 0)
-            return error_prefix(err, "manifest");
-    }
-    uint8_t sha256[CRYPTO_SHA256_SIZE];
-    crypto_sha256(data, piece->length, sha256);
-    if (memcmp(sha256, piece->sha256, sizeof sha256) != 0)
-        return error_set(err, ERROR_INTEGRITY, "the manifest's bytes at %llu are not what its recipe says", (unsigned long long)offset);
+    int r = content_piece(p->snapshot, piece, data, err);
+    if (r < 0)
+        return error_prefix(err, "manifest at %llu", (unsigned long long)offset);
     return io_pwrite_all(p->io, p->fd, data, piece->length, offset, "scratch file", err);
 }
 

@@ -9,6 +9,7 @@
 
 #include "bkd/base/clock.h"
 #include "bkd/base/log.h"
+#include "restore/content.h"
 #include "restore/deferred.h"
 #include "restore/fetch.h"
 
@@ -256,23 +257,6 @@ static int restore_special(struct run *r, const struct manifest_entry *e, const 
     return got < 0 ? got : deferred_add_first(&r->deferred, r->plan.sequence, &id, err);
 }
 
-// A recipe is believed when it agrees with the manifest, and when either the file as a whole or the recipe's object will be compared.
-static int read_recipe(struct run *r, const struct manifest_entry *e, struct apply_file *f, struct error *err)
-{
-    bool whole = false;
-    int got = snapshot_read_recipe(r->snapshot, &e->version, &f->recipe, err);
-    if (got < 0)
-        return got;
-    if (f->recipe.size != e->size || (e->has_sha256 && memcmp(f->recipe.sha256, e->sha256, sizeof e->sha256) != 0))
-        return error_set(err, ERROR_INTEGRITY, "its recipe is not that of this file");
-    if (f->recipe.n_pieces == 1 && e->has_sha256)
-        return memcmp(f->recipe.pieces[0].sha256, e->sha256, sizeof e->sha256) == 0 ? 0 : error_set(err, ERROR_INTEGRITY, "its recipe contradicts the manifest");
-    got = e->has_sha256 ? compare_recipe(r->compare, e->version.object, e->size, &whole, err) : compare_object(r->compare, e->version.object, err);
-    if (got == 0 && whole)
-        f->whole = compare_whole_new(r->timing, (uint32_t)f->recipe.n_pieces);
-    return got;
-}
-
 // Undoes a file that will not get all its pieces, once no worker touches it any more.
 static int give_up(struct run *r, struct apply_file *f, int e, struct error *err)
 {
@@ -333,7 +317,10 @@ static int add_content(struct run *r, const struct manifest_entry *e, struct app
         fetch_own(w, f);
         return 0;
     }
-    got = read_recipe(r, e, f, &why);
+    bool whole = false;
+    got = content_recipe(r->snapshot, r->compare, e, true, &f->recipe, &whole, &why);
+    if (got == 0 && whole)
+        f->whole = compare_whole_new(r->timing, (uint32_t)f->recipe.n_pieces);
     if (got == 0)
         return add_pieces(r, f, err);
     got = data_fault(r, REPORT_LOST, f->path, &why, err);
@@ -341,20 +328,12 @@ static int add_content(struct run *r, const struct manifest_entry *e, struct app
     return got;
 }
 
-static bool is_well_formed(const struct manifest_entry *e, struct error *why)
-{
-    bool good = e->size == 0 || (e->at.length > 0 ? e->at.length == e->size && e->size <= RECIPE_PIECE_SIZE && e->has_sha256 : place_is_set(&e->version));
-    if (!good)
-        (void)error_set(why, ERROR_INTEGRITY, "the manifest does not say where its content is");
-    return good;
-}
-
 static int restore_file(struct run *r, const struct manifest_entry *e, const char *path, const char *below, struct error *err)
 {
     struct target_dir *dir;
     const char *name;
     struct error why;
-    if (!is_well_formed(e, &why))
+    if (content_check_entry(e, &why) < 0)
         return data_fault(r, REPORT_REFUSED, path, &why, err);
     int got = find_parent(r, path, below, &dir, &name, err);
     if (got < 0 || dir == NULL)

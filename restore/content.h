@@ -1,0 +1,22 @@
+// Where an entry's content is, and whether that can be believed.
+#ifndef BKD_RESTORE_CONTENT_H
+#define BKD_RESTORE_CONTENT_H
+
+#include <stdbool.h>
+
+#include "bkd/repo/snapshot.h"
+#include "restore/compare.h"
+
+// Does a regular file's entry say where its content is, in a way that can be compared? ERROR_INTEGRITY when not.
+MUST_USE int content_check_entry(const struct manifest_entry *e, struct error *err);
+
+// Reads the recipe of an entry with `version`. It is believed when it agrees with the manifest and one of these holds: its only piece has the
+// file's own SHA-256; the stored object it stands in was compared with the refs; or *ret_whole is set and the caller compares the whole file's
+// SHA-256 before using it (only when may_hash_whole).
+MUST_USE int content_recipe(struct snapshot *snapshot, struct compare *compare, const struct manifest_entry *e, bool may_hash_whole, struct recipe *ret_recipe,
+                            bool *ret_whole, struct error *err);
+
+// One piece into memory (piece->length bytes), compared with its SHA-256.
+MUST_USE int content_piece(struct snapshot *snapshot, const struct recipe_piece *piece, void *data, struct error *err);
+
+#endif

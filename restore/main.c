@@ -1,0 +1,93 @@
+// bkd-restore: reads the command line, runs one command, reports its error once and returns the exit code (see bkd-restore(1)).
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bkd/base/log.h"
+#include "restore/verb.h"
+#include "restore/verbs.h"
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+    if (interrupted) { // the second time: at once. Part files stay, and say by their name what they are
+        (void)signal(number, SIG_DFL);
+        (void)raise(number);
+    }
+    interrupted = number;
+}
+
+bool verb_interrupted(void) { return interrupted != 0; }
+
+static int print_text(const struct buf *text, struct error *err)
+{
+    if (fputs(buf_str(text), stdout) == EOF || fflush(stdout) != 0)
+        return error_set(err, ERROR_FAILED, "cannot write to standard output");
+    return 0;
+}
+
+static int print_help(const struct cli_args *args, struct error *err)
+{
+    _cleanup_buf_ struct buf text = { 0 };
+    if (cli_args_flag(args, "version"))
+        buf_addf(&text, "%s %s\n", args->program->name, args->program->version);
+    else if (args->command != NULL)
+        cli_help_command(args->program, args->command, &text);
+    else
+        cli_help_program(args->program, &text);
+    return print_text(&text, err);
+}
+
+static int run(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+{
+    if (args->command == NULL || cli_args_flag(args, "help") || cli_args_flag(args, "version"))
+        return print_help(args, err);
+    ctx->session = (struct session_options){
+        .repository = cli_args_option(args, "repository"),
+        .identity = cli_args_option(args, "identity"),
+        .signers = cli_args_option(args, "signers"),
+        .accept_unsigned = cli_args_flag(args, "accept-unsigned"),
+        .chain = cli_args_option(args, "chain"),
+        .policy = cli_args_option(args, "policy"),
+        .host = cli_args_option(args, "host"),
+    };
+    if (ctx->session.repository == NULL)
+        return error_set(err, ERROR_USAGE, "which repository? Give -r DIR");
+    return args->command->run(ctx, args, err);
+}
+
+static void report(const struct error *err)
+{
+    if (err->code == ERROR_INCOMPLETE)
+        log_warn("%s", err->text);
+    else
+        log_error("%s", err->text);
+}
+
+int main(int argc, char **argv)
+{
+    _cleanup_cli_args_ struct cli_args args = { 0 };
+    struct error err = { 0 };
+    struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGHUP, &action, NULL);
+    (void)signal(SIGPIPE, SIG_IGN); // a closed pipe is a failed write, reported as such
+    (void)umask(0); // modes are given exactly, at creation
+    struct cmd_context ctx = { .io = io_real() };
+    timing_init(&ctx.timing, ctx.io);
+    int rc = cli_parse(verbs_program(), argc, argv, &args, &err);
+    ctx.json = cli_args_flag(&args, "json");
+    ctx.quiet = cli_args_flag(&args, "quiet");
+    log_set_level(cli_args_flag(&args, "verbose") ? LOG_LEVEL_DEBUG : ctx.quiet ? LOG_LEVEL_WARN : LOG_LEVEL_INFO);
+    if (rc == 0)
+        rc = run(&ctx, &args, &err);
+    if (rc < 0)
+        report(&err);
+    if (rc < 0 && ctx.json && !ctx.told)
+        verb_print_error(&err);
+    return error_exit_code(rc < 0 ? err.code : ERROR_NONE);
+}

@@ -1,0 +1,140 @@
+#include "restore/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bkd/base/bytes.h"
+#include "bkd/base/fs.h"
+#include "bkd/codec/signers.h"
+
+static int read_signers(struct session *s, const char *path, struct error *err)
+{
+    struct signers parsed = { 0 };
+    int r = signers_load(s->io, AT_FDCWD, path, &parsed, err); // its permissions, and that it can be understood at all
+    if (r == 0)
+        r = fs_read_file(s->io, AT_FDCWD, path, SIGNERS_FILE_MAX, &s->signers, err);
+    signers_done(&parsed);
+    if (r == 0)
+        s->signers_path = xstrdup(path);
+    return r;
+}
+
+// Places in the order in which they are looked at; NULL where a variable is not set.
+static void usual_places(char *ret_places[4])
+{
+    const char *signers = getenv("BKD_SIGNERS"), *config = getenv("BKD_CONFIG_DIR"), *home = getenv("HOME");
+    ret_places[0] = signers == NULL || *signers == '\0' ? NULL : xstrdup(signers);
+    ret_places[1] = config == NULL || *config == '\0' ? NULL : xasprintf("%s/keys/allowed_signers", config);
+    ret_places[2] = home == NULL || *home == '\0' ? NULL : xasprintf("%s/.config/bkd/keys/allowed_signers", home);
+    ret_places[3] = xstrdup("/etc/bkd/keys/allowed_signers");
+}
+
+static int find_signers(struct session *s, struct error *err)
+{
+    char *places[4];
+    _cleanup_buf_ struct buf looked = { 0 };
+    usual_places(places);
+    int r = ERROR_NOT_FOUND;
+    for (int i = 0; i < 4; i++) {
+        if (r == ERROR_NOT_FOUND && places[i] != NULL) {
+            buf_addf(&looked, "%s'%s'", looked.len == 0 ? "" : ", ", places[i]);
+            r = read_signers(s, places[i], err);
+        }
+        free(places[i]);
+    }
+    if (r == ERROR_NOT_FOUND)
+        return error_set(err, ERROR_KEY,
+                         "no signers file: it says whose backups to believe and must come from you, not from the repository. Give --signers FILE (the recovery "
+                         "sheet has its line), or --accept-unsigned to believe whatever is stored. Looked at %s",
+                         buf_str(&looked));
+    return r;
+}
+
+static int load_signers(struct session *s, struct error *err)
+{
+    if (s->options->signers == NULL)
+        return s->options->accept_unsigned ? 0 : find_signers(s, err);
+    int r = read_signers(s, s->options->signers, err);
+    if (r == ERROR_NOT_FOUND)
+        return error_set(err, ERROR_KEY, "there is no signers file '%s': the recovery sheet has the line that belongs into it", s->options->signers);
+    return r;
+}
+
+int session_open(struct session *s, const struct io *io, const struct session_options *options, struct error *err)
+{
+    *s = (struct session){ .io = io, .options = options };
+    struct store *store = NULL;
+    int r = load_signers(s, err);
+    if (r == 0)
+        r = store_open(io, options->repository, false, &store, err);
+    return r < 0 ? r : repository_open(io, store, session_signers(s), &s->repository, err);
+}
+
+void session_done(struct session *s)
+{
+    repository_close(s->repository);
+    age_identities_done(&s->identities);
+    buf_done(&s->signers);
+    free(s->signers_path);
+    *s = (struct session){ 0 };
+}
+
+const char *session_signers(const struct session *s) { return s->signers_path == NULL ? NULL : buf_str(&s->signers); }
+
+int session_unlock(struct session *s, struct error *err)
+{
+    if (!s->repository->info.encrypted || s->identities.n > 0)
+        return 0;
+    const char *path = s->options->identity;
+    if (path == NULL)
+        return error_set(err, ERROR_KEY, "the repository is encrypted: give -i FILE with an age identity (the operations key, or the recovery key kept elsewhere)");
+    int r = age_identities_load(s->io, AT_FDCWD, path, NULL, &s->identities, err);
+    // An identity under a passphrase is for a person at a terminal.
+    if (r == ERROR_KEY && isatty(STDIN_FILENO) && strstr(err->text, "passphrase") != NULL) {
+        char *passphrase = getpass("Passphrase of the identity: ");
+        if (passphrase != NULL) {
+            r = age_identities_load(s->io, AT_FDCWD, path, passphrase, &s->identities, err);
+            explicit_bzero(passphrase, strlen(passphrase));
+        }
+    }
+    if (r == ERROR_NOT_FOUND)
+        return error_set(err, ERROR_KEY, "there is no identity file '%s'; give -i FILE with the operations or the recovery key", path);
+    return r;
+}
+
+int session_chain(const struct session *s, bool *ret_chosen, uint8_t ret_chain[16], struct error *err)
+{
+    *ret_chosen = s->options->chain != NULL || s->options->policy != NULL;
+    if (s->options->chain != NULL) {
+        if (!parse_hex(s->options->chain, strlen(s->options->chain), ret_chain, 16))
+            return error_set(err, ERROR_USAGE, "--chain takes 32 lower-case hex digits; `bkd-restore list` shows the chains");
+        return 0;
+    }
+    if (s->options->policy != NULL)
+        return repository_chain(s->repository, s->options->policy, s->options->host, ret_chain, err);
+    if (s->options->host != NULL)
+        return error_set(err, ERROR_USAGE, "--host goes with --policy NAME");
+    return 0;
+}
+
+int session_find(const struct session *s, const char *snapshot, const struct repository_head **ret_head, struct error *err)
+{
+    uint8_t chain[16];
+    bool chosen;
+    int r = session_chain(s, &chosen, chain, err);
+    return r < 0 ? r : repository_find(s->repository, chosen ? chain : NULL, snapshot, ret_head, err);
+}
+
+int session_snapshot(struct session *s, const char *name, struct snapshot *ret_snapshot, const struct repository_head **ret_head, struct error *err)
+{
+    const struct repository_head *head = NULL;
+    int r = session_find(s, name, &head, err);
+    if (r == 0)
+        r = session_unlock(s, err);
+    if (r == 0)
+        r = snapshot_open(s->repository, head, s->identities.list, s->identities.n, ret_snapshot, err);
+    if (r == 0 && ret_head != NULL)
+        *ret_head = head;
+    return r;
+}

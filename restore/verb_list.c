@@ -1,0 +1,110 @@
+// bkd-restore list
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bkd/base/bytes.h"
+#include "bkd/base/clock.h"
+#include "restore/verb.h"
+
+static const char *state_of(const struct repository_head *h)
+{
+    if (!h->valid)
+        return "void";
+    if (h->fork)
+        return "fork";
+    if (h->chain_broken)
+        return "broken";
+    return (h->head.flags & FORMAT_SUSPECT) != 0 ? "suspect" : (h->head.flags & FORMAT_INCOMPLETE) != 0 ? "incomplete" : "good";
+}
+
+static int print_json(const struct repository_head *h, struct error *err)
+{
+    struct json *line = json_line_new("snapshot");
+    json_add_hex(line, "chain", h->chain, sizeof h->chain);
+    json_add_u64(line, "snapshot", h->number);
+    json_add_str(line, "state", state_of(h));
+    if (h->problem != NULL)
+        json_add_str(line, "problem", h->problem);
+    if (h->valid) {
+        json_add_time(line, "time", h->head.time_ns);
+        json_add_name(line, "host", h->head.host, strlen(h->head.host));
+        json_add_name(line, "policy", h->head.policy, strlen(h->head.policy));
+        json_add_u64(line, "files", h->head.files);
+        json_add_u64(line, "entries", h->head.entries);
+        json_add_u64(line, "bytes", h->head.bytes);
+        json_add_u64(line, "bytes_stored", h->head.stored);
+        if (h->head.tag[0] != '\0')
+            json_add_name(line, "tag", h->head.tag, strlen(h->head.tag));
+    }
+    return verb_print_line(&line, err);
+}
+
+static void print_chain(const struct repository_head *h)
+{
+    char chain[33];
+    _cleanup_buf_ struct buf label = { 0 };
+    format_hex(chain, h->chain, sizeof h->chain);
+    if (h->valid) {
+        buf_add_str(&label, ": policy ");
+        verb_add_printable(&label, h->head.policy, strlen(h->head.policy));
+        buf_add_str(&label, ", host ");
+        verb_add_printable(&label, h->head.host, strlen(h->head.host));
+    }
+    printf("chain %s%s\n%8s  %-20s %12s %12s %12s  %s\n", chain, buf_str(&label), "SNAPSHOT", "TIME", "FILES", "SIZE", "STORED", "STATE");
+}
+
+static void print_text(const struct repository_head *h)
+{
+    char when[CLOCK_TEXT_MAX] = "-", size[CLOCK_TEXT_MAX] = "-", stored[CLOCK_TEXT_MAX] = "-";
+    _cleanup_buf_ struct buf tag = { 0 };
+    if (h->valid) {
+        clock_format_utc(when, h->head.time_ns, false);
+        clock_format_bytes(size, h->head.bytes);
+        clock_format_bytes(stored, h->head.stored);
+        verb_add_printable(&tag, h->head.tag, strlen(h->head.tag));
+    }
+    printf("%8" PRIu64 "  %-20s %12" PRIu64 " %12s %12s  %s%s%s%s%s\n", h->number, when, h->valid ? h->head.files : 0, size, stored, state_of(h),
+           h->problem != NULL ? ": " : "", h->problem != NULL ? h->problem : "", tag.len > 0 ? "  " : "", buf_str(&tag));
+}
+
+int verb_list(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+{
+    (void)args;
+    _cleanup_session_ struct session session = { 0 };
+    uint8_t chain[16];
+    bool chosen = false;
+    const struct repository_head *previous = NULL;
+    uint64_t shown = 0, faults = 0;
+    int r = session_open(&session, ctx->io, &ctx->session, err);
+    if (r == 0)
+        r = session_chain(&session, &chosen, chain, err);
+    for (size_t i = 0; r == 0 && i < session.repository->n_heads; i++) {
+        const struct repository_head *h = &session.repository->heads[i];
+        if (chosen && memcmp(h->chain, chain, sizeof chain) != 0)
+            continue;
+        if (!ctx->json && (previous == NULL || memcmp(previous->chain, h->chain, sizeof chain) != 0))
+            print_chain(h);
+        if (ctx->json)
+            r = print_json(h, err);
+        else
+            print_text(h);
+        previous = h;
+        shown++;
+        faults += h->fork || h->chain_broken;
+    }
+    if (r < 0)
+        return r;
+    if (ctx->json) {
+        struct json *line = json_line_new("summary");
+        json_add_u64(line, "snapshots", shown);
+        json_add_u64(line, "alarms", faults);
+        r = verb_print_line(&line, err);
+    } else if (shown == 0) {
+        printf("no snapshots\n");
+    }
+    if (r == 0 && faults > 0)
+        return error_set(err, ERROR_INTEGRITY, "%llu snapshots do not fit into their chain: somebody else may hold the signing key, or heads were removed; run `bkd-restore check`",
+                         (unsigned long long)faults);
+    return r;
+}

@@ -1,0 +1,63 @@
+// bkd-restore restore
+#include <string.h>
+
+#include "restore/run.h"
+#include "restore/verb.h"
+
+static int read_options(const struct cmd_context *ctx, const struct cli_args *args, struct run_options *ret_options, struct error *err)
+{
+    unsigned long strip = 0, jobs = 0;
+    *ret_options = (struct run_options){
+        .target = cli_args_option(args, "target"),
+        .paths = args->values + 1,
+        .n_paths = args->count - 1,
+        .dry_run = cli_args_flag(args, "dry-run"),
+        .keep_going = cli_args_flag(args, "keep-going"),
+        .numeric_owner = cli_args_flag(args, "numeric-owner"),
+        .json = ctx->json,
+        .quiet = ctx->quiet,
+        .interrupted = verb_interrupted,
+    };
+    if (ret_options->target == NULL || *ret_options->target == '\0')
+        return error_set(err, ERROR_USAGE, "where to? Give --target DIR");
+    int r = cli_args_number(args, "strip-components", 1000, &strip, err);
+    if (r == 0)
+        r = cli_args_number(args, "jobs", 256, &jobs, err);
+    ret_options->strip = (unsigned)strip;
+    ret_options->jobs = (unsigned)jobs;
+    return r;
+}
+
+int verb_restore(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+{
+    struct run_options options;
+    _cleanup_session_ struct session session = { 0 };
+    _cleanup_snapshot_ struct snapshot snapshot = { 0 };
+    const struct repository_head *head = NULL;
+    struct report report;
+    uint64_t since = ctx->timing.started_ns;
+    int r = read_options(ctx, args, &options, err);
+    if (r == 0)
+        r = session_open(&session, ctx->io, &ctx->session, err);
+    if (r == 0)
+        r = session_snapshot(&session, cli_args_value(args, 0), &snapshot, &head, err);
+    (void)timing_add(&ctx->timing, TIMING_OPEN, since, 0);
+    if (r < 0)
+        return r;
+    r = run_restore(ctx->io, &snapshot, &options, &ctx->timing, &report, err);
+    struct report_place place = {
+        .repository = ctx->session.repository,
+        .target = options.target,
+        .host = head->head.host,
+        .policy = head->head.policy,
+        .snapshot = head->number,
+        .snapshot_time_ns = head->head.time_ns,
+    };
+    bool whole = r == 0 || r == ERROR_INCOMPLETE || r == ERROR_INTEGRITY;
+    if (r < 0 && ctx->json)
+        verb_print_error(err);
+    ctx->told = true;
+    if (whole || ctx->json)
+        report_summary(&report, &place, &ctx->timing, r == 0);
+    return r;
+}

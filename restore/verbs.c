@@ -1,0 +1,63 @@
+#include "restore/verbs.h"
+
+#include "restore/verb.h"
+
+static const struct cli_option global_options[] = {
+    { "repository", 'r', "DIR", "the repository" },
+    { "identity", 'i', "FILE", "age identity; needed when the repository is encrypted" },
+    { "signers", 's', "FILE", "allowed_signers file: whose backups to believe (BKD_SIGNERS; keys/allowed_signers of the configuration)" },
+    { "accept-unsigned", 0, NULL, "go without a signers file and believe whatever is stored" },
+    { "policy", 'p', "NAME", "the chain of this policy, where there are several" },
+    { "host", 0, "NAME", "together with --policy: of this host" },
+    { "chain", 0, "HEX", "the chain of this id" },
+    { "json", 0, NULL, "one JSON object a line on standard output" },
+    { "quiet", 'q', NULL, "only warnings and errors, no progress" },
+    { "verbose", 'v', NULL, "say more" },
+    { "help", 'h', NULL, "explain bkd-restore or a command" },
+    { "version", 0, NULL, "print the version" },
+    { 0 },
+};
+
+static const struct cli_option restore_options[] = {
+    { "target", 't', "DIR", "where to; made when it does not exist" },
+    { "strip-components", 0, "N", "take N components off the front of each path" },
+    { "dry-run", 'n', NULL, "only say what would be restored" },
+    { "keep-going", 'k', NULL, "restore all the rest when stored data is damaged" },
+    { "numeric-owner", 0, NULL, "owners by number even where this machine knows their names" },
+    { "jobs", 'j', "N", "threads that decode, compare and write (the number of processors)" },
+    { 0 },
+};
+
+static const struct cli_option check_options[] = {
+    { "quick", 0, NULL, "sizes and signatures only, do not read the stored bytes" },
+    { "read-data", 0, NULL, "decrypt and decode all content and compare it too; needs the identity" },
+    { "jobs", 'j', "N", "threads (the number of processors)" },
+    { 0 },
+};
+
+static const struct cli_command commands[] = {
+    { "list", "", 0, 0, "list snapshots", "Needs no identity. Numbers that are void and chains that do not fit together are shown as such.", NULL, verb_list },
+    { "ls", "SNAPSHOT [PATH]", 1, 2, "list what a snapshot holds",
+      "With PATH, only it and what lies below it. SNAPSHOT is a number, latest, or latest~2 (two before the latest).", NULL, verb_ls },
+    { "restore", "SNAPSHOT [PATH]...", 1, CLI_ARGS_MANY, "restore a snapshot, or parts of it, into a directory",
+      "Restores below --target DIR, each PATH under its whole path (--strip-components shortens). Nothing that exists is overwritten: such "
+      "names are listed and the exit code is 3. A file gets its name only when all of its content was compared with what was signed. Ends with a timed report.",
+      restore_options, verb_restore },
+    { "dump", "SNAPSHOT PATH", 2, 2, "write one file to standard output", NULL, NULL, verb_dump },
+    { "check", "[SNAPSHOT]", 0, 1, "prove that the repository is whole",
+      "Verifies signatures and chains, and reads every stored file and compares it with its name. Needs no identity, except with --read-data. With "
+      "SNAPSHOT, --read-data is for that one only.",
+      check_options, verb_check },
+    { "mtree", "SNAPSHOT", 1, 1, "print a manifest in mtree(5) format", "mtree -f (NetBSD) or bsdtar check a restored tree against it.", NULL, verb_mtree },
+    { 0 },
+};
+
+static const struct cli_program program = {
+    .name = "bkd-restore",
+    .summary = "restores and checks backups made by bkd; needs a repository, an identity and a signers file, and nothing else",
+    .version = PACKAGE_VERSION,
+    .commands = commands,
+    .options = global_options,
+};
+
+const struct cli_program *verbs_program(void) { return &program; }
