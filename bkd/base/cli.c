@@ -151,9 +151,17 @@ const struct cli_command *cli_find_command(const struct cli_program *program, co
 static int unknown_command(const struct cli_args *args, const char *first, const char *second, struct error *err)
 {
     _cleanup_free_ char *typed = second ? xasprintf("%s %s", first, second) : xstrdup(first);
+    _cleanup_free_ char *group = NULL; // the word `nearest` may point at
     struct nearest nearest = nearest_to(typed);
-    for (const struct cli_command *c = args->program->commands; c->name; c++)
+    for (const struct cli_command *c = args->program->commands; c->name; c++) {
         nearest_offer(&nearest, c->name);
+        _cleanup_free_ char *word = xstrndup(c->name, strcspn(c->name, " "));
+        nearest_offer(&nearest, word);
+        if (nearest.best == word) {
+            free(group);
+            group = TAKE(word);
+        }
+    }
     if (nearest.best)
         return error_set(err, ERROR_USAGE, "unknown command '%s'; did you mean '%s'?", typed, nearest.best);
     (void)error_set(err, ERROR_USAGE, "unknown command '%s'", typed);

@@ -106,7 +106,8 @@ static void test_refused(void **state)
         const char *line, *text;
     } cases[] = {
         { "", "a command is missing; see 'prog --help'" },
-        { "polciy check", "unknown command 'polciy'; see 'prog --help'" },
+        { "polciy check", "unknown command 'polciy'; did you mean 'policy'?" },
+        { "wibble", "unknown command 'wibble'; see 'prog --help'" },
         { "stauts", "unknown command 'stauts'; did you mean 'status'?" },
         { "policy chekc x", "unknown command 'policy chekc'; did you mean 'policy check'?" },
         { "policy", "'prog policy' needs one more word: 'check' or 'show'" },
