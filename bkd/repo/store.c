@@ -3,34 +3,56 @@
 #include <stdlib.h>
 #include <string.h>
 
+static bool has_scheme(const char *url)
+{
+    const char *colon = strstr(url, "://");
+    if (colon == NULL || colon == url)
+        return false;
+    // "./a://b" is a path: a scheme has letters and digits only.
+    for (const char *p = url; p < colon; p++)
+        if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || *p == '+' || *p == '-' || *p == '.'))
+            return false;
+    return true;
+}
+
 int store_open(const struct io *io, const char *url, bool create, struct store **ret_store, struct error *err)
 {
-    if (strncmp(url, "file://", 7) == 0)
-        return store_dir_open(io, url + 7, create, ret_store, err);
-    const char *scheme = strstr(url, "://");
-    if (scheme != NULL && strcspn(url, "/") > (size_t)(scheme - url))
-        return error_set(err, ERROR_USAGE, "repository '%s': '%.*s' is not a kind of store bkd knows; give a directory, or file:///DIRECTORY", url,
-                         (int)(scheme - url), url);
-    return store_dir_open(io, url, create, ret_store, err);
+    if (url[0] == '\0')
+        return error_set(err, ERROR_USAGE, "the repository's location is empty: give a directory");
+    if (!has_scheme(url))
+        return store_dir_open(io, url, create, ret_store, err);
+    static const char file[] = "file://";
+    if (strncmp(url, file, sizeof file - 1) != 0)
+        return error_set(err, ERROR_USAGE, "repository '%s': unknown kind of location; known are a directory and file:///DIRECTORY", url);
+    const char *path = url + sizeof file - 1;
+    if (path[0] != '/')
+        return error_set(err, ERROR_USAGE, "repository '%s': a file URL has three slashes before its path (file:///srv/backup)", url);
+    return store_dir_open(io, path, create, ret_store, err);
 }
 
 void store_close(struct store *s)
 {
-    if (s != NULL)
-        s->ops->close(s);
+    if (s == NULL)
+        return;
+    char *url = s->url;
+    s->ops->close(s);
+    free(url);
 }
 
 int store_get_all(struct store *s, const char *name, size_t max, struct buf *ret_data, struct error *err)
 {
-    uint64_t size = 0;
+    uint64_t size;
     int r = s->ops->size(s, name, &size, err);
     if (r < 0)
         return r;
     if (size > max)
         return error_set(err, ERROR_FORMAT, "'%s' in %s has %llu bytes, more than the %zu it may have", name, s->url, (unsigned long long)size, max);
     size_t before = ret_data->len;
-    r = s->ops->get(s, name, 0, buf_extend(ret_data, (size_t)size), (size_t)size, err);
-    if (r < 0)
+    uint8_t *place = buf_extend(ret_data, (size_t)size);
+    r = s->ops->get(s, name, 0, place, (size_t)size, err);
+    if (r < 0) {
         ret_data->len = before;
+        ret_data->data[before] = '\0';
+    }
     return r;
 }

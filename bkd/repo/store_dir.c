@@ -1,5 +1,6 @@
-// A repository in a directory. A put is: file in tmp/ (exclusive) → write → fsync → rename that never overwrites → fsync of the directory.
-#include <errno.h>
+// A store in a directory. Files are written in tmp/ and reach their names by rename without overwriting.
+//
+// Names come from this program or from listings of the store; they are opened relative to the store's directory.
 #include <linux/stat.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,162 +9,230 @@
 #include "bkd/base/fs.h"
 #include "bkd/repo/store.h"
 
+#define SPOOL_DIR "tmp"
+
 struct store_dir {
     struct store store;
     const struct io *io;
-    int fd; // the root
+    int fd; // of the directory
 };
 
 static struct store_dir *dir_of(struct store *s) { return (struct store_dir *)s; }
 
-static int name_error(const struct store *s, const char *name, struct error *err) { return error_prefix(err, "repository '%s', '%s'", s->url, name); }
+// Relative, without empty, "." or ".." components.
+static bool name_is_sound(const char *name)
+{
+    for (const char *p = name;; p++) {
+        size_t n = strcspn(p, "/");
+        if (n == 0 || (n == 1 && p[0] == '.') || (n == 2 && p[0] == '.' && p[1] == '.'))
+            return false;
+        p += n;
+        if (*p == '\0')
+            return true;
+    }
+}
 
-static int dir_spool_open(struct store *s, int *ret_fd, char **ret_name, struct error *err)
+static int check_name(const struct store *s, const char *name, struct error *err)
+{
+    return name_is_sound(name) ? 0 : error_set(err, ERROR_FAILED, "'%s' is no name for a file in %s", name, s->url);
+}
+
+// Says where: messages of io name only the path within the store.
+static int in_store(const struct store *s, int r, struct error *err) { return r < 0 ? error_prefix(err, "repository %s", s->url) : r; }
+
+static int make_parent(struct store_dir *d, const char *name, struct error *err)
+{
+    const char *slash = strrchr(name, '/');
+    if (slash == NULL)
+        return 0;
+    _cleanup_free_ char *parent = xstrndup(name, (size_t)(slash - name));
+    struct statx st;
+    if (d->io->statx(d->io, d->fd, parent, 0, STATX_TYPE, &st) == 0 && S_ISDIR(st.stx_mode))
+        return 0;
+    return fs_make_dirs(d->io, d->fd, parent, 0700, err);
+}
+
+static int spool_open(struct store *s, int *ret_fd, char **ret_name, struct error *err)
 {
     struct store_dir *d = dir_of(s);
-    uint8_t noise[16];
+    uint8_t noise[8];
     char hex[2 * sizeof noise + 1];
     io_random(d->io, noise, sizeof noise);
     format_hex(hex, noise, sizeof noise);
-    _cleanup_free_ char *name = xasprintf("tmp/%s", hex);
-    int r = fs_make_dirs(d->io, d->fd, "tmp", 0700, err);
+    _cleanup_free_ char *name = xasprintf(SPOOL_DIR "/%s", hex);
+    int r = make_parent(d, name, err);
     if (r == 0)
         r = io_open(d->io, d->fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, ret_fd, err);
     if (r < 0)
-        return error_prefix(err, "repository '%s'", s->url);
+        return in_store(s, r, err);
     *ret_name = TAKE(name);
     return 0;
 }
 
-static void dir_spool_drop(struct store *s, const char *spool_name)
-{
-    (void)dir_of(s)->io->unlinkat(dir_of(s)->io, dir_of(s)->fd, spool_name, 0); // a leftover in tmp/ is never read
-}
-
-static int publish(struct store_dir *d, const char *spool_name, const char *name, struct error *err)
-{
-    const char *slash = strrchr(name, '/');
-    int r = 0;
-    if (slash != NULL) {
-        _cleanup_free_ char *dir = xstrndup(name, (size_t)(slash - name));
-        r = fs_make_dirs(d->io, d->fd, dir, 0700, err);
-    }
-    if (r == 0)
-        r = io_rename_new(d->io, d->fd, spool_name, d->fd, name, err);
-    return r < 0 ? r : fs_sync_parent(d->io, d->fd, name, err);
-}
-
-static int dir_put_spool(struct store *s, const char *name, int fd, const char *spool_name, struct error *err)
+static void spool_drop(struct store *s, const char *spool_name)
 {
     struct store_dir *d = dir_of(s);
+    (void)d->io->unlinkat(d->io, d->fd, spool_name, 0); // a file left in tmp/ is never read
+}
+
+// Durable first, named second: a file under its final name is complete after a power cut too.
+static int commit_spool(struct store_dir *d, const char *name, int fd, const char *spool_name, struct error *err)
+{
     int r = io_fsync(d->io, fd, spool_name, err);
     struct error late;
     int closed = io_close(d->io, &fd, spool_name, r == 0 ? err : &late);
     r = r == 0 ? closed : r;
     if (r == 0)
-        r = publish(d, spool_name, name, err);
-    if (r < 0) {
-        dir_spool_drop(s, spool_name);
-        return name_error(s, name, err);
-    }
-    return 0;
+        r = make_parent(d, name, err);
+    if (r == 0)
+        r = io_rename_new(d->io, d->fd, spool_name, d->fd, name, err);
+    if (r < 0)
+        spool_drop(&d->store, spool_name);
+    return r < 0 ? r : fs_sync_parent(d->io, d->fd, name, err);
 }
 
-static int dir_put(struct store *s, const char *name, const void *data, size_t n, struct error *err)
+static int put_spool(struct store *s, const char *name, int fd, const char *spool_name, struct error *err)
 {
     struct store_dir *d = dir_of(s);
-    _cleanup_free_ char *spool_name = NULL;
+    int r = check_name(s, name, err);
+    if (r < 0) {
+        io_close_quietly(d->io, &fd);
+        spool_drop(s, spool_name);
+        return r;
+    }
+    return in_store(s, commit_spool(d, name, fd, spool_name, err), err);
+}
+
+static int put(struct store *s, const char *name, const void *data, size_t n, struct error *err)
+{
+    struct store_dir *d = dir_of(s);
     int fd = -1;
-    int r = dir_spool_open(s, &fd, &spool_name, err);
+    _cleanup_free_ char *spool_name = NULL;
+    int r = check_name(s, name, err);
+    if (r == 0)
+        r = spool_open(s, &fd, &spool_name, err);
     if (r < 0)
         return r;
     r = io_write_all(d->io, fd, data, n, spool_name, err);
-    if (r == 0)
-        return dir_put_spool(s, name, fd, spool_name, err);
-    io_close_quietly(d->io, &fd);
-    dir_spool_drop(s, spool_name);
-    return name_error(s, name, err);
+    if (r < 0) {
+        io_close_quietly(d->io, &fd);
+        spool_drop(s, spool_name);
+        return in_store(s, r, err);
+    }
+    return put_spool(s, name, fd, spool_name, err);
 }
 
-static int dir_get(struct store *s, const char *name, uint64_t offset, void *data, size_t n, struct error *err)
+static int get(struct store *s, const char *name, uint64_t offset, void *data, size_t n, struct error *err)
 {
     struct store_dir *d = dir_of(s);
     int fd = -1;
-    size_t got = 0;
-    int r = io_open(d->io, d->fd, name, O_RDONLY | O_NOFOLLOW | O_NOCTTY, 0, &fd, err);
-    if (r == 0)
-        r = io_pread_full(d->io, fd, data, n, offset, name, &got, err);
-    io_close_quietly(d->io, &fd);
+    int r = check_name(s, name, err);
     if (r < 0)
-        return name_error(s, name, err);
-    if (got != n)
-        return error_set(err, ERROR_INTEGRITY, "'%s' in repository '%s' is too short: %zu bytes at %llu are wanted, %zu are there", name, s->url, n,
-                         (unsigned long long)offset, got);
-    return 0;
+        return r;
+    r = io_open(d->io, d->fd, name, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0, &fd, err);
+    if (r < 0)
+        return in_store(s, r, err);
+    size_t got = 0;
+    r = io_pread_full(d->io, fd, data, n, offset, name, &got, err);
+    io_close_quietly(d->io, &fd);
+    if (r == 0 && got < n)
+        r = error_set(err, ERROR_INTEGRITY, "'%s' ends at byte %llu, but bytes up to %llu are needed: it was cut off", name,
+                      (unsigned long long)(offset + got), (unsigned long long)(offset + n));
+    return in_store(s, r, err);
 }
 
-static int dir_size(struct store *s, const char *name, uint64_t *ret_size, struct error *err)
+static int size(struct store *s, const char *name, uint64_t *ret_size, struct error *err)
 {
+    struct store_dir *d = dir_of(s);
     struct statx st;
-    int r = io_stat(dir_of(s)->io, dir_of(s)->fd, name, AT_SYMLINK_NOFOLLOW, &st, err);
+    int r = check_name(s, name, err);
     if (r < 0)
-        return name_error(s, name, err);
-    if (!S_ISREG(st.stx_mode))
-        return error_set(err, ERROR_INTEGRITY, "'%s' in repository '%s' is not a regular file", name, s->url);
+        return r;
+    r = io_stat(d->io, d->fd, name, 0, &st, err);
+    if (r == 0 && !S_ISREG(st.stx_mode))
+        r = error_set(err, ERROR_INTEGRITY, "'%s' is not a regular file", name);
+    if (r < 0)
+        return in_store(s, r, err);
     *ret_size = st.stx_size;
     return 0;
 }
 
 struct listing {
-    struct store *store;
-    const char *dir; // relative to the root, "" = the root
+    struct store_dir *d;
+    const char *dir; // "" for the top
     store_visit_fn *visit;
     void *arg;
 };
 
-static int dir_list(struct store *s, const char *dir, store_visit_fn *visit, void *arg, struct error *err);
+static int list_below(struct store_dir *d, const char *dir, store_visit_fn *visit, void *arg, struct error *err);
 
-static int visit_name(void *arg, const char *name, unsigned char type, struct error *err)
+static int list_entry(void *arg, const char *name, unsigned char type, struct error *err)
 {
-    struct listing *l = arg;
-    struct store_dir *d = dir_of(l->store);
-    bool at_root = l->dir[0] == '\0';
-    if ((at_root && strcmp(name, "tmp") == 0) || strstr(name, ".part-") != NULL)
+    const struct listing *l = arg;
+    if (strstr(name, ".part-") != NULL || (l->dir[0] == '\0' && strcmp(name, SPOOL_DIR) == 0))
         return 0;
-    _cleanup_free_ char *path = xasprintf("%s%s%s", l->dir, at_root ? "" : "/", name);
-    struct statx st;
-    if (type == DT_DIR)
-        return dir_list(l->store, path, l->visit, l->arg, err);
-    if (d->io->statx(d->io, d->fd, path, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &st) < 0)
-        return errno == ENOENT ? 0 : error_set_errno(err, errno, "stat '%s' in repository '%s'", path, l->store->url);
-    if (S_ISDIR(st.stx_mode)) // file systems that do not tell types in listings
-        return dir_list(l->store, path, l->visit, l->arg, err);
-    return l->visit(l->arg, path, st.stx_size, err);
+    _cleanup_free_ char *path = l->dir[0] == '\0' ? xstrdup(name) : xasprintf("%s/%s", l->dir, name);
+    uint64_t size_bytes = UINT64_MAX;
+    if (type == DT_UNKNOWN) {
+        struct statx st;
+        int r = io_stat(l->d->io, l->d->fd, path, AT_SYMLINK_NOFOLLOW, &st, err);
+        if (r < 0)
+            return r;
+        type = S_ISDIR(st.stx_mode) ? DT_DIR : DT_REG;
+        size_bytes = st.stx_size;
+    }
+    return type == DT_DIR ? list_below(l->d, path, l->visit, l->arg, err) : l->visit(l->arg, path, size_bytes, err);
 }
 
-static int dir_list(struct store *s, const char *dir, store_visit_fn *visit, void *arg, struct error *err)
+static int list_below(struct store_dir *d, const char *dir, store_visit_fn *visit, void *arg, struct error *err)
 {
-    struct listing l = { s, dir, visit, arg };
-    int r = fs_list_dir(dir_of(s)->io, dir_of(s)->fd, dir[0] == '\0' ? "." : dir, visit_name, &l, err);
-    return r == ERROR_NOT_FOUND ? 0 : r;
+    struct listing l = { d, dir, visit, arg };
+    return fs_list_dir(d->io, d->fd, dir[0] == '\0' ? "." : dir, list_entry, &l, err);
 }
 
-static int dir_remove(struct store *s, const char *name, struct error *err)
+static int list(struct store *s, const char *dir, store_visit_fn *visit, void *arg, struct error *err)
 {
-    int r = io_unlink(dir_of(s)->io, dir_of(s)->fd, name, 0, err);
-    return r < 0 ? name_error(s, name, err) : fs_sync_parent(dir_of(s)->io, dir_of(s)->fd, name, err);
+    struct store_dir *d = dir_of(s);
+    size_t n = strlen(dir);
+    _cleanup_free_ char *path = xstrndup(dir, n > 0 && dir[n - 1] == '/' ? n - 1 : n);
+    if (path[0] != '\0') {
+        struct statx st;
+        int r = check_name(s, path, err);
+        if (r < 0)
+            return r;
+        r = io_stat(d->io, d->fd, path, 0, &st, err);
+        if (r < 0)
+            return r == ERROR_NOT_FOUND ? 0 : in_store(s, r, err);
+    }
+    return list_below(d, path, visit, arg, err);
 }
 
-static void dir_close(struct store *s)
+static int remove_name(struct store *s, const char *name, struct error *err)
 {
-    io_close_quietly(dir_of(s)->io, &dir_of(s)->fd);
-    free(s->url);
-    free(s);
+    struct store_dir *d = dir_of(s);
+    int r = check_name(s, name, err);
+    if (r == 0)
+        r = in_store(s, io_unlink(d->io, d->fd, name, 0, err), err);
+    return r < 0 ? r : in_store(s, fs_sync_parent(d->io, d->fd, name, err), err);
 }
 
-static const struct store_ops dir_ops = {
-    .put = dir_put, .put_spool = dir_put_spool, .spool_open = dir_spool_open, .spool_drop = dir_spool_drop, .get = dir_get,
-    .size = dir_size, .list = dir_list, .remove = dir_remove, .close = dir_close,
+static void close_dir(struct store *s)
+{
+    struct store_dir *d = dir_of(s);
+    io_close_quietly(d->io, &d->fd);
+    free(d);
+}
+
+static const struct store_ops ops = {
+    .put = put,
+    .put_spool = put_spool,
+    .spool_open = spool_open,
+    .spool_drop = spool_drop,
+    .get = get,
+    .size = size,
+    .list = list,
+    .remove = remove_name,
+    .close = close_dir,
 };
 
 int store_dir_open(const struct io *io, const char *path, bool create, struct store **ret_store, struct error *err)
@@ -172,10 +241,12 @@ int store_dir_open(const struct io *io, const char *path, bool create, struct st
     int r = create ? fs_make_dirs(io, AT_FDCWD, path, 0700, err) : 0;
     if (r == 0)
         r = io_open(io, AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0, &fd, err);
+    if (r == ERROR_NOT_FOUND)
+        return error_set(err, ERROR_NOT_FOUND, "there is no directory '%s': is the path right, and is what holds it mounted?", path);
     if (r < 0)
-        return error_prefix(err, "repository '%s'", path);
+        return error_prefix(err, "repository %s", path);
     struct store_dir *d = xcalloc(1, sizeof *d);
-    *d = (struct store_dir){ .store = { .ops = &dir_ops, .url = xstrdup(path) }, .io = io, .fd = fd };
+    *d = (struct store_dir){ .store = { .ops = &ops, .url = xstrdup(path) }, .io = io, .fd = fd };
     *ret_store = &d->store;
     return 0;
 }
