@@ -37,13 +37,13 @@ static const struct schema_key keys[] = {
     { "delta", SCHEMA_MAP, 0, 0, 0, NULL, false, NULL, "a map with 'min_size', 'block_size', 'max_chain' or 'max_share'",
       "How changed files are stored as differences from their previous version." },
     { "delta.min_size", SCHEMA_SIZE, AT(delta_min_size_bytes), 1, TIB, "auto", false, NULL, "auto or a size from 1B to 1TiB",
-      "Smaller files are stored whole when they change. \\fBauto\\fR is the size below which measuring showed no gain." },
-    { "delta.block_size", SCHEMA_SIZE, AT(delta_block_size_bytes), 512, MIB, "auto", false, NULL, "auto or a size from 512B to 1MiB",
-      "The block of the search for moved data. Smaller finds more and needs more memory; \\fBauto\\fR grows with the file." },
-    { "delta.max_chain", SCHEMA_NUMBER, AT(delta_max_chain), 1, 1000, "14", false, NULL, "a number from 1 to 1000",
+      "Smaller files are stored whole when they change. \\fBauto\\fR is 256KiB." },
+    { "delta.block_size", SCHEMA_BLOCK_SIZE, AT(delta_block_size_bytes), 4 * KIB, 16 * MIB, "auto", false, NULL, "auto or a power of two from 4KiB to 16MiB",
+      "The block of the search for moved data. Smaller finds more and needs more memory; \\fBauto\\fR is the smallest whose table fits in memory." },
+    { "delta.max_chain", SCHEMA_NUMBER, AT(delta_max_chain), 1, 64, "14", false, NULL, "a number from 1 to 64",
       "How many versions recovery by hand may have to go through; then a file is stored whole again. Restores with bkd take the same time whatever the chain." },
     { "delta.max_share", SCHEMA_PERCENT, AT(delta_max_share_percent), 1, 100, "50%", false, NULL, "a share from 1% to 100%",
-      "A file of which a larger share changed is stored whole." },
+      "When the deltas that recovery by hand would have to apply to a file add up to a larger share of its size, it is stored whole again." },
     { "compare", SCHEMA_CHOICE, AT(compare), 0, 0, "inode", false, "inode mtime", "inode or mtime",
       "How an unchanged file is known: \\fBinode\\fR compares type, size, mtime, ctime and inode number; \\fBmtime\\fR only type, size and mtime, "
       "for file systems whose inode numbers are not stable." },
@@ -134,7 +134,8 @@ static int set_size(const struct schema_key *key, const char *text, uint64_t *at
         int rc = units_parse_size(text, &value, err);
         if (rc < 0)
             return rc;
-        if (value < key->min || value > key->max)
+        bool even = key->type != SCHEMA_BLOCK_SIZE || (value & (value - 1)) == 0;
+        if (value < key->min || value > key->max || !even)
             return refuse(key, text, err);
     }
     *at = value;
@@ -184,7 +185,8 @@ int schema_set(const struct schema_key *key, const char *text, void *base, struc
     case SCHEMA_TEXT: return set_text(key, text, at, err);
     case SCHEMA_BOOL: return set_bool(key, text, at, err);
     case SCHEMA_NUMBER: return set_number(key, text, at, err);
-    case SCHEMA_SIZE: return set_size(key, text, at, err);
+    case SCHEMA_SIZE:
+    case SCHEMA_BLOCK_SIZE: return set_size(key, text, at, err);
     case SCHEMA_PERCENT: return set_percent(key, text, at, err);
     case SCHEMA_CHOICE: return set_choice(key, text, at, err);
     default: assert(!"a scalar key"); return ERROR_FAILED;
@@ -210,6 +212,7 @@ void schema_get(const struct schema_key *key, const void *base, struct buf *ret_
     case SCHEMA_PERCENT: buf_addf(ret_text, "%" PRIu64 "%%", *(const uint64_t *)at); break;
     case SCHEMA_CHOICE: get_choice(key, *(const uint64_t *)at, ret_text); break;
     case SCHEMA_SIZE:
+    case SCHEMA_BLOCK_SIZE:
         units_format_size(text, *(const uint64_t *)at);
         buf_add_str(ret_text, *(const uint64_t *)at ? text : "auto");
         break;

@@ -16,6 +16,7 @@ enum schema_type {
     SCHEMA_BOOL,        // true or false
     SCHEMA_NUMBER,      // whole number from min to max
     SCHEMA_SIZE,        // "512MiB" from min to max; 0 stands for "auto" where the default is "auto"
+    SCHEMA_BLOCK_SIZE,  // SCHEMA_SIZE that is a power of two
     SCHEMA_PERCENT,     // "50%" from min to max
     SCHEMA_CHOICE,      // one of `choices`, stored as its index
     SCHEMA_PATH,        // absolute path
@@ -48,7 +49,7 @@ bool schema_is_below(const struct schema_key *key, const char *parent);
 // The valid key nearest to `typed` below `parent`, or of all keys when none there is near; NULL when nothing is.
 const struct schema_key *schema_nearest(const char *parent, const char *typed);
 
-// Stores the value written as `text` at `base` + offset: BOOL, NUMBER, SIZE, PERCENT, CHOICE and TEXT. ERROR_USAGE when it
+// Stores the value written as `text` at `base` + offset: BOOL, NUMBER, SIZE, BLOCK_SIZE, PERCENT, CHOICE and TEXT. ERROR_USAGE when it
 // is not of the key's form.
 MUST_USE int schema_set(const struct schema_key *key, const char *text, void *base, struct error *err);
 // The inverse, as text for a policy file (no quotes); the same types.
