@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bkd/base/bytes.h"
+#include "bkd/codec/blocksum.h"
 
 #define STRONG_LEN 32u
 #define FEED_SIZE (1u << 20)   // input offered to librsync at once
@@ -55,7 +56,8 @@ void delta_signature_begin(struct buf *out, uint32_t block_size)
     put_u32be(p + 8, STRONG_LEN);
 }
 
-int delta_signature_append(struct buf *out, uint32_t block_size, const void *data, size_t n, struct error *err)
+// The entries that librsync makes of a run of blocks.
+static int append_by_librsync(struct buf *out, uint32_t block_size, const void *data, size_t n, struct error *err)
 {
     if (n == 0)
         return 0;
@@ -76,6 +78,18 @@ int delta_signature_append(struct buf *out, uint32_t block_size, const void *dat
     memmove(place, place + DELTA_SIGNATURE_HEAD, size - DELTA_SIGNATURE_HEAD);
     out->len -= DELTA_SIGNATURE_HEAD;
     return 0;
+}
+
+int delta_signature_append(struct buf *out, uint32_t block_size, const void *data, size_t n, struct error *err)
+{
+    size_t before = out->len, whole = n / block_size;
+    size_t done = blocksum_entries(data, block_size, whole, buf_extend(out, whole * DELTA_SIGNATURE_ENTRY));
+    out->len = before + done * DELTA_SIGNATURE_ENTRY;
+    size_t used = done * block_size;
+    int rc = append_by_librsync(out, block_size, (const uint8_t *)data + used, n - used, err);
+    if (rc < 0)
+        out->len = before;
+    return rc;
 }
 
 static int check_signature(const uint8_t *signature, size_t n, uint64_t file_size, uint32_t *ret_block, struct error *err)
