@@ -31,8 +31,17 @@ static const struct cli_option snapshots_options[] = {
     { 0 },
 };
 
+static const struct cli_option keys_init_options[] = {
+    { "identities-to", 0, "DIR", "where operations.txt and recovery.txt go instead, such as a removable medium" },
+    { 0 },
+};
+
 // One command, one line (or two). A command is in the table when it works.
 static const struct cli_command commands[] = {
+    { "keys init", "", 0, 0, "make this host's keys",
+      "Makes the signing key, the retention key, and two age identities (operations, offline recovery) in the configuration directory's keys/, and "
+      "says what to take off this host. Keys that are there are never overwritten.",
+      keys_init_options, cmd_keys_init },
     { "init", "POLICY", 1, 1, "make the policy's repository",
       "Makes the directory, its signed description, and the scripts for recovery by hand. An existing repository is left alone.", NULL, cmd_init },
     { "backup", "POLICY", 1, 1, "make a snapshot now",
