@@ -57,9 +57,11 @@ struct rdelta_parser {
 
 // Checks the magic. ERROR_FORMAT.
 MUST_USE int rdelta_parse_begin(struct rdelta_parser *p, const void *delta, size_t n, struct error *err);
-// *ret_more false after END, which must be the last byte. ERROR_FORMAT for unknown commands, truncation, lengths of 0 or above 2^31, copies beyond RDELTA_BASE_MAX.
+// *ret_more false after END, which must be the last byte. ERROR_FORMAT for unknown commands, truncation, lengths of 0 or above 2^31,
+// copies beyond RDELTA_BASE_MAX.
 MUST_USE int rdelta_parse_next(struct rdelta_parser *p, struct rdelta_command *ret_command, bool *ret_more, struct error *err);
-// All commands of a complete delta: they must make exactly `size` bytes and stay within base_size. ERROR_FORMAT. ret_list is appended to (without merging).
+// All commands of a complete delta: they must make exactly `size` bytes and stay within base_size. ERROR_FORMAT. ret_list is appended to,
+// without merging.
 MUST_USE int rdelta_parse(const void *delta, size_t n, uint64_t base_size, uint64_t size, struct rdelta_list *ret_list, struct error *err);
 
 #endif

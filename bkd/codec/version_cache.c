@@ -335,15 +335,17 @@ int version_cache_tags(const struct version_cache *c, uint64_t first, size_t max
 
 int version_cache_entries(const struct version_cache *c, uint64_t first, size_t max, uint8_t *ret_entries, size_t *ret_n, struct error *err)
 {
-    return read_items(c, c->layout.signature_at + DELTA_SIGNATURE_HEAD, c->layout.n_entries, DELTA_SIGNATURE_ENTRY, first, max, ret_entries, ret_n, err);
+    uint64_t at = c->layout.signature_at + DELTA_SIGNATURE_HEAD;
+    return read_items(c, at, c->layout.n_entries, DELTA_SIGNATURE_ENTRY, first, max, ret_entries, ret_n, err);
 }
 
 int version_cache_signature(const struct version_cache *c, struct buf *ret_signature, struct error *err)
 {
-    if (c->layout.signature_size == 0)
+    size_t size = (size_t)c->layout.signature_size; // bounded by VERSION_CACHE_SIGNATURE_MAX
+    if (size == 0)
         return error_set(err, ERROR_NOT_FOUND, "version cache '%s' has no signature", c->name);
     size_t before = ret_signature->len;
-    int rc = read_exactly(c, c->layout.signature_at, buf_extend(ret_signature, (size_t)c->layout.signature_size), (size_t)c->layout.signature_size, err);
+    int rc = read_exactly(c, c->layout.signature_at, buf_extend(ret_signature, size), size, err);
     if (rc < 0)
         ret_signature->len = before;
     return rc;

@@ -1,5 +1,6 @@
 // What the source host keeps of a stored version of a file, to make deltas against it without having its bytes: one file with its
-// same-place tags and, for larger files, its librsync signature. It is a cache: when anything about it is missing or wrong the file is stored whole.
+// same-place tags and, for larger files, its librsync signature. It is a cache: when anything about it is missing or wrong the file is
+// stored whole.
 //
 // File, numbers little-endian (it never leaves the host):
 //   header, 128 bytes: "bkdvcac1", block size 4096 u32, signature block length u32 (0: none), file size u64, version id 16, file SHA-256 32,
@@ -36,9 +37,12 @@ struct version_cache_writer;
 // Creates `name` below dirfd, mode 0600, exclusively (ERROR_EXISTS). info->sha256 is ignored here. host_key is copied.
 MUST_USE int version_cache_create(const struct io *io, int dirfd, const char *name, const struct version_cache_info *info,
                                   const uint8_t host_key[VERSION_CACHE_HOST_KEY], struct version_cache_writer **ret_writer, struct error *err);
-// The next tags (n_tags * 16 bytes) and the next signature entries (n_entries * 36 bytes) in file order; the signature's head is written by the module.
-MUST_USE int version_cache_add(struct version_cache_writer *w, const uint8_t *tags, size_t n_tags, const uint8_t *entries, size_t n_entries, struct error *err);
-// Completes the file: all tags and entries of the file size must have been added. Not synced: a torn file fails its HMAC. Frees the writer in any case.
+// The next tags (n_tags * 16 bytes) and the next signature entries (n_entries * 36 bytes) in file order; the module writes the
+// signature's head.
+MUST_USE int version_cache_add(struct version_cache_writer *w, const uint8_t *tags, size_t n_tags, const uint8_t *entries, size_t n_entries,
+                               struct error *err);
+// Completes the file: all tags and entries of the file size must have been added. Not synced: a torn file fails its HMAC. Frees the
+// writer in any case.
 MUST_USE int version_cache_close(struct version_cache_writer **w, const uint8_t sha256[32], struct error *err);
 // Removes the unfinished file. Nothing happens for NULL.
 void version_cache_abort(struct version_cache_writer **w);

@@ -223,7 +223,8 @@ int zframe_table_parse(const void *data, size_t n, uint64_t stored_total, struct
     int rc = read_footer(bytes + n - ZFRAME_FOOTER_SIZE, &count, err);
     if (rc < 0)
         return rc;
-    if (n != SKIPPABLE_HEAD + ENTRY_SIZE * (size_t)count + ZFRAME_FOOTER_SIZE || get_u32le(bytes) != SKIPPABLE_MAGIC || get_u32le(bytes + 4) != n - SKIPPABLE_HEAD)
+    if (n != SKIPPABLE_HEAD + ENTRY_SIZE * (size_t)count + ZFRAME_FOOTER_SIZE || get_u32le(bytes) != SKIPPABLE_MAGIC ||
+        get_u32le(bytes + 4) != n - SKIPPABLE_HEAD)
         return error_set(err, ERROR_FORMAT, "seek table of %zu bytes does not fit its %u frames", n, count);
     _cleanup_zframe_table_ struct zframe_table table = { 0 };
     if (count > 0)

@@ -2,8 +2,10 @@
 // (zstd, contrib/seekable_format/zstd_seekable_compression_format.md). `zstd -d` decodes the whole, because the table is a
 // skippable frame. Every number in a table is checked against the maxima below before it is used.
 //
-// Writing: zframe_compress for each frame (in any thread, one compressor a thread), zframe_table_add in stream order, then zframe_table_append.
-// Reading: the last ZFRAME_FOOTER_SIZE bytes -> zframe_table_size -> that many last bytes -> zframe_table_parse -> zframe_table_find -> zframe_decompress.
+// Writing: zframe_compress for each frame (in any thread, one compressor a thread), zframe_table_add in stream order, then
+// zframe_table_append.
+// Reading: the last ZFRAME_FOOTER_SIZE bytes -> zframe_table_size -> that many last bytes -> zframe_table_parse -> zframe_table_find ->
+// zframe_decompress.
 #ifndef BKD_CODEC_ZFRAME_H
 #define BKD_CODEC_ZFRAME_H
 
