@@ -1,5 +1,6 @@
 // Reading ranges of stored objects: locate frames by the seek table, fetch only the age chunks that cover them, decrypt, decompress.
 // Used by restore, check and by readers of old manifests. One reader serves all objects of a snapshot; safe for several threads.
+// Errors name the object file: ERROR_INTEGRITY when it is missing, damaged or not what is needed, ERROR_KEY when no identity fits.
 #ifndef BKD_REPO_OBJECT_READER_H
 #define BKD_REPO_OBJECT_READER_H
 
@@ -19,7 +20,7 @@ struct object_reader_stats {
     uint64_t decoded_bytes, decode_ns; // decrypt + decompress, uncompressed bytes
 };
 
-// refs, store borrowed; identities may be NULL where nothing is encrypted. cache_bytes bounds decoded frames kept for reuse.
+// refs, store borrowed; identities (copied) may be NULL where nothing is encrypted, else ERROR_KEY. cache_bytes bounds decoded frames kept for reuse.
 MUST_USE int object_reader_new(const struct io *io, struct store *store, const struct format_refs *refs, bool encrypted, const struct age_identity *identities,
                                size_t n_identities, size_t cache_bytes, struct object_reader **ret_reader, struct error *err);
 void object_reader_free(struct object_reader *r);
