@@ -4,10 +4,13 @@
 #include <string.h>
 
 #include "bkd/commands.h"
+#include "restore/verbs.h"
 
 static const struct cli_program *find_program(const char *name)
 {
-    return strcmp(name, "bkd") == 0 ? commands_program() : NULL;
+    if (strcmp(name, "bkd") == 0)
+        return commands_program();
+    return strcmp(name, "bkd-restore") == 0 ? verbs_program() : NULL;
 }
 
 int main(int argc, char **argv)
