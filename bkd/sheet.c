@@ -70,7 +70,7 @@ static int add_identity(const struct sheet *s, bool terminal, struct buf *out, s
 // A line of the signers file in two, so that it fits the page.
 static void add_signers(const struct sheet *s, struct buf *out)
 {
-    buf_add_str(out, "2. SIGNERS   Whose snapshots to trust. Two lines here are one line of a file allowed_signers:\n");
+    buf_add_str(out, "2. SIGNERS   Whose snapshots to trust. Two lines here make one of a file allowed_signers:\n");
     for (const char *at = s->signers; at != NULL && *at != '\0';) {
         size_t len = strcspn(at, "\n");
         const char *key = *at == '#' ? NULL : memmem(at, len, " ssh-", 5);
@@ -91,7 +91,7 @@ static void add_repository(const struct sheet *s, struct buf *out)
     if (s->chain != NULL)
         buf_addf(out, "   chain        %s   (policy %s)\n", s->chain, s->policy == NULL ? "-" : s->policy);
     if (s->head_number != NULL)
-        buf_addf(out, "   snapshot     %s of %s is the latest now: an older one later is an alarm\n   its head     sha256 %s\n", s->head_number,
+        buf_addf(out, "   snapshot     %s of %s; a latest one older than this is an alarm\n   its head     sha256 %s\n", s->head_number,
                  s->head_time, s->head_sha256);
     else if (s->repository != NULL)
         buf_add_str(out, "   snapshot     none yet: print this sheet again after the first backup\n");

@@ -50,7 +50,7 @@ static void test_one_page(void **state)
     }
     if (lines > SHEET_LINES)
         fail_msg("%zu lines", lines);
-    static const char *const said[] = { IDENTITY, "/var/backups/bkd/erp", "snapshot     42", HASH, "bkd@db1.example namespaces=", "ssh-ed25519 AAAAC3", "sha256sum",
+    static const char *const said[] = { IDENTITY, "/var/backups/bkd/erp", "snapshot     42 of", HASH, "bkd@db1.example namespaces=", "ssh-ed25519 AAAAC3", "sha256sum",
                                         "bkd-restore -r $R -i IDENTITY.txt --signers allowed_signers restore latest", "BKD_SIGNERS=allowed_signers sh $R/recover.sh $R IDENTITY.txt" };
     for (size_t i = 0; i < sizeof said / sizeof *said; i++)
         if (strstr(buf_str(&text), said[i]) == NULL)
