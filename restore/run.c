@@ -8,7 +8,7 @@
 #include <sys/sysmacros.h>
 
 #include "bkd/base/clock.h"
-#include "bkd/base/log.h"
+#include "bkd/base/progress.h"
 #include "restore/content.h"
 #include "restore/deferred.h"
 #include "restore/fetch.h"
@@ -34,7 +34,7 @@ struct run {
     unsigned open_dirs_max;
     struct buf skipped; // below this directory nothing can be restored; len 0 = none
     bool root_claimed;  // the target itself stands for a directory of the snapshot
-    uint64_t looked;    // time of the last look at the clock, for planning time
+    struct progress *progress;
 };
 
 static bool is_interrupted(const struct run *r) { return r->options->interrupted != NULL && r->options->interrupted(); }
@@ -94,12 +94,14 @@ static int finish_window(struct run *r, struct fetch *w, struct error *err)
     if (!fetch_is_started(w))
         return 0;
     fetch_finish(w, r->pool);
+    uint64_t done_files = r->report->files, done_bytes = r->report->bytes;
     struct apply_file *const *files = fetch_files(w, &n);
     for (size_t i = 0; e == 0 && i < n; i++) {
         remember_cause(files[i], &cause);
         e = take_result(r, files[i], err);
     }
     fetch_reset(w);
+    progress_add(r->progress, r->report->files - done_files, r->report->bytes - done_bytes);
     if (e == 0 && is_stopped(r) && cause.code != ERROR_NONE && err->code == ERROR_NONE)
         *err = cause;
     return e;
@@ -540,6 +542,8 @@ static int run_all(struct run *r, struct error *err)
     fill_counts(r);
     if (r->options->dry_run)
         return 0;
+    r->progress = progress_new(r->io, progress_style_for(r->options->json, r->options->quiet), NULL);
+    progress_begin(r->progress, "restore", r->plan.totals.files - r->plan.totals.names, r->plan.totals.bytes);
     e = target_open(&r->target, r->io, r->options->target, err);
     if (e == 0)
         e = check_space(r, err);
@@ -560,6 +564,7 @@ static void take_stats(struct run *r)
 
 static void clean_up(struct run *r)
 {
+    progress_free(&r->progress);
     work_free(r->pool);
     for (int i = 0; i < WINDOWS; i++)
         fetch_free(r->windows[i]);

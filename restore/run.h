@@ -18,7 +18,6 @@ struct run_options {
     bool dry_run;
     bool keep_going;           // files whose stored data is damaged do not stop the others
     bool numeric_owner;
-    bool show_progress;
     bool json, quiet;
     bool (*interrupted)(void); // asked between steps; NULL = never
 };
