@@ -192,3 +192,9 @@ int fs_lock(const struct io *io, int dirfd, const char *path, int *ret_fd, struc
     *ret_fd = fd;
     return 0;
 }
+
+bool fs_try_lock(int fd)
+{
+    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    return fcntl(fd, F_OFD_SETLK, &lock) == 0;
+}

@@ -29,4 +29,7 @@ MUST_USE int fs_remove_tree(const struct io *io, int dirfd, const char *path, st
 // An advisory lock (open file description lock, gone with the process). ERROR_BUSY when another holds it.
 MUST_USE int fs_lock(const struct io *io, int dirfd, const char *path, int *ret_fd, struct error *err);
 
+// The same on an open file, at once; false when another holds it.
+bool fs_try_lock(int fd);
+
 #endif

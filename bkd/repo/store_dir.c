@@ -10,11 +10,13 @@
 #include "bkd/repo/store.h"
 
 #define SPOOL_DIR "tmp"
+#define SPOOL_GRACE_S 60u
 
 struct store_dir {
     struct store store;
     const struct io *io;
     int fd; // of the directory
+    bool swept; // leftovers in tmp/ were looked for
 };
 
 static struct store_dir *dir_of(struct store *s) { return (struct store_dir *)s; }
@@ -52,6 +54,32 @@ static int make_parent(struct store_dir *d, const char *name, struct error *err)
     return fs_make_dirs(d->io, d->fd, parent, 0700, err);
 }
 
+// Spool files of runs that were killed go away: nobody holds their lock, and they are old enough that their maker has locked them by now.
+static int sweep_file(void *arg, const char *name, unsigned char type, struct error *err)
+{
+    struct store_dir *d = arg;
+    struct statx st;
+    int fd = -1;
+    _cleanup_free_ char *path = xasprintf(SPOOL_DIR "/%s", name);
+    (void)type;
+    if (io_open(d->io, d->fd, path, O_RDWR | O_NOFOLLOW | O_NONBLOCK, 0, &fd, err) < 0)
+        return 0;
+    uint64_t now_s = io_realtime_ns(d->io) / 1000000000u;
+    bool old = io_stat(d->io, fd, "", AT_EMPTY_PATH, &st, err) == 0 && st.stx_mtime.tv_sec >= 0 && now_s > (uint64_t)st.stx_mtime.tv_sec + SPOOL_GRACE_S;
+    if (old && fs_try_lock(fd))
+        (void)d->io->unlinkat(d->io, d->fd, path, 0); // tried again by the next run
+    io_close_quietly(d->io, &fd);
+    return 0;
+}
+
+static void sweep_spool(struct store_dir *d)
+{
+    struct error ignored; // leftovers take space, nothing else
+    if (!d->swept)
+        (void)!fs_list_dir(d->io, d->fd, SPOOL_DIR, sweep_file, d, &ignored);
+    d->swept = true;
+}
+
 static int spool_open(struct store *s, int *ret_fd, char **ret_name, struct error *err)
 {
     struct store_dir *d = dir_of(s);
@@ -65,6 +93,8 @@ static int spool_open(struct store *s, int *ret_fd, char **ret_name, struct erro
         r = io_open(d->io, d->fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, ret_fd, err);
     if (r < 0)
         return in_store(s, r, err);
+    (void)!fs_try_lock(*ret_fd); // where locks do not work, only the file's age protects it from being swept
+    sweep_spool(d);
     *ret_name = TAKE(name);
     return 0;
 }
