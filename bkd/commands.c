@@ -36,12 +36,29 @@ static const struct cli_option keys_init_options[] = {
     { 0 },
 };
 
+static const struct cli_option check_options[] = {
+    { "read-data", 0, NULL, "decode all content and compare it with what was recorded" },
+    { "quick", 0, NULL, "compare sizes, do not hash objects" },
+    { "identity", 'i', "FILE", "age identity, for --read-data" },
+    { "jobs", 'j', "N", "threads that hash and decode (the number of processors)" },
+    { 0 },
+};
+
+static const struct cli_option keys_sheet_options[] = {
+    { "identity", 'i', "FILE", "the identity to print, when keys/recovery.txt is no longer there" },
+    { 0 },
+};
+
 // One command, one line (or two). A command is in the table when it works.
 static const struct cli_command commands[] = {
     { "keys init", "", 0, 0, "make this host's keys",
       "Makes the signing key, the retention key, and two age identities (operations, offline recovery) in the configuration directory's keys/, and "
       "says what to take off this host. Keys that are there are never overwritten.",
       keys_init_options, cmd_keys_init },
+    { "keys sheet", "[POLICY]", 0, 1, "print a recovery sheet",
+      "Prints one page: the recovery identity as text and QR code, whose signatures count, and with POLICY the repository's address, its latest snapshot's "
+      "hash and that of recover.sh; and the steps of a restore with and without bkd. Print it on paper: it opens every backup.",
+      keys_sheet_options, cmd_keys_sheet },
     { "init", "POLICY", 1, 1, "make the policy's repository",
       "Makes the directory, its signed description, and the scripts for recovery by hand. An existing repository is left alone.", NULL, cmd_init },
     { "backup", "POLICY", 1, 1, "make a snapshot now",
@@ -53,6 +70,11 @@ static const struct cli_command commands[] = {
     { "diff", "POLICY A B", 3, 3, "compare two snapshots",
       "One line for each entry that differs: + added, - removed, M other content or type, m other metadata. SNAPSHOT is a number, latest, or latest~2.",
       identity_options, cmd_diff },
+    { "check", "POLICY", 1, 1, "prove that the repository is whole",
+      "Checks signatures, the chain of heads, and presence, size and SHA-256 of every stored file; needs no identity. With --read-data all content is decoded "
+      "and compared, too. Ends with 4 when something is damaged, and names it.",
+      check_options, cmd_check },
+    { "status", "[POLICY]", 0, 1, "say what is protected, since when, and what to do", NULL, NULL, cmd_status },
     { "policy check", "[FILE]...", 0, CLI_ARGS_MANY, "check policy files",
       "Shows every mistake of every file with its place and exits with 2 when there is one. Without FILE, all policies of the "
       "configuration directory are checked.",

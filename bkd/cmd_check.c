@@ -1,0 +1,124 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "bkd/base/clock.h"
+#include "bkd/base/progress.h"
+#include "bkd/repo/verify.h"
+#include "bkd/setup.h"
+
+struct display {
+    const struct cmd_context *ctx;
+    struct progress *progress;
+};
+
+static void show_finding(void *arg, const struct verify_finding *f)
+{
+    struct display *d = arg;
+    const char *severity = f->severity == VERIFY_ALARM ? "alarm" : "note";
+    progress_pause(d->progress);
+    if (d->ctx->json) {
+        struct error ignored; // the exit code and the summary say it too
+        struct json *line = json_line_new("finding");
+        json_add_str(line, "severity", severity);
+        json_add_str(line, "file", f->file);
+        json_add_str(line, "reason", f->reason);
+        json_add_str(line, "snapshots", f->snapshots);
+        if (f->path != NULL)
+            json_add_name(line, "path", f->path, strlen(f->path));
+        (void)!cmd_print_line(&line, &ignored);
+        return;
+    }
+    _cleanup_buf_ struct buf path = { 0 };
+    if (f->path != NULL)
+        manifest_escape(&path, f->path, strlen(f->path));
+    printf("%s: %s: %s%s%s%s%s\n", severity, f->file, f->reason, f->snapshots == NULL ? "" : "; touches snapshots ", f->snapshots == NULL ? "" : f->snapshots,
+           f->path == NULL ? "" : "; touches ", buf_str(&path));
+}
+
+static void show_progress(void *arg, uint64_t files, uint64_t bytes)
+{
+    struct display *d = arg;
+    progress_add(d->progress, files, bytes);
+}
+
+static void show_phase(void *arg, const char *phase, uint64_t files, uint64_t bytes)
+{
+    struct display *d = arg;
+    progress_begin(d->progress, phase, files, bytes);
+}
+
+static int report(const struct setup *s, const struct verify_totals *t, bool read_data, struct error *err)
+{
+    if (s->ctx->json) {
+        struct json *line = json_line_new("summary");
+        json_add_str(line, "policy", s->policy.name);
+        json_add_u64(line, "snapshots", t->snapshots);
+        json_add_u64(line, "chains", t->chains);
+        json_add_u64(line, "objects", t->objects);
+        json_add_u64(line, "object_bytes", t->object_bytes);
+        json_add_u64(line, "hashed_bytes", t->hashed_bytes);
+        json_add_u64(line, "leftover_bytes", t->leftover_bytes);
+        json_add_bool(line, "read_data", read_data);
+        json_add_u64(line, "data_bytes", t->data_bytes);
+        json_add_u64(line, "by_hand_bytes", t->newest_bytes);
+        json_add_u64(line, "notes", t->notes);
+        json_add_u64(line, "alarms", t->alarms);
+        int r = cmd_print_line(&line, err);
+        if (r < 0)
+            return r;
+    } else if (s->ctx->verbosity >= 0) {
+        char bytes[CLOCK_TEXT_MAX], newest[CLOCK_TEXT_MAX], data[CLOCK_TEXT_MAX];
+        clock_format_bytes(bytes, t->object_bytes);
+        clock_format_bytes(newest, t->newest_bytes);
+        clock_format_bytes(data, t->data_bytes);
+        printf("%llu snapshots, %llu objects, %s; recovering the newest by hand moves %s", (unsigned long long)t->snapshots, (unsigned long long)t->objects, bytes, newest);
+        printf(read_data ? "; %s of content decoded and compared\n" : "; signatures, hashes and sizes checked, content not decoded (--read-data)\n", data);
+    }
+    if (t->alarms > 0)
+        return error_set(err, ERROR_INTEGRITY, "repository '%s': %llu alarms; restore what is needed from another copy, and keep this one as it is",
+                         s->policy.repository, (unsigned long long)t->alarms);
+    return 0;
+}
+
+static int run_check(const struct setup *s, const struct cli_args *args, struct repository *repository, struct verify_totals *totals, struct error *err)
+{
+    const struct cmd_context *ctx = s->ctx;
+    struct display display = { ctx, progress_new(ctx->io, progress_style_for(ctx->json, ctx->verbosity < 0), NULL) };
+    _cleanup_age_identities_ struct age_identities identities = { 0 };
+    unsigned long jobs = 0;
+    const char *scratch = getenv("TMPDIR");
+    int scratch_fd = -1;
+    struct verify_options options = {
+        .signers = buf_str(&s->signers), .quick = cli_args_flag(args, "quick"), .read_data = cli_args_flag(args, "read-data"),
+        .finding = show_finding, .progress = show_progress, .phase = show_phase, .arg = &display,
+    };
+    int r = cli_args_number(args, "jobs", 256, &jobs, err);
+    if (r == 0)
+        r = setup_load_identities(s, cli_args_option(args, "identity"), &identities, err);
+    if (r == 0 && options.read_data && repository->info.encrypted && identities.n == 0)
+        r = error_set(err, ERROR_KEY, "--read-data decodes content, which takes an identity: give it with -i FILE");
+    if (r == 0)
+        r = io_open(ctx->io, AT_FDCWD, scratch == NULL || scratch[0] == '\0' ? "/tmp" : scratch, O_RDONLY | O_DIRECTORY, 0, &scratch_fd, err);
+    options.identities = identities.list;
+    options.n_identities = identities.n;
+    options.jobs = (unsigned)jobs;
+    options.scratch_dirfd = scratch_fd;
+    if (r == 0)
+        r = verify_run(ctx->io, repository, &options, totals, err);
+    io_close_quietly(ctx->io, &scratch_fd);
+    progress_free(&display.progress);
+    return r;
+}
+
+int cmd_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+{
+    _cleanup_setup_ struct setup s = { 0 };
+    _cleanup_repository_ struct repository *repository = NULL;
+    struct verify_totals totals = { 0 };
+    int r = setup_load(ctx, cli_args_value(args, 0), &s, err);
+    if (r == 0)
+        r = setup_open_repository(&s, &repository, err);
+    if (r == 0)
+        r = run_check(&s, args, repository, &totals, err);
+    return r < 0 ? r : report(&s, &totals, cli_args_flag(args, "read-data"), err);
+}

@@ -1,0 +1,151 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "bkd/base/clock.h"
+#include "bkd/base/fs.h"
+#include "bkd/policy/keydir.h"
+#include "bkd/setup.h"
+
+// What is protected, what is not, since when, and what to do.
+struct status {
+    const char *policy; // borrowed
+    bool has_snapshot, complete;
+    uint64_t snapshot, time_ns, problems;
+    char *reason; // why nothing is known, or NULL; owned
+};
+
+struct names {
+    char **items;
+    size_t n;
+};
+
+static int collect_policy(void *arg, const char *name, unsigned char type, struct error *err)
+{
+    struct names *names = arg;
+    size_t n = strlen(name);
+    (void)type;
+    (void)err;
+    if (n <= 5 || strcmp(name + n - 5, ".yaml") != 0)
+        return 0;
+    names->items = xrealloc(names->items, (names->n + 1) * sizeof *names->items);
+    names->items[names->n++] = xstrndup(name, n - 5);
+    return 0;
+}
+
+static int compare_names(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+static void look_at(const struct setup *s, struct status *status)
+{
+    _cleanup_repository_ struct repository *repository = NULL;
+    const struct repository_head *head = NULL;
+    struct error why;
+    uint8_t chain[16];
+    int r = setup_open_repository(s, &repository, &why);
+    if (r == 0)
+        r = setup_find_chain(s, repository, chain, &why);
+    if (r == 0)
+        r = repository_find(repository, chain, "latest", &head, &why);
+    if (r < 0) {
+        status->reason = xstrdup(why.text);
+        return;
+    }
+    status->has_snapshot = true;
+    status->snapshot = head->number;
+    status->time_ns = head->head.time_ns;
+    status->complete = (head->head.flags & FORMAT_INCOMPLETE) == 0;
+    status->problems = repository_count_problems(repository);
+}
+
+static int print_json(const struct cmd_context *ctx, const struct status *st, struct error *err)
+{
+    struct json *line = json_line_new("policy");
+    json_add_str(line, "policy", st->policy);
+    json_add_bool(line, "protected", st->has_snapshot && st->complete && st->problems == 0);
+    if (st->has_snapshot) {
+        uint64_t now = io_realtime_ns(ctx->io);
+        json_add_u64(line, "snapshot", st->snapshot);
+        json_add_time(line, "time", st->time_ns);
+        json_add_u64(line, "age_ms", now > st->time_ns ? (now - st->time_ns) / 1000000 : 0);
+        json_add_bool(line, "complete", st->complete);
+        json_add_u64(line, "head_problems", st->problems);
+    } else {
+        json_add_str(line, "reason", st->reason);
+    }
+    return cmd_print_line(&line, err);
+}
+
+static void print_text(const struct cmd_context *ctx, const struct status *st)
+{
+    if (!st->has_snapshot) {
+        printf("%-20s NOT PROTECTED: %s\n", st->policy, st->reason);
+        return;
+    }
+    char time[CLOCK_TEXT_MAX], age[CLOCK_TEXT_MAX];
+    uint64_t now = io_realtime_ns(ctx->io);
+    clock_format_utc(time, st->time_ns, false);
+    clock_format_duration(age, now > st->time_ns ? now - st->time_ns : 0);
+    printf("%-20s snapshot %llu of %s, %s ago%s\n", st->policy, (unsigned long long)st->snapshot, time, age,
+           st->complete ? "" : ", incomplete: see what the run reported, and run `bkd backup` again");
+    if (st->problems > 0)
+        printf("%-20s %llu heads are not right: run `bkd check %s`\n", "", (unsigned long long)st->problems, st->policy);
+}
+
+static int show_policy(const struct cmd_context *ctx, const char *policy, struct error *err)
+{
+    _cleanup_setup_ struct setup s = { 0 };
+    struct status status = { .policy = policy };
+    struct error why;
+    int r = setup_load(ctx, policy, &s, &why);
+    if (r < 0)
+        status.reason = xstrdup(why.text);
+    else
+        look_at(&s, &status);
+    if (r == 0)
+        status.policy = s.policy.name;
+    r = 0;
+    if (ctx->json)
+        r = print_json(ctx, &status, err);
+    else
+        print_text(ctx, &status);
+    free(status.reason);
+    return r;
+}
+
+static int show_identities(const struct cmd_context *ctx, struct error *err)
+{
+    _cleanup_free_ char *keys = xasprintf("%s/keys", ctx->config_dir);
+    if (!keydir_has_identity(ctx->io, keys))
+        return 0;
+    const char *text = "identities lie on this host: whoever breaks in can read all backups; move operations.txt to the host that restores, and recovery.txt off line";
+    if (ctx->json) {
+        struct json *line = json_line_new("warning");
+        json_add_str(line, "directory", keys);
+        json_add_str(line, "message", text);
+        return cmd_print_line(&line, err);
+    }
+    printf("warning: %s: %s\n", keys, text);
+    return 0;
+}
+
+int cmd_status(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+{
+    const char *policy = cli_args_value(args, 0);
+    if (policy != NULL) {
+        int r = show_policy(ctx, policy, err);
+        return r < 0 ? r : show_identities(ctx, err);
+    }
+    struct names names = { 0 };
+    _cleanup_free_ char *dir = xasprintf("%s/policies", ctx->config_dir);
+    int r = fs_list_dir(ctx->io, AT_FDCWD, dir, collect_policy, &names, err);
+    if (r == ERROR_NOT_FOUND)
+        r = error_set(err, ERROR_USAGE, "there is no '%s': write a policy there, or give --config-dir", dir);
+    if (names.n > 1)
+        qsort(names.items, names.n, sizeof *names.items, compare_names);
+    for (size_t i = 0; i < names.n; i++) {
+        if (r == 0)
+            r = show_policy(ctx, names.items[i], err);
+        free(names.items[i]);
+    }
+    free(names.items);
+    return r < 0 ? r : show_identities(ctx, err);
+}
