@@ -107,9 +107,9 @@ static bool is_unchanged(const struct select_plan *p, const struct manifest_entr
     const struct manifest_entry *old = p->old.entry;
     if (now->type != old->type || now->size != old->size || !same_mtime(now, old))
         return false;
-    if (!p->options->compare_inode)
-        return true;
-    return !p->old.racy && p->old.stat.inode == stat->inode && same_ctime(&p->old.stat, stat);
+    if (p->old.racy)
+        return false;
+    return !p->options->compare_inode || (p->old.stat.inode == stat->inode && same_ctime(&p->old.stat, stat));
 }
 
 static bool same_buf(const struct buf *a, const struct buf *b) { return a->len == b->len && (a->len == 0 || memcmp(a->data, b->data, a->len) == 0); }
