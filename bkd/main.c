@@ -62,7 +62,7 @@ static void report(const struct cmd_context *ctx, const struct error *err)
         log_warn("%s", err->text);
     else
         log_error("%s", err->text);
-    if (!ctx->json)
+    if (!ctx->json || err->code == ERROR_INCOMPLETE) // a run that is done but incomplete ends with its summary, which says so
         return;
     struct error ignored;
     struct json *line = json_line_new("error");
