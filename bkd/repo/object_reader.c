@@ -33,13 +33,13 @@ struct object {
 struct object_reader {
     const struct io *io;
     struct store *store;
-    const struct format_refs *refs;
+    struct format_refs refs; // the array is borrowed
     bool encrypted;
     struct age_identity *identities;
     size_t n_identities;
     struct frame_cache *cache;
     pthread_mutex_t lock; // over objects[] and decoders[]
-    struct object **objects; // as refs->refs; NULL until asked for
+    struct object **objects; // as refs.refs; NULL until asked for
     struct decoder *decoders[DECODERS];
     size_t n_decoders;
     _Atomic uint64_t fetched_bytes, fetch_ns, decoded_bytes, decode_ns;
@@ -53,7 +53,7 @@ int object_reader_new(const struct io *io, struct store *store, const struct for
     struct object_reader *r = xcalloc(1, sizeof *r);
     r->io = io;
     r->store = store;
-    r->refs = refs;
+    r->refs = *refs;
     r->encrypted = encrypted;
     if (n_identities > 0) {
         r->identities = xcalloc(n_identities, sizeof *identities);
@@ -116,7 +116,7 @@ void object_reader_free(struct object_reader *r)
     if (r == NULL)
         return;
     frame_cache_free(r->cache);
-    for (size_t i = 0; i < r->refs->n; i++)
+    for (size_t i = 0; i < r->refs.n; i++)
         free_object(r->objects[i]);
     for (size_t i = 0; i < r->n_decoders; i++)
         free_decoder(r->decoders[i]);
@@ -249,11 +249,11 @@ static int open_object(struct object_reader *r, struct object *o, struct error *
 
 static int find_object(struct object_reader *r, uint32_t object, struct object **ret_object, struct error *err)
 {
-    const struct format_ref *ref = format_refs_find(r->refs, object);
+    const struct format_ref *ref = format_refs_find(&r->refs, object);
     if (ref == NULL)
         return error_set(err, ERROR_INTEGRITY, "object %u is needed but is not among the snapshot's objects", object);
     pthread_mutex_lock(&r->lock);
-    struct object **slot = &r->objects[ref - r->refs->refs];
+    struct object **slot = &r->objects[ref - r->refs.refs];
     if (*slot == NULL) {
         *slot = xcalloc(1, sizeof **slot);
         pthread_mutex_init(&(*slot)->lock, NULL);

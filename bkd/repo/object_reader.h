@@ -20,7 +20,7 @@ struct object_reader_stats {
     uint64_t decoded_bytes, decode_ns; // decrypt + decompress, uncompressed bytes
 };
 
-// refs, store borrowed; identities (copied) may be NULL where nothing is encrypted, else ERROR_KEY. cache_bytes bounds decoded frames kept for reuse.
+// store and the array in refs borrowed; identities (copied) may be NULL where nothing is encrypted, else ERROR_KEY. cache_bytes bounds decoded frames kept for reuse.
 MUST_USE int object_reader_new(const struct io *io, struct store *store, const struct format_refs *refs, bool encrypted, const struct age_identity *identities,
                                size_t n_identities, size_t cache_bytes, struct object_reader **ret_reader, struct error *err);
 void object_reader_free(struct object_reader *r);

@@ -28,6 +28,7 @@ struct repository {
     size_t n_heads;
 };
 
+// store_taken belongs to the repository from here on, and is closed when opening fails.
 // signers: text of an allowed_signers file (borrowed during the call), or NULL to accept unsigned/unknown signatures (the caller asked for that explicitly).
 // ERROR_INTEGRITY when bkd-repository is not signed by a known signer; ERROR_NOT_FOUND when there is no repository (names the next step).
 MUST_USE int repository_open(const struct io *io, struct store *store_taken, const char *signers, struct repository **ret_repository, struct error *err);

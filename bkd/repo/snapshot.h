@@ -15,6 +15,8 @@ struct snapshot {
     struct recipe manifest; // recipe of the manifest, with the path index
 };
 
+// r and head are borrowed; identities are copied. ERROR_INTEGRITY for a void head and for anything that is not as the head signed it;
+// ERROR_KEY when no identity fits.
 MUST_USE int snapshot_open(const struct repository *r, const struct repository_head *head, const struct age_identity *identities, size_t n_identities,
                            struct snapshot *ret_snapshot, struct error *err);
 void snapshot_done(struct snapshot *s);
@@ -23,7 +25,7 @@ void snapshot_done(struct snapshot *s);
 // Reads and verifies a recipe.
 MUST_USE int snapshot_read_recipe(struct snapshot *s, const struct place *place, struct recipe *ret_recipe, struct error *err);
 
-// Writes the whole manifest into fd (a scratch file), verified against the head.
+// Writes the whole manifest into fd (a scratch file, from its byte 0 on), verified against the head.
 MUST_USE int snapshot_fetch_manifest(struct snapshot *s, int fd, const char *name, struct error *err);
 // Writes only the part of the manifest that can hold `path` and what is below it (whole lines, whole pieces' hashes are not verified: each needed
 // range is authenticated by age or the object's hash is the caller's matter). Several small reads thanks to the path index. *ret_size bytes were written.
