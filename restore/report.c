@@ -27,6 +27,7 @@ void report_problem(struct report *r, enum report_kind kind, const char *path, c
 {
     struct error err;
     r->count[kind]++;
+    progress_pause(r->progress);
     if (!r->json) {
         log_warn("'%s' %s%s", path, kind_texts[kind], kind == REPORT_EXISTS ? "" : reason);
         return;

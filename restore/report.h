@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "bkd/base/error.h"
+#include "bkd/base/progress.h"
 #include "restore/timing.h"
 
 enum report_kind {
@@ -21,6 +22,7 @@ enum report_kind {
 
 struct report {
     bool json, quiet, dry_run;
+    struct progress *progress; // its line makes room for problems; may be NULL; borrowed
     uint64_t count[REPORT_KINDS];
     uint64_t files, bytes, dirs, links, hard_links, others;
     uint64_t holes;       // bytes that needed no writing

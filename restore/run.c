@@ -543,6 +543,7 @@ static int run_all(struct run *r, struct error *err)
     if (r->options->dry_run)
         return 0;
     r->progress = progress_new(r->io, progress_style_for(r->options->json, r->options->quiet), NULL);
+    r->report->progress = r->progress;
     progress_begin(r->progress, "restore", r->plan.totals.files - r->plan.totals.names, r->plan.totals.bytes);
     e = target_open(&r->target, r->io, r->options->target, err);
     if (e == 0)
@@ -564,6 +565,7 @@ static void take_stats(struct run *r)
 
 static void clean_up(struct run *r)
 {
+    r->report->progress = NULL;
     progress_free(&r->progress);
     work_free(r->pool);
     for (int i = 0; i < WINDOWS; i++)
