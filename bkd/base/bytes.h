@@ -14,7 +14,7 @@ struct cursor {
 
 static inline struct cursor cursor_of(const void *data, size_t n)
 {
-    return (struct cursor){ (const uint8_t *)data, (const uint8_t *)data + n };
+    return (struct cursor){ (const uint8_t *)data, n == 0 ? (const uint8_t *)data : (const uint8_t *)data + n }; // data may be NULL then
 }
 static inline size_t cursor_left(const struct cursor *c) { return (size_t)(c->end - c->at); }
 
