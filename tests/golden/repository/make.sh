@@ -1,11 +1,12 @@
 #!/bin/sh
-# make.sh DIR: makes the example repository of doc/FORMAT.md in DIR, from the text of the specification alone, with stock tools
+# make.sh DIR [LINES]: makes the example repository of doc/FORMAT.md in DIR, from the text of the specification alone, with stock tools
 # (tar, zstd, rdiff, sha256sum, ssh-keygen, awk, od). DIR/repository is the repository, DIR/1 and DIR/2 are the trees its two
 # snapshots describe. Not encrypted, so that its bytes are the same each time (zstd of another release may compress otherwise).
-# The key beside this script is for this example only.
+# LINES is a file of further lines for the manifest of the first night. The key beside this script is for this example only.
 set -eu
 LC_ALL=C; export LC_ALL; umask 022
 here=$(cd "$(dirname "$0")" && pwd)
+[ $# = 1 ] || lines=$(cat "$2")
 mkdir -p "$1"; cd "$1"
 R=$PWD/repository; mkdir -p "$R/objects" "$R/heads" "$R/refs" work
 cp "$here/signing" work/key; chmod 600 work/key
@@ -107,6 +108,7 @@ entries() { # entries NIGHT: the part of the manifest that both nights have in t
   echo "/srv/data/pipe p $F.000000000 source=0"
   echo "/srv/data/sparse f $F.000000000 size=20000000 sha256=$(sum 1/srv/data/sparse) version=$sparserecipe source=0"
   echo "/srv/data/sym l mode=0777 uid=0 gid=0 user=root group=root mtime=1767322800.000000000 target=no%20where source=0"
+  [ -z "${lines-}" ] || printf '%s\n' "$lines"
 } >work/manifest
 add whole work/manifest; manifest1=$place
 { printf 'piece whole %s %s %s\n' "$(size work/manifest)" "$(sum work/manifest)" "$place"; echo 'index 0 /'; } |
