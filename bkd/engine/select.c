@@ -306,7 +306,8 @@ static int fill_window(struct select_plan *p, size_t need, struct error *err)
     size_t left = p->window.len - p->window_at;
     if (left >= need)
         return 0;
-    memmove(p->window.data, p->window.data + p->window_at, left);
+    if (left > 0)
+        memmove(p->window.data, p->window.data + p->window_at, left);
     p->window.len = left;
     p->window_at = 0;
     size_t want = need > WINDOW ? need : WINDOW, got = 0;
