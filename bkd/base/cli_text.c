@@ -1,4 +1,5 @@
 // The texts made from a command table: help, completion, man page sections.
+#include <ctype.h>
 #include <string.h>
 
 #include "bkd/base/cli.h"
@@ -188,6 +189,15 @@ static void roff(const char *text, struct buf *ret_text)
     }
 }
 
+// A help text, which starts small and ends without full stop, as a sentence.
+static void man_sentence(const char *text, struct buf *ret_text)
+{
+    size_t start = ret_text->len;
+    roff(text, ret_text);
+    ret_text->data[start] = (uint8_t)toupper(ret_text->data[start]);
+    buf_add_str(ret_text, ".\n");
+}
+
 static void man_options(const struct cli_option *options, struct buf *ret_text)
 {
     for (; options && options->name; options++) {
@@ -197,8 +207,7 @@ static void man_options(const struct cli_option *options, struct buf *ret_text)
         buf_add_str(ret_text, "\\fB\\-\\-");
         roff(options->name, ret_text);
         buf_addf(ret_text, "\\fR%s%s%s\n", options->argument ? " \\fI" : "", options->argument ? options->argument : "", options->argument ? "\\fR" : "");
-        roff(options->help, ret_text);
-        buf_add_str(ret_text, ".\n");
+        man_sentence(options->help, ret_text);
     }
 }
 
@@ -213,8 +222,7 @@ void cli_man_commands(const struct cli_program *program, struct buf *ret_text)
         buf_add_str(ret_text, ".SS \"");
         roff(program->name, ret_text);
         buf_addf(ret_text, " %s%s%s\"\n", c->name, c->arguments[0] ? " " : "", c->arguments);
-        roff(c->summary, ret_text);
-        buf_add_str(ret_text, ".\n");
+        man_sentence(c->summary, ret_text);
         if (c->description) {
             roff(c->description, ret_text);
             buf_add_char(ret_text, '\n');

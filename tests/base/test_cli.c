@@ -178,7 +178,7 @@ static void test_texts_name_everything(void **state)
         assert_non_null(strstr(buf_str(&help), c->name));
     assert_non_null(strstr(buf_str(&one), "Usage: prog restore [OPTION]... SNAPSHOT [PATH]\n"));
     assert_non_null(strstr(buf_str(&one), "  -t, --target DIR          where to\n"));
-    assert_non_null(strstr(buf_str(&man), ".SS \"prog restore SNAPSHOT [PATH]\"\n"));
+    assert_non_null(strstr(buf_str(&man), ".SS \"prog restore SNAPSHOT [PATH]\"\nRestore files.\nWrites below the target.\n"));
     assert_non_null(strstr(buf_str(&man), "\\fB\\-\\-strip\\-components\\fR \\fIN\\fR\n"));
 }
 
