@@ -1,14 +1,13 @@
 #include "bkd/engine/bigfile.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "bkd/base/crypto.h"
 #include "bkd/base/log.h"
 #include "bkd/codec/ranges.h"
 #include "bkd/codec/sameplace.h"
+#include "bkd/engine/extents.h"
 
 // Beyond this many bytes of holes a whole-file hash would cost more than the data; the pieces' hashes remain.
 #define HASHED_HOLES_MAX (UINT64_C(4) << 30)
@@ -53,62 +52,6 @@ struct bigfile_job {
 
 // ---- beginning
 
-static void add_extent(struct recipe *recipe, uint64_t offset, uint64_t end)
-{
-    if (end > offset)
-        recipe_add_extent(recipe, offset, end - offset);
-}
-
-// Data extents of a file with holes, as the file system tells them; none when it has no holes.
-static void find_extents(struct bigfile *f)
-{
-    const struct io *io = f->ctx->io;
-    uint64_t at = 0;
-    while (at < f->size) {
-        off_t data = io->lseek(io, f->fd, (off_t)at, SEEK_DATA);
-        if (data < 0 && errno == ENXIO)
-            break;
-        off_t hole = data < 0 ? -1 : io->lseek(io, f->fd, data, SEEK_HOLE);
-        if (hole < 0) { // no such thing here: all is data
-            f->recipe.n_extents = 0;
-            return;
-        }
-        uint64_t end = (uint64_t)hole < f->size ? (uint64_t)hole : f->size;
-        add_extent(&f->recipe, (uint64_t)data, end);
-        at = end;
-    }
-    if (f->recipe.n_extents == 0)
-        recipe_add_extent(&f->recipe, f->size, 0); // one hole from end to end
-    else if (f->recipe.n_extents == 1 && f->recipe.extents[0].offset == 0 && f->recipe.extents[0].length == f->size)
-        f->recipe.n_extents = 0;
-}
-
-static uint64_t hole_bytes(const struct bigfile *f)
-{
-    if (f->recipe.n_extents == 0)
-        return 0;
-    uint64_t data = 0;
-    for (size_t i = 0; i < f->recipe.n_extents; i++)
-        data += f->recipe.extents[i].length;
-    return f->size - data;
-}
-
-static bool is_hole(const struct bigfile *f, uint64_t offset, uint64_t length)
-{
-    const struct recipe *r = &f->recipe;
-    if (r->n_extents == 0)
-        return false;
-    size_t low = 0, high = r->n_extents; // first extent that ends behind offset
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (r->extents[middle].offset + r->extents[middle].length <= offset)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low == r->n_extents || r->extents[low].offset >= offset + length;
-}
-
 static bool needs_usable(const struct bigfile *f, const struct versions_needs *needs)
 {
     for (size_t i = 0; i < needs->n; i++)
@@ -136,7 +79,7 @@ static void load_base(struct bigfile *f, const struct place *base)
 
 static int begin_cache(struct bigfile *f, struct error *err)
 {
-    if (hole_bytes(f) > TAGGED_HOLES_MAX)
+    if (extents_hole_bytes(&f->recipe, f->size) > TAGGED_HOLES_MAX)
         return 0;
     struct version_cache_info *info = &f->cache_info;
     memcpy(info->version_id, f->recipe.id, sizeof info->version_id);
@@ -157,12 +100,12 @@ int bigfile_begin(const struct bigfile_context *ctx, int fd, const char *name, u
     f->pieces = size / RECIPE_PIECE_SIZE + (size % RECIPE_PIECE_SIZE != 0);
     io_random(ctx->io, f->recipe.id, sizeof f->recipe.id);
     if (blocks_bytes < size)
-        find_extents(f);
+        extents_find(ctx->io, fd, size, &f->recipe);
     for (size_t i = 0; index_from != NULL && i < index_from->n_index; i++)
         recipe_add_index(&f->recipe, index_from->index[i].offset, index_from->index[i].path, strlen(index_from->index[i].path));
     if (base != NULL && place_is_set(base))
         load_base(f, base);
-    f->hash_whole = hole_bytes(f) <= HASHED_HOLES_MAX;
+    f->hash_whole = extents_hole_bytes(&f->recipe, size) <= HASHED_HOLES_MAX;
     crypto_sha256_init(&f->hash);
     int r = begin_cache(f, err);
     if (r < 0) {
@@ -214,7 +157,7 @@ void bigfile_piece(struct bigfile *f, uint64_t index, struct bigfile_job *job)
     job->file = f;
     job->index = index;
     job->length = f->size - offset < RECIPE_PIECE_SIZE ? (uint32_t)(f->size - offset) : RECIPE_PIECE_SIZE;
-    job->is_hole = is_hole(f, offset, job->length);
+    job->is_hole = extents_is_hole(&f->recipe, offset, job->length);
     job->same = job->has_delta = false;
     job->status = 0;
     buf_reset(&job->entries);
@@ -250,7 +193,6 @@ static const uint8_t *base_tags(const struct bigfile *f, uint64_t index, uint8_t
 static int compare_with_base(struct bigfile_job *job)
 {
     struct bigfile *f = job->file;
-    size_t count = (size_t)sameplace_count(job->length);
     if (job->tags == NULL)
         job->tags = xmalloc(2 * PIECE_TAGS * SAMEPLACE_TAG);
     _cleanup_sameplace_hasher_ struct sameplace_hasher *hasher = sameplace_hasher_new(f->cache_info.key);
@@ -274,7 +216,6 @@ static int compare_with_base(struct bigfile_job *job)
         if (version_cache_entries(f->base.cache, job->index * entries, entries, (uint8_t *)old, &got, &job->err) < 0)
             got = 0;
     }
-    (void)count;
     return piece_delta_signature(&in, block, got > 0 ? (const uint8_t *)old : NULL, &job->entries, &job->err);
 }
 
@@ -467,23 +408,12 @@ static int keep_base(struct bigfile *f, struct bigfile_result *result, struct er
     return versions_use(f->ctx->versions, &f->base.place, &result->needs, err);
 }
 
-static void drop_extents_beyond(struct recipe *recipe, uint64_t size)
-{
-    while (recipe->n_extents > 0 && recipe->extents[recipe->n_extents - 1].offset > size)
-        recipe->n_extents--;
-    if (recipe->n_extents == 0)
-        return;
-    struct recipe_extent *last = &recipe->extents[recipe->n_extents - 1];
-    if (last->offset + last->length > size)
-        last->length = size - last->offset;
-}
-
 static int store_recipe(struct bigfile *f, struct bigfile_result *result, struct error *err)
 {
     struct recipe *recipe = &f->recipe;
     _cleanup_buf_ struct buf text = { 0 };
     if (f->short_read)
-        drop_extents_beyond(recipe, f->position);
+        extents_cut(recipe, f->position);
     recipe->size = f->position;
     recipe->has_sha256 = result->has_sha256;
     memcpy(recipe->sha256, result->sha256, sizeof recipe->sha256);
@@ -514,13 +444,18 @@ static int store_recipe(struct bigfile *f, struct bigfile_result *result, struct
     return r;
 }
 
+static bool same_extents(const struct recipe *a, const struct recipe *b)
+{
+    return a->n_extents == b->n_extents && (a->n_extents == 0 || memcmp(a->extents, b->extents, a->n_extents * sizeof *a->extents) == 0);
+}
+
 int bigfile_finish(struct bigfile *f, struct bigfile_result *ret_result, struct error *err)
 {
     struct bigfile_result result = { .size = f->position, .short_read = f->short_read, .bytes_read = f->bytes_read, .has_sha256 = f->hash_whole };
     crypto_sha256_final(&f->hash, result.sha256);
     if (!f->hash_whole)
         memset(result.sha256, 0, sizeof result.sha256);
-    bool same_as_base = f->has_base && f->all_same && f->position == f->base.recipe.size && !f->short_read && f->recipe.n_extents == f->base.recipe.n_extents;
+    bool same_as_base = f->has_base && f->all_same && f->position == f->base.recipe.size && !f->short_read && same_extents(&f->recipe, &f->base.recipe);
     int r = same_as_base ? keep_base(f, &result, err) : store_recipe(f, &result, err);
     if (r == 0)
         *ret_result = result;
