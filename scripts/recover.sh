@@ -41,7 +41,7 @@ function load(file,  l, f) { while ((getline l < file) > 0) { split(l, f, " "); 
 batch() {
     awk -v c="$1" -v p="$2" "$lib"'
         function flush() { if (n) print " || oops"; n = 0 }
-        $1 != o || n > 30000 { flush(); o = $1 }
+        $1 "" != o "" || n > 30000 { flush(); o = $1 }
         { if (!n) printf "%s", c " " q(o) " --"; w = q(p raw($2)); printf " %s", w; n += length(w) + 1 }
         END { flush() }' >"$W/script" && . "$W/script"
 }
@@ -185,7 +185,7 @@ awk -v w="$W/" -v root="$(id -u)" -v setfattr="$(command -v setfattr)" "$lib"'
         src = "at" in v ? member(v["at"]) : "v/" key("version")
         if (src == "" || ("version" in v && !(v["version"] in built))) { lost("its content is missing or damaged"); return 0 }
         put(src, key("version") in sparse)
-        if ("sha256" in v) { f = p; e = gsub(/\\/, "\\\\", f) + gsub(/\n/, "\\n", f) + gsub(/\r/, "\\r", f); print (e ? "\\" : "") v["sha256"] "  " f > (w "sums") }
+        if ("sha256" in v) { f = p; e = gsub(/\\/, "&&", f) + gsub(/\n/, "\\n", f) + gsub(/\r/, "\\r", f); print (e ? "\\" : "") v["sha256"] "  " f > (w "sums") }
         return 1
     }
     function ok() { # makes the entry; true when it is there and gets attributes
