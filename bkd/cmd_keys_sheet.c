@@ -22,6 +22,7 @@ struct facts {
     char printed[CLOCK_TEXT_MAX], host[256];
     char identity[AGE_IDENTITY_TEXT_SIZE], recipient[AGE_RECIPIENT_TEXT_SIZE];
     char repository_id[33], chain[33], head_number[24], head_time[CLOCK_TEXT_MAX], head_sha256[65], recover_sha256[65];
+    uint64_t snapshot; // 0 = none yet
 };
 
 static void facts_done(struct facts *f)
@@ -84,6 +85,7 @@ static int gather_repository(const struct setup *s, struct facts *f, struct erro
     if (setup_find_chain(s, repository, chain, &ignored) < 0 || repository_find(repository, chain, "latest", &head, &ignored) < 0)
         return 0; // no snapshot yet
     format_hex(f->chain, chain, sizeof chain);
+    f->snapshot = head->number;
     (void)snprintf(f->head_number, sizeof f->head_number, "%llu", (unsigned long long)head->number);
     clock_format_utc(f->head_time, head->head.time_ns, false);
     format_hex(f->head_sha256, head->sha256, sizeof head->sha256);
@@ -96,7 +98,7 @@ static const char *or_null(const char *text)
 }
 
 // Public facts only: what a machine collects should not hold the identity.
-static int print_json(const struct sheet *sheet, struct error *err)
+static int print_json(const struct sheet *sheet, uint64_t snapshot, struct error *err)
 {
     struct json *line = json_line_new("summary");
     json_add_str(line, "host", sheet->host);
@@ -105,7 +107,10 @@ static int print_json(const struct sheet *sheet, struct error *err)
     json_add_str(line, "repository", sheet->repository);
     json_add_str(line, "repository_id", sheet->repository_id);
     json_add_str(line, "chain", sheet->chain);
-    json_add_str(line, "snapshot", sheet->head_number);
+    if (snapshot > 0)
+        json_add_u64(line, "snapshot", snapshot);
+    else
+        json_add_null(line, "snapshot");
     json_add_str(line, "head_sha256", sheet->head_sha256);
     json_add_str(line, "recover_sha256", sheet->recover_sha256);
     return cmd_print_line(&line, err);
@@ -150,5 +155,5 @@ int cmd_keys_sheet(struct cmd_context *ctx, const struct cli_args *args, struct 
         .repository_id = or_null(f.repository_id), .chain = or_null(f.chain), .head_number = or_null(f.head_number), .head_time = or_null(f.head_time),
         .head_sha256 = or_null(f.head_sha256), .recover_sha256 = or_null(f.recover_sha256),
     };
-    return ctx->json ? print_json(&sheet, err) : print_page(&sheet, err);
+    return ctx->json ? print_json(&sheet, f.snapshot, err) : print_page(&sheet, err);
 }

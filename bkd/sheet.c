@@ -100,22 +100,33 @@ static void add_repository(const struct sheet *s, struct buf *out)
     buf_add_char(out, '\n');
 }
 
+// In single quotes for a shell; a quote within ends them, stands escaped, and begins them again.
+static void add_quoted(struct buf *out, const char *text)
+{
+    buf_add_char(out, '\'');
+    for (; *text != '\0'; text++)
+        if (*text == '\'')
+            buf_add_str(out, "'\\''");
+        else
+            buf_add_char(out, *text);
+    buf_add_char(out, '\'');
+}
+
 static void add_steps(const struct sheet *s, struct buf *out)
 {
-    const char *repository = s->repository == NULL ? "REPO" : s->repository;
-    bool plain = s->identity == NULL;
+    const char *identity = s->identity == NULL ? "" : " -i " TYPICAL;
+    buf_add_str(out, "4. RESTORE with bkd-restore (no configuration, no database, no daemon):\n   R=");
+    add_quoted(out, s->repository == NULL ? "REPOSITORY" : s->repository);
     buf_addf(out,
-             "4. RESTORE with bkd-restore (no configuration, no database, no daemon):\n"
-             "   R=%s\n"
-             "   bkd-restore -r $R%s --signers allowed_signers list\n"
-             "   bkd-restore -r $R%s --signers allowed_signers restore latest --target DIR\n\n",
-             repository, plain ? "" : " -i " TYPICAL, plain ? "" : " -i " TYPICAL);
+             "\n   bkd-restore -r \"$R\"%s --signers allowed_signers list\n"
+             "   bkd-restore -r \"$R\"%s --signers allowed_signers restore latest --target DIR\n\n",
+             identity, identity);
     buf_addf(out,
              "5. RESTORE by hand, on any Linux with age, zstd, tar, rdiff, awk and ssh-keygen:\n"
-             "   sha256sum $R/recover.sh     must print what section 3 says; else do not run it\n"
-             "   BKD_SIGNERS=allowed_signers sh $R/recover.sh $R %s latest DIR\n"
+             "   sha256sum \"$R/recover.sh\"     must print what section 3 says; else do not run it\n"
+             "   BKD_SIGNERS=allowed_signers sh \"$R/recover.sh\" \"$R\" %s latest DIR\n"
              "   It uses ssh-keygen -Y verify, sha256sum, age -d | zstd -d | tar x, and rdiff patch.\n",
-             plain ? "none" : TYPICAL);
+             s->identity == NULL ? "none" : TYPICAL);
 }
 
 int sheet_format(const struct sheet *sheet, bool terminal, struct buf *ret_text, struct error *err)

@@ -9,7 +9,7 @@
 #include "bkd/base/error.h"
 
 #define SHEET_LINES 66   // of a printed page
-#define SHEET_COLUMNS 90 // what a page in a typewriter font of 10 points holds
+#define SHEET_COLUMNS 92 // what a page in a typewriter font of 9 points holds
 
 // Texts that go on the sheet, all borrowed. NULL where a fact is not known.
 struct sheet {

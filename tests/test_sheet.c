@@ -51,7 +51,9 @@ static void test_one_page(void **state)
     if (lines > SHEET_LINES)
         fail_msg("%zu lines", lines);
     static const char *const said[] = { IDENTITY, "/var/backups/bkd/erp", "snapshot     42 of", HASH, "bkd@db1.example namespaces=", "ssh-ed25519 AAAAC3", "sha256sum",
-                                        "bkd-restore -r $R -i IDENTITY.txt --signers allowed_signers restore latest", "BKD_SIGNERS=allowed_signers sh $R/recover.sh $R IDENTITY.txt" };
+                                        "R='/var/backups/bkd/erp'\n",
+                                        "bkd-restore -r \"$R\" -i IDENTITY.txt --signers allowed_signers restore latest",
+                                        "BKD_SIGNERS=allowed_signers sh \"$R/recover.sh\" \"$R\" IDENTITY.txt" };
     for (size_t i = 0; i < sizeof said / sizeof *said; i++)
         if (strstr(buf_str(&text), said[i]) == NULL)
             fail_msg("'%s' is missing in:\n%s", said[i], buf_str(&text));
@@ -70,11 +72,13 @@ static void test_what_is_not_known(void **state)
     assert_non_null(strstr(buf_str(&text), "write its address here"));
     s = full;
     s.identity = s.recipient = s.chain = s.head_number = NULL;
+    s.repository = "/a b/it's";
     scratch_ok(sheet_format(&s, false, &plain, &err), &err);
     assert_null(strstr(buf_str(&plain), "(null)"));
     assert_null(strstr(buf_str(&plain), "-i IDENTITY"));
     assert_non_null(strstr(buf_str(&plain), "not encrypted"));
     assert_non_null(strstr(buf_str(&plain), "none yet"));
+    assert_non_null(strstr(buf_str(&plain), "R='/a b/it'\\''s'\n"));
 }
 
 // The half blocks of a line as two rows of pixels: ESC sequences are skipped.
