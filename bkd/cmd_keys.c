@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "bkd/cmd.h"
-#include "bkd/policy/keydir.h"
+#include "bkd/keydir.h"
 
 // Do both directories lie on one file system? When that cannot be told, the safe answer for advice is yes.
 static bool same_filesystem(const struct io *io, const char *a, const char *b)

@@ -11,7 +11,7 @@
 #include "bkd/codec/agekeys.h"
 #include "bkd/codec/keyfile.h"
 #include "bkd/codec/sshsig.h"
-#include "bkd/policy/keydir.h"
+#include "bkd/keydir.h"
 #include "bkd/setup.h"
 #include "bkd/sheet.h"
 

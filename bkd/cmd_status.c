@@ -3,7 +3,7 @@
 
 #include "bkd/base/clock.h"
 #include "bkd/base/fs.h"
-#include "bkd/policy/keydir.h"
+#include "bkd/keydir.h"
 #include "bkd/setup.h"
 
 // What is protected, what is not, since when, and what to do.

@@ -396,7 +396,7 @@ static void fill_result(struct run *run)
     result->files = counts->files;
     result->entries = counts->entries;
     result->bytes_source = counts->bytes;
-    result->gone_files = counts->gone_files;
+    result->gone_files = counts->gone_files - (counts->moved_files < counts->gone_files ? counts->moved_files : counts->gone_files);
     result->moved_files = counts->moved_files;
     result->changed_files = run->intake.changed_files;
     result->bytes_read = run->intake.bytes_read;

@@ -1,4 +1,4 @@
-#include "bkd/policy/keydir.h"
+#include "bkd/keydir.h"
 
 #include <linux/stat.h>
 #include <string.h>

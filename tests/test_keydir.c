@@ -8,7 +8,7 @@
 #include "bkd/base/fs.h"
 #include "bkd/codec/agekeys.h"
 #include "bkd/codec/sshsig.h"
-#include "bkd/policy/keydir.h"
+#include "bkd/keydir.h"
 
 static const char *const files[] = { "signing", "signing.pub", "retention", "retention.pub", "operations.txt", "recovery.txt", "recipients.txt",
                                      "allowed_signers" };

@@ -9,8 +9,8 @@
 //
 // Each file is created exclusively, complete and durable, with mode 0600, and never overwritten. The last two are made last, in this
 // order, so that a directory without allowed_signers is half-made and keydir_init completes it: keys that are there already are kept.
-#ifndef BKD_POLICY_KEYDIR_H
-#define BKD_POLICY_KEYDIR_H
+#ifndef BKD_KEYDIR_H
+#define BKD_KEYDIR_H
 
 #include <stdbool.h>
 
