@@ -11,7 +11,7 @@ int content_check_entry(const struct manifest_entry *e, struct error *err)
 static int believe(struct compare *compare, const struct manifest_entry *e, const struct recipe *recipe, bool may_hash_whole, bool *ret_whole, struct error *err)
 {
     *ret_whole = false;
-    if (recipe->size != e->size || (e->has_sha256 && memcmp(recipe->sha256, e->sha256, sizeof e->sha256) != 0))
+    if (recipe->size != e->size || (e->has_sha256 && (!recipe->has_sha256 || memcmp(recipe->sha256, e->sha256, sizeof e->sha256) != 0)))
         return error_set(err, ERROR_INTEGRITY, "its recipe is not that of this file");
     if (recipe->n_pieces == 1 && e->has_sha256)
         return memcmp(recipe->pieces[0].sha256, e->sha256, sizeof e->sha256) == 0 ? 0 : error_set(err, ERROR_INTEGRITY, "its recipe contradicts the manifest");

@@ -6,21 +6,9 @@
 #include <unistd.h>
 
 #include "bkd/base/log.h"
+#include "restore/interrupt.h"
 #include "restore/verb.h"
 #include "restore/verbs.h"
-
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int number)
-{
-    if (interrupted) { // the second time: at once. Part files stay, and say by their name what they are
-        (void)signal(number, SIG_DFL);
-        (void)raise(number);
-    }
-    interrupted = number;
-}
-
-bool verb_interrupted(void) { return interrupted != 0; }
 
 static int print_text(const struct buf *text, struct error *err)
 {
@@ -71,10 +59,7 @@ int main(int argc, char **argv)
 {
     _cleanup_cli_args_ struct cli_args args = { 0 };
     struct error err = { 0 };
-    struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGTERM, &action, NULL);
-    (void)sigaction(SIGHUP, &action, NULL);
+    interrupt_install();
     (void)signal(SIGPIPE, SIG_IGN); // a closed pipe is a failed write, reported as such
     (void)umask(0); // modes are given exactly, at creation
     struct cmd_context ctx = { .io = io_real() };

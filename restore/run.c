@@ -367,6 +367,7 @@ static int restore_root(struct run *r, const struct manifest_entry *e, const cha
     if (!stands_for_target || !r->target.root->made || r->root_claimed)
         return 0;
     r->root_claimed = true;
+    r->report->dirs++;
     return defer_dir(r, e, path, 0, r->target.root, err);
 }
 
@@ -380,12 +381,12 @@ static int restore_entry(struct run *r, const struct manifest_entry *e, enum pla
     const char *below = plan_strip(path, r->options->strip);
     if (below == NULL)
         return restore_root(r, e, path, role, err);
+    if (later) // made as a hard link at the end
+        return 0;
     if (r->skipped.len > 0 && manifest_path_below(path, e->path.len, buf_str(&r->skipped), r->skipped.len)) {
         report_problem(r->report, REPORT_SKIPPED, path, "its directory could not be made");
         return 0;
     }
-    if (later) // made as a hard link at the end
-        return 0;
     switch (e->type) {
     case MANIFEST_DIR:
         return restore_dir(r, e, path, below, err);

@@ -18,8 +18,6 @@ struct cmd_context {
     struct timing timing; // started when the program did
 };
 
-// True once the person asked to end (SIGINT, SIGTERM).
-bool verb_interrupted(void);
 // The line {"type":"error",…}. A verb that prints a summary prints this before it and sets `told`.
 void verb_print_error(const struct error *err);
 // Prints a JSON line on standard output and frees it.

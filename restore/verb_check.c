@@ -7,6 +7,7 @@
 #include "bkd/base/log.h"
 #include "bkd/base/progress.h"
 #include "bkd/repo/verify.h"
+#include "restore/interrupt.h"
 #include "restore/plan.h"
 #include "restore/verb.h"
 
@@ -117,7 +118,7 @@ int verb_check(struct cmd_context *ctx, const struct cli_args *args, struct erro
     struct verify_totals totals = { 0 };
     struct view view = { .ctx = ctx };
     struct verify_options options = {
-        .scratch_dirfd = -1, .finding = show_finding, .progress = show_progress, .phase = show_phase, .interrupted = verb_interrupted, .arg = &view,
+        .scratch_dirfd = -1, .finding = show_finding, .progress = show_progress, .phase = show_phase, .interrupted = interrupt_requested, .arg = &view,
     };
     int r = fill_options(ctx, args, &session, &options, chain, err);
     if (r == 0) {

@@ -1,6 +1,7 @@
 // bkd-restore restore
 #include <string.h>
 
+#include "restore/interrupt.h"
 #include "restore/run.h"
 #include "restore/verb.h"
 
@@ -16,7 +17,7 @@ static int read_options(const struct cmd_context *ctx, const struct cli_args *ar
         .numeric_owner = cli_args_flag(args, "numeric-owner"),
         .json = ctx->json,
         .quiet = ctx->quiet,
-        .interrupted = verb_interrupted,
+        .interrupted = interrupt_requested,
     };
     if (ret_options->target == NULL || *ret_options->target == '\0')
         return error_set(err, ERROR_USAGE, "where to? Give --target DIR");

@@ -1,0 +1,25 @@
+#include "restore/interrupt.h"
+
+#include <signal.h>
+#include <stddef.h>
+
+static volatile sig_atomic_t requested;
+
+static void on_signal(int number)
+{
+    if (requested) {
+        (void)signal(number, SIG_DFL);
+        (void)raise(number);
+    }
+    requested = number;
+}
+
+void interrupt_install(void)
+{
+    struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGHUP, &action, NULL);
+}
+
+bool interrupt_requested(void) { return requested != 0; }
