@@ -35,7 +35,8 @@ static int print_json(const struct keydir *k, const char *keys_dir, const char *
 
 static void print_text(const struct keydir *k, const char *keys_dir, const char *identities_dir, bool still_here)
 {
-    char operations[AGE_RECIPIENT_TEXT_SIZE], recovery[AGE_RECIPIENT_TEXT_SIZE], signing[SSHKEY_FINGERPRINT_SIZE], retention[SSHKEY_FINGERPRINT_SIZE];
+    char operations[AGE_RECIPIENT_TEXT_SIZE], recovery[AGE_RECIPIENT_TEXT_SIZE], signing[SSHKEY_FINGERPRINT_SIZE],
+        retention[SSHKEY_FINGERPRINT_SIZE];
     age_recipient_format(&k->operations, operations);
     age_recipient_format(&k->recovery, recovery);
     sshkey_fingerprint(k->signing, signing);
@@ -59,7 +60,8 @@ static void print_text(const struct keydir *k, const char *keys_dir, const char 
            "  4. %s/" KEYDIR_RETENTION "\n"
            "     Move it to whoever decides what may be removed.\n\n",
            identities_dir, identities_dir, keys_dir, keys_dir);
-    printf("%sNext: bkd init POLICY\n", still_here ? "Once a copy was tried with `bkd-restore -i`, remove 1 and 2 here with: shred -u FILE\n" : "");
+    printf("%sNext: bkd init POLICY\n",
+           still_here ? "Once a copy was tried with `bkd-restore -i`, remove 1 and 2 here with: shred -u FILE\n" : "");
 }
 
 int cmd_keys_init(struct cmd_context *ctx, const struct cli_args *args, struct error *err)

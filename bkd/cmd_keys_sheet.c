@@ -25,10 +25,7 @@ struct facts {
     uint64_t snapshot; // 0 = none yet
 };
 
-static void facts_done(struct facts *f)
-{
-    curve_wipe(f->identity, sizeof f->identity);
-}
+static void facts_done(struct facts *f) { curve_wipe(f->identity, sizeof f->identity); }
 #define _cleanup_facts_ __attribute__((cleanup(facts_done)))
 
 // The identity given with -i, else keys/recovery.txt.
@@ -38,7 +35,8 @@ static int gather_identity(const struct cmd_context *ctx, const char *file, stru
     _cleanup_free_ char *kept = cmd_key_path(ctx, KEYDIR_RECOVERY);
     struct statx st;
     if (file == NULL && io_stat(ctx->io, AT_FDCWD, kept, 0, &st, err) == ERROR_NOT_FOUND)
-        return error_set(err, ERROR_KEY, "the recovery identity is not in '%s' any more (good): name the file it lies in with -i FILE", kept);
+        return error_set(err, ERROR_KEY,
+                         "the recovery identity is not in '%s' any more (good): name the file it lies in with -i FILE", kept);
     int r = age_identities_load(ctx->io, AT_FDCWD, file == NULL ? kept : file, NULL, &found, err);
     if (r < 0)
         return r;
@@ -61,8 +59,8 @@ static int gather_recover(const struct setup *s, struct store *store, struct fac
     if (r == 0)
         r = signers_parse(buf_str(&s->signers), s->signers.len, &signers, err);
     if (r == 0)
-        r = sshsig_verify(&signers, NULL, FORMAT_NAMESPACE_RECOVER, io_realtime_ns(s->ctx->io) / 1000000000u, script.data, script.len, signature.data, signature.len,
-                          NULL, err);
+        r = sshsig_verify(&signers, NULL, FORMAT_NAMESPACE_RECOVER, io_realtime_ns(s->ctx->io) / 1000000000u, script.data,
+                          script.len, signature.data, signature.len, NULL, err);
     if (r < 0)
         return error_prefix(err, "recover.sh of '%s'", s->policy.repository);
     crypto_sha256(script.data, script.len, digest);
@@ -92,10 +90,7 @@ static int gather_repository(const struct setup *s, struct facts *f, struct erro
     return 0;
 }
 
-static const char *or_null(const char *text)
-{
-    return *text == '\0' ? NULL : text;
-}
+static const char *or_null(const char *text) { return *text == '\0' ? NULL : text; }
 
 // Public facts only: what a machine collects should not hold the identity.
 static int print_json(const struct sheet *sheet, uint64_t snapshot, struct error *err)
@@ -150,10 +145,19 @@ int cmd_keys_sheet(struct cmd_context *ctx, const struct cli_args *args, struct 
     if (gethostname(f.host, sizeof f.host - 1) < 0)
         (void)snprintf(f.host, sizeof f.host, "localhost");
     const struct sheet sheet = {
-        .host = f.host, .printed = f.printed, .identity = or_null(f.identity), .recipient = or_null(f.recipient), .signers = buf_str(&signers),
-        .policy = policy == NULL ? NULL : s.policy.name, .repository = policy == NULL ? NULL : s.policy.repository,
-        .repository_id = or_null(f.repository_id), .chain = or_null(f.chain), .head_number = or_null(f.head_number), .head_time = or_null(f.head_time),
-        .head_sha256 = or_null(f.head_sha256), .recover_sha256 = or_null(f.recover_sha256),
+        .host = f.host,
+        .printed = f.printed,
+        .identity = or_null(f.identity),
+        .recipient = or_null(f.recipient),
+        .signers = buf_str(&signers),
+        .policy = policy == NULL ? NULL : s.policy.name,
+        .repository = policy == NULL ? NULL : s.policy.repository,
+        .repository_id = or_null(f.repository_id),
+        .chain = or_null(f.chain),
+        .head_number = or_null(f.head_number),
+        .head_time = or_null(f.head_time),
+        .head_sha256 = or_null(f.head_sha256),
+        .recover_sha256 = or_null(f.recover_sha256),
     };
     return ctx->json ? print_json(&sheet, f.snapshot, err) : print_page(&sheet, err);
 }

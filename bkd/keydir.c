@@ -33,8 +33,8 @@ struct leftovers {
 
 static int remove_leftover(void *arg, const char *name, unsigned char type, struct error *err)
 {
-    static const char *const names[] = { KEYDIR_SIGNING, KEYDIR_SIGNING ".pub", KEYDIR_RETENTION, KEYDIR_RETENTION ".pub",
-                                         KEYDIR_OPERATIONS, KEYDIR_RECOVERY, KEYDIR_RECIPIENTS, KEYDIR_SIGNERS };
+    static const char *const names[] = { KEYDIR_SIGNING,    KEYDIR_SIGNING ".pub", KEYDIR_RETENTION,  KEYDIR_RETENTION ".pub",
+                                         KEYDIR_OPERATIONS, KEYDIR_RECOVERY,       KEYDIR_RECIPIENTS, KEYDIR_SIGNERS };
     const struct leftovers *l = arg;
     (void)type;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -58,7 +58,8 @@ static int prepare_dir(const struct io *io, const char *dir, struct error *err)
 // ---- signing keys
 
 // NAME.pub follows NAME; one that is there already must be its other half.
-static int ensure_public(const struct making *m, const char *path, const uint8_t public_key[CURVE_KEY_SIZE], const char *comment, struct error *err)
+static int ensure_public(const struct making *m, const char *path, const uint8_t public_key[CURVE_KEY_SIZE], const char *comment,
+                         struct error *err)
 {
     _cleanup_free_ char *public_path = xasprintf("%s.pub", path);
     _cleanup_buf_ struct buf line = { 0 };
@@ -77,7 +78,8 @@ static int ensure_public(const struct making *m, const char *path, const uint8_t
     return 0;
 }
 
-static int ensure_signing_key(const struct making *m, const char *name, const char *purpose, uint8_t ret_public[CURVE_KEY_SIZE], struct error *err)
+static int ensure_signing_key(const struct making *m, const char *name, const char *purpose, uint8_t ret_public[CURVE_KEY_SIZE],
+                              struct error *err)
 {
     _cleanup_free_ char *path = xasprintf("%s/%s", m->keys_dir, name), *public_path = xasprintf("%s.pub", path);
     _cleanup_free_ char *comment = xasprintf("bkd %s %s", purpose, m->host);
@@ -87,7 +89,8 @@ static int ensure_signing_key(const struct making *m, const char *name, const ch
     if (there(m->io, path)) {
         r = sshkey_load(m->io, AT_FDCWD, path, &key, err);
     } else if (there(m->io, public_path)) {
-        r = error_set(err, ERROR_KEY, "'%s' is there, but not the key it belongs to: put '%s' back, or move the .pub file away", public_path, path);
+        r = error_set(err, ERROR_KEY, "'%s' is there, but not the key it belongs to: put '%s' back, or move the .pub file away",
+                      public_path, path);
     } else {
         sshkey_new(m->io, &key);
         sshkey_format(m->io, &key, comment, &text);
@@ -103,17 +106,20 @@ static int ensure_signing_key(const struct making *m, const char *name, const ch
 // ---- identities
 
 // The form is age-keygen's, with a line that says what the key is for.
-static void format_identity(const struct making *m, const char *purpose, const struct age_identity *identity, struct buf *ret_text)
+static void format_identity(const struct making *m, const char *purpose, const struct age_identity *identity,
+                            struct buf *ret_text)
 {
     char secret[AGE_IDENTITY_TEXT_SIZE], recipient[AGE_RECIPIENT_TEXT_SIZE];
     age_identity_format(identity, secret);
     age_recipient_format(&identity->recipient, recipient);
     buf_reserve(ret_text, 1024); // at once, so that growing leaves no copies of the secret behind
-    buf_addf(ret_text, "# bkd %s identity of %s\n# created: %s\n# public key: %s\n%s\n", purpose, m->host, m->created, recipient, secret);
+    buf_addf(ret_text, "# bkd %s identity of %s\n# created: %s\n# public key: %s\n%s\n", purpose, m->host, m->created, recipient,
+             secret);
     curve_wipe(secret, sizeof secret);
 }
 
-static int ensure_identity(const struct making *m, const char *name, const char *purpose, struct age_recipient *ret_recipient, struct error *err)
+static int ensure_identity(const struct making *m, const char *name, const char *purpose, struct age_recipient *ret_recipient,
+                           struct error *err)
 {
     _cleanup_free_ char *path = xasprintf("%s/%s", m->identities_dir, name);
     _cleanup_keyfile_ struct buf text = { 0 };
@@ -167,7 +173,8 @@ static int ensure_recipients(const struct making *m, struct keydir *k, struct er
     return fs_create_file(m->io, AT_FDCWD, path, 0600, text.data, text.len, err);
 }
 
-static void add_signer(struct buf *text, const char *principal, const char *host, const char *namespaces, const uint8_t public_key[CURVE_KEY_SIZE])
+static void add_signer(struct buf *text, const char *principal, const char *host, const char *namespaces,
+                       const uint8_t public_key[CURVE_KEY_SIZE])
 {
     buf_addf(text, "%s@%s namespaces=\"%s\" ", principal, host, namespaces);
     sshkey_public_format(public_key, NULL, text);
@@ -178,7 +185,8 @@ static int create_signers(const struct making *m, const struct keydir *k, struct
 {
     _cleanup_free_ char *path = xasprintf("%s/%s", m->keys_dir, KEYDIR_SIGNERS);
     _cleanup_buf_ struct buf text = { 0 };
-    buf_add_str(&text, "# Whose signatures count, and for what (ssh-keygen(1), ALLOWED SIGNERS). Keep a copy wherever you may have to restore.\n");
+    buf_add_str(&text, "# Whose signatures count, and for what (ssh-keygen(1), ALLOWED SIGNERS). Keep a copy wherever you may "
+                       "have to restore.\n");
     add_signer(&text, "bkd", m->host, KEYDIR_SIGNING_NAMESPACES, k->signing);
     add_signer(&text, "bkd-retention", m->host, KEYDIR_RETENTION_NAMESPACES, k->retention);
     return fs_create_file(m->io, AT_FDCWD, path, 0600, text.data, text.len, err);
@@ -203,8 +211,10 @@ int keydir_init(const struct io *io, const struct keydir_options *options, struc
     m.identities_dir = options->identities_dir == NULL ? options->keys_dir : options->identities_dir;
     clock_format_utc(m.created, io_realtime_ns(io), false);
     if (there(io, signers_path))
-        return error_set(err, ERROR_EXISTS, "the keys are there already, in '%s'; keys are never overwritten (for new ones, move that directory away)",
-                         options->keys_dir);
+        return error_set(
+            err, ERROR_EXISTS,
+            "the keys are there already, in '%s'; keys are never overwritten (for new ones, move that directory away)",
+            options->keys_dir);
     int r = prepare_dir(io, m.keys_dir, err);
     if (r == 0 && m.identities_dir != m.keys_dir)
         r = prepare_dir(io, m.identities_dir, err);
@@ -224,6 +234,7 @@ int keydir_init(const struct io *io, const struct keydir_options *options, struc
 
 bool keydir_has_identity(const struct io *io, const char *dir)
 {
-    _cleanup_free_ char *operations = xasprintf("%s/%s", dir, KEYDIR_OPERATIONS), *recovery = xasprintf("%s/%s", dir, KEYDIR_RECOVERY);
+    _cleanup_free_ char *operations = xasprintf("%s/%s", dir, KEYDIR_OPERATIONS),
+                        *recovery = xasprintf("%s/%s", dir, KEYDIR_RECOVERY);
     return there(io, operations) || there(io, recovery);
 }

@@ -7,8 +7,9 @@
 //   recipients.txt            the public halves of both: what backups are encrypted to
 //   allowed_signers           whose signatures count; a copy belongs to everyone who restores
 //
-// Each file is created exclusively, complete and durable, with mode 0600, and never overwritten. The last two are made last, in this
-// order, so that a directory without allowed_signers is half-made and keydir_init completes it: keys that are there already are kept.
+// Each file is created exclusively, complete and durable, with mode 0600, and never overwritten. The last two are made last, in
+// this order, so that a directory without allowed_signers is half-made and keydir_init completes it: keys that are there already
+// are kept.
 #ifndef BKD_KEYDIR_H
 #define BKD_KEYDIR_H
 
@@ -39,7 +40,8 @@ struct keydir {
     uint8_t signing[CURVE_KEY_SIZE], retention[CURVE_KEY_SIZE];
 };
 
-// Makes the key directory. ERROR_EXISTS when it is complete; ERROR_KEY when a key found there is unsafe or does not fit its other half.
+// Makes the key directory. ERROR_EXISTS when it is complete; ERROR_KEY when a key found there is unsafe or does not fit its other
+// half.
 MUST_USE int keydir_init(const struct io *io, const struct keydir_options *options, struct keydir *ret_keydir, struct error *err);
 
 // Does an identity (operations or recovery) lie in this directory? On a host that is backed up it should not, in the long run.

@@ -36,7 +36,8 @@ static void add_rows(const QRcode *code, int row, bool terminal, struct buf *out
 
 int sheet_qr(const char *text, bool terminal, struct buf *ret_text, struct error *err)
 {
-    // Upper case and digits make alphanumeric mode: an identity's 74 characters fit in 33 x 33 modules at level M (15 % may be unreadable).
+    // Upper case and digits make alphanumeric mode: an identity's 74 characters fit in 33 x 33 modules at level M (15 % may be
+    // unreadable).
     QRcode *code = QRcode_encodeString(text, 0, QR_ECLEVEL_M, QR_MODE_8, 1);
     if (code == NULL)
         return error_set_errno(err, errno, "make a QR code");
@@ -53,7 +54,8 @@ int sheet_qr(const char *text, bool terminal, struct buf *ret_text, struct error
 static int add_identity(const struct sheet *s, bool terminal, struct buf *out, struct error *err)
 {
     if (s->identity == NULL) {
-        buf_add_str(out, "1. IDENTITY\n   None is needed: the backups are not encrypted. Whoever has the repository can read them.\n\n");
+        buf_add_str(
+            out, "1. IDENTITY\n   None is needed: the backups are not encrypted. Whoever has the repository can read them.\n\n");
         return 0;
     }
     buf_addf(out,
@@ -85,14 +87,15 @@ static void add_signers(const struct sheet *s, struct buf *out)
 
 static void add_repository(const struct sheet *s, struct buf *out)
 {
-    buf_addf(out, "3. REPOSITORY   %s\n", s->repository == NULL ? "(write its address here)  ______________________________________" : s->repository);
+    buf_addf(out, "3. REPOSITORY   %s\n",
+             s->repository == NULL ? "(write its address here)  ______________________________________" : s->repository);
     if (s->repository_id != NULL)
         buf_addf(out, "   repository   %s\n", s->repository_id);
     if (s->chain != NULL)
         buf_addf(out, "   chain        %s   (policy %s)\n", s->chain, s->policy == NULL ? "-" : s->policy);
     if (s->head_number != NULL)
-        buf_addf(out, "   snapshot     %s of %s; a latest one older than this is an alarm\n   its head     sha256 %s\n", s->head_number,
-                 s->head_time, s->head_sha256);
+        buf_addf(out, "   snapshot     %s of %s; a latest one older than this is an alarm\n   its head     sha256 %s\n",
+                 s->head_number, s->head_time, s->head_sha256);
     else if (s->repository != NULL)
         buf_add_str(out, "   snapshot     none yet: print this sheet again after the first backup\n");
     if (s->recover_sha256 != NULL)

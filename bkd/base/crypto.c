@@ -27,15 +27,9 @@ static void digest(const char *name, const void *data, size_t n, uint8_t *ret_di
     need(EVP_Q_digest(NULL, name, NULL, data == NULL ? "" : data, n, ret_digest, NULL), name);
 }
 
-void crypto_sha256(const void *data, size_t n, uint8_t ret_digest[CRYPTO_SHA256_SIZE])
-{
-    digest("SHA256", data, n, ret_digest);
-}
+void crypto_sha256(const void *data, size_t n, uint8_t ret_digest[CRYPTO_SHA256_SIZE]) { digest("SHA256", data, n, ret_digest); }
 
-void crypto_sha512(const void *data, size_t n, uint8_t ret_digest[CRYPTO_SHA512_SIZE])
-{
-    digest("SHA512", data, n, ret_digest);
-}
+void crypto_sha512(const void *data, size_t n, uint8_t ret_digest[CRYPTO_SHA512_SIZE]) { digest("SHA512", data, n, ret_digest); }
 
 void crypto_sha256_init(struct crypto_sha256 *h)
 {
@@ -71,8 +65,8 @@ void crypto_hmac_sha256(const void *key, size_t key_len, const void *data, size_
     need(HMAC(EVP_sha256(), key == NULL ? "" : key, (int)key_len, data, n, ret_mac, NULL) != NULL, "HMAC");
 }
 
-void crypto_hkdf_sha256(const void *secret, size_t secret_len, const void *salt, size_t salt_len, const void *info, size_t info_len,
-                        void *ret_out, size_t out_len)
+void crypto_hkdf_sha256(const void *secret, size_t secret_len, const void *salt, size_t salt_len, const void *info,
+                        size_t info_len, void *ret_out, size_t out_len)
 {
     uint8_t prk[CRYPTO_SHA256_SIZE], t[CRYPTO_SHA256_SIZE], input[CRYPTO_SHA256_SIZE + 256 + 1];
     assert(info_len <= 256 && out_len <= 255 * sizeof t);
@@ -97,8 +91,8 @@ void crypto_hkdf_sha256(const void *secret, size_t secret_len, const void *salt,
     OPENSSL_cleanse(input, sizeof input);
 }
 
-int crypto_scrypt(const void *passphrase, size_t passphrase_len, const void *salt, size_t salt_len, unsigned log_n, uint8_t *ret_key, size_t key_len,
-                  struct error *err)
+int crypto_scrypt(const void *passphrase, size_t passphrase_len, const void *salt, size_t salt_len, unsigned log_n,
+                  uint8_t *ret_key, size_t key_len, struct error *err)
 {
     const uint64_t r = 8, p = 1;
     if (log_n < 1 || log_n > 22)
@@ -117,11 +111,13 @@ void crypto_aead_init(struct crypto_aead *a, enum crypto_direction direction, co
     EVP_CIPHER *algorithm = EVP_CIPHER_fetch(NULL, "ChaCha20-Poly1305", NULL);
     a->seals = direction == CRYPTO_SEAL;
     a->ctx = EVP_CIPHER_CTX_new();
-    need(algorithm != NULL && a->ctx != NULL && EVP_CipherInit_ex2(a->ctx, algorithm, key, NULL, a->seals, NULL) == 1, "ChaCha20-Poly1305");
+    need(algorithm != NULL && a->ctx != NULL && EVP_CipherInit_ex2(a->ctx, algorithm, key, NULL, a->seals, NULL) == 1,
+         "ChaCha20-Poly1305");
     EVP_CIPHER_free(algorithm); // the context holds its own reference
 }
 
-void crypto_aead_seal(struct crypto_aead *a, const uint8_t nonce[CRYPTO_AEAD_NONCE_SIZE], const void *data, size_t n, uint8_t *ret_sealed)
+void crypto_aead_seal(struct crypto_aead *a, const uint8_t nonce[CRYPTO_AEAD_NONCE_SIZE], const void *data, size_t n,
+                      uint8_t *ret_sealed)
 {
     assert(a->seals && n < INT_MAX);
     int done = 0, rest = 0;
@@ -132,7 +128,8 @@ void crypto_aead_seal(struct crypto_aead *a, const uint8_t nonce[CRYPTO_AEAD_NON
     need(EVP_CIPHER_CTX_ctrl(a->ctx, EVP_CTRL_AEAD_GET_TAG, CRYPTO_AEAD_TAG_SIZE, ret_sealed + n), "ChaCha20-Poly1305");
 }
 
-bool crypto_aead_open(struct crypto_aead *a, const uint8_t nonce[CRYPTO_AEAD_NONCE_SIZE], const uint8_t *sealed, size_t n, void *ret_data)
+bool crypto_aead_open(struct crypto_aead *a, const uint8_t nonce[CRYPTO_AEAD_NONCE_SIZE], const uint8_t *sealed, size_t n,
+                      void *ret_data)
 {
     assert(!a->seals && n < INT_MAX);
     if (n < CRYPTO_AEAD_TAG_SIZE)

@@ -40,8 +40,8 @@ void crypto_sha256_done(struct crypto_sha256 *h);
 void crypto_hmac_sha256(const void *key, size_t key_len, const void *data, size_t n, uint8_t ret_mac[CRYPTO_SHA256_SIZE]);
 
 // HKDF-SHA-256 (RFC 5869). An empty salt (NULL, 0) means 32 zero bytes, as the RFC says. out_len is at most 255 * 32.
-void crypto_hkdf_sha256(const void *secret, size_t secret_len, const void *salt, size_t salt_len, const void *info, size_t info_len,
-                        void *ret_out, size_t out_len);
+void crypto_hkdf_sha256(const void *secret, size_t secret_len, const void *salt, size_t salt_len, const void *info,
+                        size_t info_len, void *ret_out, size_t out_len);
 
 // ChaCha20-Poly1305 (RFC 8439) under one key, without associated data, in one direction. A nonce must never be used twice for
 // sealing under one key; age's STREAM counts.
@@ -52,23 +52,26 @@ struct crypto_aead {
 enum crypto_direction { CRYPTO_OPEN, CRYPTO_SEAL };
 void crypto_aead_init(struct crypto_aead *a, enum crypto_direction direction, const uint8_t key[CRYPTO_AEAD_KEY_SIZE]);
 // Writes n + 16 bytes: ciphertext and tag. In place (ret_sealed == data) is fine. n is below 2 GiB.
-void crypto_aead_seal(struct crypto_aead *a, const uint8_t nonce[CRYPTO_AEAD_NONCE_SIZE], const void *data, size_t n, uint8_t *ret_sealed);
-// Writes n - 16 bytes. False when the tag is wrong or n < 16: ret_data is then zeroed, so that unauthenticated bytes never get out.
-bool crypto_aead_open(struct crypto_aead *a, const uint8_t nonce[CRYPTO_AEAD_NONCE_SIZE], const uint8_t *sealed, size_t n, void *ret_data)
-    __attribute__((warn_unused_result));
+void crypto_aead_seal(struct crypto_aead *a, const uint8_t nonce[CRYPTO_AEAD_NONCE_SIZE], const void *data, size_t n,
+                      uint8_t *ret_sealed);
+// Writes n - 16 bytes. False when the tag is wrong or n < 16: ret_data is then zeroed, so that unauthenticated bytes never get
+// out.
+bool crypto_aead_open(struct crypto_aead *a, const uint8_t nonce[CRYPTO_AEAD_NONCE_SIZE], const uint8_t *sealed, size_t n,
+                      void *ret_data) __attribute__((warn_unused_result));
 // Wipes the key.
 void crypto_aead_done(struct crypto_aead *a);
 #define _cleanup_crypto_aead_ __attribute__((cleanup(crypto_aead_done)))
 
 // A keyed universal hash of blocks, for same-place tables: "is this block what it was last night?"
 //
-// It is Poly1305 (RFC 8439) with one fixed key. For a secret random key, two different blocks of at most n bytes have the same tag with a
-// probability of at most 8 * ceil(n/16) / 2^106 (Bernstein, "The Poly1305-AES message-authentication code", theorem 3.3; 2^-95 for
-// 4 KiB), whatever the blocks are, as long as they were chosen without knowledge of key and tags. That is all a table needs, and
-// no unkeyed hash of this speed gives it: whoever writes into a source could construct collisions for XXH3. It is NOT a message
-// authentication code here: one key serves many blocks, so tags reveal the key to whoever sees them. Hence the rule: one random key per
-// file, key and tags stay on this host in files of mode 0600, and copies found by tags are re-hashed with SHA-256 every few nights.
-// Measured on 4 KiB blocks: Poly1305 11.2 GB/s, GMAC (AES-256-GCM over associated data) 7.2 GB/s, SHA-256 1.9 GB/s.
+// It is Poly1305 (RFC 8439) with one fixed key. For a secret random key, two different blocks of at most n bytes have the same
+// tag with a probability of at most 8 * ceil(n/16) / 2^106 (Bernstein, "The Poly1305-AES message-authentication code",
+// theorem 3.3; 2^-95 for 4 KiB), whatever the blocks are, as long as they were chosen without knowledge of key and tags. That is
+// all a table needs, and no unkeyed hash of this speed gives it: whoever writes into a source could construct collisions for
+// XXH3. It is NOT a message authentication code here: one key serves many blocks, so tags reveal the key to whoever sees them.
+// Hence the rule: one random key per file, key and tags stay on this host in files of mode 0600, and copies found by tags are
+// re-hashed with SHA-256 every few nights. Measured on 4 KiB blocks: Poly1305 11.2 GB/s, GMAC (AES-256-GCM over associated
+// data) 7.2 GB/s, SHA-256 1.9 GB/s.
 struct crypto_blockhash {
     void *ctx; // NULL when not initialised
     uint8_t key[CRYPTO_BLOCKHASH_KEY_SIZE];
@@ -79,7 +82,8 @@ void crypto_blockhash_run(struct crypto_blockhash *h, const void *data, size_t n
 void crypto_blockhash_done(struct crypto_blockhash *h);
 #define _cleanup_crypto_blockhash_ __attribute__((cleanup(crypto_blockhash_done)))
 
-// scrypt (RFC 7914) with r = 8, p = 1 and N = 2^log_n, log_n 1..22; needs 1 KiB * 2^log_n of memory. ERROR_FAILED when there is not enough.
+// scrypt (RFC 7914) with r = 8, p = 1 and N = 2^log_n, log_n 1..22; needs 1 KiB * 2^log_n of memory. ERROR_FAILED when there is
+// not enough.
 MUST_USE int crypto_scrypt(const void *passphrase, size_t passphrase_len, const void *salt, size_t salt_len, unsigned log_n,
                            uint8_t *ret_key, size_t key_len, struct error *err);
 

@@ -18,15 +18,17 @@ void curve_x25519_new(const struct io *io, uint8_t ret_secret[CURVE_KEY_SIZE]);
 // The public key of a secret key (RFC 7748: the base point 9 multiplied).
 void curve_x25519_public(const uint8_t secret[CURVE_KEY_SIZE], uint8_t ret_public[CURVE_KEY_SIZE]);
 // The shared secret. False when it is all zeros, that is when public_key is a point of low order: never use it then.
-bool curve_x25519_shared(const uint8_t secret[CURVE_KEY_SIZE], const uint8_t public_key[CURVE_KEY_SIZE], uint8_t ret_shared[CURVE_KEY_SIZE])
-    __attribute__((warn_unused_result));
+bool curve_x25519_shared(const uint8_t secret[CURVE_KEY_SIZE], const uint8_t public_key[CURVE_KEY_SIZE],
+                         uint8_t ret_shared[CURVE_KEY_SIZE]) __attribute__((warn_unused_result));
 
 // Ed25519 (RFC 8032): the key pair that belongs to a 32-byte seed.
-void curve_ed25519_from_seed(const uint8_t seed[CURVE_KEY_SIZE], uint8_t ret_public[CURVE_KEY_SIZE], uint8_t ret_secret[CURVE_SECRET_SIZE]);
-void curve_ed25519_sign(const uint8_t secret[CURVE_SECRET_SIZE], const void *data, size_t n, uint8_t ret_signature[CURVE_SIGNATURE_SIZE]);
+void curve_ed25519_from_seed(const uint8_t seed[CURVE_KEY_SIZE], uint8_t ret_public[CURVE_KEY_SIZE],
+                             uint8_t ret_secret[CURVE_SECRET_SIZE]);
+void curve_ed25519_sign(const uint8_t secret[CURVE_SECRET_SIZE], const void *data, size_t n,
+                        uint8_t ret_signature[CURVE_SIGNATURE_SIZE]);
 // False as well for keys of low order and for signatures that are not in their canonical form.
-bool curve_ed25519_verify(const uint8_t public_key[CURVE_KEY_SIZE], const void *data, size_t n, const uint8_t signature[CURVE_SIGNATURE_SIZE])
-    __attribute__((warn_unused_result));
+bool curve_ed25519_verify(const uint8_t public_key[CURVE_KEY_SIZE], const void *data, size_t n,
+                          const uint8_t signature[CURVE_SIGNATURE_SIZE]) __attribute__((warn_unused_result));
 
 // Compares in a time that depends on n only.
 bool curve_equal(const void *a, const void *b, size_t n) __attribute__((warn_unused_result));

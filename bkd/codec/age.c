@@ -24,7 +24,8 @@ static bool looks_like_identity(const char *text, size_t len)
 }
 
 // Decodes a key of 32 bytes. A valid text of another kind leaves *ret_prefix_fits false.
-static int parse_key(const char *text, size_t len, const char *prefix, uint8_t ret_key[CURVE_KEY_SIZE], bool *ret_prefix_fits, struct error *err)
+static int parse_key(const char *text, size_t len, const char *prefix, uint8_t ret_key[CURVE_KEY_SIZE], bool *ret_prefix_fits,
+                     struct error *err)
 {
     char found[BECH32_PREFIX_MAX + 1];
     uint8_t key[CURVE_KEY_SIZE];
@@ -44,14 +45,17 @@ static int parse_key(const char *text, size_t len, const char *prefix, uint8_t r
 int age_recipient_parse(const char *text, size_t len, struct age_recipient *ret_recipient, struct error *err)
 {
     if (looks_like_identity(text, len))
-        return error_set(err, ERROR_KEY, "this is an identity (a secret key); a recipient belongs here, the 'age1…' from its comment line, or from: age-keygen -y FILE");
+        return error_set(err, ERROR_KEY,
+                         "this is an identity (a secret key); a recipient belongs here, the 'age1…' from its comment line, or "
+                         "from: age-keygen -y FILE");
     struct age_recipient recipient;
     bool fits = false;
     int r = parse_key(text, len, RECIPIENT_PREFIX, recipient.public_key, &fits, err);
     if (r < 0)
         return error_prefix(err, "not a valid age recipient ('age1…', 62 characters)");
     if (!fits)
-        return error_set(err, ERROR_FORMAT, "not a recipient that can be used here: only X25519 recipients ('age1…', 62 lower-case characters) are");
+        return error_set(err, ERROR_FORMAT,
+                         "not a recipient that can be used here: only X25519 recipients ('age1…', 62 lower-case characters) are");
     *ret_recipient = recipient;
     return 0;
 }
@@ -67,14 +71,17 @@ void age_recipient_format(const struct age_recipient *recipient, char ret_text[A
 int age_identity_parse(const char *text, size_t len, struct age_identity *ret_identity, struct error *err)
 {
     if (len >= 4 && strncasecmp(text, "age1", 4) == 0)
-        return error_set(err, ERROR_KEY, "this is a recipient (a public key); the identity that belongs to it is needed, 'AGE-SECRET-KEY-1…'");
+        return error_set(err, ERROR_KEY,
+                         "this is a recipient (a public key); the identity that belongs to it is needed, 'AGE-SECRET-KEY-1…'");
     uint8_t secret[CURVE_KEY_SIZE];
     bool fits = false;
     int r = parse_key(text, len, IDENTITY_PREFIX, secret, &fits, err);
     if (r < 0)
         (void)error_prefix(err, "not a valid age identity ('AGE-SECRET-KEY-1…', 74 characters)");
     else if (!fits)
-        r = error_set(err, ERROR_FORMAT, "not an identity that can be used here: only X25519 identities ('AGE-SECRET-KEY-1…', 74 capital characters) are");
+        r = error_set(
+            err, ERROR_FORMAT,
+            "not an identity that can be used here: only X25519 identities ('AGE-SECRET-KEY-1…', 74 capital characters) are");
     if (r == 0) {
         memcpy(ret_identity->secret, secret, sizeof secret);
         curve_x25519_public(ret_identity->secret, ret_identity->recipient.public_key);
@@ -99,24 +106,24 @@ void age_identity_new(const struct io *io, struct age_identity *ret_identity)
     curve_x25519_public(ret_identity->secret, ret_identity->recipient.public_key);
 }
 
-void age_key_done(struct age_key *key)
-{
-    curve_wipe(key, sizeof *key);
-}
+void age_key_done(struct age_key *key) { curve_wipe(key, sizeof *key); }
 
 // ---- the derivations that writing and reading share
 
 static const uint8_t zero_nonce[CRYPTO_AEAD_NONCE_SIZE];
 
-static void x25519_wrap_key(const uint8_t *shared, const uint8_t *share, const uint8_t *recipient, uint8_t ret_key[CRYPTO_AEAD_KEY_SIZE])
+static void x25519_wrap_key(const uint8_t *shared, const uint8_t *share, const uint8_t *recipient,
+                            uint8_t ret_key[CRYPTO_AEAD_KEY_SIZE])
 {
     uint8_t salt[2 * CURVE_KEY_SIZE];
     memcpy(salt, share, CURVE_KEY_SIZE);
     memcpy(salt + CURVE_KEY_SIZE, recipient, CURVE_KEY_SIZE);
-    crypto_hkdf_sha256(shared, CURVE_KEY_SIZE, salt, sizeof salt, X25519_INFO, strlen(X25519_INFO), ret_key, CRYPTO_AEAD_KEY_SIZE);
+    crypto_hkdf_sha256(shared, CURVE_KEY_SIZE, salt, sizeof salt, X25519_INFO, strlen(X25519_INFO), ret_key,
+                       CRYPTO_AEAD_KEY_SIZE);
 }
 
-static void header_mac(const uint8_t file_key[FILE_KEY_SIZE], const uint8_t *header, size_t n, uint8_t ret_mac[CRYPTO_SHA256_SIZE])
+static void header_mac(const uint8_t file_key[FILE_KEY_SIZE], const uint8_t *header, size_t n,
+                       uint8_t ret_mac[CRYPTO_SHA256_SIZE])
 {
     uint8_t key[CRYPTO_SHA256_SIZE];
     crypto_hkdf_sha256(file_key, FILE_KEY_SIZE, NULL, 0, "header", 6, key, sizeof key);
@@ -124,7 +131,8 @@ static void header_mac(const uint8_t file_key[FILE_KEY_SIZE], const uint8_t *hea
     curve_wipe(key, sizeof key);
 }
 
-static void payload_key(const uint8_t file_key[FILE_KEY_SIZE], const uint8_t nonce[AGE_NONCE_SIZE], uint8_t ret_key[CRYPTO_AEAD_KEY_SIZE])
+static void payload_key(const uint8_t file_key[FILE_KEY_SIZE], const uint8_t nonce[AGE_NONCE_SIZE],
+                        uint8_t ret_key[CRYPTO_AEAD_KEY_SIZE])
 {
     crypto_hkdf_sha256(file_key, FILE_KEY_SIZE, nonce, AGE_NONCE_SIZE, "payload", 7, ret_key, CRYPTO_AEAD_KEY_SIZE);
 }
@@ -139,9 +147,11 @@ static void add_base64(struct buf *text, const uint8_t *bytes, size_t n)
     buf_add_str(text, line);
 }
 
-static int add_stanza(const struct io *io, const struct age_recipient *recipient, const uint8_t file_key[FILE_KEY_SIZE], struct buf *header, struct error *err)
+static int add_stanza(const struct io *io, const struct age_recipient *recipient, const uint8_t file_key[FILE_KEY_SIZE],
+                      struct buf *header, struct error *err)
 {
-    uint8_t ephemeral[CURVE_KEY_SIZE], share[CURVE_KEY_SIZE], shared[CURVE_KEY_SIZE], wrap_key[CRYPTO_AEAD_KEY_SIZE], body[WRAPPED_SIZE];
+    uint8_t ephemeral[CURVE_KEY_SIZE], share[CURVE_KEY_SIZE], shared[CURVE_KEY_SIZE], wrap_key[CRYPTO_AEAD_KEY_SIZE],
+        body[WRAPPED_SIZE];
     curve_x25519_new(io, ephemeral);
     curve_x25519_public(ephemeral, share);
     bool good = curve_x25519_shared(ephemeral, recipient->public_key, shared);
@@ -162,7 +172,8 @@ static int add_stanza(const struct io *io, const struct age_recipient *recipient
     return 0;
 }
 
-int age_encrypt_begin(const struct io *io, const struct age_recipient *recipients, size_t n, struct buf *ret_header, struct age_encrypt *ret_encrypt, struct error *err)
+int age_encrypt_begin(const struct io *io, const struct age_recipient *recipients, size_t n, struct buf *ret_header,
+                      struct age_encrypt *ret_encrypt, struct error *err)
 {
     if (n < 1 || n > AGE_RECIPIENTS_MAX)
         return error_set(err, ERROR_KEY, "encrypting needs 1 to %d recipients, there are %zu", AGE_RECIPIENTS_MAX, n);
@@ -222,7 +233,8 @@ static int check_stanzas(const struct ageheader *h, struct error *err)
     return 0;
 }
 
-static bool unwrap_file_key(const uint8_t wrap_key[CRYPTO_AEAD_KEY_SIZE], const struct ageheader_stanza *s, uint8_t ret_file_key[FILE_KEY_SIZE])
+static bool unwrap_file_key(const uint8_t wrap_key[CRYPTO_AEAD_KEY_SIZE], const struct ageheader_stanza *s,
+                            uint8_t ret_file_key[FILE_KEY_SIZE])
 {
     _cleanup_crypto_aead_ struct crypto_aead aead = { 0 };
     crypto_aead_init(&aead, CRYPTO_OPEN, wrap_key);
@@ -230,7 +242,8 @@ static bool unwrap_file_key(const uint8_t wrap_key[CRYPTO_AEAD_KEY_SIZE], const 
 }
 
 // Tries one identity on one X25519 stanza (which check_stanzas found well-formed). *ret_fits says whether it opened.
-static int try_x25519(const struct ageheader_stanza *s, const struct age_identity *identity, uint8_t ret_file_key[FILE_KEY_SIZE], bool *ret_fits, struct error *err)
+static int try_x25519(const struct ageheader_stanza *s, const struct age_identity *identity, uint8_t ret_file_key[FILE_KEY_SIZE],
+                      bool *ret_fits, struct error *err)
 {
     uint8_t share[CURVE_KEY_SIZE], shared[CURVE_KEY_SIZE], wrap_key[CRYPTO_AEAD_KEY_SIZE];
     const char *arg;
@@ -245,8 +258,8 @@ static int try_x25519(const struct ageheader_stanza *s, const struct age_identit
     return 0;
 }
 
-static int find_file_key(const struct ageheader *h, const struct age_identity *identities, size_t n_identities, uint8_t ret_file_key[FILE_KEY_SIZE],
-                         struct error *err)
+static int find_file_key(const struct ageheader *h, const struct age_identity *identities, size_t n_identities,
+                         uint8_t ret_file_key[FILE_KEY_SIZE], struct error *err)
 {
     for (size_t i = 0; i < h->n_stanzas; i++) {
         if (!ageheader_is(&h->stanzas[i], "X25519"))
@@ -260,10 +273,12 @@ static int find_file_key(const struct ageheader *h, const struct age_identity *i
     }
     if (ageheader_is(&h->stanzas[0], "scrypt"))
         return error_set(err, ERROR_KEY, "the file is encrypted with a passphrase, not to an identity");
-    return error_set(err, ERROR_KEY, "none of the %zu identities given opens this; it is encrypted to %zu others", n_identities, h->n_stanzas);
+    return error_set(err, ERROR_KEY, "none of the %zu identities given opens this; it is encrypted to %zu others", n_identities,
+                     h->n_stanzas);
 }
 
-static int scrypt_file_key(const struct ageheader *h, const char *passphrase, uint8_t ret_file_key[FILE_KEY_SIZE], struct error *err)
+static int scrypt_file_key(const struct ageheader *h, const char *passphrase, uint8_t ret_file_key[FILE_KEY_SIZE],
+                           struct error *err)
 {
     const struct ageheader_stanza *s = &h->stanzas[0];
     if (!ageheader_is(s, "scrypt"))
@@ -273,7 +288,8 @@ static int scrypt_file_key(const struct ageheader *h, const char *passphrase, ui
     size_t len, n = 0;
     uint64_t work = 0;
     memcpy(salt, SCRYPT_LABEL, sizeof SCRYPT_LABEL - 1);
-    if (!ageheader_arg(s, 0, &arg, &len) || !base64_decode(arg, len, false, salt + sizeof SCRYPT_LABEL - 1, SCRYPT_SALT_SIZE, &n) || n != SCRYPT_SALT_SIZE)
+    if (!ageheader_arg(s, 0, &arg, &len) ||
+        !base64_decode(arg, len, false, salt + sizeof SCRYPT_LABEL - 1, SCRYPT_SALT_SIZE, &n) || n != SCRYPT_SALT_SIZE)
         return error_set(err, ERROR_FORMAT, "the salt of the passphrase is malformed");
     if (!ageheader_arg(s, 1, &arg, &len) || !parse_u64(arg, len, AGE_WORK_FACTOR_MAX, &work) || work == 0)
         return error_set(err, ERROR_FORMAT, "the passphrase's work factor is not a number from 1 to %d", AGE_WORK_FACTOR_MAX);
@@ -285,8 +301,8 @@ static int scrypt_file_key(const struct ageheader *h, const char *passphrase, ui
 }
 
 // Exactly one of identities and passphrase is given.
-static int unwrap(const uint8_t *data, size_t n, const struct age_identity *identities, size_t n_identities, const char *passphrase, struct age_key *ret_key,
-                  struct error *err)
+static int unwrap(const uint8_t *data, size_t n, const struct age_identity *identities, size_t n_identities,
+                  const char *passphrase, struct age_key *ret_key, struct error *err)
 {
     _cleanup_ageheader_ struct ageheader h = { 0 };
     uint8_t file_key[FILE_KEY_SIZE], mac[CRYPTO_SHA256_SIZE];
@@ -314,7 +330,8 @@ static int unwrap(const uint8_t *data, size_t n, const struct age_identity *iden
     return r;
 }
 
-int age_unwrap(const uint8_t *data, size_t n, const struct age_identity *identities, size_t n_identities, struct age_key *ret_key, struct error *err)
+int age_unwrap(const uint8_t *data, size_t n, const struct age_identity *identities, size_t n_identities, struct age_key *ret_key,
+               struct error *err)
 {
     return unwrap(data, n, identities, n_identities, NULL, ret_key, err);
 }

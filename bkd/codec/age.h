@@ -7,8 +7,8 @@
 // Only X25519 recipients; scrypt only to open identity files under a passphrase. Stanzas of other types are skipped.
 // Pure functions on bytes; agekeys.h reads key files. Error texts never contain a secret.
 //
-// A chunk's plaintext is released only after its tag. A stream that is cut off therefore yields a valid beginning: a caller commits
-// nothing before age_decrypt_final (or the final chunk) said that the end was there.
+// A chunk's plaintext is released only after its tag. A stream that is cut off therefore yields a valid beginning: a caller
+// commits nothing before age_decrypt_final (or the final chunk) said that the end was there.
 #ifndef BKD_CODEC_AGE_H
 #define BKD_CODEC_AGE_H
 
@@ -78,10 +78,10 @@ struct age_encrypt {
     struct buf partial; // less than or exactly one chunk, kept until more follows
 };
 
-// Appends the header (a fresh file key wrapped for each recipient) and the payload's nonce to ret_header. n is 1 to AGE_RECIPIENTS_MAX.
-// ERROR_KEY when a recipient is a point of low order. Everything random comes from io_random.
-MUST_USE int age_encrypt_begin(const struct io *io, const struct age_recipient *recipients, size_t n, struct buf *ret_header, struct age_encrypt *ret_encrypt,
-                               struct error *err);
+// Appends the header (a fresh file key wrapped for each recipient) and the payload's nonce to ret_header. n is 1 to
+// AGE_RECIPIENTS_MAX. ERROR_KEY when a recipient is a point of low order. Everything random comes from io_random.
+MUST_USE int age_encrypt_begin(const struct io *io, const struct age_recipient *recipients, size_t n, struct buf *ret_header,
+                               struct age_encrypt *ret_encrypt, struct error *err);
 // Appends the sealed chunks that are complete and not the last to ret_sealed.
 void age_encrypt_update(struct age_encrypt *e, const void *data, size_t n, struct buf *ret_sealed);
 // Appends the final chunk. Nothing may follow.
@@ -105,10 +105,11 @@ bool age_header_size(const uint8_t *data, size_t n, size_t *ret_payload_offset);
 // Opens a header with the first identity that fits. data holds at least header and nonce, the rest of the file may follow.
 // Costs about 0.1 ms for each pair of identity and stanza that is tried.
 // ERROR_FORMAT: not an age header; ERROR_KEY: no identity fits; ERROR_INTEGRITY: the header's MAC is wrong.
-MUST_USE int age_unwrap(const uint8_t *data, size_t n, const struct age_identity *identities, size_t n_identities, struct age_key *ret_key,
-                        struct error *err);
+MUST_USE int age_unwrap(const uint8_t *data, size_t n, const struct age_identity *identities, size_t n_identities,
+                        struct age_key *ret_key, struct error *err);
 // The same for a file under a passphrase (one scrypt stanza). ERROR_KEY: another passphrase, or not under a passphrase.
-MUST_USE int age_unwrap_passphrase(const uint8_t *data, size_t n, const char *passphrase, struct age_key *ret_key, struct error *err);
+MUST_USE int age_unwrap_passphrase(const uint8_t *data, size_t n, const char *passphrase, struct age_key *ret_key,
+                                   struct error *err);
 
 // One per thread: a decryption context under a file's key.
 struct age_decrypt {
@@ -118,9 +119,10 @@ struct age_decrypt {
     struct buf partial; // stream only
 };
 void age_decrypt_init(struct age_decrypt *d, const struct age_key *key);
-// Opens chunk `index` of n stored bytes (17..65552; 16 for an empty file) into ret_data (n - 16 bytes). is_final must say whether it is
-// the file's last. ERROR_INTEGRITY when it is not authentic in this place.
-MUST_USE int age_decrypt_chunk(struct age_decrypt *d, uint64_t index, bool is_final, const uint8_t *sealed, size_t n, uint8_t *ret_data, struct error *err);
+// Opens chunk `index` of n stored bytes (17..65552; 16 for an empty file) into ret_data (n - 16 bytes). is_final must say whether
+// it is the file's last. ERROR_INTEGRITY when it is not authentic in this place.
+MUST_USE int age_decrypt_chunk(struct age_decrypt *d, uint64_t index, bool is_final, const uint8_t *sealed, size_t n,
+                               uint8_t *ret_data, struct error *err);
 // As a stream, from the first chunk on: appends what is authentic to ret_data, also in a call that fails after it.
 // ERROR_INTEGRITY for a wrong tag and for data after the final chunk; final as well when the final chunk is missing.
 MUST_USE int age_decrypt_update(struct age_decrypt *d, const void *sealed, size_t n, struct buf *ret_data, struct error *err);

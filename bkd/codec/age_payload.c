@@ -124,9 +124,11 @@ static int not_authentic(uint64_t index, struct error *err)
     return error_set(err, ERROR_INTEGRITY, "encrypted chunk %llu is damaged, or is not in its place", (unsigned long long)index);
 }
 
-int age_decrypt_chunk(struct age_decrypt *d, uint64_t index, bool is_final, const uint8_t *sealed, size_t n, uint8_t *ret_data, struct error *err)
+int age_decrypt_chunk(struct age_decrypt *d, uint64_t index, bool is_final, const uint8_t *sealed, size_t n, uint8_t *ret_data,
+                      struct error *err)
 {
-    bool fits = is_final ? n <= AGE_SEALED_SIZE && (n > CRYPTO_AEAD_TAG_SIZE || (n == CRYPTO_AEAD_TAG_SIZE && index == 0)) : n == AGE_SEALED_SIZE;
+    bool fits = is_final ? n <= AGE_SEALED_SIZE && (n > CRYPTO_AEAD_TAG_SIZE || (n == CRYPTO_AEAD_TAG_SIZE && index == 0))
+                         : n == AGE_SEALED_SIZE;
     if (!fits || !open_chunk(d, index, is_final, sealed, n, ret_data))
         return not_authentic(index, err);
     return 0;

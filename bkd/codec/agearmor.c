@@ -8,10 +8,7 @@
 #define END "-----END AGE ENCRYPTED FILE-----"
 #define COLUMNS 64
 
-bool agearmor_is(const uint8_t *data, size_t n)
-{
-    return n >= strlen(BEGIN) && memcmp(data, BEGIN, strlen(BEGIN)) == 0;
-}
+bool agearmor_is(const uint8_t *data, size_t n) { return n >= strlen(BEGIN) && memcmp(data, BEGIN, strlen(BEGIN)) == 0; }
 
 // A line without its LF or CR LF; the last one may end with the file.
 static bool take_line(struct cursor *c, const char **ret_line, size_t *ret_len)

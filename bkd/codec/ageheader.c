@@ -68,7 +68,8 @@ static bool parse_mac(const char *line, size_t len, uint8_t ret_mac[CRYPTO_SHA25
 {
     uint8_t mac[CRYPTO_SHA256_SIZE];
     size_t n = 0;
-    if (len < 4 || memcmp(line, "--- ", 4) != 0 || !base64_decode(line + 4, len - 4, false, mac, sizeof mac, &n) || n != sizeof mac)
+    if (len < 4 || memcmp(line, "--- ", 4) != 0 || !base64_decode(line + 4, len - 4, false, mac, sizeof mac, &n) ||
+        n != sizeof mac)
         return false;
     memcpy(ret_mac, mac, sizeof mac);
     return true;
@@ -101,7 +102,8 @@ static int parse_stanzas(struct cursor *c, size_t max_stanzas, struct ageheader 
     return 0;
 }
 
-int ageheader_parse(const uint8_t *data, size_t n, size_t max_size, size_t max_stanzas, struct ageheader *ret_header, struct error *err)
+int ageheader_parse(const uint8_t *data, size_t n, size_t max_size, size_t max_stanzas, struct ageheader *ret_header,
+                    struct error *err)
 {
     const size_t version = strlen(AGEHEADER_VERSION_LINE);
     struct cursor c = cursor_of(data, n < max_size ? n : max_size);

@@ -12,7 +12,8 @@
 #define AGEHEADER_VERSION_LINE "age-encryption.org/v1\n"
 #define AGEHEADER_BODY_MAX 64 // bytes of a stanza's body that are kept; those this program can open have 32
 
-// One recipient stanza: "-> TYPE [ARG …]" and its decoded body. Strings are borrowed from the parsed bytes and not NUL-terminated.
+// One recipient stanza: "-> TYPE [ARG …]" and its decoded body. Strings are borrowed from the parsed bytes and not
+// NUL-terminated.
 struct ageheader_stanza {
     const char *type;
     size_t type_len;
@@ -26,16 +27,19 @@ struct ageheader_stanza {
 struct ageheader {
     struct ageheader_stanza *stanzas; // owned
     size_t n_stanzas;
-    size_t mac_input_len;             // the MAC covers this many bytes from the start: up to and including "---"
+    size_t mac_input_len; // the MAC covers this many bytes from the start: up to and including "---"
     uint8_t mac[CRYPTO_SHA256_SIZE];
-    size_t size;                      // of the whole header, its last LF included
+    size_t size; // of the whole header, its last LF included
 };
 
-// Where the header ends (after the LF of its MAC line), going by the first line that starts with "---". False when that is not within n bytes.
+// Where the header ends (after the LF of its MAC line), going by the first line that starts with "---". False when that is not
+// within n bytes.
 bool ageheader_find_end(const uint8_t *data, size_t n, size_t *ret_size);
 
-// Parses and checks a header at the start of data; what follows it is not looked at. ERROR_FORMAT, also above max_size bytes or max_stanzas.
-MUST_USE int ageheader_parse(const uint8_t *data, size_t n, size_t max_size, size_t max_stanzas, struct ageheader *ret_header, struct error *err);
+// Parses and checks a header at the start of data; what follows it is not looked at. ERROR_FORMAT, also above max_size bytes or
+// max_stanzas.
+MUST_USE int ageheader_parse(const uint8_t *data, size_t n, size_t max_size, size_t max_stanzas, struct ageheader *ret_header,
+                             struct error *err);
 void ageheader_done(struct ageheader *header);
 #define _cleanup_ageheader_ __attribute__((cleanup(ageheader_done)))
 

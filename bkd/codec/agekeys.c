@@ -75,7 +75,8 @@ int age_recipients_parse(const char *text, size_t n, const char *name, struct ag
     return 0;
 }
 
-int age_recipients_load(const struct io *io, int dirfd, const char *path, size_t minimum, struct age_recipients *ret_recipients, struct error *err)
+int age_recipients_load(const struct io *io, int dirfd, const char *path, size_t minimum, struct age_recipients *ret_recipients,
+                        struct error *err)
 {
     _cleanup_buf_ struct buf text = { 0 };
     _cleanup_age_recipients_ struct age_recipients found = { 0 };
@@ -83,12 +84,13 @@ int age_recipients_load(const struct io *io, int dirfd, const char *path, size_t
     if (r == ERROR_NOT_FOUND)
         return error_set(err, ERROR_KEY, "there is no recipients file '%s': bkd keys init makes one", path);
     if (r == 0)
-        r = age_recipients_parse(buf_str(&text), text.len, path, &found, err);
+        r = keyfile_wrong(age_recipients_parse(buf_str(&text), text.len, path, &found, err), err);
     if (r < 0)
         return r;
     if (found.n < minimum)
         return error_set(err, ERROR_KEY,
-                         "'%s' holds %zu recipient%s, %zu are wanted: one for operations and one whose identity lies offline, so that losing one key does not "
+                         "'%s' holds %zu recipient%s, %zu are wanted: one for operations and one whose identity lies offline, so "
+                         "that losing one key does not "
                          "lose the backups",
                          path, found.n, found.n == 1 ? "" : "s", minimum);
     *ret_recipients = found;
@@ -135,7 +137,8 @@ static int open_wrapped(const struct buf *file, const char *path, const char *pa
     return r < 0 ? error_prefix(err, "identity file '%s'", path) : 0;
 }
 
-int age_identities_load(const struct io *io, int dirfd, const char *path, const char *passphrase, struct age_identities *ret_identities, struct error *err)
+static int load_identities(const struct io *io, int dirfd, const char *path, const char *passphrase,
+                           struct age_identities *ret_identities, struct error *err)
 {
     _cleanup_keyfile_ struct buf file = { 0 }, text = { 0 };
     _cleanup_buf_ struct buf plain = { 0 };
@@ -153,4 +156,10 @@ int age_identities_load(const struct io *io, int dirfd, const char *path, const 
         return age_identities_parse(buf_str(&file), file.len, path, ret_identities, err);
     r = open_wrapped(wrapped, path, passphrase, &text, err);
     return r < 0 ? r : age_identities_parse(buf_str(&text), text.len, path, ret_identities, err);
+}
+
+int age_identities_load(const struct io *io, int dirfd, const char *path, const char *passphrase,
+                        struct age_identities *ret_identities, struct error *err)
+{
+    return keyfile_wrong(load_identities(io, dirfd, path, passphrase, ret_identities, err), err);
 }

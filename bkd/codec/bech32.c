@@ -22,15 +22,9 @@ static uint32_t step(uint32_t checksum, uint8_t value)
     return checksum;
 }
 
-static char to_lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
+static char to_lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c; }
 
-static char to_upper(char c)
-{
-    return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
-}
+static char to_upper(char c) { return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c; }
 
 static uint32_t start(const char *prefix, size_t n)
 {
@@ -100,7 +94,8 @@ static int check_text(const char *text, size_t len, size_t *ret_prefix_len, stru
     return 0;
 }
 
-int bech32_decode(const char *text, size_t len, char ret_prefix[BECH32_PREFIX_MAX + 1], uint8_t *ret_data, size_t cap, size_t *ret_n, struct error *err)
+int bech32_decode(const char *text, size_t len, char ret_prefix[BECH32_PREFIX_MAX + 1], uint8_t *ret_data, size_t cap,
+                  size_t *ret_n, struct error *err)
 {
     size_t prefix_len = 0;
     int r = check_text(text, len, &prefix_len, err);

@@ -1,5 +1,6 @@
 #include "bkd/codec/keyfile.h"
 
+#include <errno.h>
 #include <linux/stat.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,19 +12,22 @@ static int check_safe(const struct io *io, int fd, const char *path, struct erro
 {
     struct statx st;
     if (io->statx(io, fd, "", AT_EMPTY_PATH, STATX_TYPE | STATX_MODE | STATX_UID, &st) < 0)
-        return error_set(err, ERROR_FAILED, "stat of '%s' failed", path);
+        return error_set_errno(err, errno, "stat '%s'", path);
     if (S_ISDIR(st.stx_mode))
         return error_set(err, ERROR_KEY, "'%s' is a directory, not a key file", path);
     if (!S_ISREG(st.stx_mode))
         return 0;
     if (st.stx_uid != geteuid() && st.stx_uid != 0)
-        return error_set(err, ERROR_KEY, "key file '%s' belongs to another user (uid %u): chown it, or copy it with: install -m 600 FILE OWN-COPY", path,
-                         st.stx_uid);
+        return error_set(
+            err, ERROR_KEY,
+            "key file '%s' belongs to another user (uid %u): chown it, or copy it with: install -m 600 FILE OWN-COPY", path,
+            st.stx_uid);
     if ((st.stx_mode & 077) != 0)
-        return error_set(err, ERROR_KEY,
-                         "key file '%s' can be read by others (mode %04o): run chmod 600 on it, or, where the file system has no modes, "
-                         "copy it with: install -m 600 FILE OWN-COPY",
-                         path, st.stx_mode & 07777u);
+        return error_set(
+            err, ERROR_KEY,
+            "key file '%s' can be read by others (mode %04o): run chmod 600 on it, or, where the file system has no modes, "
+            "copy it with: install -m 600 FILE OWN-COPY",
+            path, st.stx_mode & 07777u);
     return 0;
 }
 
@@ -42,7 +46,7 @@ int keyfile_read(const struct io *io, int dirfd, const char *path, struct buf *r
         size_t got = 0;
         r = io_read_full(io, fd, ret_secret->data + ret_secret->len, KEYFILE_MAX + 1, path, &got, err);
         if (r == 0 && got > KEYFILE_MAX)
-            r = error_set(err, ERROR_FORMAT, "'%s' is larger than a key file can be (%u bytes)", path, KEYFILE_MAX);
+            r = error_set(err, ERROR_KEY, "'%s' is larger than a key file can be (%u bytes)", path, KEYFILE_MAX);
         if (r == 0)
             (void)buf_extend(ret_secret, got);
     }
@@ -54,4 +58,11 @@ void keyfile_done(struct buf *secret)
 {
     curve_wipe(secret->data, secret->cap);
     buf_done(secret);
+}
+
+int keyfile_wrong(int code, struct error *err)
+{
+    if (code == ERROR_FORMAT)
+        err->code = ERROR_KEY;
+    return code == ERROR_FORMAT ? ERROR_KEY : code;
 }

@@ -1,4 +1,5 @@
-// Reading files that hold secrets: private keys and age identities. As OpenSSH does, such a file is refused when others could have read it.
+// Reading files that hold secrets: private keys and age identities. As OpenSSH does, such a file is refused when others could
+// have read it.
 #ifndef BKD_CODEC_KEYFILE_H
 #define BKD_CODEC_KEYFILE_H
 
@@ -13,6 +14,10 @@
 // is missing, can be read or written by group or others, or belongs to neither this user nor root.
 // The content is appended to ret_secret, which the caller gives to keyfile_done.
 MUST_USE int keyfile_read(const struct io *io, int dirfd, const char *path, struct buf *ret_secret, struct error *err);
+
+// What a key file's content is wrong with is a wrong key to whoever named the file: turns ERROR_FORMAT into ERROR_KEY, in *err as
+// well. Returns the code.
+int keyfile_wrong(int code, struct error *err);
 
 // Wipes and frees a buffer that held a secret.
 void keyfile_done(struct buf *secret);

@@ -9,6 +9,7 @@
 
 #include "bkd/base/bytes.h"
 #include "bkd/base/fs.h"
+#include "bkd/codec/keyfile.h"
 #include "bkd/codec/sshkey.h"
 
 // ---- patterns
@@ -107,7 +108,8 @@ static bool parse_time(const char *text, uint64_t *ret_s)
     memcpy(digits, text, n);
     if (sscanf(digits, "%4d%2d%2d%2d%2d%2d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec) != 6)
         return false;
-    if (tm.tm_year < 1970 || tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 59)
+    if (tm.tm_year < 1970 || tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 23 ||
+        tm.tm_min > 59 || tm.tm_sec > 59)
         return false;
     tm.tm_year -= 1900;
     tm.tm_mon -= 1;
@@ -260,17 +262,21 @@ int signers_load(const struct io *io, int dirfd, const char *path, struct signer
     _cleanup_buf_ struct buf text = { 0 };
     int r = io_stat(io, dirfd, path, 0, &st, err);
     if (r == ERROR_NOT_FOUND)
-        return error_set(err, ERROR_KEY, "there is no signers file '%s': it says whose signatures count, and comes from you, not from the repository", path);
+        return error_set(
+            err, ERROR_KEY,
+            "there is no signers file '%s': it says whose signatures count, and comes from you, not from the repository", path);
     if (r < 0)
         return r;
     if (S_ISREG(st.stx_mode) && (st.stx_mode & 022) != 0)
-        return error_set(err, ERROR_KEY, "signers file '%s' can be changed by others (mode %04o): run chmod go-w on it", path, st.stx_mode & 07777u);
+        return error_set(err, ERROR_KEY, "signers file '%s' can be changed by others (mode %04o): run chmod go-w on it", path,
+                         st.stx_mode & 07777u);
     if (st.stx_uid != geteuid() && st.stx_uid != 0)
-        return error_set(err, ERROR_KEY, "signers file '%s' belongs to another user (uid %u): chown it, or make a copy", path, st.stx_uid);
+        return error_set(err, ERROR_KEY, "signers file '%s' belongs to another user (uid %u): chown it, or make a copy", path,
+                         st.stx_uid);
     r = fs_read_file(io, dirfd, path, SIGNERS_FILE_MAX, &text, err);
     if (r < 0)
         return r;
-    r = signers_parse(buf_str(&text), text.len, ret_signers, err);
+    r = keyfile_wrong(signers_parse(buf_str(&text), text.len, ret_signers, err), err);
     return r < 0 ? error_prefix(err, "'%s'", path) : 0;
 }
 
@@ -282,8 +288,8 @@ void signers_done(struct signers *signers)
     *signers = (struct signers){ 0 };
 }
 
-int signers_find(const struct signers *signers, const uint8_t public_key[CURVE_KEY_SIZE], const char *name_space, uint64_t time_s, const char *principal,
-                 const struct signers_entry **ret_entry, struct error *err)
+int signers_find(const struct signers *signers, const uint8_t public_key[CURVE_KEY_SIZE], const char *name_space, uint64_t time_s,
+                 const char *principal, const struct signers_entry **ret_entry, struct error *err)
 {
     char fingerprint[SSHKEY_FINGERPRINT_SIZE];
     sshkey_fingerprint(public_key, fingerprint);
@@ -309,5 +315,6 @@ int signers_find(const struct signers *signers, const uint8_t public_key[CURVE_K
     }
     if (close == NULL)
         return error_set(err, ERROR_INTEGRITY, "signed by a key that is not among the signers: %s", fingerprint);
-    return error_set(err, ERROR_INTEGRITY, "signed by %s (line %u of the signers file), which %s (namespace '%s')", fingerprint, close->line, missing, name_space);
+    return error_set(err, ERROR_INTEGRITY, "signed by %s (line %u of the signers file), which %s (namespace '%s')", fingerprint,
+                     close->line, missing, name_space);
 }

@@ -15,10 +15,7 @@
 #define KEY_COLUMNS 70
 #define PADDING_BLOCK 8 // of cipher "none"
 
-void sshkey_done(struct sshkey *key)
-{
-    curve_wipe(key, sizeof *key);
-}
+void sshkey_done(struct sshkey *key) { curve_wipe(key, sizeof *key); }
 
 void sshkey_new(const struct io *io, struct sshkey *ret_key)
 {
@@ -30,10 +27,7 @@ void sshkey_new(const struct io *io, struct sshkey *ret_key)
 
 // ---- SSH's strings (RFC 4251 section 5)
 
-static void put_u32(struct buf *out, uint32_t value)
-{
-    put_u32be(buf_extend(out, 4), value);
-}
+static void put_u32(struct buf *out, uint32_t value) { put_u32be(buf_extend(out, 4), value); }
 
 static void put_string(struct buf *out, const void *data, size_t n)
 {
@@ -52,10 +46,7 @@ static bool take_string(struct cursor *c, const uint8_t **ret_data, size_t *ret_
     return true;
 }
 
-static bool is_text(const uint8_t *data, size_t n, const char *text)
-{
-    return n == strlen(text) && memcmp(data, text, n) == 0;
-}
+static bool is_text(const uint8_t *data, size_t n, const char *text) { return n == strlen(text) && memcmp(data, text, n) == 0; }
 
 // ---- public keys
 
@@ -152,7 +143,8 @@ static int parse_private_section(const uint8_t *data, size_t n, struct sshkey *r
     if (!cursor_u32be(&c, &check1) || !cursor_u32be(&c, &check2) || check1 != check2 || !take_string(&c, &type, &type_len))
         return error_set(err, ERROR_FORMAT, "the private key file is damaged");
     if (!is_text(type, type_len, KEY_TYPE))
-        return error_set(err, ERROR_KEY, "the private key is of another type than ssh-ed25519, the only one that can be used here");
+        return error_set(err, ERROR_KEY,
+                         "the private key is of another type than ssh-ed25519, the only one that can be used here");
     if (!take_string(&c, &public_key, &public_len) || public_len != CURVE_KEY_SIZE || !take_string(&c, &secret, &secret_len) ||
         secret_len != CURVE_SECRET_SIZE || !take_string(&c, &comment, &comment_len) || cursor_left(&c) >= PADDING_BLOCK)
         return error_set(err, ERROR_FORMAT, "the private key file is damaged");
@@ -184,13 +176,15 @@ int sshkey_parse(const void *text, size_t n, struct sshkey *ret_key, struct erro
     size_t cipher_len, kdf_len, options_len, blob_len, section_len;
     uint32_t keys;
     uint8_t public_key[CURVE_KEY_SIZE];
-    if (!cursor_take(&c, sizeof KEY_MAGIC, &magic) || memcmp(magic, KEY_MAGIC, sizeof KEY_MAGIC) != 0 || !take_string(&c, &cipher, &cipher_len) ||
-        !take_string(&c, &kdf, &kdf_len) || !take_string(&c, &options, &options_len) || !cursor_u32be(&c, &keys) || keys != 1 ||
-        !take_string(&c, &blob, &blob_len))
+    if (!cursor_take(&c, sizeof KEY_MAGIC, &magic) || memcmp(magic, KEY_MAGIC, sizeof KEY_MAGIC) != 0 ||
+        !take_string(&c, &cipher, &cipher_len) || !take_string(&c, &kdf, &kdf_len) || !take_string(&c, &options, &options_len) ||
+        !cursor_u32be(&c, &keys) || keys != 1 || !take_string(&c, &blob, &blob_len))
         return error_set(err, ERROR_FORMAT, "the private key file is damaged");
     if (!is_text(cipher, cipher_len, "none") || !is_text(kdf, kdf_len, "none") || options_len != 0)
-        return error_set(err, ERROR_KEY, "the private key is under a passphrase, but bkd signs unattended: remove it with ssh-keygen -p -N '' -f FILE, "
-                                         "or make a key of its own");
+        return error_set(
+            err, ERROR_KEY,
+            "the private key is under a passphrase, but bkd signs unattended: remove it with ssh-keygen -p -N '' -f FILE, "
+            "or make a key of its own");
     r = sshkey_blob_parse(blob, blob_len, public_key, err);
     if (r < 0)
         return r;
@@ -214,7 +208,7 @@ int sshkey_load(const struct io *io, int dirfd, const char *path, struct sshkey 
     int r = keyfile_read(io, dirfd, path, &text, err);
     if (r < 0)
         return r;
-    r = sshkey_parse(buf_str(&text), text.len, ret_key, err);
+    r = keyfile_wrong(sshkey_parse(buf_str(&text), text.len, ret_key, err), err);
     return r < 0 ? error_prefix(err, "'%s'", path) : 0;
 }
 

@@ -24,9 +24,10 @@ void sshkey_done(struct sshkey *key); // wipes
 // A new key from kernel randomness.
 void sshkey_new(const struct io *io, struct sshkey *ret_key);
 
-// The bytes of a private key file. ERROR_FORMAT when it is none; ERROR_KEY for other types of key and for keys under a passphrase.
+// The bytes of a private key file. ERROR_FORMAT when it is none; ERROR_KEY for other types of key and for keys under a
+// passphrase.
 MUST_USE int sshkey_parse(const void *text, size_t n, struct sshkey *ret_key, struct error *err);
-// Reads a private key file with the checks of keyfile.h.
+// Reads a private key file with the checks of keyfile.h; ERROR_KEY also for what sshkey_parse refuses.
 MUST_USE int sshkey_load(const struct io *io, int dirfd, const char *path, struct sshkey *ret_key, struct error *err);
 // Appends the file's text, as ssh-keygen writes it. The caller wipes it (keyfile_done).
 void sshkey_format(const struct io *io, const struct sshkey *key, const char *comment, struct buf *ret_text);

@@ -148,14 +148,15 @@ static int parse(const struct buf *raw, struct parsed *ret_parsed, struct error 
     if (!take_string(&c, &signature, &signature_len) || cursor_left(&c) != 0)
         return error_set(err, ERROR_FORMAT, "the SSH signature is malformed");
     c = cursor_of(signature, signature_len);
-    if (!take_text(&c, SIGNATURE_TYPE) || !take_string(&c, &p.signature, &bytes_len) || bytes_len != CURVE_SIGNATURE_SIZE || cursor_left(&c) != 0)
+    if (!take_text(&c, SIGNATURE_TYPE) || !take_string(&c, &p.signature, &bytes_len) || bytes_len != CURVE_SIGNATURE_SIZE ||
+        cursor_left(&c) != 0)
         return error_set(err, ERROR_FORMAT, "the SSH signature is not an " SIGNATURE_TYPE " signature");
     *ret_parsed = p;
     return 0;
 }
 
-int sshsig_check(const char *name_space, const void *data, size_t n, const void *armored, size_t armored_len, uint8_t ret_public[CURVE_KEY_SIZE],
-                 struct error *err)
+int sshsig_check(const char *name_space, const void *data, size_t n, const void *armored, size_t armored_len,
+                 uint8_t ret_public[CURVE_KEY_SIZE], struct error *err)
 {
     _cleanup_buf_ struct buf raw = { 0 }, message = { 0 };
     struct parsed p;
@@ -165,7 +166,8 @@ int sshsig_check(const char *name_space, const void *data, size_t n, const void 
     if (r < 0)
         return r;
     if (p.name_space_len != strlen(name_space) || memcmp(p.name_space, name_space, p.name_space_len) != 0)
-        return error_set(err, ERROR_INTEGRITY, "the signature was made for another purpose than '%s' (its namespace differs)", name_space);
+        return error_set(err, ERROR_INTEGRITY, "the signature was made for another purpose than '%s' (its namespace differs)",
+                         name_space);
     signed_blob(name_space, data, n, &message);
     if (!curve_ed25519_verify(p.public_key, message.data, message.len, p.signature))
         return error_set(err, ERROR_INTEGRITY, "the signature does not belong to these bytes: one of the two was altered");
@@ -173,8 +175,8 @@ int sshsig_check(const char *name_space, const void *data, size_t n, const void 
     return 0;
 }
 
-int sshsig_verify(const struct signers *signers, const char *principal, const char *name_space, uint64_t time_s, const void *data, size_t n,
-                  const void *armored, size_t armored_len, const struct signers_entry **ret_entry, struct error *err)
+int sshsig_verify(const struct signers *signers, const char *principal, const char *name_space, uint64_t time_s, const void *data,
+                  size_t n, const void *armored, size_t armored_len, const struct signers_entry **ret_entry, struct error *err)
 {
     uint8_t public_key[CURVE_KEY_SIZE];
     const struct signers_entry *entry = NULL;

@@ -14,15 +14,18 @@
 // Appends the armoured signature of n bytes, ending with LF. name_space: 1 to SSHSIG_NAMESPACE_MAX printable characters.
 void sshsig_sign(const struct sshkey *key, const char *name_space, const void *data, size_t n, struct buf *ret_armored);
 
-// Where a text that ends with its signature is cut: at the first line that is exactly the signature's beginning. False when there is none.
+// Where a text that ends with its signature is cut: at the first line that is exactly the signature's beginning. False when there
+// is none.
 bool sshsig_split(const void *data, size_t n, size_t *ret_text_len);
 
-// Verifies an armoured signature over n bytes of data: form, namespace, key among the signers, valid at time_s (seconds since 1970; the
-// time the data claims, or now), signature. The armour must be exactly what sshsig_sign or ssh-keygen writes: one signature has one
-// encoding. ERROR_FORMAT for anything malformed, another algorithm or another hash; ERROR_INTEGRITY for a wrong signature or namespace
-// or a key that is not allowed. principal as in signers_find. ret_entry (may be NULL) gets the signers' entry, borrowed from signers.
-MUST_USE int sshsig_verify(const struct signers *signers, const char *principal, const char *name_space, uint64_t time_s, const void *data, size_t n,
-                           const void *armored, size_t armored_len, const struct signers_entry **ret_entry, struct error *err);
+// Verifies an armoured signature over n bytes of data: form, namespace, key among the signers, valid at time_s (seconds since
+// 1970; the time the data claims, or now), signature. The armour must be exactly what sshsig_sign or ssh-keygen writes: one
+// signature has one encoding. ERROR_FORMAT for anything malformed, another algorithm or another hash; ERROR_INTEGRITY for a wrong
+// signature or namespace or a key that is not allowed. principal as in signers_find. ret_entry (may be NULL) gets the signers'
+// entry, borrowed from signers.
+MUST_USE int sshsig_verify(const struct signers *signers, const char *principal, const char *name_space, uint64_t time_s,
+                           const void *data, size_t n, const void *armored, size_t armored_len,
+                           const struct signers_entry **ret_entry, struct error *err);
 // Only the signature and the namespace; whose key it is comes back. For reports on what cannot be trusted.
 MUST_USE int sshsig_check(const char *name_space, const void *data, size_t n, const void *armored, size_t armored_len,
                           uint8_t ret_public[CURVE_KEY_SIZE], struct error *err);

@@ -104,9 +104,9 @@ static void test_identities(void **state)
         { "", ERROR_KEY, "no identity" },
         { "# nothing\n", ERROR_KEY, "no identity" },
         { "#\n" A "\n", ERROR_KEY, "line 2: this is a recipient" },
-        { "AGE-SECRET-KEY-1PPYT78QUJMCNZA282NFH0JSPAKF4E8VL70TKZK7GJRXN82QRHW2SX7E3FQ\n", ERROR_FORMAT, "checksum" },
-        { "AGE-SECRET-KEY-1PPYT78QUJMCNZA282NFH0JSPAKF4E8VL70TKZK7GJRXN82QRHW2SX7e3FP\n", ERROR_FORMAT, "mixed" },
-        { "-----BEGIN AGE ENCRYPTED FILE-----\nAAAA\n", ERROR_FORMAT, "armor" },
+        { "AGE-SECRET-KEY-1PPYT78QUJMCNZA282NFH0JSPAKF4E8VL70TKZK7GJRXN82QRHW2SX7E3FQ\n", ERROR_KEY, "checksum" },
+        { "AGE-SECRET-KEY-1PPYT78QUJMCNZA282NFH0JSPAKF4E8VL70TKZK7GJRXN82QRHW2SX7e3FP\n", ERROR_KEY, "mixed" },
+        { "-----BEGIN AGE ENCRYPTED FILE-----\nAAAA\n", ERROR_KEY, "armor" },
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         write_mode(&s, "wrong", wrong[i].text, 0600, path);
@@ -121,7 +121,7 @@ static void test_identities(void **state)
     memset(large, '#', 69999);
     large[69999] = '\0';
     write_mode(&s, "large", large, 0600, path);
-    assert_int_equal(age_identities_load(io_real(), AT_FDCWD, path, NULL, &none, &err), ERROR_FORMAT);
+    assert_int_equal(age_identities_load(io_real(), AT_FDCWD, path, NULL, &none, &err), ERROR_KEY);
     free(large);
 }
 

@@ -178,6 +178,9 @@ static void test_load(void **state)
     assert_int_equal(chmod(path, 0644), 0);
     scratch_ok(signers_load(io_real(), AT_FDCWD, path, &found, &err), &err);
     assert_int_equal(found.n, 1);
+    scratch_write(&s, "signers", "a b c\n", 6);
+    assert_int_equal(signers_load(io_real(), AT_FDCWD, path, &found, &err), ERROR_KEY);
+    assert_non_null(strstr(err.text, "line 1"));
     assert_int_equal(signers_load(io_real(), AT_FDCWD, "/nonexistent/signers", &found, &err), ERROR_KEY);
 }
 
