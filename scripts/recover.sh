@@ -75,7 +75,7 @@ closure() {
     while [ -s "$1" ]; do
         for n in $(objects_of "$1"); do open_object "$n"; done
         awk -v w="$W/" "$lib"'
-            BEGIN { load(w "index"); while ((getline l < (w "table")) > 0) if (split(l, f, " ") && f[1] == "V") known[f[2]] = 1 }
+            BEGIN { load(w "index"); while ((getline l < (w "table")) > 0) if (split(l, f, " ") && f[1] == "V") known[f[2]] = 1; close(w "table") }
             $1 in known || member($1) !~ /\.recipe$/ { next }
             { v = $1; known[v] = 1; file = w member(v); x = 0; b = "-"
               while ((getline l < file) > 0) {
