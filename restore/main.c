@@ -1,4 +1,5 @@
 // bkd-restore: reads the command line, runs one command, reports its error once and returns the exit code (see bkd-restore(1)).
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,6 +62,9 @@ int main(int argc, char **argv)
     struct error err = { 0 };
     interrupt_install();
     (void)signal(SIGPIPE, SIG_IGN); // a closed pipe is a failed write, reported as such
+    // Frames of a few MiB come and go in several threads: without this the heap keeps twice of what is in use.
+    (void)mallopt(M_MMAP_THRESHOLD, 512 << 10);
+    (void)mallopt(M_ARENA_MAX, 2);
     (void)umask(0); // modes are given exactly, at creation
     struct cmd_context ctx = { .io = io_real() };
     timing_init(&ctx.timing, ctx.io);

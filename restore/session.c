@@ -11,9 +11,9 @@
 static int read_signers(struct session *s, const char *path, struct error *err)
 {
     struct signers parsed = { 0 };
-    int r = signers_load(s->io, AT_FDCWD, path, &parsed, err); // its permissions, and that it can be understood at all
+    int r = fs_read_file(s->io, AT_FDCWD, path, SIGNERS_FILE_MAX, &s->signers, err);
     if (r == 0)
-        r = fs_read_file(s->io, AT_FDCWD, path, SIGNERS_FILE_MAX, &s->signers, err);
+        r = signers_load(s->io, AT_FDCWD, path, &parsed, err); // its permissions, and that it can be understood at all
     signers_done(&parsed);
     if (r == 0)
         s->signers_path = xstrdup(path);

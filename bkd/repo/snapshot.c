@@ -5,7 +5,7 @@
 
 #include "bkd/base/crypto.h"
 
-#define CACHE_BYTES (64u << 20) // decoded frames: a few for each thread that reads
+#define CACHE_BYTES (24u << 20) // decoded frames: a few for each thread that reads; a restore comes back only to the last few
 
 // Whatever a signed head names must be as it says.
 static int not_as_signed(const struct snapshot *s, struct error *err)
