@@ -37,6 +37,7 @@ struct run {
     struct output output;
     struct intake_stats intake;
     struct bigfile_result manifest;
+    uint8_t head_sha256[CRYPTO_SHA256_SIZE]; // of the new head
     struct backup_result result;
 };
 
@@ -46,6 +47,12 @@ static bool usable(void *arg, uint32_t object)
 {
     const struct run *run = arg;
     return objects_usable(&run->objects, object);
+}
+
+static bool usable_before(void *arg, uint32_t object)
+{
+    const struct run *run = arg;
+    return objects_usable_before(&run->objects, object);
 }
 
 static int object_finished(void *arg, uint32_t number, const uint8_t sha256[32], uint64_t stored_size, struct error *err)
@@ -58,26 +65,8 @@ static int object_finished(void *arg, uint32_t number, const uint8_t sha256[32],
 // An object the journal of a cut-off run names is used again only when the store has it, byte for byte.
 static bool object_is_stored(void *arg, uint32_t number, const uint8_t sha256[32], uint64_t stored_size)
 {
-    enum { CHUNK = 1 << 20 };
     struct run *run = arg;
-    struct error ignored;
-    _cleanup_free_ char *name = format_object_name(sha256, run->repository->info.encrypted);
-    uint64_t size = 0;
-    if (run->store->ops->size(run->store, name, &size, &ignored) < 0 || size != stored_size)
-        return false;
-    _cleanup_free_ char *chunk = xmalloc(CHUNK);
-    _cleanup_crypto_sha256_ struct crypto_sha256 hash;
-    crypto_sha256_init(&hash);
-    for (uint64_t at = 0; at < size;) {
-        size_t n = size - at < CHUNK ? (size_t)(size - at) : CHUNK;
-        if (run->store->ops->get(run->store, name, at, chunk, n, &ignored) < 0)
-            return false;
-        crypto_sha256_update(&hash, chunk, n);
-        at += n;
-    }
-    uint8_t found[CRYPTO_SHA256_SIZE];
-    crypto_sha256_final(&hash, found);
-    if (memcmp(found, sha256, sizeof found) != 0)
+    if (!objects_check_stored(run->store, run->repository->info.encrypted, sha256, stored_size))
         return false;
     objects_add(&run->objects, number, sha256, stored_size);
     run->result.resumed = true;
@@ -151,17 +140,27 @@ static uint32_t first_object(const struct run *run)
     return first;
 }
 
+// A journal is good only on top of the snapshot it was begun after: elsewhere the numbers in it belong to other objects.
+static void journal_key(const struct run *run, uint8_t ret_key[SEALED_KEY_SIZE])
+{
+    const struct repository_head *head = run->parent.head;
+    const uint8_t *after = head == NULL ? run->parent.chain : head->sha256;
+    crypto_hmac_sha256(run->state.key, sizeof run->state.key, after, head == NULL ? sizeof run->parent.chain : sizeof head->sha256, ret_key);
+}
+
 static int open_caches(struct run *run, struct error *err)
 {
     const struct io *io = run->io;
     int dirfd = run->state.dirfd;
+    uint8_t key[SEALED_KEY_SIZE];
+    journal_key(run, key);
     run->overlay = spill_new(io, dirfd, previous_compare_records, 8 << 20);
-    int r = known_open(io, dirfd, "known", run->state.key, usable, run, &run->known, err);
+    int r = known_open(io, dirfd, run->parent.head == NULL ? NULL : run->parent.head->sha256, run->state.key, usable_before, run, &run->known, err);
     if (r == 0)
         r = versions_open(&run->versions, io, dirfd, run->state.key, err);
     struct journal_replay replay = { object_is_stored, piece_is_known, run, run->overlay };
     if (r == 0)
-        r = journal_open(io, dirfd, run->state.key, &replay, &run->journal, err);
+        r = journal_open(io, dirfd, key, &replay, &run->journal, err);
     if (r == 0)
         r = spill_sort(run->overlay, err);
     const uint8_t *manifest = run->parent.head == NULL ? NULL : run->parent.head->head.manifest_sha256;
@@ -326,7 +325,7 @@ static void fill_head(struct run *run, struct format_head *head)
 static int create_head(struct run *run, const struct format_head *head, struct error *err)
 {
     _cleanup_buf_ struct buf file = { 0 };
-    uint8_t sha256[CRYPTO_SHA256_SIZE];
+    uint8_t *sha256 = run->head_sha256;
     format_head_write(&file, head);
     _cleanup_buf_ struct buf signature = { 0 };
     sshsig_sign(&run->signing_key, FORMAT_NAMESPACE_HEAD, file.data, file.len, &signature);
@@ -334,9 +333,7 @@ static int create_head(struct run *run, const struct format_head *head, struct e
     if (file.len > FORMAT_HEAD_MAX)
         return error_set(err, ERROR_FAILED, "the head would have %zu bytes, more than %u: too many or too long recipients and labels", file.len, FORMAT_HEAD_MAX);
     crypto_sha256(file.data, file.len, sha256);
-    int r = run->parent.is_new_chain || !run->state.has_chain ? state_set_chain(&run->state, run->parent.chain, err) : 0;
-    if (r == 0)
-        r = state_set_pending(&run->state, head->number, sha256, err);
+    int r = state_set_pending(&run->state, head->number, sha256, err);
     _cleanup_free_ char *name = format_head_name(head->chain, head->number);
     if (r == 0)
         r = run->store->ops->put(run->store, name, file.data, file.len, err);
@@ -353,7 +350,7 @@ static int save_manifest(struct run *run, struct error *err)
     int r = sealed_commit_as(&run->output.manifest, manifest, err);
     if (r == 0)
         r = sealed_commit_as(&run->output.stat, stat, err);
-    return r < 0 ? r : known_save(run->known, err);
+    return r;
 }
 
 struct generation {
@@ -378,8 +375,10 @@ static void tidy_caches(struct run *run)
     struct error why;
     struct generation g = { .run = run };
     previous_names(run->manifest.sha256, g.manifest, g.stat);
+    int r = known_save(run->known, run->head_sha256, &why);
     journal_remove(run->journal);
-    int r = fs_list_dir(run->io, run->state.dirfd, ".", drop_old, &g, &why);
+    if (r == 0)
+        r = fs_list_dir(run->io, run->state.dirfd, ".", drop_old, &g, &why);
     if (r == 0)
         r = versions_sweep(&run->versions, &why);
     if (r < 0)
@@ -455,7 +454,10 @@ static int run_steps(struct run *run, struct error *err)
         }
         return r;
     }
-    r = read_and_store(run, err);
+    if (!run->state.has_chain) // from now on this is the chain, also should this run be cut off
+        r = state_set_chain(&run->state, run->parent.chain, err);
+    if (r == 0)
+        r = read_and_store(run, err);
     return r < 0 ? r : commit(run, err);
 }
 

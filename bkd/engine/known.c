@@ -5,6 +5,8 @@
 
 #include "bkd/base/bytes.h"
 
+#define ROLE "known"
+
 // Record: kind (1), SHA-256 (32), object (4, LE), offset (8, LE), length (8, LE); sorted by its bytes.
 enum { RECORD = 53, KEY = 33, RECENT = 1 << 16, ADDED_MEMORY = 8 << 20 };
 
@@ -42,16 +44,24 @@ static struct place record_place(const uint8_t record[RECORD])
     return (struct place){ .object = get_u32le(record + KEY), .offset = get_u64le(record + KEY + 4), .length = get_u64le(record + KEY + 12) };
 }
 
-int known_open(const struct io *io, int dirfd, const char *name, const uint8_t key[SEALED_KEY_SIZE], known_usable_fn *usable, void *arg,
+static char *file_name(const uint8_t *head_sha256)
+{
+    char hex[17] = "none"; // no such file is ever written
+    if (head_sha256 != NULL)
+        format_hex(hex, head_sha256, 8);
+    return xasprintf("%s-%s", ROLE, hex);
+}
+
+int known_open(const struct io *io, int dirfd, const uint8_t *head_sha256, const uint8_t key[SEALED_KEY_SIZE], known_usable_fn *usable, void *arg,
                struct known **ret_known, struct error *err)
 {
     struct known *k = xcalloc(1, sizeof *k);
-    *k = (struct known){ .io = io, .dirfd = dirfd, .name = xstrdup(name), .usable = usable, .arg = arg, .fd = -1 };
+    *k = (struct known){ .io = io, .dirfd = dirfd, .name = file_name(head_sha256), .usable = usable, .arg = arg, .fd = -1 };
     memcpy(k->key, key, sizeof k->key);
     k->recent = xcalloc(RECENT, sizeof *k->recent);
     k->added = spill_new(io, dirfd, compare_records, ADDED_MEMORY);
     uint64_t size = 0;
-    int r = sealed_open(io, dirfd, name, key, &k->fd, &size, NULL, err);
+    int r = sealed_open_as(io, dirfd, ROLE, k->name, key, &k->fd, &size, NULL, err);
     if (r == ERROR_NOT_FOUND || r == ERROR_INTEGRITY)
         r = 0; // content is then stored again
     k->count = size / RECORD;
@@ -189,17 +199,28 @@ static int merge(struct known *k, struct sealed_writer *w, struct old_records *o
     return r;
 }
 
-int known_save(struct known *k, struct error *err)
+// Drops what this run could not refer to, and adds what it made.
+static int write_merged(struct known *k, const char *name, struct error *err)
 {
-    if (spill_count(k->added) == 0)
-        return 0;
     _cleanup_sealed_ struct sealed_writer w = { .fd = -1 };
     struct old_records old = { .k = k };
     int r = spill_sort(k->added, err);
     if (r == 0)
-        r = sealed_begin(&w, k->io, k->dirfd, k->name, k->key, err);
+        r = sealed_begin(&w, k->io, k->dirfd, ROLE, k->key, err);
     if (r == 0)
         r = merge(k, &w, &old, err);
     buf_done(&old.window);
-    return r < 0 ? r : sealed_commit(&w, err);
+    return r < 0 ? r : sealed_commit_as(&w, name, err);
+}
+
+int known_save(struct known *k, const uint8_t head_sha256[32], struct error *err)
+{
+    _cleanup_free_ char *name = file_name(head_sha256);
+    if (spill_count(k->added) > 0) {
+        int r = write_merged(k, name, err);
+        if (r == 0)
+            (void)k->io->unlinkat(k->io, k->dirfd, k->name, 0); // found by no run any more
+        return r;
+    }
+    return k->fd < 0 ? 0 : io_rename_over(k->io, k->dirfd, k->name, k->dirfd, name, err);
 }

@@ -3,6 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bkd/base/crypto.h"
+
+enum { CHUNK = 1 << 20 };
+
 void objects_done(struct objects *o)
 {
     free(o->items);
@@ -21,7 +25,41 @@ void objects_add(struct objects *o, uint32_t number, const uint8_t sha256[32], u
     o->items[number].stored_size = stored_size;
 }
 
-bool objects_usable(const struct objects *o, uint32_t number) { return (number < o->n && o->items[number].stored_size > 0) || (o->first_own != 0 && number >= o->first_own); }
+static bool is_own(const struct objects *o, uint32_t number) { return o->first_own != 0 && number >= o->first_own; }
+static bool is_stored(const struct objects *o, uint32_t number) { return number < o->n && o->items[number].stored_size > 0; }
+
+bool objects_usable_before(const struct objects *o, uint32_t number)
+{
+    return number < o->n && o->items[number].stored_size > 0 && (o->first_own == 0 || number < o->first_own);
+}
+
+bool objects_usable(const struct objects *o, uint32_t number)
+{
+    return (o->first_own != 0 && number >= o->first_own) || objects_usable_before(o, number);
+}
+bool objects_usable_before(const struct objects *o, uint32_t number) { return !is_own(o, number) && is_stored(o, number); }
+
+bool objects_check_stored(struct store *store, bool encrypted, const uint8_t sha256[32], uint64_t stored_size)
+{
+    struct error ignored; // whatever the reason: it cannot be relied on
+    _cleanup_free_ char *name = format_object_name(sha256, encrypted);
+    uint64_t size = 0;
+    if (store->ops->size(store, name, &size, &ignored) < 0 || size != stored_size)
+        return false;
+    _cleanup_free_ char *chunk = xmalloc(CHUNK);
+    _cleanup_crypto_sha256_ struct crypto_sha256 hash;
+    crypto_sha256_init(&hash);
+    for (uint64_t at = 0; at < size;) {
+        size_t n = size - at < CHUNK ? (size_t)(size - at) : CHUNK;
+        if (store->ops->get(store, name, at, chunk, n, &ignored) < 0)
+            return false;
+        crypto_sha256_update(&hash, chunk, n);
+        at += n;
+    }
+    uint8_t found[CRYPTO_SHA256_SIZE];
+    crypto_sha256_final(&hash, found);
+    return memcmp(found, sha256, sizeof found) == 0;
+}
 
 int objects_refs(const struct objects *o, const uint8_t chain[16], const struct versions_needs *needs, struct format_refs *ret_refs, struct error *err)
 {

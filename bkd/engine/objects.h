@@ -7,6 +7,7 @@
 
 #include "bkd/engine/versions.h"
 #include "bkd/repo/format.h"
+#include "bkd/repo/store.h"
 
 struct objects {
     struct objects_item {
@@ -20,6 +21,13 @@ struct objects {
 void objects_done(struct objects *o);
 void objects_add(struct objects *o, uint32_t number, const uint8_t sha256[32], uint64_t stored_size);
 bool objects_usable(const struct objects *o, uint32_t number);
+// The same for what caches of earlier runs say: never an object of this run.
+bool objects_usable_before(const struct objects *o, uint32_t number);
+// Those alone that existed before this run: what caches of earlier runs may name. A number of this run may have been given before, by a run that
+// ended without a snapshot, to an object that is not referred to by anything.
+bool objects_usable_before(const struct objects *o, uint32_t number);
+// Reads the object with this hash: does the store have it, of this size, byte for byte?
+bool objects_check_stored(struct store *store, bool encrypted, const uint8_t sha256[32], uint64_t stored_size);
 // What a snapshot with these needs refers to. ERROR_INTEGRITY when one is not known (a defect).
 MUST_USE int objects_refs(const struct objects *o, const uint8_t chain[16], const struct versions_needs *needs, struct format_refs *ret_refs, struct error *err);
 

@@ -60,7 +60,6 @@ int parent_find(const struct io *io, const struct state *state, const struct rep
         memcpy(parent.chain, state->chain, sizeof parent.chain);
     } else if (!adopt_chain(repository, host, policy, parent.chain)) {
         io_random(io, parent.chain, sizeof parent.chain);
-        parent.is_new_chain = true;
     }
     for (size_t i = 0; i < repository->n_heads; i++) {
         const struct repository_head *h = &repository->heads[i];

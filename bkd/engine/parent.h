@@ -7,7 +7,6 @@
 
 struct parent {
     uint8_t chain[16];
-    bool is_new_chain;
     const struct repository_head *head; // newest valid one, borrowed from the repository; NULL: none yet
     uint64_t next_number;               // after the highest number there is, void ones included
 };

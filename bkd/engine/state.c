@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "bkd/base/bytes.h"
+#include "bkd/base/crypto.h"
 #include "bkd/base/fs.h"
+#include "bkd/repo/place.h"
 
 static int read_or_make_key(struct state *s, bool make, struct error *err)
 {
@@ -50,6 +52,37 @@ static int read_chain(struct state *s, struct error *err)
     return r;
 }
 
+static int read_objects(struct state *s, struct error *err)
+{
+    _cleanup_buf_ struct buf text = { 0 };
+    uint64_t objects = 0;
+    int r = fs_read_file(s->io, s->dirfd, "objects", 64, &text, err);
+    if (r == ERROR_NOT_FOUND)
+        return 0;
+    if (r == 0 && (text.len < 2 || !parse_u64(buf_str(&text), text.len - 1, PLACE_OBJECT_MAX, &objects)))
+        r = error_set(err, ERROR_INTEGRITY, "the local state file 'objects' is damaged; remove the policy's state directory to go on with what the repository says");
+    s->objects = (uint32_t)objects;
+    return r;
+}
+
+int state_reserve_objects(struct state *s, uint32_t objects, struct error *err)
+{
+    _cleanup_buf_ struct buf text = { 0 };
+    buf_addf(&text, "%u\n", objects);
+    int r = fs_replace_file(s->io, s->dirfd, "objects", 0600, text.data, text.len, err);
+    if (r == 0)
+        s->objects = objects;
+    return r;
+}
+
+void state_cache_key(const struct state *s, const uint8_t repository[16], const uint8_t chain[16], uint8_t ret_key[SEALED_KEY_SIZE])
+{
+    uint8_t message[32];
+    memcpy(message, repository, 16);
+    memcpy(message + 16, chain, 16);
+    crypto_hmac_sha256(s->key, sizeof s->key, message, sizeof message, ret_key);
+}
+
 static int open_all(const struct io *io, const char *state_dir, const char *policy, bool make, struct state *ret_state, struct error *err)
 {
     struct state s = { .io = io, .dirfd = -1, .lock_fd = -1 };
@@ -67,6 +100,8 @@ static int open_all(const struct io *io, const char *state_dir, const char *poli
         r = read_pin(&s, "pin", &s.pin, err);
     if (r == 0)
         r = read_pin(&s, "pending", &s.pending, err);
+    if (r == 0)
+        r = read_objects(&s, err);
     if (r < 0) {
         state_close(&s);
         return error_prefix(err, "state directory '%s'", path);

@@ -24,6 +24,7 @@ struct state {
     uint8_t chain[16];
     struct state_pin pin;     // of the last head this host knows
     struct state_pin pending; // of the head that was about to be created
+    uint32_t objects; // object numbers below this one may have been given by this host, for whatever became of them
 };
 
 // Makes the directory when missing, locks it (ERROR_BUSY: another run), reads or makes the key, chain and pin.
@@ -34,6 +35,11 @@ void state_close(struct state *s);
 #define _cleanup_state_ __attribute__((cleanup(state_close)))
 
 MUST_USE int state_set_chain(struct state *s, const uint8_t chain[16], struct error *err);
+// The key of all caches of one chain in one repository: caches of another fail their seals.
+void state_cache_key(const struct state *s, const uint8_t repository[16], const uint8_t chain[16], uint8_t ret_key[SEALED_KEY_SIZE]);
+// Durable: object numbers below `objects` are never given again, so that a place in a cache can never come to mean other bytes, also after a
+// cut-off run, a void head or a repository that was rolled back.
+MUST_USE int state_reserve_objects(struct state *s, uint32_t objects, struct error *err);
 // Durable: pending before the head is created, the pin after it.
 MUST_USE int state_set_pending(struct state *s, uint64_t number, const uint8_t sha256[32], struct error *err);
 MUST_USE int state_set_pin(struct state *s, uint64_t number, const uint8_t sha256[32], struct error *err);
