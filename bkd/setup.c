@@ -165,8 +165,10 @@ static bool open_local(const struct setup *s, const struct format_head *head, st
     struct setup_manifest m = { .io = s->ctx->io, .fd = -1 };
     if (state_open_readonly(s->ctx->io, s->ctx->state_dir, s->policy.name, &state, &ignored) < 0)
         return false;
+    uint8_t key[SEALED_KEY_SIZE];
+    state_cache_key(&state, head->repository, head->chain, key);
     previous_names(head->manifest_sha256, manifest, stat);
-    if (sealed_open_as(s->ctx->io, state.dirfd, "manifest", manifest, state.key, &m.fd, &m.size, sha256, &ignored) < 0)
+    if (sealed_open_as(s->ctx->io, state.dirfd, "manifest", manifest, key, &m.fd, &m.size, sha256, &ignored) < 0)
         return false;
     if (memcmp(sha256, head->manifest_sha256, sizeof sha256) != 0) {
         setup_manifest_done(&m);

@@ -15,12 +15,14 @@
 #include "bkd/engine/parent.h"
 #include "bkd/engine/state.h"
 
+#define OBJECTS_RESERVED 64u
 #define MIN_SIZE_AUTO (256u << 10) // smaller files change whole as a rule, and a recipe each would cost more than it saves
 
 struct run {
     const struct io *io;
     const struct backup_options *options;
     struct state state;
+    uint8_t cache_key[SEALED_KEY_SIZE];
     struct sshkey signing_key;
     struct repository *repository;
     struct store *store; // borrowed from the repository
@@ -55,11 +57,18 @@ static bool usable_before(void *arg, uint32_t object)
     return objects_usable_before(&run->objects, object);
 }
 
+// Numbers are reserved in steps, ahead of their use.
+static int reserve_objects(struct run *run, uint32_t next, struct error *err)
+{
+    return next < run->state.objects ? 0 : state_reserve_objects(&run->state, next + OBJECTS_RESERVED, err);
+}
+
 static int object_finished(void *arg, uint32_t number, const uint8_t sha256[32], uint64_t stored_size, struct error *err)
 {
     struct run *run = arg;
     objects_add(&run->objects, number, sha256, stored_size);
-    return journal_commit_object(run->journal, number, sha256, stored_size, err);
+    int r = reserve_objects(run, number + 1, err);
+    return r < 0 ? r : journal_commit_object(run->journal, number, sha256, stored_size, err);
 }
 
 // An object the journal of a cut-off run names is used again only when the store has it, byte for byte.
@@ -117,7 +126,10 @@ static int open_repository(struct run *run, struct error *err)
     if (run->repository->info.encrypted != (o->n_recipients > 0))
         return error_set(err, ERROR_USAGE, "repository '%s' was made with encryption %s, the policy says otherwise; correct `encryption`, or use a new repository",
                          o->repository, run->repository->info.encrypted ? "age" : "none");
-    return parent_find(run->io, &run->state, run->repository, o->host, o->policy, &run->parent, err);
+    r = parent_find(run->io, &run->state, run->repository, o->host, o->policy, &run->parent, err);
+    if (r == 0)
+        state_cache_key(&run->state, run->repository->info.id, run->parent.chain, run->cache_key);
+    return r;
 }
 
 static int load_parent_objects(struct run *run, struct error *err)
@@ -137,7 +149,7 @@ static uint32_t first_object(const struct run *run)
     for (uint32_t i = first; i < run->objects.n; i++)
         if (run->objects.items[i].stored_size > 0)
             first = i + 1;
-    return first;
+    return first > run->state.objects ? first : run->state.objects;
 }
 
 // A journal is good only on top of the snapshot it was begun after: elsewhere the numbers in it belong to other objects.
@@ -145,7 +157,7 @@ static void journal_key(const struct run *run, uint8_t ret_key[SEALED_KEY_SIZE])
 {
     const struct repository_head *head = run->parent.head;
     const uint8_t *after = head == NULL ? run->parent.chain : head->sha256;
-    crypto_hmac_sha256(run->state.key, sizeof run->state.key, after, head == NULL ? sizeof run->parent.chain : sizeof head->sha256, ret_key);
+    crypto_hmac_sha256(run->cache_key, sizeof run->cache_key, after, head == NULL ? sizeof run->parent.chain : sizeof head->sha256, ret_key);
 }
 
 static int open_caches(struct run *run, struct error *err)
@@ -155,9 +167,9 @@ static int open_caches(struct run *run, struct error *err)
     uint8_t key[SEALED_KEY_SIZE];
     journal_key(run, key);
     run->overlay = spill_new(io, dirfd, previous_compare_records, 8 << 20);
-    int r = known_open(io, dirfd, run->parent.head == NULL ? NULL : run->parent.head->sha256, run->state.key, usable_before, run, &run->known, err);
+    int r = known_open(io, dirfd, run->parent.head == NULL ? NULL : run->parent.head->sha256, run->cache_key, usable_before, run, &run->known, err);
     if (r == 0)
-        r = versions_open(&run->versions, io, dirfd, run->state.key, err);
+        r = versions_open(&run->versions, io, dirfd, run->cache_key, err);
     struct journal_replay replay = { object_is_stored, piece_is_known, run, run->overlay };
     if (r == 0)
         r = journal_open(io, dirfd, key, &replay, &run->journal, err);
@@ -165,7 +177,7 @@ static int open_caches(struct run *run, struct error *err)
         r = spill_sort(run->overlay, err);
     const uint8_t *manifest = run->parent.head == NULL ? NULL : run->parent.head->head.manifest_sha256;
     if (r == 0)
-        r = previous_open(&run->previous, io, dirfd, run->state.key, manifest, run->overlay, err);
+        r = previous_open(&run->previous, io, dirfd, run->cache_key, manifest, run->overlay, err);
     if (r == 0 && run->parent.head != NULL && !run->previous.has_manifest)
         log_warn("no local copy of the last manifest: every file is read again, and stored again where it is not known to be");
     return r;
@@ -181,7 +193,8 @@ static int open_writer(struct run *run, struct error *err)
     memcpy(options.repository, run->repository->info.id, sizeof options.repository);
     memcpy(options.chain, run->parent.chain, sizeof options.chain);
     run->objects.first_own = options.first_object;
-    return object_writer_new(run->io, &options, &run->writer, err);
+    int r = reserve_objects(run, options.first_object, err);
+    return r < 0 ? r : object_writer_new(run->io, &options, &run->writer, err);
 }
 
 // ---- scan and read
@@ -196,9 +209,9 @@ static int scan_and_select(struct run *run, struct error *err)
     uint64_t start = io_monotonic_ns(run->io);
     o->progress(o->arg, "scan", 0, 0, 0, 0);
     struct guard guard;
-    int r = guard_begin(&guard, run->io, run->state.dirfd, run->state.key, o->sources, o->n_sources, o->accept_source_change, err);
+    int r = guard_begin(&guard, run->io, run->state.dirfd, run->cache_key, o->sources, o->n_sources, o->accept_source_change, err);
     if (r == 0)
-        r = output_begin(&run->output, run->io, run->state.dirfd, run->state.key, run->started_ns, run->journal, err);
+        r = output_begin(&run->output, run->io, run->state.dirfd, run->cache_key, run->started_ns, run->journal, err);
     if (r == 0)
         r = select_run(run->io, &options, &run->previous, o->problem, o->arg, &run->plan, err);
     if (r == 0)
@@ -377,6 +390,8 @@ static void tidy_caches(struct run *run)
     previous_names(run->manifest.sha256, g.manifest, g.stat);
     int r = known_save(run->known, run->head_sha256, &why);
     journal_remove(run->journal);
+    if (r == 0)
+        r = state_reserve_objects(&run->state, object_writer_next_object(run->writer), &why);
     if (r == 0)
         r = fs_list_dir(run->io, run->state.dirfd, ".", drop_old, &g, &why);
     if (r == 0)

@@ -28,15 +28,7 @@ void objects_add(struct objects *o, uint32_t number, const uint8_t sha256[32], u
 static bool is_own(const struct objects *o, uint32_t number) { return o->first_own != 0 && number >= o->first_own; }
 static bool is_stored(const struct objects *o, uint32_t number) { return number < o->n && o->items[number].stored_size > 0; }
 
-bool objects_usable_before(const struct objects *o, uint32_t number)
-{
-    return number < o->n && o->items[number].stored_size > 0 && (o->first_own == 0 || number < o->first_own);
-}
-
-bool objects_usable(const struct objects *o, uint32_t number)
-{
-    return (o->first_own != 0 && number >= o->first_own) || objects_usable_before(o, number);
-}
+bool objects_usable(const struct objects *o, uint32_t number) { return is_own(o, number) || is_stored(o, number); }
 bool objects_usable_before(const struct objects *o, uint32_t number) { return !is_own(o, number) && is_stored(o, number); }
 
 bool objects_check_stored(struct store *store, bool encrypted, const uint8_t sha256[32], uint64_t stored_size)

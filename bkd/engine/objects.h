@@ -21,10 +21,7 @@ struct objects {
 void objects_done(struct objects *o);
 void objects_add(struct objects *o, uint32_t number, const uint8_t sha256[32], uint64_t stored_size);
 bool objects_usable(const struct objects *o, uint32_t number);
-// The same for what caches of earlier runs say: never an object of this run.
-bool objects_usable_before(const struct objects *o, uint32_t number);
-// Those alone that existed before this run: what caches of earlier runs may name. A number of this run may have been given before, by a run that
-// ended without a snapshot, to an object that is not referred to by anything.
+// Those alone that existed before this run: what caches of earlier runs may name.
 bool objects_usable_before(const struct objects *o, uint32_t number);
 // Reads the object with this hash: does the store have it, of this size, byte for byte?
 bool objects_check_stored(struct store *store, bool encrypted, const uint8_t sha256[32], uint64_t stored_size);
