@@ -346,13 +346,16 @@ static int create_head(struct run *run, const struct format_head *head, struct e
     if (file.len > FORMAT_HEAD_MAX)
         return error_set(err, ERROR_FAILED, "the head would have %zu bytes, more than %u: too many or too long recipients and labels", file.len, FORMAT_HEAD_MAX);
     crypto_sha256(file.data, file.len, sha256);
-    int r = state_set_pending(&run->state, head->number, sha256, err);
+    struct state_pin pin = { .is_set = true, .number = head->number };
+    memcpy(pin.sha256, sha256, sizeof pin.sha256);
+    memcpy(pin.repository, head->repository, sizeof pin.repository);
+    int r = state_set_pending(&run->state, &pin, err);
     _cleanup_free_ char *name = format_head_name(head->chain, head->number);
     if (r == 0)
         r = run->store->ops->put(run->store, name, file.data, file.len, err);
     if (r == ERROR_EXISTS)
         return error_set(err, ERROR_INTEGRITY, "snapshot %llu was created by somebody else meanwhile: this host's identity is used twice", (unsigned long long)head->number);
-    return r < 0 ? r : state_set_pin(&run->state, head->number, sha256, err);
+    return r < 0 ? r : state_set_pin(&run->state, &pin, err);
 }
 
 // The manifest and the inode facts are named by the manifest's hash: both generations stay until the new head is certain.
@@ -407,9 +410,10 @@ static void fill_result(struct run *run)
     struct object_writer_stats stats = { 0 };
     if (run->writer != NULL)
         object_writer_stats(run->writer, &stats);
-    result->files = counts->files;
-    result->entries = counts->entries;
-    result->bytes_source = counts->bytes;
+    bool is_read = run->writer != NULL; // else a dry run: what the scan saw
+    result->files = is_read ? run->output.files : counts->files;
+    result->entries = is_read ? run->output.entries : counts->entries;
+    result->bytes_source = is_read ? run->output.bytes : counts->bytes;
     result->gone_files = counts->gone_files - (counts->moved_files < counts->gone_files ? counts->moved_files : counts->gone_files);
     result->moved_files = counts->moved_files;
     result->changed_files = run->intake.changed_files;
@@ -469,7 +473,7 @@ static int run_steps(struct run *run, struct error *err)
         }
         return r;
     }
-    if (!run->state.has_chain) // from now on this is the chain, also should this run be cut off
+    if (!run->state.has_chain || memcmp(run->state.chain, run->parent.chain, sizeof run->parent.chain) != 0) // from now on this is the chain, also should this run be cut off
         r = state_set_chain(&run->state, run->parent.chain, err);
     if (r == 0)
         r = read_and_store(run, err);

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "bkd/base/bytes.h"
+
 // The coarsest clock a kernel stamps files with on the systems at hand is 10 ms (HZ=100); whole-second file systems get two seconds (FAT).
 #define GRAIN_NS 10000000ull
 #define GRAIN_COARSE_NS 2000000000ull
@@ -43,6 +45,19 @@ static int add_index(struct output *o, const char *line, size_t n, struct error 
     return 0;
 }
 
+// Counts regular files and their sizes as the lines tell.
+static void count_file(struct output *o, const char *line, size_t n)
+{
+    const char *space = memchr(line, ' ', n), *end = line + n;
+    if (space == NULL || end - space < 2 || space[1] != MANIFEST_FILE)
+        return;
+    o->files++;
+    const char *size = memmem(space, (size_t)(end - space), " size=", 6);
+    uint64_t bytes = 0;
+    if (size != NULL && parse_u64(size + 6, strcspn(size + 6, " \n"), UINT64_MAX, &bytes))
+        o->bytes += bytes;
+}
+
 static int add_line(struct output *o, const char *line, size_t n, const struct scan_stat *stat, bool racy, struct error *err)
 {
     uint8_t record[PREVIOUS_STAT_SIZE];
@@ -53,6 +68,7 @@ static int add_line(struct output *o, const char *line, size_t n, const struct s
         r = sealed_add(&o->manifest, "\n", 1, err);
     previous_put_stat(record, stat, racy);
     o->entries++;
+    count_file(o, line, n);
     return r < 0 ? r : sealed_add(&o->stat, record, sizeof record, err);
 }
 
@@ -67,10 +83,6 @@ int output_entry(struct output *o, const struct manifest_entry *entry, const str
     buf_reset(line);
     manifest_format(line, entry);
     line->len--; // without LF
-    if (entry->type == MANIFEST_FILE) {
-        o->files++;
-        o->bytes += entry->size;
-    }
     int r = add_line(o, buf_str(line), line->len, stat, racy, err);
     if (r == 0 && entry->type == MANIFEST_FILE && entry->size > 0)
         r = journal_add_entry(o->journal, entry, stat, racy, buf_str(line), line->len, err);

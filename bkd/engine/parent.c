@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bkd/base/bytes.h"
+#include "bkd/base/log.h"
 
 static bool same_chain(const uint8_t *a, const uint8_t *b) { return memcmp(a, b, 16) == 0; }
 
@@ -33,10 +34,16 @@ static bool is_pin(const struct state_pin *pin, const struct repository_head *he
     return pin->is_set && head->valid && pin->number == head->number && memcmp(pin->sha256, head->sha256, sizeof pin->sha256) == 0;
 }
 
+// The policy names another repository than at the last run, which only the owner of the signing key can have made: a new beginning.
+static bool is_elsewhere(const struct state_pin *pin, const struct repository *repository)
+{
+    return pin->is_set && memcmp(pin->repository, repository->info.id, sizeof pin->repository) != 0;
+}
+
 static int check_pin(const struct state *state, const struct repository *repository, const struct parent *parent, struct error *err)
 {
     const struct state_pin *pin = &state->pin;
-    if (!pin->is_set)
+    if (!pin->is_set || is_elsewhere(pin, repository))
         return 0;
     const struct repository_head *pinned = find_number(repository, parent->chain, pin->number);
     if (pinned == NULL || !is_pin(pin, pinned))
@@ -56,7 +63,10 @@ int parent_find(const struct io *io, const struct state *state, const struct rep
                 struct parent *ret_parent, struct error *err)
 {
     struct parent parent = { .next_number = 1 };
-    if (state->has_chain) {
+    bool elsewhere = is_elsewhere(&state->pin, repository);
+    if (elsewhere)
+        log_warn("policy %s goes to another repository than at its last backup: everything is stored anew there", policy);
+    if (state->has_chain && !elsewhere) {
         memcpy(parent.chain, state->chain, sizeof parent.chain);
     } else if (!adopt_chain(repository, host, policy, parent.chain)) {
         io_random(io, parent.chain, sizeof parent.chain);

@@ -156,10 +156,19 @@ static int compare_names(const void *a, size_t a_len, const void *b, size_t b_le
 
 static uint64_t device_of(const struct statx *st) { return makedev(st->stx_dev_major, st->stx_dev_minor); }
 
+static bool is_at_source(const struct walk *w) { return w->path.len == w->source_len; }
+
+static int source_error(const struct walk *w, int os_errno, struct error *err)
+{
+    return error_set_errno(err, os_errno, "source '%s' cannot be read; nothing was stored", w->path.len == 0 ? "/" : buf_str(&w->path));
+}
+
 static int read_names(struct walk *w, int fd, struct spill *names, struct error *err)
 {
     for (;;) {
         ssize_t n = w->io->getdents64(w->io, fd, w->listing, LISTING);
+        if (n < 0 && is_at_source(w))
+            return source_error(w, errno, err);
         if (n < 0) {
             report(w, strerror(errno));
             return 0;
@@ -251,10 +260,12 @@ static int enter_directory(struct walk *w, int parent_fd, const char *name, cons
 {
     struct error why;
     int fd = -1;
-    int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK;
-    int r = io_open(w->io, parent_fd, name, flags | O_NOATIME, 0, &fd, &why);
+    int flags = (is_parent ? O_PATH : O_RDONLY) | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK; // the way to a source need not be readable
+    int r = io_open(w->io, parent_fd, name, is_parent ? flags : flags | O_NOATIME, 0, &fd, &why);
     if (r < 0 && why.os_errno == EPERM) // O_NOATIME is for the owner and root
         r = io_open(w->io, parent_fd, name, flags, 0, &fd, &why);
+    if (r < 0 && (is_parent || is_at_source(w)))
+        return source_error(w, why.os_errno, err);
     if (r < 0) {
         report(w, strerror(why.os_errno));
         return 0;
@@ -357,6 +368,8 @@ static int visit_entry(struct walk *w, int dirfd, const char *name, bool parent_
     bool is_parent = parent_is_parent && !at_source;
     if (is_parent && !is_dir)
         return error_set(err, ERROR_USAGE, "'%s' on the way to a source is not a directory (links are not followed); name the real path in `sources`", buf_str(&w->path));
+    if (at_source && S_ISLNK(st.stx_mode))
+        return error_set(err, ERROR_USAGE, "source '%s' is a symbolic link, which is not followed; name the directory it leads to in `sources`", buf_str(&w->path));
     if (at_source)
         w->device = device_of(&st);
     if (!parent_is_parent && is_excluded(w, is_dir))

@@ -22,7 +22,7 @@ static int read_or_make_key(struct state *s, bool make, struct error *err)
     return fs_replace_file(s->io, s->dirfd, "key", 0600, s->key, sizeof s->key, err);
 }
 
-// "NUMBER SHA256\n"; a damaged file is an error, since a missing pin means less safety.
+// "NUMBER SHA256 REPOSITORY\n"; a damaged file is an error, since a missing pin means less safety.
 static int read_pin(const struct state *s, const char *name, struct state_pin *ret_pin, struct error *err)
 {
     _cleanup_buf_ struct buf text = { 0 };
@@ -33,8 +33,8 @@ static int read_pin(const struct state *s, const char *name, struct state_pin *r
         return r;
     const char *p = buf_str(&text), *space = strchr(p, ' ');
     struct state_pin pin = { .is_set = true };
-    if (space == NULL || text.len != (size_t)(space - p) + 66 || !parse_u64(p, (size_t)(space - p), UINT64_MAX, &pin.number) ||
-        !parse_hex(space + 1, 64, pin.sha256, sizeof pin.sha256))
+    if (space == NULL || text.len != (size_t)(space - p) + 1 + 64 + 1 + 32 + 1 || !parse_u64(p, (size_t)(space - p), UINT64_MAX, &pin.number) ||
+        !parse_hex(space + 1, 64, pin.sha256, sizeof pin.sha256) || !parse_hex(space + 66, 32, pin.repository, sizeof pin.repository))
         return error_set(err, ERROR_INTEGRITY, "the local state file '%s' is damaged; remove it to go on with what the repository says", name);
     *ret_pin = pin;
     return 0;
@@ -142,27 +142,30 @@ int state_set_chain(struct state *s, const uint8_t chain[16], struct error *err)
     return r;
 }
 
-static int write_pin(struct state *s, const char *name, uint64_t number, const uint8_t sha256[32], struct state_pin *pin, struct error *err)
+static int write_pin(struct state *s, const char *name, const struct state_pin *pin, struct error *err)
 {
     _cleanup_buf_ struct buf text = { 0 };
-    buf_add_u64(&text, number);
+    buf_add_u64(&text, pin->number);
     buf_add_char(&text, ' ');
-    buf_add_hex(&text, sha256, 32);
+    buf_add_hex(&text, pin->sha256, sizeof pin->sha256);
+    buf_add_char(&text, ' ');
+    buf_add_hex(&text, pin->repository, sizeof pin->repository);
     buf_add_char(&text, '\n');
-    int r = fs_replace_file(s->io, s->dirfd, name, 0600, text.data, text.len, err);
-    if (r == 0) {
-        *pin = (struct state_pin){ .is_set = true, .number = number };
-        memcpy(pin->sha256, sha256, 32);
-    }
+    return fs_replace_file(s->io, s->dirfd, name, 0600, text.data, text.len, err);
+}
+
+int state_set_pending(struct state *s, const struct state_pin *pin, struct error *err)
+{
+    int r = write_pin(s, "pending", pin, err);
+    if (r == 0)
+        s->pending = *pin;
     return r;
 }
 
-int state_set_pending(struct state *s, uint64_t number, const uint8_t sha256[32], struct error *err)
+int state_set_pin(struct state *s, const struct state_pin *pin, struct error *err)
 {
-    return write_pin(s, "pending", number, sha256, &s->pending, err);
-}
-
-int state_set_pin(struct state *s, uint64_t number, const uint8_t sha256[32], struct error *err)
-{
-    return write_pin(s, "pin", number, sha256, &s->pin, err);
+    int r = write_pin(s, "pin", pin, err);
+    if (r == 0)
+        s->pin = *pin;
+    return r;
 }

@@ -13,6 +13,7 @@ struct state_pin {
     bool is_set;
     uint64_t number;
     uint8_t sha256[32];
+    uint8_t repository[16]; // id
 };
 
 struct state {
@@ -41,7 +42,7 @@ void state_cache_key(const struct state *s, const uint8_t repository[16], const 
 // cut-off run, a void head or a repository that was rolled back.
 MUST_USE int state_reserve_objects(struct state *s, uint32_t objects, struct error *err);
 // Durable: pending before the head is created, the pin after it.
-MUST_USE int state_set_pending(struct state *s, uint64_t number, const uint8_t sha256[32], struct error *err);
-MUST_USE int state_set_pin(struct state *s, uint64_t number, const uint8_t sha256[32], struct error *err);
+MUST_USE int state_set_pending(struct state *s, const struct state_pin *pin, struct error *err);
+MUST_USE int state_set_pin(struct state *s, const struct state_pin *pin, struct error *err);
 
 #endif
