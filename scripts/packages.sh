@@ -22,10 +22,17 @@ need_packages() {
         command -v sudo >/dev/null || { echo "root or sudo is needed to install:$missing" >&2; return 1; }
         as_root=sudo
     fi
+    messages=$(mktemp)
     # The lists are words.
     # shellcheck disable=SC2086
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq update &&
-        $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install $missing >/dev/null
+    if $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq update >"$messages" 2>&1 &&
+        $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install $missing >>"$messages" 2>&1; then
+        rm -f "$messages"
+    else
+        tail -n 20 "$messages" >&2
+        rm -f "$messages"
+        return 1
+    fi
 }
 
 # need_configure DIR: makes DIR/configure when it is missing or older than what it is made from.
