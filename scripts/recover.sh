@@ -50,8 +50,12 @@ signed() {
     : >"$W/sig"
     awk -v t="$3" -v s="$W/sig" '/^-----BEGIN SSH SIGNATURE-----$/ { o = 1 } { print > (o ? s : t) }' "$1" && [ -f "$3" ] || return 1
     [ -n "$signers" ] || return 0
-    who=$(ssh-keygen -Y find-principals -s "$W/sig" -f "$signers" 2>/dev/null | head -n 1) && [ -n "$who" ] &&
-        ssh-keygen -Y verify -f "$signers" -I "${who%%,*}" -n "$2" -s "$W/sig" <"$3" >/dev/null 2>&1
+    when=-Overify-time=$(awk '$1 == "time" || $1 == "created" { gsub(/[-:TZ]/, "", $2); print $2; exit }' "$3")
+    for o in "" "$when"; do # a signer may be one only for some years: now, or else at the time of this text
+        who=$(TZ=UTC0 ssh-keygen -Y find-principals ${o:+"$o"} -s "$W/sig" -f "$signers" 2>/dev/null | head -n 1); who=${who%%,*}
+        TZ=UTC0 ssh-keygen -Y verify ${o:+"$o"} -f "$signers" -I "$who" -n "$2" -s "$W/sig" <"$3" >/dev/null 2>&1 && return 0
+    done
+    return 1
 }
 value() { awk -v k="$1" '$1 == k { sub(/^[^ ]+ ?/, ""); print; exit }' "$2"; }
 sum() { set -- "$(sha256sum <"$1" 2>/dev/null)"; printf '%s\n' "${1%% *}"; }
@@ -102,7 +106,8 @@ check() { [ "$(tail -c "$1" new | sha256sum)" = "$2  -" ] || bad=1; }
 build() {
     { awk '$1 == "V"' "$W/table" | sort -n -k3,3; awk '$1 == "P"' "$W/table"; } >"$W/sorted"
     awk -v w="$W/" "$lib"'
-        BEGIN { load(w "index") }
+        BEGIN { load(w "index") # files may be members that are pieces of versions too; before it is known which, all members stay
+                while ((r = getline l < (w "at")) > 0) used[substr(member(l), 3)]++; keep = r < 0 }
         FILENAME != w "sorted" { uses[$1]++; next }
         $1 == "V" { order[++n] = $2; sha[$2] = $4; base[$2] = $5; if ($5 != "-") uses[$5]++; next }
         { v = $2; k = ++pieces[v]; kind[v, k] = $3; len[v, k] = $4; hash[v, k] = $5; mem[v, k] = member($6)
@@ -119,7 +124,7 @@ build() {
                 else if (t == "same") print "same " b " " num(o[v]) " " l " >>new"
                 else print "hole " l
                 if (sha[v] == "-" && t != "hole") print "check " l " " q(hash[v, k])
-                if (m != "" && !--used[m]) print "rm -f o/" m
+                if (m != "" && !--used[m] && !keep) print "rm -f o/" m
                 o[v] += l
             }
             if (!(v in broken)) { done[v] = 1; print "[ $bad = 0 ] && mv new v/" v " || oops" }
@@ -158,7 +163,8 @@ mv "$W/v/$1" "$W/manifest"; rm -rf "$W/v"; mkdir "$W/v"; : >"$W/table"; left=0
 # --- what the files need --------------------------------------------------------------------------------------------------
 fields() { awk -v k="$1=" '{ for (i = 3; i <= NF; i++) if (index($i, k) == 1) print substr($i, length(k) + 1) }' "$W/manifest"; }
 fields version >"$W/versions"; sort -u "$W/versions" >"$W/todo"; closure "$W/todo"
-{ fields at; fields xattr; awk '$1 == "P" && $6 != "-" { print $6 }' "$W/table"; } | sort -u >"$W/needed"
+fields at >"$W/at"
+{ cat "$W/at"; fields xattr; awk '$1 == "P" && $6 != "-" { print $6 }' "$W/table"; } | sort -u >"$W/needed"
 for n in $(objects_of "$W/needed"); do
     open_object "$n" # and let go at once of what no file needs
     [ ! -f "$W/o/$n.index" ] || awk 'NR == FNR { need[$1] = 1; next } !($1 in need) { print "-f", $2 }' "$W/needed" "$W/o/$n.index" | batch rm "$W/"

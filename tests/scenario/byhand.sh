@@ -48,6 +48,7 @@ make_tree() {
     seq -f 'log line %.0f' 1 1200000 >"$src/big/log"             # 23 MB
     seq 7000000 -1 4500000 >"$src/big/archive"                   # 20 MB
     seq 5 3 4000000 >"$src/moves/image"                          # 10 MB
+    seq 1 20 >"$src/small/tail"; { head -c 16777216 "$src/big/archive"; cat "$src/small/tail"; } >"$src/big/tailed" # a file that is a piece too
     truncate -s 64M "$src/big/sparse"; seq 1 50000 | dd of="$src/big/sparse" bs=1M seek=33 conv=notrunc status=none
     truncate -s 40M "$src/big/hole"
     i=0
