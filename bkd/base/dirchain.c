@@ -7,7 +7,7 @@
 int dirchain_init(struct dirchain *d, const struct io *io, const char *root, struct error *err)
 {
     *d = (struct dirchain){ .io = io, .root_fd = -1 };
-    return io_open(io, AT_FDCWD, root, O_RDONLY | O_DIRECTORY, 0, &d->root_fd, err);
+    return io_open(io, AT_FDCWD, root, O_PATH | O_DIRECTORY, 0, &d->root_fd, err);
 }
 
 void dirchain_done(struct dirchain *d)
@@ -43,7 +43,7 @@ static int enter_level(struct dirchain *d, int parent_fd, const char *dir, size_
 {
     _cleanup_free_ char *name = xstrndup(dir + name_at, name_len);
     int fd = -1;
-    int r = io_open(d->io, parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, &fd, err);
+    int r = io_open(d->io, parent_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0, &fd, err); // a directory that may be searched need not be readable
     if (r < 0)
         return error_prefix(err, "'/%.*s'", (int)(name_at + name_len > 512 ? 512 : name_at + name_len), dir);
     if (d->depth == d->cap) {

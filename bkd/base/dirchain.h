@@ -28,7 +28,8 @@ void dirchain_done(struct dirchain *d);
 #define _cleanup_dirchain_ __attribute__((cleanup(dirchain_done)))
 
 // The directory that holds `path` (absolute below the root, leading slashes ignored), and the last component (points into `path`; "." for
-// the root itself). The descriptor is borrowed until the next call. A component that is a symbolic link is an error (ELOOP).
+// the root itself). The descriptor (O_PATH: good for the *at calls) is borrowed until the next call. A component that is a symbolic link is an
+// error (ENOTDIR).
 MUST_USE int dirchain_parent(struct dirchain *d, const char *path, int *ret_dirfd, const char **ret_name, struct error *err);
 
 #endif

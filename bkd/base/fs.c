@@ -155,7 +155,7 @@ struct remove_tree {
 static int remove_entry(void *arg, const char *name, unsigned char type, struct error *err)
 {
     const struct remove_tree *tree = arg;
-    if (type == DT_DIR)
+    if (type == DT_DIR || type == DT_UNKNOWN) // some file systems do not tell
         return fs_remove_tree(tree->io, tree->dirfd, name, err);
     return io_unlink(tree->io, tree->dirfd, name, 0, err);
 }
