@@ -123,6 +123,8 @@ static int open_repository(struct run *run, struct error *err)
     if (r < 0)
         return r;
     run->store = run->repository->store;
+    if (run->repository->info.writing_needs_newer)
+        return error_set(err, ERROR_USAGE, "repository '%s' was made or changed by a newer bkd, this one may only read it; install the newer one", o->repository);
     if (run->repository->info.encrypted != (o->n_recipients > 0))
         return error_set(err, ERROR_USAGE, "repository '%s' was made with encryption %s, the policy says otherwise; correct `encryption`, or use a new repository",
                          o->repository, run->repository->info.encrypted ? "age" : "none");
