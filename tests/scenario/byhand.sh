@@ -248,7 +248,12 @@ for repository in "$root/tests/golden/repository/repository" "$tree/golden/repos
         rsync -aHAXn --checksum --modify-window=-1 --itemize-changes --delete "$tree/golden/$night/srv" "$tree/target/" >"$tree/out" 2>&1 || :
         if [ -s "$tree/out" ]; then report bad "example: night $night is the same for rsync" "$tree/out"; else report ok "example: night $night is the same for rsync"; fi
         rm -rf "$tree/target"
+        expect "example: bkd-restore, night $night" 0 "$BKD_BIN/bkd-restore" -r "$repository" --signers "$signers" restore $night --target "$tree/target"
+        rsync -aHAXn --checksum --modify-window=-1 --itemize-changes --delete "$tree/golden/$night/srv" "$tree/target/" >"$tree/out" 2>&1 || :
+        if [ -s "$tree/out" ]; then report bad "example: bkd-restore, night $night, is the same" "$tree/out"; else report ok "example: bkd-restore, night $night, is the same"; fi
+        rm -rf "$tree/target"
     done
+    expect "example: bkd-restore check --read-data" 0 "$BKD_BIN/bkd-restore" -r "$repository" --signers "$signers" check --read-data
 done
 chmod 755 "$tree"; mkdir -m 1777 "$tree/nobody"
 expect "not root: owners are left out, and it says so" 3 setpriv --reuid 65534 --regid 65534 --clear-groups env -i PATH="$tree/tools" BKD_UNSIGNED=yes \

@@ -66,6 +66,9 @@ commit() {
 printf 'bkd-repository/1\nrepository %s\ncreated 2026-01-02T03:04:05Z\nread-requires -\nwrite-requires -\nencryption none\npiece-size 16777216\nobject-size 134217728\n' \
     $id >work/repository
 sign work/repository bkd-repository@v1 "$R/bkd-repository"
+for f in recover.sh RECOVER.txt; do # a real repository carries scripts/recover.sh and scripts/RECOVER.txt
+    echo "# This example carries no $f of its own." >"$R/$f"; cp "$R/$f" work/; sign "work/$f" bkd-recover@v1 /dev/null; cp "work/$f.sig" "$R/"
+done
 
 # --- the trees -------------------------------------------------------------------------------------------------------------------
 mkdir -p 1/srv/data 2/srv/data
@@ -98,7 +101,7 @@ entries() { # entries NIGHT: the part of the manifest that both nights have in t
     echo "/ d $D.000000000"
     echo "/srv d $D.500000000"
     echo "/srv/data d mode=2750 uid=1000 gid=100 user=ada group=users mtime=-2.750000000 xattr=$xattr source=0"
-    echo "/srv/data/-odd%20100%25%0Aname f mode=0600 uid=1000 gid=100 user=ada group=users mtime=1767322799.000000001 size=0 sha256=$(printf '' | sha256sum | cut -c 1-64) source=0"
+    echo "/srv/data/-odd%20100%25%0Aname f mode=0600 uid=1000 gid=100 user=ada group=users mtime=1767322799.000000001 size=0 source=0"
 }
 { entries
   echo "/srv/data/hello f $F.000000000 size=7 xattr=$xattr sha256=$(sum 1/srv/data/hello) at=$hello source=0"
@@ -128,7 +131,7 @@ rdiff -f -b 64 -S 8 signature 1/srv/data/ledger work/sig; rdiff -f delta work/si
 add delta work/delta
 { printf 'piece delta %s %s %s\n' "$(size 2/srv/data/ledger)" "$(sum 2/srv/data/ledger)" "$place"; ranges work/delta "$place" "$ledger"; } |
     recipe 33333333333333333333333333333333 2/srv/data/ledger "$(sum 2/srv/data/ledger)" "11111111111111111111111111111111 $ledger1" 2 >work/recipe
-ledgerdelta=$place; add recipe work/recipe; ledger2=$place
+ledgerdelta=$place; cp work/recipe work/ledger2; add recipe work/recipe; ledger2=$place
 { entries
   echo "/srv/data/ledger f $F.250000000 size=$(size 2/srv/data/ledger) sha256=$(sum 2/srv/data/ledger) version=$ledger2 source=0"
   echo "/srv/data/linked f $F.000000000 size=4 sha256=$(sum 1/srv/data/linked) at=$linked source=0"
@@ -156,4 +159,6 @@ for n in 1 2; do (cd $n && chown -h 1000:100 srv/data/* && chown 1000:100 srv/da
     touch -hd @1767322800 srv/data/* . && touch -d @1767322799.000000001 srv/data/-odd* && touch -d @-1.25 srv/data && touch -d @1767322800.5 srv); done
 touch -d @1767322800.25 2/srv/data/ledger; touch -d @-1.25 2/srv/data
 printf 'golden@example namespaces="bkd-*" %s\n' "$(cut -d ' ' -f 1,2 "$here/signing.pub")" >allowed_signers
+# The texts alone, as doc/FORMAT.md shows them.
+mkdir -p texts; cp work/repository texts/bkd-repository; cp work/refs texts/refs; cp work/head texts/head; cp work/ledger2 texts/recipe; cp work/manifest texts/manifest
 rm -rf work

@@ -1,0 +1,1 @@
+# This example carries no recover.sh of its own.
