@@ -153,6 +153,8 @@ int sealed_read(const struct io *io, int dirfd, const char *name, const uint8_t 
     if (r == 0) {
         size_t before = ret_data->len;
         r = io_pread_full(io, fd, buf_extend(ret_data, (size_t)size), (size_t)size, 0, name, &got, err);
+        if (r == 0 && got != size)
+            r = error_set(err, ERROR_INTEGRITY, "local cache file '%s' was cut short", name);
         if (r < 0)
             ret_data->len = before;
     }
