@@ -265,6 +265,13 @@ static int give_up(struct run *r, struct apply_file *f, int e, struct error *err
     struct error second = *err;
     atomic_store(&r->apply.stop, true);
     int last = finish_windows(r, e < 0 ? &second : err);
+    struct error cause = { 0 }; // no window owns the file yet, so nobody else tells what happened to it
+    remember_cause(f, &cause);
+    if (e == 0 && last == 0 && cause.code != ERROR_NONE) {
+        last = take_result(r, f, &second);
+        if (err->code == ERROR_NONE)
+            *err = cause;
+    }
     apply_abandon(&r->apply, f);
     apply_file_free(f);
     return e < 0 ? e : last;

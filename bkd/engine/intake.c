@@ -140,6 +140,14 @@ static int place_content(struct intake *in, struct batch_item *item, const struc
     return 0;
 }
 
+// A directory stays an entry, as it was scanned, whatever became of it since: what was found in it could not be restored without.
+static int keep_directory(struct intake *in, const struct batch *b, struct batch_item *item, struct error *err)
+{
+    int r = manifest_parse(buf_str(&b->text) + item->line, item->line_len, &item->entry, err);
+    item->stat = (struct scan_stat){ 0 }; // no inode: it is looked at again next time
+    return r < 0 ? r : finish_entry(in, &item->entry, &item->stat, err);
+}
+
 static int place_item(struct intake *in, struct batch *b, struct batch_item *item, struct error *err)
 {
     struct manifest_entry *entry = &item->entry, old = { 0 };
@@ -148,7 +156,7 @@ static int place_item(struct intake *in, struct batch *b, struct batch_item *ite
             note_problem(in, entry, item->problem);
         else
             in->stats.gone++;
-        return 0;
+        return entry->type == MANIFEST_DIR ? keep_directory(in, b, item, err) : 0;
     }
     int r = 0;
     const uint8_t *content = b->content.data;

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,13 +50,6 @@ struct sweep {
 
 static char *below(const struct world *w, const char *name) { return xasprintf("%s/%s", w->dir, name); }
 
-static void run(const char *format, const char *a, const char *b)
-{
-    _cleanup_free_ char *command = NULL;
-    if (asprintf(&command, format, a, b) < 0 || system(command) != 0)
-        fail_msg("'%s' failed", command);
-}
-
 // ---- what must hold after a fault
 
 #define REQUIRE(condition, ...)                                                                                                                      \
@@ -91,9 +85,12 @@ static bool all_restore(const struct world *w, const struct sweep *sweep, const 
     REQUIRE(scene_list(scene, io_real(), place, &heads, &err) == 0, "the repository does not open: %s", err.text);
     REQUIRE(heads.problems == 0, "%zu heads have problems", heads.problems);
     REQUIRE(heads.n >= least, "%zu snapshots are listed instead of %zu", heads.n, least);
-    for (size_t i = 0; i < heads.n; i++)
-        if (!restores(w, scene, place, heads.number[i], heads.incomplete[i], night_of(w, sweep->step, heads.number[i])))
+    for (size_t i = 0; i < heads.n; i++) {
+        // A file that is said not to exist has gone: it is no part of the snapshot, and nothing is missing.
+        bool with_gaps = heads.incomplete[i] || (sweep->fault.os_errno == ENOENT && i + 1 < heads.n);
+        if (!restores(w, scene, place, heads.number[i], with_gaps, night_of(w, sweep->step, heads.number[i])))
             return false;
+    }
     return true;
 }
 
@@ -364,7 +361,8 @@ static void backup_both(struct world *w, enum step step)
 static void keep_night(struct world *w, int night)
 {
     w->nights[night] = below(w, night == 0 ? "night-1" : "night-2");
-    run("cp -a '%s' '%s'", w->source, w->nights[night]);
+    _cleanup_free_ char *command = xasprintf("cp -a '%s' '%s'", w->source, w->nights[night]);
+    assert_int_equal(system(command), 0);
 }
 
 static int set_up(void **state)
@@ -374,6 +372,9 @@ static int set_up(void **state)
     if (mkdtemp(w->dir) == NULL)
         return -1;
     log_set_level(LOG_LEVEL_ERROR);
+    // Buffers of megabytes, thousands of times: pages from the kernel each time would take longer than all else.
+    (void)mallopt(M_MMAP_THRESHOLD, 64 << 20);
+    (void)mallopt(M_TRIM_THRESHOLD, 512 << 20);
     w->all = getenv("BKD_FAULTS_ALL") != NULL;
     w->workers = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 2 : 1;
     w->source = below(w, "source");
