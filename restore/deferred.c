@@ -162,6 +162,22 @@ static void link_name(struct run *run, struct dirchain *from, struct dirchain *t
         run->report->hard_links++;
 }
 
+// The first name was not restored. When the further one is taken as well, that is what to say.
+static void tell_no_first(struct run *run, struct dirchain *to, const struct plan_link *link)
+{
+    const char *further = plan_strip(link->further, run->strip), *name;
+    struct statx st;
+    struct error ignored;
+    int dirfd;
+    if (further != NULL && dirchain_parent(to, further, &dirfd, &name, &ignored) == 0 &&
+        io_stat(run->d->io, dirfd, name, AT_SYMLINK_NOFOLLOW, &st, &ignored) == 0) {
+        report_problem(run->report, REPORT_EXISTS, link->further, "");
+        return;
+    }
+    _cleanup_free_ char *why = xasprintf("it is the same file as '%s', which was not restored", link->first);
+    report_problem(run->report, REPORT_SKIPPED, link->further, why);
+}
+
 // Both streams ascend by the first name's sequence.
 static int link_names(struct run *run, struct error *err)
 {
@@ -189,12 +205,10 @@ static int link_names(struct run *run, struct error *err)
         }
         if (r < 0)
             break;
-        if (have == link.first_sequence) {
+        if (have == link.first_sequence)
             link_name(run, &from, &to, &link, &first.id);
-        } else {
-            _cleanup_free_ char *why = xasprintf("it is the same file as '%s', which was not restored", link.first);
-            report_problem(run->report, REPORT_SKIPPED, link.further, why);
-        }
+        else
+            tell_no_first(run, &to, &link);
     }
     return r;
 }
