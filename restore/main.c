@@ -62,9 +62,11 @@ int main(int argc, char **argv)
     struct error err = { 0 };
     interrupt_install();
     (void)signal(SIGPIPE, SIG_IGN); // a closed pipe is a failed write, reported as such
-    // Frames of a few MiB come and go in several threads: without this the heap keeps twice of what is in use.
-    (void)mallopt(M_MMAP_THRESHOLD, 512 << 10);
-    (void)mallopt(M_ARENA_MAX, 2);
+    // Frames of a few MiB come and go in several threads: one heap that keeps what it has is the fastest (a fresh page for each 4 KiB of every
+    // frame cost a third of the time) and stays small.
+    (void)mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    (void)mallopt(M_TRIM_THRESHOLD, 256 << 20);
+    (void)mallopt(M_ARENA_MAX, 1);
     (void)umask(0); // modes are given exactly, at creation
     struct cmd_context ctx = { .io = io_real() };
     timing_init(&ctx.timing, ctx.io);
