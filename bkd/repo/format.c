@@ -60,7 +60,10 @@ static bool parse_label(const char *value, size_t n, char ret_label[FORMAT_LABEL
     return true;
 }
 
-static bool parse_time(const char *value, size_t n, uint64_t *ret_time_ns) { return n > 0 && clock_parse_utc(value, n, ret_time_ns); }
+static bool parse_time(const char *value, size_t n, uint64_t *ret_time_ns)
+{
+    return n > 0 && clock_parse_utc(value, n, ret_time_ns);
+}
 
 // The first line: the kind of text and its version. A later version gets a message of its own.
 static int take_first_line(struct lines *l, const char *first, struct error *err)
@@ -130,7 +133,8 @@ int format_repository_parse(const char *text, size_t text_len, struct format_rep
     NEED(&l, "created", parse_time(v, n, &r.created_ns));
     NEED(&l, "read-requires", parse_features(v, n, &read_unknown));
     if (read_unknown)
-        return error_set(err, ERROR_USAGE, "this repository needs '%.*s' to be read; install a newer bkd that knows it", n < 200 ? (int)n : 200, v);
+        return error_set(err, ERROR_USAGE, "this repository needs '%.*s' to be read; install a newer bkd that knows it",
+                         n < 200 ? (int)n : 200, v);
     NEED(&l, "write-requires", parse_features(v, n, &r.writing_needs_newer));
     NEED(&l, "encryption", parse_encryption(v, n, &r.encrypted));
     NEED(&l, "piece-size", ONLY(lines_u64(&v, &n, RECIPE_PIECE_SIZE, &r.piece_size)) && r.piece_size == RECIPE_PIECE_SIZE);
@@ -215,7 +219,8 @@ static int parse_names(struct lines *l, struct format_head *h, struct error *err
 static bool parse_manifest_reference(struct format_head *h, const char *v, size_t n)
 {
     return lines_place(&v, &n, &h->manifest) && h->manifest.object != 0 && h->manifest.length <= RECIPE_TEXT_MAX &&
-           lines_hex(&v, &n, h->recipe_sha256, sizeof h->recipe_sha256) && lines_u64(&v, &n, MANIFEST_SIZE_MAX, &h->manifest_size) &&
+           lines_hex(&v, &n, h->recipe_sha256, sizeof h->recipe_sha256) &&
+           lines_u64(&v, &n, MANIFEST_SIZE_MAX, &h->manifest_size) &&
            lines_hex(&v, &n, h->manifest_sha256, sizeof h->manifest_sha256) && lines_no_more(v);
 }
 
@@ -317,7 +322,8 @@ static bool add_ref(struct format_refs *r, size_t *cap, const char *v, size_t n)
     uint64_t object;
     struct format_ref ref;
     if (!lines_u64(&v, &n, PLACE_OBJECT_MAX, &object) || object == 0 || !lines_hex(&v, &n, ref.sha256, sizeof ref.sha256) ||
-        !lines_u64(&v, &n, OBJECT_SIZE_MAX, &ref.stored_size) || ref.stored_size == 0 || !lines_u64(&v, &n, UINT64_MAX, &ref.used) || !lines_no_more(v))
+        !lines_u64(&v, &n, OBJECT_SIZE_MAX, &ref.stored_size) || ref.stored_size == 0 ||
+        !lines_u64(&v, &n, UINT64_MAX, &ref.used) || !lines_no_more(v))
         return false;
     if (r->n > 0 && r->refs[r->n - 1].object >= object)
         return false;

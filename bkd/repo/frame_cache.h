@@ -1,8 +1,8 @@
 // Decoded frames of objects, kept for reuse up to a number of bytes, least recently used first out. Safe for several threads:
 // of two that ask for the same frame, one loads it and the other waits. Frames in use stay, even beyond the limit.
 //
-// Usual order: frame_cache_take; when *ret_must_load: load, then frame_cache_filled or (after which the entry is gone) frame_cache_failed;
-// use entry->data; frame_cache_release.
+// Usual order: frame_cache_take; when *ret_must_load: load, then frame_cache_filled or (after which the entry is gone)
+// frame_cache_failed; use entry->data; frame_cache_release.
 #ifndef BKD_REPO_FRAME_CACHE_H
 #define BKD_REPO_FRAME_CACHE_H
 

@@ -42,8 +42,8 @@ static int by_chain_and_number(const void *a, const void *b)
     return order != 0 ? order : x->number < y->number ? -1 : x->number > y->number;
 }
 
-static int check_signed_text(const struct repository *r, const struct signers *signers, const void *file, size_t n, struct repository_head *head,
-                             struct format_head *parsed, struct error *err)
+static int check_signed_text(const struct repository *r, const struct signers *signers, const void *file, size_t n,
+                             struct repository_head *head, struct format_head *parsed, struct error *err)
 {
     size_t text_len = n;
     int e = 0;
@@ -55,8 +55,8 @@ static int check_signed_text(const struct repository *r, const struct signers *s
         e = format_head_parse(file, text_len, parsed, err);
     // The signer must have been allowed at the time the head says.
     if (e == 0 && signers != NULL)
-        e = sshsig_verify(signers, NULL, FORMAT_NAMESPACE_HEAD, parsed->time_ns / 1000000000, file, text_len, (const char *)file + text_len, n - text_len,
-                          NULL, err);
+        e = sshsig_verify(signers, NULL, FORMAT_NAMESPACE_HEAD, parsed->time_ns / 1000000000, file, text_len,
+                          (const char *)file + text_len, n - text_len, NULL, err);
     if (e < 0)
         return e;
     if (memcmp(parsed->repository, r->info.id, sizeof parsed->repository) != 0)
@@ -66,7 +66,8 @@ static int check_signed_text(const struct repository *r, const struct signers *s
     return 0;
 }
 
-void heads_judge(const struct repository *r, const struct signers *signers, const void *file, size_t n, struct repository_head *head)
+void heads_judge(const struct repository *r, const struct signers *signers, const void *file, size_t n,
+                 struct repository_head *head)
 {
     struct error err = { 0 };
     _cleanup_format_head_ struct format_head parsed = { 0 };
@@ -105,8 +106,8 @@ static void free_judgement(struct judgement *j)
 }
 
 // *ret_judgement is NULL when the head is void already, because it cannot be read.
-static int read_head(const struct repository *r, const struct signers *signers, struct repository_head *head, struct judgement **ret_judgement,
-                     struct error *err)
+static int read_head(const struct repository *r, const struct signers *signers, struct repository_head *head,
+                     struct judgement **ret_judgement, struct error *err)
 {
     _cleanup_free_ char *name = format_head_name(head->chain, head->number);
     struct judgement *j = xcalloc(1, sizeof *j);

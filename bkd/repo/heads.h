@@ -5,12 +5,14 @@
 #include "bkd/codec/signers.h"
 #include "bkd/repo/repository.h"
 
-// Fills r->heads and r->n_heads. A head that is not right is listed with its problem; ERROR_UNREACHABLE and failures of the listing end it.
+// Fills r->heads and r->n_heads. A head that is not right is listed with its problem; ERROR_UNREACHABLE and failures of the
+// listing end it.
 MUST_USE int heads_load(struct repository *r, const struct signers *signers, struct error *err);
 
-// One head file: signature (signers NULL: none needed), text, repository, and that it says the chain and number of its name. `head` has
-// chain and number set, and gets the rest.
-void heads_judge(const struct repository *r, const struct signers *signers, const void *file, size_t n, struct repository_head *head);
+// One head file: signature (signers NULL: none needed), text, repository, and that it says the chain and number of its name.
+// `head` has chain and number set, and gets the rest.
+void heads_judge(const struct repository *r, const struct signers *signers, const void *file, size_t n,
+                 struct repository_head *head);
 
 // Marks forks and breaks among heads that are sorted by chain and number.
 void heads_check_order(struct repository_head *heads, size_t n);

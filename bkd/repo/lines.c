@@ -43,9 +43,10 @@ bool lines_ended(const struct lines *l) { return l->line == NULL && !l->torn; }
 int lines_expected(const struct lines *l, const char *expected, struct error *err)
 {
     if (l->line != NULL)
-        return error_set(err, ERROR_FORMAT, "%s: wrong %s, at or before line %zu '%.*s'", l->what, expected, l->number, l->len < 100 ? (int)l->len : 100,
-                         l->line);
-    return error_set(err, ERROR_FORMAT, "%s: wrong or missing %s where the text ends%s", l->what, expected, l->torn ? " in the middle of a line" : "");
+        return error_set(err, ERROR_FORMAT, "%s: wrong %s, at or before line %zu '%.*s'", l->what, expected, l->number,
+                         l->len < 100 ? (int)l->len : 100, l->line);
+    return error_set(err, ERROR_FORMAT, "%s: wrong or missing %s where the text ends%s", l->what, expected,
+                     l->torn ? " in the middle of a line" : "");
 }
 
 bool lines_word(const char **value, size_t *len, const char **ret_word, size_t *ret_len)

@@ -16,7 +16,12 @@ void manifest_entry_done(struct manifest_entry *e)
 void manifest_entry_reset(struct manifest_entry *e)
 {
     struct manifest_entry empty = {
-        .path = e->path, .user = e->user, .group = e->group, .target = e->target, .hardlink = e->hardlink, .source = MANIFEST_NO_SOURCE,
+        .path = e->path,
+        .user = e->user,
+        .group = e->group,
+        .target = e->target,
+        .hardlink = e->hardlink,
+        .source = MANIFEST_NO_SOURCE,
     };
     *e = empty;
     buf_reset(&e->path);
@@ -155,7 +160,8 @@ static void add_place(struct buf *out, const char *key, const struct place *plac
 
 static void add_mode(struct buf *out, uint32_t mode)
 {
-    char digits[4] = { (char)('0' + (mode >> 9 & 7)), (char)('0' + (mode >> 6 & 7)), (char)('0' + (mode >> 3 & 7)), (char)('0' + (mode & 7)) };
+    char digits[4] = { (char)('0' + (mode >> 9 & 7)), (char)('0' + (mode >> 6 & 7)), (char)('0' + (mode >> 3 & 7)),
+                       (char)('0' + (mode & 7)) };
     buf_add_str(out, " mode=");
     buf_add(out, digits, sizeof digits);
 }

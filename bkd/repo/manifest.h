@@ -56,8 +56,9 @@ void manifest_entry_copy(struct manifest_entry *to, const struct manifest_entry 
 
 // Appends the line with its LF.
 void manifest_format(struct buf *out, const struct manifest_entry *e);
-// `line` is without LF; ret_entry is emptied first and holds no meaning after a failure. ERROR_FORMAT says what is wrong; refuses paths with empty, "." or ".." components, NUL, and
-// anything not written exactly as manifest_format writes it in ways that matter (unknown keys, order, doubled keys).
+// `line` is without LF; ret_entry is emptied first and holds no meaning after a failure. ERROR_FORMAT says what is wrong; refuses
+// paths with empty, "." or ".." components, NUL, and anything not written exactly as manifest_format writes it in ways that
+// matter (unknown keys, order, doubled keys).
 MUST_USE int manifest_parse(const char *line, size_t n, struct manifest_entry *ret_entry, struct error *err);
 
 // The path order: raw bytes with '/' lower than all others. <0, 0, >0.

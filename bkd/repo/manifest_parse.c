@@ -4,7 +4,7 @@
 #include "bkd/base/bytes.h"
 #include "bkd/repo/manifest.h"
 
-#define NAME_MAX_BYTES 4096u  // of a user or group name
+#define NAME_MAX_BYTES 4096u // of a user or group name
 #define HARDLINK_MAX 64u
 
 struct scan {
@@ -57,7 +57,8 @@ static bool take_name(struct scan *s, size_t max, struct buf *ret_name)
     const char *value;
     size_t n = take_value(s, &value);
     buf_reset(ret_name);
-    return n > 0 && manifest_unescape(ret_name, value, n) && ret_name->len <= max && memchr(ret_name->data, '\0', ret_name->len) == NULL;
+    return n > 0 && manifest_unescape(ret_name, value, n) && ret_name->len <= max &&
+           memchr(ret_name->data, '\0', ret_name->len) == NULL;
 }
 
 static bool take_place(struct scan *s, struct place *ret_place)
@@ -137,8 +138,8 @@ static bool take_sha256(struct scan *s, uint8_t ret_sha256[32])
 {
     // One more than the value of each lower-case hex digit; 0 for all other bytes.
     static const uint8_t digit[256] = {
-        ['0'] = 1, ['1'] = 2, ['2'] = 3, ['3'] = 4, ['4'] = 5, ['5'] = 6, ['6'] = 7, ['7'] = 8, ['8'] = 9, ['9'] = 10,
-        ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+        ['0'] = 1, ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+        ['8'] = 9, ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
     };
     if (s->end - s->at < 64)
         return false;
@@ -160,7 +161,9 @@ static bool take_notes(struct scan *s, uint32_t *ret_notes)
     static const struct {
         const char *text;
         uint32_t notes;
-    } known[] = { { "unstable", MANIFEST_UNSTABLE }, { "mount", MANIFEST_MOUNT }, { "unstable,mount", MANIFEST_UNSTABLE | MANIFEST_MOUNT } };
+    } known[] = { { "unstable", MANIFEST_UNSTABLE },
+                  { "mount", MANIFEST_MOUNT },
+                  { "unstable,mount", MANIFEST_UNSTABLE | MANIFEST_MOUNT } };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strlen(known[i].text) == n && memcmp(known[i].text, value, n) == 0) {
             *ret_notes = known[i].notes;
@@ -282,8 +285,8 @@ int manifest_parse(const char *line, size_t n, struct manifest_entry *ret_entry,
     struct scan s = { line, line + n };
     const char *wrong = NULL;
     manifest_entry_reset(ret_entry);
-    if (take_path_and_type(&s, ret_entry, &wrong) && take_owner_and_time(&s, ret_entry, &wrong) && take_kind(&s, ret_entry, &wrong) &&
-        take_rest(&s, ret_entry, &wrong))
+    if (take_path_and_type(&s, ret_entry, &wrong) && take_owner_and_time(&s, ret_entry, &wrong) &&
+        take_kind(&s, ret_entry, &wrong) && take_rest(&s, ret_entry, &wrong))
         return 0;
     return error_set(err, ERROR_FORMAT, "manifest line '%.*s': wrong at: %s", n < 200 ? (int)n : 200, line, wrong);
 }

@@ -22,8 +22,8 @@ static int fill(struct manifest_reader *r, struct error *err)
 {
     size_t left = r->window.len - r->at;
     if (left > MANIFEST_LINE_MAX)
-        return error_set(err, ERROR_FORMAT, "'%s' offset %llu: a line longer than %u bytes", r->name, (unsigned long long)(r->offset - left),
-                         MANIFEST_LINE_MAX);
+        return error_set(err, ERROR_FORMAT, "'%s' offset %llu: a line longer than %u bytes", r->name,
+                         (unsigned long long)(r->offset - left), MANIFEST_LINE_MAX);
     if (r->at > 0)
         memmove(r->window.data, r->window.data + r->at, left);
     r->window.len = left;
@@ -86,7 +86,8 @@ int manifest_reader_next(struct manifest_reader *r, const struct manifest_entry 
         return error_prefix(err, "'%s' offset %llu", r->name, (unsigned long long)r->line_offset);
     const struct buf *now = &r->entry.path, *before = &r->previous_path;
     if (before->len > 0 && manifest_path_compare(before->data, before->len, now->data, now->len) >= 0)
-        return error_set(err, ERROR_FORMAT, "'%s' offset %llu: path '%s' is not in order", r->name, (unsigned long long)r->line_offset, buf_str(now));
+        return error_set(err, ERROR_FORMAT, "'%s' offset %llu: path '%s' is not in order", r->name,
+                         (unsigned long long)r->line_offset, buf_str(now));
     *ret_entry = &r->entry;
     return 0;
 }

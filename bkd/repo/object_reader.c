@@ -45,8 +45,9 @@ struct object_reader {
     _Atomic uint64_t fetched_bytes, fetch_ns, decoded_bytes, decode_ns;
 };
 
-int object_reader_new(const struct io *io, struct store *store, const struct format_refs *refs, bool encrypted, const struct age_identity *identities,
-                      size_t n_identities, size_t cache_bytes, struct object_reader **ret_reader, struct error *err)
+int object_reader_new(const struct io *io, struct store *store, const struct format_refs *refs, bool encrypted,
+                      const struct age_identity *identities, size_t n_identities, size_t cache_bytes,
+                      struct object_reader **ret_reader, struct error *err)
 {
     if (encrypted && n_identities == 0)
         return error_set(err, ERROR_KEY, "the repository %s is encrypted: give an identity file (-i FILE)", store->url);
@@ -128,7 +129,8 @@ void object_reader_free(struct object_reader *r)
     free(r);
 }
 
-// Whatever is wrong with stored bytes is an integrity failure that names the file; a wrong key and trouble with the store stay what they are.
+// Whatever is wrong with stored bytes is an integrity failure that names the file; a wrong key and trouble with the store stay
+// what they are.
 static int object_error(const struct object *o, int code, struct error *err)
 {
     if (code == ERROR_FORMAT || code == ERROR_NOT_FOUND)
@@ -149,7 +151,8 @@ static int get_stored(struct object_reader *r, const struct object *o, uint64_t 
     return e;
 }
 
-static int decrypt_span(const struct object *o, const struct age_span *span, const uint8_t *sealed, uint8_t *plain, struct error *err)
+static int decrypt_span(const struct object *o, const struct age_span *span, const uint8_t *sealed, uint8_t *plain,
+                        struct error *err)
 {
     _cleanup_age_decrypt_ struct age_decrypt d;
     age_decrypt_init(&d, &o->key);
@@ -158,15 +161,16 @@ static int decrypt_span(const struct object *o, const struct age_span *span, con
     for (uint64_t i = 0; e == 0 && i < span->chunks; i++) {
         size_t n = left < AGE_SEALED_SIZE ? (size_t)left : AGE_SEALED_SIZE;
         uint64_t chunk = span->first_chunk + i;
-        e = age_decrypt_chunk(&d, chunk, chunk == span->last_chunk, sealed + i * AGE_SEALED_SIZE, n, plain + i * AGE_CHUNK_SIZE, err);
+        e = age_decrypt_chunk(&d, chunk, chunk == span->last_chunk, sealed + i * AGE_SEALED_SIZE, n, plain + i * AGE_CHUNK_SIZE,
+                              err);
         left -= n;
     }
     return e;
 }
 
 // Bytes of the decrypted file, borrowed from the decoder until it is used again.
-static int read_plain(struct object_reader *r, const struct object *o, uint64_t offset, size_t n, struct decoder *d, const uint8_t **ret_data,
-                      struct error *err)
+static int read_plain(struct object_reader *r, const struct object *o, uint64_t offset, size_t n, struct decoder *d,
+                      const uint8_t **ret_data, struct error *err)
 {
     buf_reset(&d->plain);
     buf_reset(&d->sealed);
@@ -272,8 +276,8 @@ static int find_object(struct object_reader *r, uint32_t object, struct object *
 
 // ---- frames
 
-int object_reader_locate(struct object_reader *r, uint32_t object, uint64_t offset, uint32_t *ret_frame, uint64_t *ret_frame_offset,
-                         uint32_t *ret_frame_size, struct error *err)
+int object_reader_locate(struct object_reader *r, uint32_t object, uint64_t offset, uint32_t *ret_frame,
+                         uint64_t *ret_frame_offset, uint32_t *ret_frame_size, struct error *err)
 {
     struct object *o;
     uint32_t frame;
@@ -281,15 +285,16 @@ int object_reader_locate(struct object_reader *r, uint32_t object, uint64_t offs
     if (e < 0)
         return e;
     if (!zframe_table_find(&o->table, offset, &frame))
-        return error_set(err, ERROR_INTEGRITY, "object %u, %s: byte %llu is needed but it has only %llu", object, o->name, (unsigned long long)offset,
-                         (unsigned long long)zframe_table_plain(&o->table));
+        return error_set(err, ERROR_INTEGRITY, "object %u, %s: byte %llu is needed but it has only %llu", object, o->name,
+                         (unsigned long long)offset, (unsigned long long)zframe_table_plain(&o->table));
     *ret_frame = frame;
     *ret_frame_offset = o->table.plain[frame];
     *ret_frame_size = (uint32_t)(o->table.plain[frame + 1] - o->table.plain[frame]);
     return 0;
 }
 
-static int decompress(struct object_reader *r, struct decoder *d, const uint8_t *frame, size_t n, size_t size, uint8_t **ret_plain, struct error *err)
+static int decompress(struct object_reader *r, struct decoder *d, const uint8_t *frame, size_t n, size_t size,
+                      uint8_t **ret_plain, struct error *err)
 {
     void *plain;
     int e = io_alloc(r->io, size == 0 ? 1 : size, "a decoded frame", &plain, err);
@@ -307,7 +312,8 @@ static int decompress(struct object_reader *r, struct decoder *d, const uint8_t 
     return 0;
 }
 
-static int load_frame(struct object_reader *r, const struct object *o, uint32_t frame, uint8_t **ret_plain, uint32_t *ret_size, struct error *err)
+static int load_frame(struct object_reader *r, const struct object *o, uint32_t frame, uint8_t **ret_plain, uint32_t *ret_size,
+                      struct error *err)
 {
     uint64_t offset = o->table.stored[frame];
     size_t n = (size_t)(o->table.stored[frame + 1] - offset), size = (size_t)(o->table.plain[frame + 1] - o->table.plain[frame]);
@@ -323,14 +329,16 @@ static int load_frame(struct object_reader *r, const struct object *o, uint32_t 
     return 0;
 }
 
-int object_reader_frame(struct object_reader *r, uint32_t object, uint32_t frame, struct object_frame *ret_frame, struct error *err)
+int object_reader_frame(struct object_reader *r, uint32_t object, uint32_t frame, struct object_frame *ret_frame,
+                        struct error *err)
 {
     struct object *o;
     int e = find_object(r, object, &o, err);
     if (e < 0)
         return e;
     if (frame >= o->table.count)
-        return error_set(err, ERROR_INTEGRITY, "object %u, %s: frame %u is needed but it has only %u", object, o->name, frame, o->table.count);
+        return error_set(err, ERROR_INTEGRITY, "object %u, %s: frame %u is needed but it has only %u", object, o->name, frame,
+                         o->table.count);
     bool must_load;
     struct frame_cache_entry *entry = frame_cache_take(r->cache, object, frame, &must_load);
     if (must_load) {

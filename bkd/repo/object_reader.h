@@ -1,6 +1,7 @@
-// Reading ranges of stored objects: locate frames by the seek table, fetch only the age chunks that cover them, decrypt, decompress.
-// Used by restore, check and by readers of old manifests. One reader serves all objects of a snapshot; safe for several threads.
-// Errors name the object file: ERROR_INTEGRITY when it is missing, damaged or not what is needed, ERROR_KEY when no identity fits.
+// Reading ranges of stored objects: locate frames by the seek table, fetch only the age chunks that cover them, decrypt,
+// decompress. Used by restore, check and by readers of old manifests. One reader serves all objects of a snapshot; safe for
+// several threads. Errors name the object file: ERROR_INTEGRITY when it is missing, damaged or not what is needed, ERROR_KEY when
+// no identity fits.
 #ifndef BKD_REPO_OBJECT_READER_H
 #define BKD_REPO_OBJECT_READER_H
 
@@ -20,21 +21,24 @@ struct object_reader_stats {
     uint64_t decoded_bytes, decode_ns; // decrypt + decompress, uncompressed bytes
 };
 
-// store and the array in refs borrowed; identities (copied) may be NULL where nothing is encrypted, else ERROR_KEY. cache_bytes bounds decoded frames kept for reuse.
-MUST_USE int object_reader_new(const struct io *io, struct store *store, const struct format_refs *refs, bool encrypted, const struct age_identity *identities,
-                               size_t n_identities, size_t cache_bytes, struct object_reader **ret_reader, struct error *err);
+// store and the array in refs borrowed; identities (copied) may be NULL where nothing is encrypted, else ERROR_KEY. cache_bytes
+// bounds decoded frames kept for reuse.
+MUST_USE int object_reader_new(const struct io *io, struct store *store, const struct format_refs *refs, bool encrypted,
+                               const struct age_identity *identities, size_t n_identities, size_t cache_bytes,
+                               struct object_reader **ret_reader, struct error *err);
 void object_reader_free(struct object_reader *r);
 
 // Which frame holds a tar offset, and that frame's bounds. Reads the object's header and seek table when first asked.
-MUST_USE int object_reader_locate(struct object_reader *r, uint32_t object, uint64_t offset, uint32_t *ret_frame, uint64_t *ret_frame_offset,
-                                  uint32_t *ret_frame_size, struct error *err);
+MUST_USE int object_reader_locate(struct object_reader *r, uint32_t object, uint64_t offset, uint32_t *ret_frame,
+                                  uint64_t *ret_frame_offset, uint32_t *ret_frame_size, struct error *err);
 // A decoded frame, borrowed until released. Frames come from the cache when there.
 struct object_frame {
     const uint8_t *data;
     uint32_t size;
     void *handle;
 };
-MUST_USE int object_reader_frame(struct object_reader *r, uint32_t object, uint32_t frame, struct object_frame *ret_frame, struct error *err);
+MUST_USE int object_reader_frame(struct object_reader *r, uint32_t object, uint32_t frame, struct object_frame *ret_frame,
+                                 struct error *err);
 void object_reader_release(struct object_reader *r, struct object_frame *frame);
 // Any range, across frames, into memory. For small things (recipes, xattrs, manifests' pieces).
 MUST_USE int object_reader_read(struct object_reader *r, const struct place *place, void *data, struct error *err);

@@ -6,7 +6,9 @@
 #include "bkd/repo/lines.h"
 #include "bkd/repo/manifest.h"
 
-static const char *const kind_names[] = { [RECIPE_WHOLE] = "whole", [RECIPE_DELTA] = "delta", [RECIPE_SAME] = "same", [RECIPE_HOLE] = "hole" };
+static const char *const kind_names[] = {
+    [RECIPE_WHOLE] = "whole", [RECIPE_DELTA] = "delta", [RECIPE_SAME] = "same", [RECIPE_HOLE] = "hole"
+};
 
 void recipe_done(struct recipe *r)
 {
@@ -140,7 +142,8 @@ static bool parse_base(struct recipe *r, const char *value, size_t n)
     if (n == 3 && memcmp(value, "- -", 3) == 0)
         return true;
     r->has_base = true;
-    return lines_hex(&value, &n, r->base_id, sizeof r->base_id) && lines_place(&value, &n, &r->base) && lines_no_more(value) && r->base.object != 0;
+    return lines_hex(&value, &n, r->base_id, sizeof r->base_id) && lines_place(&value, &n, &r->base) && lines_no_more(value) &&
+           r->base.object != 0;
 }
 
 static int parse_first_lines(struct lines *l, struct recipe *r, struct error *err)
@@ -152,7 +155,8 @@ static int parse_first_lines(struct lines *l, struct recipe *r, struct error *er
         return lines_expected(l, "first line (bkd-recipe/1)", err);
     if (!lines_take(l, "id", &value, &n) || !lines_hex(&value, &n, r->id, sizeof r->id) || !lines_no_more(value))
         return lines_expected(l, "id", err);
-    if (!lines_take(l, "size", &value, &n) || !lines_u64(&value, &n, (uint64_t)RECIPE_PIECES_MAX * RECIPE_PIECE_SIZE, &r->size) || !lines_no_more(value))
+    if (!lines_take(l, "size", &value, &n) || !lines_u64(&value, &n, (uint64_t)RECIPE_PIECES_MAX * RECIPE_PIECE_SIZE, &r->size) ||
+        !lines_no_more(value))
         return lines_expected(l, "size", err);
     if (!lines_take(l, "sha256", &value, &n) || !parse_hash_or_dash(value, n, &r->has_sha256, r->sha256))
         return lines_expected(l, "sha256", err);
@@ -203,8 +207,10 @@ static bool parse_piece(struct recipe *r, const char *value, size_t n)
     struct recipe_piece *piece = recipe_add_piece(r);
     const char *word;
     size_t word_len;
-    if (!lines_word(&value, &n, &word, &word_len) || !parse_kind(word, word_len, &piece->kind) || !lines_u64(&value, &n, RECIPE_PIECE_SIZE, &said) ||
-        said != length || !lines_hex(&value, &n, piece->sha256, sizeof piece->sha256) || !lines_word(&value, &n, &word, &word_len) || !lines_no_more(value))
+    if (!lines_word(&value, &n, &word, &word_len) || !parse_kind(word, word_len, &piece->kind) ||
+        !lines_u64(&value, &n, RECIPE_PIECE_SIZE, &said) || said != length ||
+        !lines_hex(&value, &n, piece->sha256, sizeof piece->sha256) || !lines_word(&value, &n, &word, &word_len) ||
+        !lines_no_more(value))
         return false;
     piece->length = (uint32_t)length;
     bool has_member = piece->kind == RECIPE_WHOLE || piece->kind == RECIPE_DELTA;
@@ -260,8 +266,8 @@ static bool parse_index(struct recipe *r, const char *value, size_t n)
     const char *word;
     size_t word_len;
     _cleanup_buf_ struct buf path = { 0 };
-    if (r->size == 0 || !lines_u64(&value, &n, r->size - 1, &offset) || !lines_word(&value, &n, &word, &word_len) || !lines_no_more(value) ||
-        !manifest_unescape(&path, word, word_len) || memchr(path.data, '\0', path.len) != NULL)
+    if (r->size == 0 || !lines_u64(&value, &n, r->size - 1, &offset) || !lines_word(&value, &n, &word, &word_len) ||
+        !lines_no_more(value) || !manifest_unescape(&path, word, word_len) || memchr(path.data, '\0', path.len) != NULL)
         return false;
     if (r->n_index > 0) {
         const struct recipe_index *before = &r->index[r->n_index - 1];

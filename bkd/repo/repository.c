@@ -17,22 +17,25 @@ static int read_description(struct repository *r, const struct signers *signers,
     _cleanup_buf_ struct buf file = { 0 };
     int e = store_get_all(r->store, REPOSITORY_FILE, FORMAT_SIGNED_MAX, &file, err);
     if (e == ERROR_NOT_FOUND)
-        return error_set(err, ERROR_NOT_FOUND, "there is no repository in %s (no file '" REPOSITORY_FILE "'): is the path right and its disk mounted? "
-                                               "`bkd init POLICY` makes a new one", r->store->url);
+        return error_set(err, ERROR_NOT_FOUND,
+                         "there is no repository in %s (no file '" REPOSITORY_FILE "'): is the path right and its disk mounted? "
+                         "`bkd init POLICY` makes a new one",
+                         r->store->url);
     size_t text_len = file.len;
     if (e == 0 && (signers != NULL || sshsig_split(file.data, file.len, &text_len)))
         e = format_split_signed((const char *)file.data, file.len, &text_len, err);
     if (e == 0)
         e = format_repository_parse((const char *)file.data, text_len, &r->info, err);
     if (e == 0 && signers != NULL)
-        e = sshsig_verify(signers, NULL, FORMAT_NAMESPACE_REPOSITORY, r->info.created_ns / 1000000000, file.data, text_len, file.data + text_len,
-                          file.len - text_len, NULL, err);
+        e = sshsig_verify(signers, NULL, FORMAT_NAMESPACE_REPOSITORY, r->info.created_ns / 1000000000, file.data, text_len,
+                          file.data + text_len, file.len - text_len, NULL, err);
     if (e == ERROR_FORMAT) // bytes that nobody signed
         err->code = e = ERROR_INTEGRITY;
     return e < 0 ? error_prefix(err, "repository %s, '" REPOSITORY_FILE "'", r->store->url) : 0;
 }
 
-int repository_open(const struct io *io, struct store *store_taken, const char *signers, struct repository **ret_repository, struct error *err)
+int repository_open(const struct io *io, struct store *store_taken, const char *signers, struct repository **ret_repository,
+                    struct error *err)
 {
     _cleanup_repository_ struct repository *r = xcalloc(1, sizeof *r);
     r->io = io;
@@ -74,7 +77,8 @@ size_t repository_count_problems(const struct repository *r)
     return n;
 }
 
-int repository_read_refs(const struct repository *r, const struct format_head *head, struct format_refs *ret_refs, struct error *err)
+int repository_read_refs(const struct repository *r, const struct format_head *head, struct format_refs *ret_refs,
+                         struct error *err)
 {
     _cleanup_free_ char *name = format_refs_name(head->refs);
     _cleanup_buf_ struct buf text = { 0 };
@@ -136,7 +140,9 @@ static int only_chain(const struct repository *r, const uint8_t **ret_chain, str
         add_chain(&list, newest);
     }
     if (n == 0)
-        return error_set(err, ERROR_NOT_FOUND, "the repository %s has no valid snapshot (%zu damaged or not signed by a known key)", r->store->url, r->n_heads);
+        return error_set(err, ERROR_NOT_FOUND,
+                         "the repository %s has no valid snapshot (%zu damaged or not signed by a known key)", r->store->url,
+                         r->n_heads);
     if (n > 1)
         return error_set(err, ERROR_USAGE, "the repository has %zu chains of snapshots, say which: %s", n, buf_str(&list));
     *ret_chain = chain;
@@ -156,7 +162,8 @@ static bool parse_latest(const char *snapshot, uint64_t *ret_back)
     return snapshot[n] == '~' && parse_u64(snapshot + n + 1, strlen(snapshot + n + 1), UINT64_MAX, ret_back);
 }
 
-static int find_back(const struct repository *r, const uint8_t *chain, uint64_t back, const struct repository_head **ret_head, struct error *err)
+static int find_back(const struct repository *r, const uint8_t *chain, uint64_t back, const struct repository_head **ret_head,
+                     struct error *err)
 {
     size_t valid = 0;
     for (size_t i = r->n_heads; i-- > 0;) {
@@ -168,10 +175,12 @@ static int find_back(const struct repository *r, const uint8_t *chain, uint64_t 
             return 0;
         }
     }
-    return error_set(err, ERROR_NOT_FOUND, "there is no snapshot latest~%llu: the chain has %zu", (unsigned long long)back, valid);
+    return error_set(err, ERROR_NOT_FOUND, "there is no snapshot latest~%llu: the chain has %zu", (unsigned long long)back,
+                     valid);
 }
 
-static int find_number(const struct repository *r, const uint8_t *chain, uint64_t number, const struct repository_head **ret_head, struct error *err)
+static int find_number(const struct repository *r, const uint8_t *chain, uint64_t number, const struct repository_head **ret_head,
+                       struct error *err)
 {
     const struct repository_head *first = NULL, *last = NULL;
     for (size_t i = 0; i < r->n_heads; i++) {
@@ -190,12 +199,14 @@ static int find_number(const struct repository *r, const uint8_t *chain, uint64_
         }
     }
     if (first == NULL)
-        return error_set(err, ERROR_NOT_FOUND, "there is no snapshot %llu: the chain has no valid snapshot", (unsigned long long)number);
-    return error_set(err, ERROR_NOT_FOUND, "there is no snapshot %llu: there are %llu to %llu", (unsigned long long)number, (unsigned long long)first->number,
-                     (unsigned long long)last->number);
+        return error_set(err, ERROR_NOT_FOUND, "there is no snapshot %llu: the chain has no valid snapshot",
+                         (unsigned long long)number);
+    return error_set(err, ERROR_NOT_FOUND, "there is no snapshot %llu: there are %llu to %llu", (unsigned long long)number,
+                     (unsigned long long)first->number, (unsigned long long)last->number);
 }
 
-int repository_find(const struct repository *r, const uint8_t *chain, const char *snapshot, const struct repository_head **ret_head, struct error *err)
+int repository_find(const struct repository *r, const uint8_t *chain, const char *snapshot,
+                    const struct repository_head **ret_head, struct error *err)
 {
     uint64_t value;
     bool latest = parse_latest(snapshot, &value);
@@ -224,10 +235,11 @@ int repository_chain(const struct repository *r, const char *policy, const char 
         add_chain(&list, newest);
     }
     if (n == 0)
-        return error_set(err, ERROR_NOT_FOUND, "the repository %s has no snapshots of policy '%s'%s%s; it has: %s", r->store->url, policy,
-                         host == NULL ? "" : " on ", host == NULL ? "" : host, all.len == 0 ? "none" : buf_str(&all));
+        return error_set(err, ERROR_NOT_FOUND, "the repository %s has no snapshots of policy '%s'%s%s; it has: %s", r->store->url,
+                         policy, host == NULL ? "" : " on ", host == NULL ? "" : host, all.len == 0 ? "none" : buf_str(&all));
     if (n > 1)
-        return error_set(err, ERROR_USAGE, "policy '%s' has %zu chains in the repository, say which by host or id: %s", policy, n, buf_str(&list));
+        return error_set(err, ERROR_USAGE, "policy '%s' has %zu chains in the repository, say which by host or id: %s", policy, n,
+                         buf_str(&list));
     memcpy(ret_chain, chain, 16);
     return 0;
 }
@@ -256,8 +268,8 @@ static int publish(struct store *store, const struct sshkey *key, const char *na
     return e < 0 ? e : put_anew(store, signature_name, signature.data, signature.len, err);
 }
 
-int repository_create(const struct io *io, struct store *store, const struct format_repository *info, const char *private_key, size_t private_key_len,
-                      const char *recover_script, const char *recover_text, struct error *err)
+int repository_create(const struct io *io, struct store *store, const struct format_repository *info, const char *private_key,
+                      size_t private_key_len, const char *recover_script, const char *recover_text, struct error *err)
 {
     (void)io;
     _cleanup_sshkey_ struct sshkey key = { 0 };

@@ -19,7 +19,8 @@ static int not_as_signed(const struct snapshot *s, struct error *err)
 static int read_text(struct snapshot *s, const struct place *place, struct buf *text, struct error *err)
 {
     if (place->length > RECIPE_TEXT_MAX)
-        return error_set(err, ERROR_FORMAT, "a recipe of %llu bytes, more than the %u it may have", (unsigned long long)place->length, RECIPE_TEXT_MAX);
+        return error_set(err, ERROR_FORMAT, "a recipe of %llu bytes, more than the %u it may have",
+                         (unsigned long long)place->length, RECIPE_TEXT_MAX);
     return object_reader_read(s->reader, place, buf_extend(text, (size_t)place->length), err);
 }
 
@@ -37,16 +38,18 @@ static int read_manifest_recipe(struct snapshot *s, struct error *err)
     e = recipe_parse((const char *)text.data, text.len, &s->manifest, err);
     if (e < 0)
         return error_prefix(err, "manifest");
-    if (s->manifest.size != h->manifest_size || !s->manifest.has_sha256 || memcmp(s->manifest.sha256, h->manifest_sha256, sizeof digest) != 0)
+    if (s->manifest.size != h->manifest_size || !s->manifest.has_sha256 ||
+        memcmp(s->manifest.sha256, h->manifest_sha256, sizeof digest) != 0)
         return error_set(err, ERROR_INTEGRITY, "head and recipe of its manifest do not agree");
     return 0;
 }
 
-int snapshot_open(const struct repository *r, const struct repository_head *head, const struct age_identity *identities, size_t n_identities,
-                  struct snapshot *ret_snapshot, struct error *err)
+int snapshot_open(const struct repository *r, const struct repository_head *head, const struct age_identity *identities,
+                  size_t n_identities, struct snapshot *ret_snapshot, struct error *err)
 {
     if (!head->valid)
-        return error_set(err, ERROR_INTEGRITY, "snapshot %llu cannot be trusted: %s", (unsigned long long)head->number, head->problem);
+        return error_set(err, ERROR_INTEGRITY, "snapshot %llu cannot be trusted: %s", (unsigned long long)head->number,
+                         head->problem);
     _cleanup_snapshot_ struct snapshot s = { .repository = r, .head = &head->head };
     int e = repository_read_refs(r, &head->head, &s.refs, err);
     if (e < 0)
@@ -81,7 +84,8 @@ int snapshot_read_recipe(struct snapshot *s, const struct place *place, struct r
 }
 
 // Bytes [from, to) of one piece of the manifest.
-static int read_piece_part(struct snapshot *s, const struct recipe_piece *piece, uint64_t from, uint64_t to, uint8_t *data, struct error *err)
+static int read_piece_part(struct snapshot *s, const struct recipe_piece *piece, uint64_t from, uint64_t to, uint8_t *data,
+                           struct error *err)
 {
     struct place scratch;
     const struct place *ranges;
@@ -118,7 +122,8 @@ int snapshot_fetch_manifest(struct snapshot *s, int fd, const char *name, struct
             return not_as_signed(s, err);
         crypto_sha256(data, piece->length, digest);
         if (memcmp(digest, piece->sha256, sizeof digest) != 0)
-            return error_set(err, ERROR_INTEGRITY, "snapshot %llu: piece %zu of its manifest is damaged", (unsigned long long)s->head->number, i);
+            return error_set(err, ERROR_INTEGRITY, "snapshot %llu: piece %zu of its manifest is damaged",
+                             (unsigned long long)s->head->number, i);
         crypto_sha256_update(&whole, data, piece->length);
         e = io_pwrite_all(io, fd, data, piece->length, offset, name, err);
         if (e < 0)
@@ -127,7 +132,8 @@ int snapshot_fetch_manifest(struct snapshot *s, int fd, const char *name, struct
     }
     crypto_sha256_final(&whole, digest);
     if (memcmp(digest, s->head->manifest_sha256, sizeof digest) != 0)
-        return error_set(err, ERROR_INTEGRITY, "snapshot %llu: its manifest is not what its head signed", (unsigned long long)s->head->number);
+        return error_set(err, ERROR_INTEGRITY, "snapshot %llu: its manifest is not what its head signed",
+                         (unsigned long long)s->head->number);
     return 0;
 }
 
@@ -145,7 +151,8 @@ static void find_part(const struct recipe *manifest, const char *path, uint64_t 
     }
     *ret_start = low == 0 ? 0 : manifest->index[low - 1].offset;
     size_t beyond = low;
-    while (beyond < manifest->n_index && manifest_path_below(manifest->index[beyond].path, strlen(manifest->index[beyond].path), path, path_len))
+    while (beyond < manifest->n_index &&
+           manifest_path_below(manifest->index[beyond].path, strlen(manifest->index[beyond].path), path, path_len))
         beyond++;
     *ret_end = beyond < manifest->n_index ? manifest->index[beyond].offset : manifest->size;
 }

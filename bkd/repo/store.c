@@ -10,7 +10,8 @@ static bool has_scheme(const char *url)
         return false;
     // "./a://b" is a path: a scheme has letters and digits only.
     for (const char *p = url; p < colon; p++)
-        if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || *p == '+' || *p == '-' || *p == '.'))
+        if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || *p == '+' || *p == '-' ||
+              *p == '.'))
             return false;
     return true;
 }
@@ -23,10 +24,12 @@ int store_open(const struct io *io, const char *url, bool create, struct store *
         return store_dir_open(io, url, create, ret_store, err);
     static const char file[] = "file://";
     if (strncmp(url, file, sizeof file - 1) != 0)
-        return error_set(err, ERROR_USAGE, "repository '%s': unknown kind of location; known are a directory and file:///DIRECTORY", url);
+        return error_set(err, ERROR_USAGE,
+                         "repository '%s': unknown kind of location; known are a directory and file:///DIRECTORY", url);
     const char *path = url + sizeof file - 1;
     if (path[0] != '/')
-        return error_set(err, ERROR_USAGE, "repository '%s': a file URL has three slashes before its path (file:///srv/backup)", url);
+        return error_set(err, ERROR_USAGE, "repository '%s': a file URL has three slashes before its path (file:///srv/backup)",
+                         url);
     return store_dir_open(io, path, create, ret_store, err);
 }
 
@@ -46,7 +49,8 @@ int store_get_all(struct store *s, const char *name, size_t max, struct buf *ret
     if (r < 0)
         return r;
     if (size > max)
-        return error_set(err, ERROR_FORMAT, "'%s' in %s has %llu bytes, more than the %zu it may have", name, s->url, (unsigned long long)size, max);
+        return error_set(err, ERROR_FORMAT, "'%s' in %s has %llu bytes, more than the %zu it may have", name, s->url,
+                         (unsigned long long)size, max);
     size_t before = ret_data->len;
     uint8_t *place = buf_extend(ret_data, (size_t)size);
     r = s->ops->get(s, name, 0, place, (size_t)size, err);

@@ -16,7 +16,11 @@
 #include "bkd/repo/format.h"
 #include "bkd/repo/store.h"
 
-#define OK(call) do { if ((call) != 0) fail_msg("%s: %s", #call, err.text); } while (0)
+#define OK(call) \
+    do { \
+        if ((call) != 0) \
+            fail_msg("%s: %s", #call, err.text); \
+    } while (0)
 
 // Bytes that compress a little and differ by seed.
 static inline void made_bytes(uint64_t seed, size_t n, struct buf *out)
@@ -32,7 +36,8 @@ static inline void made_bytes(uint64_t seed, size_t n, struct buf *out)
 }
 
 // The stored form of a tar stream: frames of frame_size, seek table, and age unless n_recipients is 0.
-static inline void made_stored(const void *plain, size_t n, size_t frame_size, const struct age_recipient *recipients, size_t n_recipients, struct buf *ret_stored)
+static inline void made_stored(const void *plain, size_t n, size_t frame_size, const struct age_recipient *recipients,
+                               size_t n_recipients, struct buf *ret_stored)
 {
     struct error err;
     _cleanup_buf_ struct buf frames = { 0 };
@@ -56,7 +61,8 @@ static inline void made_stored(const void *plain, size_t n, size_t frame_size, c
 }
 
 // Puts stored bytes as object `number` and describes it.
-static inline void made_put(struct store *store, uint32_t number, const struct buf *stored, bool encrypted, struct format_ref *ret_ref)
+static inline void made_put(struct store *store, uint32_t number, const struct buf *stored, bool encrypted,
+                            struct format_ref *ret_ref)
 {
     struct error err;
     *ret_ref = (struct format_ref){ .object = number, .stored_size = stored->len, .used = 1 };

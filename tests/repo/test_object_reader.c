@@ -197,7 +197,8 @@ static void *read_at_random(void *arg)
     for (int i = 0; i < 2000; i++) {
         seed = seed * 6364136223846793005u + 1442695040888963407u;
         uint64_t offset = (seed >> 33) % (PLAIN - sizeof data);
-        if (object_reader_read(t->r, &(struct place){ 5, offset, sizeof data }, data, &err) < 0 || memcmp(data, t->f->plain.data + offset, sizeof data) != 0)
+        if (object_reader_read(t->r, &(struct place){ 5, offset, sizeof data }, data, &err) < 0 ||
+            memcmp(data, t->f->plain.data + offset, sizeof data) != 0)
             t->wrong++;
     }
     return NULL;
@@ -336,7 +337,8 @@ static void test_hostile_tables(void **state)
     }
 }
 
-#define BOTH(test) { #test " (plain)", test, setup, teardown, NULL }, { #test " (age)", test, setup, teardown, (void *)"age" }
+#define BOTH(test) \
+    { #test " (plain)", test, setup, teardown, NULL }, { #test " (age)", test, setup, teardown, (void *)"age" }
 
 int main(void)
 {

@@ -17,7 +17,8 @@ struct fixture {
     struct format_repository info;
 };
 
-static void new_key(const char *principal, const char *namespaces, struct sshkey *ret_key, struct buf *ret_text, struct buf *signers)
+static void new_key(const char *principal, const char *namespaces, struct sshkey *ret_key, struct buf *ret_text,
+                    struct buf *signers)
 {
     sshkey_new(io_real(), ret_key);
     if (ret_text != NULL)
@@ -35,9 +36,12 @@ static int setup(void **state)
     f->store = store_memory_new();
     new_key("host", "namespaces=\"bkd-repository@v1,bkd-head@v1,bkd-recover@v1\" ", &f->key, &f->key_text, &f->signers);
     new_key("host", "", &f->stranger, NULL, NULL);
-    f->info = (struct format_repository){ .id = { 1, 2, 3 }, .created_ns = UINT64_C(1795420800000000000), .piece_size = 16777216, .object_size = 134217728 };
+    f->info = (struct format_repository){
+        .id = { 1, 2, 3 }, .created_ns = UINT64_C(1795420800000000000), .piece_size = 16777216, .object_size = 134217728
+    };
     struct error err;
-    OK(repository_create(io_real(), f->store, &f->info, (const char *)f->key_text.data, f->key_text.len, "#!/bin/sh\n", "read me\n", &err));
+    OK(repository_create(io_real(), f->store, &f->info, (const char *)f->key_text.data, f->key_text.len, "#!/bin/sh\n",
+                         "read me\n", &err));
     *state = f;
     return 0;
 }
@@ -80,17 +84,21 @@ static struct repository *opened(struct fixture *f)
 }
 
 struct head_options {
-    const struct sshkey *key;     // NULL: the host's
-    const uint8_t *repository;    // NULL: this one
-    const uint8_t *inside_chain;  // NULL: as the name says
-    uint64_t inside_number;       // 0: as the name says
+    const struct sshkey *key; // NULL: the host's
+    const uint8_t *repository; // NULL: this one
+    const uint8_t *inside_chain; // NULL: as the name says
+    uint64_t inside_number; // 0: as the name says
     const char *host, *policy, *name_space;
-    size_t cut;                   // bytes missing at the end
+    size_t cut; // bytes missing at the end
 };
 
-static void head_file(struct fixture *f, const uint8_t chain[16], uint64_t number, const uint8_t previous[32], const struct head_options *o, struct buf *ret_file)
+static void head_file(struct fixture *f, const uint8_t chain[16], uint64_t number, const uint8_t previous[32],
+                      const struct head_options *o, struct buf *ret_file)
 {
-    struct format_head h = { .number = o->inside_number != 0 ? o->inside_number : number, .time_ns = f->info.created_ns, .manifest = { 1, 0, 10 }, .next_object = 2 };
+    struct format_head h = { .number = o->inside_number != 0 ? o->inside_number : number,
+                             .time_ns = f->info.created_ns,
+                             .manifest = { 1, 0, 10 },
+                             .next_object = 2 };
     memcpy(h.repository, o->repository != NULL ? o->repository : f->info.id, 16);
     memcpy(h.chain, o->inside_chain != NULL ? o->inside_chain : chain, 16);
     memcpy(h.previous, previous, 32);
@@ -99,12 +107,14 @@ static void head_file(struct fixture *f, const uint8_t chain[16], uint64_t numbe
     _cleanup_buf_ struct buf text = { 0 };
     format_head_write(&text, &h);
     buf_add(ret_file, text.data, text.len);
-    sshsig_sign(o->key != NULL ? o->key : &f->key, o->name_space != NULL ? o->name_space : FORMAT_NAMESPACE_HEAD, text.data, text.len, ret_file);
+    sshsig_sign(o->key != NULL ? o->key : &f->key, o->name_space != NULL ? o->name_space : FORMAT_NAMESPACE_HEAD, text.data,
+                text.len, ret_file);
     ret_file->len -= o->cut;
 }
 
 // Puts a head; previous (NULL: the first) is replaced by this one's hash.
-static void put_head(struct fixture *f, const uint8_t chain[16], uint64_t number, uint8_t previous[32], const struct head_options *o)
+static void put_head(struct fixture *f, const uint8_t chain[16], uint64_t number, uint8_t previous[32],
+                     const struct head_options *o)
 {
     static const struct head_options usual = { 0 };
     struct error err;
@@ -125,7 +135,9 @@ static void test_create(void **state)
     assert_memory_equal(r->info.id, f->info.id, 16);
     assert_false(r->info.encrypted);
     assert_int_equal(r->n_heads, 0);
-    assert_int_equal(repository_create(io_real(), f->store, &f->info, (const char *)f->key_text.data, f->key_text.len, "x", "x", &err), ERROR_EXISTS);
+    assert_int_equal(repository_create(io_real(), f->store, &f->info, (const char *)f->key_text.data, f->key_text.len, "x", "x",
+                                       &err),
+                     ERROR_EXISTS);
     uint64_t size;
     OK(f->store->ops->size(f->store, "recover.sh.sig", &size, &err));
     OK(f->store->ops->size(f->store, "RECOVER.txt.sig", &size, &err));
@@ -139,7 +151,8 @@ static void test_create_after_a_killed_one(void **state)
     OK(f->store->ops->remove(f->store, "RECOVER.txt.sig", &err));
     assert_int_equal(open_copy(f, buf_str(&f->signers), &(struct repository *){ NULL }, &err), ERROR_NOT_FOUND);
     assert_non_null(strstr(err.text, "bkd init"));
-    OK(repository_create(io_real(), f->store, &f->info, (const char *)f->key_text.data, f->key_text.len, "#!/bin/sh\nnew\n", "new\n", &err));
+    OK(repository_create(io_real(), f->store, &f->info, (const char *)f->key_text.data, f->key_text.len, "#!/bin/sh\nnew\n",
+                         "new\n", &err));
     _cleanup_buf_ struct buf script = { 0 };
     OK(store_get_all(f->store, "recover.sh", 100, &script, &err));
     assert_string_equal(buf_str(&script), "#!/bin/sh\nnew\n");
@@ -338,9 +351,14 @@ static void test_other_files_are_not_heads(void **state)
 {
     struct fixture *f = *state;
     struct error err;
-    static const char *const names[] = { "heads/x", "heads/aa000000000000000000000000000000/0", "heads/aa000000000000000000000000000000/01",
-                                         "heads/AA000000000000000000000000000000/1", "heads/aa000000000000000000000000000000/1.sig",
-                                         "heads/aa000000000000000000000000000000/a/1", "heads/aa0000000000000000000000000000/1", "head/1" };
+    static const char *const names[] = { "heads/x",
+                                         "heads/aa000000000000000000000000000000/0",
+                                         "heads/aa000000000000000000000000000000/01",
+                                         "heads/AA000000000000000000000000000000/1",
+                                         "heads/aa000000000000000000000000000000/1.sig",
+                                         "heads/aa000000000000000000000000000000/a/1",
+                                         "heads/aa0000000000000000000000000000/1",
+                                         "head/1" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         OK(f->store->ops->put(f->store, names[i], "x", 1, &err));
     _cleanup_repository_ struct repository *r = opened(f);
@@ -434,14 +452,26 @@ static void test_ssh_keygen_agrees(void **state)
     assert_non_null(mkdtemp(dir));
     struct store *s = NULL;
     OK(store_dir_open(io_real(), dir, false, &s, &err));
-    OK(repository_create(io_real(), s, &f->info, (const char *)f->key_text.data, f->key_text.len, "echo recovered\n", "read me\n", &err));
+    OK(repository_create(io_real(), s, &f->info, (const char *)f->key_text.data, f->key_text.len, "echo recovered\n", "read me\n",
+                         &err));
     OK(s->ops->put(s, "signers", f->signers.data, f->signers.len, &err));
     store_close(s);
-    assert_int_equal(shell("cd %s && ssh-keygen -Y verify -f signers -I host -n %s -s recover.sh.sig < recover.sh >/dev/null 2>&1", dir, FORMAT_NAMESPACE_RECOVER), 0);
-    assert_int_equal(shell("cd %s && ssh-keygen -Y verify -f signers -I host -n %s -s RECOVER.txt.sig < RECOVER.txt >/dev/null 2>&1", dir, FORMAT_NAMESPACE_RECOVER), 0);
-    assert_int_not_equal(shell("cd %s && ssh-keygen -Y verify -f signers -I host -n %s -s RECOVER.txt.sig < recover.sh >/dev/null 2>&1", dir, FORMAT_NAMESPACE_RECOVER), 0);
+    assert_int_equal(
+        shell("cd %s && ssh-keygen -Y verify -f signers -I host -n %s -s recover.sh.sig < recover.sh >/dev/null 2>&1", dir,
+              FORMAT_NAMESPACE_RECOVER),
+        0);
+    assert_int_equal(
+        shell("cd %s && ssh-keygen -Y verify -f signers -I host -n %s -s RECOVER.txt.sig < RECOVER.txt >/dev/null 2>&1", dir,
+              FORMAT_NAMESPACE_RECOVER),
+        0);
+    assert_int_not_equal(
+        shell("cd %s && ssh-keygen -Y verify -f signers -I host -n %s -s RECOVER.txt.sig < recover.sh >/dev/null 2>&1", dir,
+              FORMAT_NAMESPACE_RECOVER),
+        0);
     assert_int_equal(shell("cd %s && sed '/BEGIN SSH/,$d' bkd-repository >text && sed -n '/BEGIN SSH/,$p' bkd-repository >sig && "
-                           "ssh-keygen -Y verify -f signers -I host -n %s -s sig < text >/dev/null 2>&1", dir, FORMAT_NAMESPACE_REPOSITORY), 0);
+                           "ssh-keygen -Y verify -f signers -I host -n %s -s sig < text >/dev/null 2>&1",
+                           dir, FORMAT_NAMESPACE_REPOSITORY),
+                     0);
     OK(fs_remove_tree(io_real(), AT_FDCWD, dir, &err));
 }
 
@@ -469,9 +499,21 @@ static void test_many_heads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH(test_create), WITH(test_create_after_a_killed_one), WITH(test_create_needs_a_key), WITH(test_who_signed), WITH(test_description_corrupted),
-        WITH(test_chain), WITH(test_void_numbers), WITH(test_head_corrupted), WITH(test_forks_and_breaks), WITH(test_first_head_missing),
-        WITH(test_other_files_are_not_heads), WITH(test_several_chains), WITH(test_refs), WITH(test_ssh_keygen_agrees), WITH(test_many_heads),
+        WITH(test_create),
+        WITH(test_create_after_a_killed_one),
+        WITH(test_create_needs_a_key),
+        WITH(test_who_signed),
+        WITH(test_description_corrupted),
+        WITH(test_chain),
+        WITH(test_void_numbers),
+        WITH(test_head_corrupted),
+        WITH(test_forks_and_breaks),
+        WITH(test_first_head_missing),
+        WITH(test_other_files_are_not_heads),
+        WITH(test_several_chains),
+        WITH(test_refs),
+        WITH(test_ssh_keygen_agrees),
+        WITH(test_many_heads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
