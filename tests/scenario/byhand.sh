@@ -194,6 +194,23 @@ if [ $wrong = 0 ] && [ $deltas = "$stored" ] && [ $deltas -ge 30 ]; then report 
 else report bad "$deltas of $stored deltas, $flat versions, $wrong wrong" "$tree/x/wrong"; fi
 rm -rf "$tree/x"
 
+# --- one file without the script: the commands that RECOVER.txt shows ---------------------------------------------------------------
+mkdir "$tree/hand"
+head=$repository/heads/$chain/8
+refs=$(awk '$1 == "refs" { print $2 }' "$head")
+shown() { sed -n "$1" "$repository/RECOVER.txt" | sed "s|refs/X|refs/$refs|g; s|/tmp/|$tree/hand/|g"; }
+{ echo 'cd "$1"; K=$2; D=$3'
+  shown '/^ *place() {/,/^ *tail/p'
+  echo "place $(awk '$1 == "manifest" { print $2 }' "$head") >$tree/hand/recipe"
+  shown '/^ *awk .$1=="piece"/,/done >/p'
+  echo "place \$(awk '\$1 == \"$src/small/new8\"' $tree/hand/manifest | tr ' ' '\\n' | sed -n 's/^at=//p') >$tree/hand/file"
+} >"$tree/hand/commands"
+expect "the commands of RECOVER.txt run" 0 env -i PATH="$tree/tools:/usr/bin:/bin" sh "$tree/hand/commands" "$repository" "$identity" "$tree/hand"
+sum=$(sha256sum <"$tree/hand/manifest")
+if [ "${sum%% *}" = "$(awk '$1 == "manifest" { print $5 }' "$head")" ]; then report ok "and rebuild the manifest"; else report bad "and rebuild the manifest"; fi
+if cmp -s "$tree/hand/file" "$tree/night8/small/new8"; then report ok "and a file"; else report bad "and a file" "$tree/hand/commands"; fi
+rm -rf "$tree/hand"
+
 # --- not what it was --------------------------------------------------------------------------------------------------------------
 expect "without signers it refuses" 2 recover latest "$tree/target" BKD_SIGNERS=
 says "and says what to do" BKD_SIGNERS
