@@ -16,8 +16,9 @@ static void step(struct lines *l)
 
 void lines_init(struct lines *l, const void *text, size_t n, const char *what, bool ignore_x)
 {
-    *l = (struct lines){ .rest = cursor_of(text, n), .what = what, .ignore_x = ignore_x };
-    step(l);
+    *l = (struct lines){ .rest = cursor_of(text, n), .what = what };
+    step(l); // the first line says what it is: nothing stands before it
+    l->ignore_x = ignore_x;
 }
 
 bool lines_take(struct lines *l, const char *key, const char **ret_value, size_t *ret_len)

@@ -17,7 +17,7 @@ struct lines {
     size_t len;
     size_t number;    // of that line, from 1
     const char *what; // "head", for errors
-    bool ignore_x;    // lines beginning with "x-" are passed over
+    bool ignore_x;    // lines beginning with "x-" are passed over, after the first
     bool torn;        // the text does not end with LF
 };
 

@@ -120,7 +120,7 @@ static inline void texts_lines_are_fixed(texts_rewrite *rewrite, const char *pat
     }
 }
 
-// An "x-" line before each line and at the end changes nothing.
+// An "x-" line before each line but the first and at the end changes nothing.
 static inline void texts_ignores_x_keys(texts_rewrite *rewrite, const char *path, bool ignored)
 {
     _cleanup_buf_ struct buf text = { 0 }, out = { 0 }, more = { 0 };
@@ -134,6 +134,10 @@ static inline void texts_ignores_x_keys(texts_rewrite *rewrite, const char *path
         buf_add_str(&more, "x-anything goes=here\n");
         buf_add(&more, text.data + at, text.len - at);
         int r = texts_run(rewrite, more.data, more.len, &out, &err);
+        if (at == 0) {
+            assert_int_equal(r, ERROR_FORMAT);
+            continue;
+        }
         assert_true(ignored ? r == 0 : r == ERROR_FORMAT);
         if (ignored)
             assert_string_equal(buf_str(&out), buf_str(&text));
