@@ -218,6 +218,8 @@ static int scan_and_select(struct run *run, struct error *err)
         r = select_run(run->io, &options, &run->previous, o->problem, o->arg, &run->plan, err);
     if (r == 0)
         r = guard_check(&guard, select_counts(run->plan), err);
+    if (r == 0 && !o->dry_run)
+        r = guard_remember(&guard, err);
     guard_done(&guard);
     run->result.scan_ns = io_monotonic_ns(run->io) - start;
     return r;
@@ -453,6 +455,20 @@ static int commit(struct run *run, struct error *err)
     return 0;
 }
 
+// A dry run ends with the plan, gone through once: moves show only then.
+static int only_plan(struct run *run, struct error *err)
+{
+    const struct select_item *item;
+    int r;
+    do
+        r = select_next(run->plan, &item, err);
+    while (r == 0 && item != NULL);
+    fill_result(run);
+    run->result.bytes_read = select_counts(run->plan)->read_bytes;
+    run->result.changed_files = select_counts(run->plan)->read_files;
+    return r;
+}
+
 static int run_steps(struct run *run, struct error *err)
 {
     const struct backup_options *o = run->options;
@@ -467,14 +483,8 @@ static int run_steps(struct run *run, struct error *err)
         r = open_caches(run, err);
     if (r == 0)
         r = scan_and_select(run, err);
-    if (r < 0 || o->dry_run) {
-        if (r == 0) {
-            fill_result(run);
-            run->result.bytes_read = select_counts(run->plan)->read_bytes;
-            run->result.changed_files = select_counts(run->plan)->read_files;
-        }
-        return r;
-    }
+    if (r < 0 || o->dry_run)
+        return r < 0 ? r : only_plan(run, err);
     if (!run->state.has_chain || memcmp(run->state.chain, run->parent.chain, sizeof run->parent.chain) != 0) // from now on this is the chain, also should this run be cut off
         r = state_set_chain(&run->state, run->parent.chain, err);
     if (r == 0)

@@ -25,9 +25,11 @@ struct bigfile {
     struct version_cache_writer *cache;
     struct version_cache_info cache_info;
     struct recipe recipe;
-    struct versions_needs needs; // own places; the base's are added at the end
+    struct versions_needs needs; // the places of this version; the base's are added at the end
+    struct versions_needs taken; // members of the base that are this version's too: they count when the base does not
     struct crypto_sha256 hash;
     bool hash_whole;
+    bool compares;    // pieces are compared with the base, and their tags kept
     bool uses_base;   // some piece is a delta against it or the same as its delta
     bool all_same;
     bool short_read;
@@ -112,6 +114,7 @@ int bigfile_begin(const struct bigfile_context *ctx, int fd, const char *name, u
         bigfile_free(f);
         return r;
     }
+    f->compares = f->cache != NULL;
     *ret_file = f;
     return 0;
 }
@@ -125,6 +128,7 @@ void bigfile_free(struct bigfile *f)
     version_cache_abort(&f->cache);
     recipe_done(&f->recipe);
     versions_needs_done(&f->needs);
+    versions_needs_done(&f->taken);
     crypto_sha256_done(&f->hash);
     free(f->name);
     free(f);
@@ -227,7 +231,7 @@ void bigfile_piece_work(struct bigfile_job *job)
     job->status = read_piece(job);
     if (job->status < 0 || job->length == 0)
         return;
-    if (f->cache != NULL)
+    if (f->compares)
         job->status = compare_with_base(job);
     else
         job->piece.class = PIECE_WHOLE;
@@ -243,10 +247,10 @@ void bigfile_piece_work(struct bigfile_job *job)
 
 // ---- placing, in order
 
-static void use_place(struct bigfile *f, const struct place *place)
+static void use_place(struct versions_needs *needs, const struct place *place)
 {
     if (place->object != 0)
-        versions_needs_add(&f->needs, place->object, place->length);
+        versions_needs_add(needs, place->object, place->length);
 }
 
 static void copy_ranges(struct recipe_piece *to, const struct place *ranges, size_t n)
@@ -289,7 +293,7 @@ static int place_delta(struct bigfile *f, struct bigfile_job *job, struct recipe
     piece->kind = RECIPE_DELTA;
     piece->member = member;
     copy_ranges(piece, ranges.items, ranges.count);
-    use_place(f, &member);
+    use_place(&f->needs, &member);
     f->needs.delta_bytes += member.length;
     f->uses_base = true;
     return 0;
@@ -306,7 +310,7 @@ static int place_whole(struct bigfile *f, const struct bigfile_job *job, struct 
         if (r == 0 && f->ctx->journal != NULL)
             r = journal_add_piece(f->ctx->journal, job->sha256, &piece->member, err);
     }
-    use_place(f, &piece->member);
+    use_place(&f->needs, &piece->member);
     return r;
 }
 
@@ -316,7 +320,7 @@ static int place_same(struct bigfile *f, const struct bigfile_job *job, struct r
     if (old->kind == RECIPE_WHOLE || old->kind == RECIPE_HOLE) {
         piece->kind = old->kind;
         piece->member = old->member;
-        use_place(f, &old->member);
+        use_place(&f->taken, &old->member);
         return 0;
     }
     if (f->renew)
@@ -391,12 +395,11 @@ int bigfile_take(struct bigfile_job *job, bool *ret_source_failed, struct error 
 
 // ---- the end
 
-static void add_base_needs(struct bigfile *f)
+static void add_needs(struct bigfile *f, const struct versions_needs *more)
 {
-    // Places of pieces taken over whole from the base are counted there too: the base's list is the larger truth.
-    for (size_t i = 0; i < f->base.needs.n; i++)
-        versions_needs_add(&f->needs, f->base.needs.items[i].object, f->base.needs.items[i].used);
-    f->needs.delta_bytes += f->base.needs.delta_bytes;
+    for (size_t i = 0; i < more->n; i++)
+        versions_needs_add(&f->needs, more->items[i].object, more->items[i].used);
+    f->needs.delta_bytes += more->delta_bytes;
 }
 
 static int keep_base(struct bigfile *f, struct bigfile_result *result, struct error *err)
@@ -423,13 +426,13 @@ static int store_recipe(struct bigfile *f, struct bigfile_result *result, struct
         memcpy(recipe->base_id, f->base.recipe.id, sizeof recipe->base_id);
         recipe->base = f->base.place;
         recipe->chain = f->base.recipe.chain + 1;
-        add_base_needs(f);
     }
+    add_needs(f, f->uses_base ? &f->base.needs : &f->taken);
     recipe_format(&text, recipe);
     int r = object_writer_add(f->ctx->writer, "recipe", text.data, text.len, &result->version, err);
     if (r < 0)
         return r;
-    use_place(f, &result->version);
+    use_place(&f->needs, &result->version);
     crypto_sha256(text.data, text.len, result->recipe_sha256);
     result->recipe_size = text.len;
     struct error cache_error;

@@ -52,16 +52,23 @@ int guard_begin(struct guard *g, const struct io *io, int state_dirfd, const uin
     return 0;
 }
 
-int guard_check(struct guard *g, const struct select_counts *counts, struct error *err)
+int guard_check(const struct guard *g, const struct select_counts *counts, struct error *err)
 {
-    _cleanup_buf_ struct buf text = { 0 };
-    for (size_t i = 0; i < g->n_sources; i++) {
+    for (size_t i = 0; i < g->n_sources && !g->accept; i++) {
         uint64_t before = counts->previous_source_entries[i];
-        if (!g->accept && counts->source_entries[i] <= 1 && before > 1)
+        if (counts->source_entries[i] <= 1 && before > 1)
             return error_set(err, ERROR_FAILED,
                              "source '%s' is empty, but had %llu entries at the last backup: is its disk mounted? Nothing was stored. When it is meant to be "
                              "empty, run once with --accept-source-change",
                              g->sources[i].path, (unsigned long long)before);
+    }
+    return 0;
+}
+
+int guard_remember(const struct guard *g, struct error *err)
+{
+    _cleanup_buf_ struct buf text = { 0 };
+    for (size_t i = 0; i < g->n_sources; i++) {
         manifest_escape(&text, g->sources[i].path, strlen(g->sources[i].path));
         buf_addf(&text, " %llu %llu\n", (unsigned long long)g->now[i].type, (unsigned long long)g->now[i].id);
     }

@@ -19,8 +19,10 @@ struct guard {
 // Before the scan: asks what file systems the sources are on and compares with what was remembered. ERROR_FAILED names the source and what to do.
 MUST_USE int guard_begin(struct guard *g, const struct io *io, int state_dirfd, const uint8_t key[SEALED_KEY_SIZE], const struct scan_source *sources,
                          size_t n_sources, bool accept, struct error *err);
-// After the scan: compares the numbers of entries, and remembers the file systems.
-MUST_USE int guard_check(struct guard *g, const struct select_counts *counts, struct error *err);
+// After the scan: compares the numbers of entries.
+MUST_USE int guard_check(const struct guard *g, const struct select_counts *counts, struct error *err);
+// Remembers the file systems for the next run; not after a dry run, which decides nothing.
+MUST_USE int guard_remember(const struct guard *g, struct error *err);
 void guard_done(struct guard *g);
 
 #endif

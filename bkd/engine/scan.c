@@ -13,7 +13,7 @@
 #include "bkd/base/buf.h"
 #include "bkd/base/spill.h"
 
-enum { LISTING = 65536, LISTING_MEMORY = 4 << 20, KEEP_OPEN = 128 };
+enum { LISTING = 65536, LISTING_MEMORY = 4 << 20, KEEP_OPEN = 128, NAME_SPACE = 16384, GROUP_SPACE = 1 << 20 };
 
 // Names of owners: asked once for each number. There are as many as accounts, not as files.
 struct name {
@@ -48,16 +48,19 @@ void scan_names_free(struct scan_names *names)
     free(names);
 }
 
+// Threads look names up at the same time, each with its own cache: hence the reentrant calls.
 static char *look_up_user(uint32_t id)
 {
-    const struct passwd *p = getpwuid(id);
-    return p == NULL ? NULL : xstrdup(p->pw_name);
+    char space[NAME_SPACE];
+    struct passwd entry, *found = NULL;
+    return getpwuid_r(id, &entry, space, sizeof space, &found) != 0 || found == NULL ? NULL : xstrdup(found->pw_name);
 }
 
 static char *look_up_group(uint32_t id)
 {
-    const struct group *g = getgrgid(id);
-    return g == NULL ? NULL : xstrdup(g->gr_name);
+    _cleanup_free_ char *space = xmalloc(GROUP_SPACE); // holds all members of the group
+    struct group entry, *found = NULL;
+    return getgrgid_r(id, &entry, space, GROUP_SPACE, &found) != 0 || found == NULL ? NULL : xstrdup(found->gr_name);
 }
 
 static void add_name(struct buf *out, struct name_list *list, uint32_t id, char *(*look_up)(uint32_t))

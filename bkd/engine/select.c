@@ -144,6 +144,9 @@ static int keep(struct select_plan *p, const struct manifest_entry *now, const s
     return add_plan(p, SELECT_KEEP, stat, 0, buf_str(&p->line), p->line.len - 1, NULL, 0, err);
 }
 
+// Bytes a read will move: holes cost nothing.
+static uint64_t read_cost(const struct manifest_entry *e, uint64_t blocks) { return e->size < blocks || blocks == 0 ? e->size : blocks; }
+
 static int to_read(struct select_plan *p, const struct manifest_entry *now, const struct scan_stat *stat, uint64_t blocks, bool is_known, struct error *err)
 {
     buf_reset(&p->line);
@@ -151,7 +154,7 @@ static int to_read(struct select_plan *p, const struct manifest_entry *now, cons
     bool content = now->type == MANIFEST_FILE;
     if (content) {
         p->counts.read_files++;
-        p->counts.read_bytes += now->size < blocks || blocks == 0 ? now->size : blocks;
+        p->counts.read_bytes += read_cost(now, blocks);
     }
     int r = add_plan(p, content ? SELECT_READ : SELECT_ATTRS, stat, blocks, buf_str(&p->line), p->line.len - 1, is_known ? p->old.line : NULL,
                      is_known ? p->old.line_len : 0, err);
@@ -160,11 +163,21 @@ static int to_read(struct select_plan *p, const struct manifest_entry *now, cons
     return r;
 }
 
+// By path: the numbers of sources change when the policy does.
+static void count_previous(struct select_plan *p)
+{
+    const struct manifest_entry *e = p->old.entry;
+    for (size_t i = 0; i < p->options->scan.n_sources; i++) {
+        const char *source = p->options->scan.sources[i].path;
+        p->counts.previous_source_entries[i] += manifest_path_below(buf_str(&e->path), e->path.len, source, strlen(source));
+    }
+}
+
 static int load_old(struct select_plan *p, struct error *err)
 {
     int r = previous_next(p->previous, &p->has_old, &p->old, err);
-    if (r == 0 && p->has_old && p->old.entry->source < p->options->scan.n_sources)
-        p->counts.previous_source_entries[p->old.entry->source]++;
+    if (r == 0 && p->has_old)
+        count_previous(p);
     return r;
 }
 
@@ -352,6 +365,7 @@ static int apply_move(struct select_plan *p, struct error *err)
         p->item.line_len = p->item_line.len - 1;
         p->counts.moved_files++;
         p->counts.read_files--;
+        p->counts.read_bytes -= read_cost(&now, p->item.blocks_bytes);
     } else if (r == 0) {
         p->item.base = buf_str(&p->item_base);
         p->item.base_len = p->item_base.len;
