@@ -67,6 +67,7 @@ static int print_json(const struct setup *s, const struct backup_result *r, bool
     json_add_u64(line, "objects", r->objects);
     json_add_u64(line, "unstable_files", r->unstable_files);
     json_add_u64(line, "skipped", r->skipped);
+    json_add_u64(line, "damaged_objects", r->damaged_objects);
     json_add_bool(line, "resumed", r->resumed);
     json_add_u64(line, "duration_ms", r->duration_ns / 1000000);
     struct json *phases = json_add_object(line, "phases");
@@ -104,6 +105,9 @@ static int report(const struct setup *s, const struct backup_result *r, bool dry
     } else if (s->ctx->verbosity >= 0) {
         print_text(s, r, dry_run);
     }
+    if (r->damaged_objects > 0)
+        return error_set(err, ERROR_INTEGRITY, "policy %s: the snapshot is committed, but %llu objects of earlier ones are missing or damaged: run `bkd check %s`",
+                         s->policy.name, (unsigned long long)r->damaged_objects, s->policy.name);
     if (r->complete)
         return 0;
     return error_set(err, ERROR_INCOMPLETE,

@@ -3,6 +3,7 @@
 
 #include "bkd/base/clock.h"
 #include "bkd/base/progress.h"
+#include "bkd/engine/state.h"
 #include "bkd/repo/verify.h"
 #include "bkd/setup.h"
 
@@ -45,6 +46,28 @@ static void show_phase(void *arg, const char *phase, uint64_t files, uint64_t by
 {
     struct display *d = arg;
     progress_begin(d->progress, phase, files, bytes);
+}
+
+// The head this host pinned must be there, as it was written: else the repository was rolled back or exchanged.
+static void check_pin(const struct setup *s, const struct repository *repository, struct display *display, struct verify_totals *totals)
+{
+    struct error ignored; // no state on this host: nothing is pinned
+    _cleanup_state_ struct state state = { 0 };
+    if (state_open_readonly(s->ctx->io, s->ctx->state_dir, s->policy.name, &state, &ignored) < 0 || !state.pin.is_set || !state.has_chain ||
+        memcmp(state.pin.repository, repository->info.id, sizeof state.pin.repository) != 0)
+        return;
+    for (size_t i = 0; i < repository->n_heads; i++) {
+        const struct repository_head *h = &repository->heads[i];
+        if (memcmp(h->chain, state.chain, sizeof h->chain) == 0 && h->number == state.pin.number && memcmp(h->sha256, state.pin.sha256, sizeof h->sha256) == 0)
+            return;
+    }
+    _cleanup_free_ char *name = format_head_name(state.chain, state.pin.number);
+    struct verify_finding finding = {
+        .severity = VERIFY_ALARM, .file = name,
+        .reason = "this host created it as the newest head, and it is not there as it was: the repository was rolled back, damaged or exchanged",
+    };
+    show_finding(display, &finding);
+    totals->alarms++;
 }
 
 static int report(const struct setup *s, const struct verify_totals *t, bool read_data, struct error *err)
@@ -105,6 +128,8 @@ static int run_check(const struct setup *s, const struct cli_args *args, struct 
     options.scratch_dirfd = scratch_fd;
     if (r == 0)
         r = verify_run(ctx->io, repository, &options, totals, err);
+    if (r == 0)
+        check_pin(s, repository, &display, totals);
     io_close_quietly(ctx->io, &scratch_fd);
     progress_free(&display.progress);
     return r;

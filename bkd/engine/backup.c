@@ -134,6 +134,27 @@ static int open_repository(struct run *run, struct error *err)
     return r;
 }
 
+// An object that is gone or has another size is not built upon: what it held is read and stored again.
+static int load_object(struct run *run, const struct format_ref *ref, struct error *err)
+{
+    struct error why;
+    uint64_t size = 0;
+    _cleanup_free_ char *name = format_object_name(ref->sha256, run->repository->info.encrypted);
+    int r = run->store->ops->size(run->store, name, &size, &why);
+    if (r < 0 && r != ERROR_NOT_FOUND && r != ERROR_INTEGRITY) {
+        *err = why;
+        return r;
+    }
+    if (r == 0 && size == ref->stored_size) {
+        objects_add(&run->objects, ref->object, ref->sha256, ref->stored_size);
+        return 0;
+    }
+    log_error("'%s' in repository '%s' is %s: earlier snapshots that need it cannot be restored whole; run `bkd check`", name, run->store->url,
+              r < 0 ? "missing" : "not of its size");
+    run->result.damaged_objects++;
+    return 0;
+}
+
 static int load_parent_objects(struct run *run, struct error *err)
 {
     if (run->parent.head == NULL)
@@ -141,7 +162,7 @@ static int load_parent_objects(struct run *run, struct error *err)
     _cleanup_format_refs_ struct format_refs refs = { 0 };
     int r = repository_read_refs(run->repository, &run->parent.head->head, &refs, err);
     for (size_t i = 0; r == 0 && i < refs.n; i++)
-        objects_add(&run->objects, refs.refs[i].object, refs.refs[i].sha256, refs.refs[i].stored_size);
+        r = load_object(run, &refs.refs[i], err);
     return r;
 }
 
