@@ -236,7 +236,12 @@ static int write_extents(struct apply *a, struct apply_file *f, uint64_t offset,
 
 static int write_piece(struct apply *a, struct apply_file *f, uint64_t offset, const void *data, uint32_t length, struct error *err)
 {
-    int r = f->fd < 0 ? make_part(a, f, err) : 0;
+    int r = 0;
+    if (f->fd < 0) {
+        r = make_part(a, f, err);
+        if (r == 0 && f->sparse)
+            r = io_truncate(a->io, f->fd, f->size, f->name, err);
+    }
     if (r < 0)
         return r;
     if (f->sparse && f->recipe.n_extents > 0)

@@ -306,3 +306,11 @@ struct apply_file *const *fetch_files(const struct fetch *w, size_t *ret_n)
     *ret_n = w->n_files;
     return w->files;
 }
+
+uint64_t fetch_bytes(const struct fetch *w)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < w->n_pieces; i++)
+        bytes += w->pieces[i].length;
+    return bytes;
+}

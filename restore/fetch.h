@@ -45,6 +45,8 @@ bool fetch_is_started(const struct fetch *w);
 void fetch_finish(struct fetch *w, struct work_pool *pool);
 // Files that are done, in the order they were added; borrowed until fetch_reset frees them.
 struct apply_file *const *fetch_files(const struct fetch *w, size_t *ret_n);
+// Content in it, in bytes.
+uint64_t fetch_bytes(const struct fetch *w);
 void fetch_reset(struct fetch *w);
 
 #endif
