@@ -67,6 +67,7 @@ static int print_json(const struct setup *s, const struct backup_result *r, bool
     json_add_u64(line, "objects", r->objects);
     json_add_u64(line, "unstable_files", r->unstable_files);
     json_add_u64(line, "skipped", r->skipped);
+    json_add_u64(line, "vanished", r->vanished);
     json_add_u64(line, "damaged_objects", r->damaged_objects);
     json_add_bool(line, "resumed", r->resumed);
     json_add_u64(line, "duration_ms", r->duration_ns / 1000000);

@@ -161,6 +161,11 @@ static int load_parent_objects(struct run *run, struct error *err)
         return 0;
     _cleanup_format_refs_ struct format_refs refs = { 0 };
     int r = repository_read_refs(run->repository, &run->parent.head->head, &refs, err);
+    if (r == ERROR_INTEGRITY || r == ERROR_FORMAT) { // not a snapshot to build on: everything is read and stored again
+        log_error("snapshot %llu cannot be built on: %s; run `bkd check`", (unsigned long long)run->parent.head->number, err->text);
+        run->result.damaged_objects++;
+        return 0;
+    }
     for (size_t i = 0; r == 0 && i < refs.n; i++)
         r = load_object(run, &refs.refs[i], err);
     return r;
@@ -359,12 +364,23 @@ static void fill_head(struct run *run, struct format_head *head)
     head->flags = run->result.complete ? 0 : FORMAT_INCOMPLETE;
 }
 
+// What no reader would accept is not committed.
+static int check_head(const struct buf *text, struct error *err)
+{
+    _cleanup_format_head_ struct format_head read_back = { 0 };
+    int r = format_head_parse(buf_str(text), text->len, &read_back, err);
+    return r < 0 ? error_prefix(err, "the new head is not right, nothing was committed") : 0;
+}
+
 // From here on the snapshot exists.
 static int create_head(struct run *run, const struct format_head *head, struct error *err)
 {
     _cleanup_buf_ struct buf file = { 0 };
     uint8_t *sha256 = run->head_sha256;
     format_head_write(&file, head);
+    int r = check_head(&file, err);
+    if (r < 0)
+        return r;
     _cleanup_buf_ struct buf signature = { 0 };
     sshsig_sign(&run->signing_key, FORMAT_NAMESPACE_HEAD, file.data, file.len, &signature);
     buf_add(&file, signature.data, signature.len);
@@ -374,7 +390,7 @@ static int create_head(struct run *run, const struct format_head *head, struct e
     struct state_pin pin = { .is_set = true, .number = head->number };
     memcpy(pin.sha256, sha256, sizeof pin.sha256);
     memcpy(pin.repository, head->repository, sizeof pin.repository);
-    int r = state_set_pending(&run->state, &pin, err);
+    r = state_set_pending(&run->state, &pin, err);
     _cleanup_free_ char *name = format_head_name(head->chain, head->number);
     if (r == 0)
         r = run->store->ops->put(run->store, name, file.data, file.len, err);
@@ -444,6 +460,7 @@ static void fill_result(struct run *run)
     result->changed_files = run->intake.changed_files;
     result->bytes_read = run->intake.bytes_read;
     result->unstable_files = run->intake.unstable_files;
+    result->vanished = run->intake.gone;
     result->skipped = run->intake.skipped + counts->problems;
     result->bytes_stored = stats.stored_bytes;
     result->objects = stats.objects;

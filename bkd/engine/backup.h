@@ -46,6 +46,7 @@ struct backup_result {
     uint64_t bytes_source, bytes_read, bytes_stored;
     uint64_t objects;
     uint64_t unstable_files, skipped;
+    uint64_t vanished;        // files that disappeared between scan and read
     uint64_t damaged_objects; // of earlier snapshots, missing or of another size: nothing new refers to them
     uint64_t duration_ns, scan_ns, read_ns, commit_ns;
     uint64_t compress_ns; // sum over threads

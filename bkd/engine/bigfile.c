@@ -11,7 +11,8 @@
 
 // Beyond this many bytes of holes a whole-file hash would cost more than the data; the pieces' hashes remain.
 #define HASHED_HOLES_MAX (UINT64_C(4) << 30)
-#define TAGGED_HOLES_MAX (UINT64_C(1) << 30)
+// Tags take 1/256 of a file's size, holes included. Beyond this much of holes (256 MiB of tags for nothing) the data is stored whole instead.
+#define TAGGED_HOLES_MAX (UINT64_C(64) << 30)
 
 struct bigfile {
     const struct bigfile_context *ctx;
@@ -29,6 +30,7 @@ struct bigfile {
     struct versions_needs taken; // members of the base that are this version's too: they count when the base does not
     struct crypto_sha256 hash;
     bool hash_whole;
+    uint8_t hole_sha256[CRYPTO_SHA256_SIZE]; // of a whole piece of zeros; set when the file has holes
     bool compares;    // pieces are compared with the base, and their tags kept
     bool uses_base;   // some piece is a delta against it or the same as its delta
     bool all_same;
@@ -94,6 +96,17 @@ static int begin_cache(struct bigfile *f, struct error *err)
     return versions_begin_cache(f->ctx->versions, info, &f->cache, err);
 }
 
+// Holes need not be hashed again and again.
+static void hash_zeros(uint8_t ret_sha256[CRYPTO_SHA256_SIZE])
+{
+    static const uint8_t zeros[65536];
+    _cleanup_crypto_sha256_ struct crypto_sha256 hash;
+    crypto_sha256_init(&hash);
+    for (uint32_t n = 0; n < RECIPE_PIECE_SIZE; n += sizeof zeros)
+        crypto_sha256_update(&hash, zeros, sizeof zeros);
+    crypto_sha256_final(&hash, ret_sha256);
+}
+
 int bigfile_begin(const struct bigfile_context *ctx, int fd, const char *name, uint64_t size, uint64_t blocks_bytes, const struct place *base,
                   const struct recipe *index_from, struct bigfile **ret_file, struct error *err)
 {
@@ -105,6 +118,8 @@ int bigfile_begin(const struct bigfile_context *ctx, int fd, const char *name, u
         extents_find(ctx->io, fd, size, &f->recipe);
     for (size_t i = 0; index_from != NULL && i < index_from->n_index; i++)
         recipe_add_index(&f->recipe, index_from->index[i].offset, index_from->index[i].path, strlen(index_from->index[i].path));
+    if (f->recipe.n_extents > 0)
+        hash_zeros(f->hole_sha256);
     if (base != NULL && place_is_set(base))
         load_base(f, base);
     f->hash_whole = extents_hole_bytes(&f->recipe, size) <= HASHED_HOLES_MAX;
@@ -173,7 +188,8 @@ static int read_piece(struct bigfile_job *job)
     if (job->data == NULL)
         job->data = xmalloc(RECIPE_PIECE_SIZE);
     if (job->is_hole) {
-        memset(job->data, 0, job->length);
+        if (f->hash_whole || f->compares || job->length < RECIPE_PIECE_SIZE) // else nobody looks at them
+            memset(job->data, 0, job->length);
         return 0;
     }
     size_t got = 0;
@@ -241,6 +257,8 @@ void bigfile_piece_work(struct bigfile_job *job)
     job->has_delta = job->piece.class == PIECE_DELTA;
     if (job->same)
         memcpy(job->sha256, f->base.recipe.pieces[job->index].sha256, sizeof job->sha256);
+    else if (job->is_hole && job->length == RECIPE_PIECE_SIZE)
+        memcpy(job->sha256, f->hole_sha256, sizeof job->sha256);
     else
         crypto_sha256(job->data, job->length, job->sha256);
 }

@@ -32,8 +32,9 @@ enum source_file_result source_file_open(struct source_file *f, struct dirchain 
     *f = (struct source_file){ .fd = -1, .entry = entry };
     int dirfd;
     const char *name;
+    // A file that is gone is gone; a directory that is gone was moved as a rule, and what it holds is then in no snapshot: worth a word.
     if (dirchain_parent(chain, buf_str(&entry->path), &dirfd, &name, err) < 0)
-        return failure(err);
+        return SOURCE_FILE_PROBLEM;
     int flags = entry->type == MANIFEST_FILE ? O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY : O_PATH | O_NOFOLLOW;
     int r = -1;
     if (entry->type == MANIFEST_FILE)
