@@ -6,6 +6,7 @@
 #include "bkd/base/clock.h"
 #include "bkd/base/progress.h"
 #include "restore/entries.h"
+#include "restore/rehearse.h"
 
 enum { OPEN_DIRS_MAX = 2048, DESCRIPTORS_KEPT = 256 };
 
@@ -162,7 +163,7 @@ static int run_all(struct run *r, struct error *err)
         return e;
     fill_counts(r);
     if (r->options->dry_run)
-        return 0;
+        return rehearse_run(r->io, &r->plan, r->options->target, r->options->strip, r->report, err);
     r->progress = progress_new(r->io, progress_style_for(r->options->json, r->options->quiet), NULL);
     r->report->progress = r->progress;
     progress_begin(r->progress, "restore", r->plan.totals.files - r->plan.totals.names, r->plan.totals.bytes);

@@ -336,6 +336,26 @@ static void test_no_space_before_writing(void **state)
     fixture_done(&f);
 }
 
+// Pieces of one file in several windows, hashed as a whole in their order while several workers write them.
+static void test_whole_over_windows(void **state)
+{
+    struct fixture f;
+    struct report report;
+    (void)state;
+    fixture_init(&f, false);
+    fixture_object_size(&f, 256 << 20);
+    fixture_dir(&f, "/", 0755);
+    const size_t n = (100 << 20) + 77;
+    _cleanup_free_ char *data = (char *)noise(n, 4);
+    fixture_version(&f, "/a", data, n, 0);
+    fixture_commit(&f);
+    struct run_options options = { .jobs = 4 };
+    expect_restore(&f, "t", &options, &report, 0);
+    fixture_assert_content(&f, "t/a", data, n);
+    assert_true(report.bytes == n);
+    fixture_done(&f);
+}
+
 static void test_many_files(void **state)
 {
     struct fixture f;
@@ -375,6 +395,7 @@ int main(void)
         cmocka_unit_test(test_attributes),
         cmocka_unit_test(test_deep),
         cmocka_unit_test(test_no_space_before_writing),
+        cmocka_unit_test(test_whole_over_windows),
         cmocka_unit_test(test_many_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -96,6 +96,8 @@ expect "makes nothing" 1 test -e "$tree/none"
 expect "--dry-run" 0 r restore latest --target "$tree/none" --dry-run
 has "counts" out "Would restore snapshot 2"
 expect "--dry-run makes nothing" 1 test -e "$tree/none"
+expect "--dry-run into a tree that exists" 3 r restore latest --target "$tree/new" --dry-run
+has "lists what is taken" err "/image' exists already"
 ln -s "$tree/new" "$tree/pointer"
 expect "a target that is a link" 2 r restore latest --target "$tree/pointer"
 expect "a target that is a file" 2 r restore latest --target "$tree/last"
