@@ -1,0 +1,55 @@
+// A backup run while it lasts: what its steps share. Only for the files that make up the run: backup.c (the straight line), run_open.c (the
+// repository, what may be built upon, the caches) and run_commit.c (manifest, refs, head, and what follows the commit).
+#ifndef BKD_ENGINE_RUN_H
+#define BKD_ENGINE_RUN_H
+
+#include "bkd/codec/sshkey.h"
+#include "bkd/engine/backup.h"
+#include "bkd/engine/intake.h"
+#include "bkd/engine/objects.h"
+#include "bkd/engine/parent.h"
+#include "bkd/engine/state.h"
+
+struct run {
+    const struct io *io;
+    const struct backup_options *options;
+    struct state state;
+    uint8_t cache_key[SEALED_KEY_SIZE];
+    struct sshkey signing_key;
+    struct repository *repository;
+    struct store *store; // borrowed from the repository
+    struct parent parent;
+    uint64_t started_ns, started_mono_ns;
+    struct objects objects;
+    struct spill *overlay;
+    struct journal *journal;
+    struct previous previous;
+    struct known *known;
+    struct versions versions;
+    struct object_writer *writer;
+    struct select_plan *plan;
+    struct output output;
+    struct intake_stats intake;
+    struct bigfile_result manifest;
+    uint8_t head_sha256[CRYPTO_SHA256_SIZE]; // of the new head
+    struct backup_result result;
+};
+
+// Opens the state (locked), the repository, the parent's objects, journal and caches. Nothing is written to the repository.
+MUST_USE int run_open(struct run *run, struct error *err);
+// Opens the writer of objects, with numbers that were never given before.
+MUST_USE int run_open_writer(struct run *run, struct error *err);
+// May this snapshot refer to the object? (arg: struct run)
+bool run_usable(void *arg, uint32_t object);
+// Content of an entry that is kept: accounts for it, or says that it cannot be relied on. (arg: struct run)
+bool run_keep_content(void *arg, const struct manifest_entry *old);
+// What storing versions needs of the run.
+struct bigfile_context run_big_context(struct run *run);
+void run_close(struct run *run);
+
+// Stores the manifest, puts refs and head, and keeps the caches for the next run. The snapshot exists when this returned 0.
+MUST_USE int run_commit(struct run *run, struct error *err);
+// Sums up what was done so far, for the head and for the caller.
+void run_fill_result(struct run *run);
+
+#endif

@@ -1,0 +1,228 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "bkd/base/crypto.h"
+#include "bkd/base/log.h"
+#include "bkd/engine/run.h"
+
+#define OBJECTS_RESERVED 64u
+
+bool run_usable(void *arg, uint32_t object)
+{
+    const struct run *run = arg;
+    return objects_usable(&run->objects, object);
+}
+
+static bool usable_before(void *arg, uint32_t object)
+{
+    const struct run *run = arg;
+    return objects_usable_before(&run->objects, object);
+}
+
+// Numbers are reserved in steps, ahead of their use.
+static int reserve_objects(struct run *run, uint32_t next, struct error *err)
+{
+    return next < run->state.objects ? 0 : state_reserve_objects(&run->state, next + OBJECTS_RESERVED, err);
+}
+
+static int object_finished(void *arg, uint32_t number, const uint8_t sha256[32], uint64_t stored_size, struct error *err)
+{
+    struct run *run = arg;
+    objects_add(&run->objects, number, sha256, stored_size);
+    int r = reserve_objects(run, number + 1, err);
+    return r < 0 ? r : journal_commit_object(run->journal, number, sha256, stored_size, err);
+}
+
+// An object the journal of a cut-off run names is used again only when the store has it, byte for byte.
+static bool object_is_stored(void *arg, uint32_t number, const uint8_t sha256[32], uint64_t stored_size)
+{
+    struct run *run = arg;
+    if (!objects_check_stored(run->store, run->repository->info.encrypted, sha256, stored_size))
+        return false;
+    objects_add(&run->objects, number, sha256, stored_size);
+    run->result.resumed = true;
+    return true;
+}
+
+static int piece_is_known(void *arg, const uint8_t sha256[32], const struct place *place, struct error *err)
+{
+    struct run *run = arg;
+    return known_add(run->known, KNOWN_WHOLE, sha256, place, err);
+}
+
+// Content of an entry that is kept: account for it, or say that it cannot be relied on.
+bool run_keep_content(void *arg, const struct manifest_entry *old)
+{
+    struct run *run = arg;
+    if (!objects_usable(&run->objects, old->at.object) && old->at.object != 0)
+        return false;
+    if (old->xattr.object != 0 && !objects_usable(&run->objects, old->xattr.object))
+        return false;
+    if (place_is_set(&old->version)) {
+        _cleanup_versions_needs_ struct versions_needs needs = { 0 };
+        struct error why;
+        bool good = versions_use(&run->versions, &old->version, &needs, &why) == 0;
+        for (size_t i = 0; good && i < needs.n; i++)
+            good = objects_usable(&run->objects, needs.items[i].object);
+        if (!good)
+            return false;
+        output_need(&run->output, &needs);
+    }
+    output_need_place(&run->output, &old->at);
+    output_need_place(&run->output, &old->xattr);
+    return true;
+}
+
+static int open_repository(struct run *run, struct error *err)
+{
+    const struct backup_options *o = run->options;
+    struct store *store = NULL;
+    int r = store_open(run->io, o->repository, false, &store, err);
+    if (r == 0)
+        r = repository_open(run->io, store, o->signers, &run->repository, err);
+    if (r < 0)
+        return r;
+    run->store = run->repository->store;
+    if (run->repository->info.writing_needs_newer)
+        return error_set(err, ERROR_USAGE, "repository '%s' was made or changed by a newer bkd, this one may only read it; install the newer one", o->repository);
+    if (run->repository->info.encrypted != (o->n_recipients > 0))
+        return error_set(err, ERROR_USAGE, "repository '%s' was made with encryption %s, the policy says otherwise; correct `encryption`, or use a new repository",
+                         o->repository, run->repository->info.encrypted ? "age" : "none");
+    r = parent_find(run->io, &run->state, run->repository, o->host, o->policy, &run->parent, err);
+    if (r == 0)
+        state_cache_key(&run->state, run->repository->info.id, run->parent.chain, run->cache_key);
+    return r;
+}
+
+// An object that is gone or has another size is not built upon: what it held is read and stored again.
+static int load_object(struct run *run, const struct format_ref *ref, struct error *err)
+{
+    struct error why;
+    uint64_t size = 0;
+    _cleanup_free_ char *name = format_object_name(ref->sha256, run->repository->info.encrypted);
+    int r = run->store->ops->size(run->store, name, &size, &why);
+    if (r < 0 && r != ERROR_NOT_FOUND && r != ERROR_INTEGRITY) {
+        *err = why;
+        return r;
+    }
+    if (r == 0 && size == ref->stored_size) {
+        objects_add(&run->objects, ref->object, ref->sha256, ref->stored_size);
+        return 0;
+    }
+    log_error("'%s' in repository '%s' is %s: earlier snapshots that need it cannot be restored whole; run `bkd check`", name, run->store->url,
+              r < 0 ? "missing" : "not of its size");
+    run->result.damaged_objects++;
+    return 0;
+}
+
+static int load_parent_objects(struct run *run, struct error *err)
+{
+    if (run->parent.head == NULL)
+        return 0;
+    _cleanup_format_refs_ struct format_refs refs = { 0 };
+    int r = repository_read_refs(run->repository, &run->parent.head->head, &refs, err);
+    if (r == ERROR_INTEGRITY || r == ERROR_FORMAT) { // not a snapshot to build on: everything is read and stored again
+        log_error("snapshot %llu cannot be built on: %s; run `bkd check`", (unsigned long long)run->parent.head->number, err->text);
+        run->result.damaged_objects++;
+        return 0;
+    }
+    for (size_t i = 0; r == 0 && i < refs.n; i++)
+        r = load_object(run, &refs.refs[i], err);
+    return r;
+}
+
+static uint32_t first_object(const struct run *run)
+{
+    uint32_t first = run->parent.head == NULL ? 1 : run->parent.head->head.next_object;
+    for (uint32_t i = first; i < run->objects.n; i++)
+        if (run->objects.items[i].stored_size > 0)
+            first = i + 1;
+    return first > run->state.objects ? first : run->state.objects;
+}
+
+// A journal is good only on top of the snapshot it was begun after: elsewhere the numbers in it belong to other objects.
+static void journal_key(const struct run *run, uint8_t ret_key[SEALED_KEY_SIZE])
+{
+    const struct repository_head *head = run->parent.head;
+    const uint8_t *after = head == NULL ? run->parent.chain : head->sha256;
+    crypto_hmac_sha256(run->cache_key, sizeof run->cache_key, after, head == NULL ? sizeof run->parent.chain : sizeof head->sha256, ret_key);
+}
+
+static int open_caches(struct run *run, struct error *err)
+{
+    const struct io *io = run->io;
+    int dirfd = run->state.dirfd;
+    uint8_t key[SEALED_KEY_SIZE];
+    journal_key(run, key);
+    run->overlay = spill_new(io, dirfd, previous_compare_records, 8 << 20);
+    int r = known_open(io, dirfd, run->parent.head == NULL ? NULL : run->parent.head->sha256, run->cache_key, usable_before, run, &run->known, err);
+    if (r == 0)
+        r = versions_open(&run->versions, io, dirfd, run->cache_key, err);
+    struct journal_replay replay = { object_is_stored, piece_is_known, run, run->overlay };
+    if (r == 0)
+        r = journal_open(io, dirfd, key, &replay, &run->journal, err);
+    if (r == 0)
+        r = spill_sort(run->overlay, err);
+    const uint8_t *manifest = run->parent.head == NULL ? NULL : run->parent.head->head.manifest_sha256;
+    if (r == 0)
+        r = previous_open(&run->previous, io, dirfd, run->cache_key, manifest, run->overlay, err);
+    if (r == 0 && run->parent.head != NULL && !run->previous.has_manifest)
+        log_warn("no local copy of the last manifest: every file is read again, and stored again where it is not known to be");
+    return r;
+}
+
+int run_open_writer(struct run *run, struct error *err)
+{
+    const struct backup_options *o = run->options;
+    struct object_writer_options options = {
+        .store = run->store, .recipients = o->recipients, .n_recipients = o->n_recipients, .level = o->compression_level,
+        .jobs = o->jobs, .object_size = run->repository->info.object_size, .first_object = first_object(run), .finished = object_finished, .arg = run,
+    };
+    memcpy(options.repository, run->repository->info.id, sizeof options.repository);
+    memcpy(options.chain, run->parent.chain, sizeof options.chain);
+    run->objects.first_own = options.first_object;
+    int r = reserve_objects(run, options.first_object, err);
+    // From now on this is the chain, also should this run be cut off.
+    if (r == 0 && (!run->state.has_chain || memcmp(run->state.chain, run->parent.chain, sizeof run->parent.chain) != 0))
+        r = state_set_chain(&run->state, run->parent.chain, err);
+    return r < 0 ? r : object_writer_new(run->io, &options, &run->writer, err);
+}
+
+struct bigfile_context run_big_context(struct run *run)
+{
+    const struct backup_options *o = run->options;
+    return (struct bigfile_context){
+        .io = run->io, .writer = run->writer, .known = run->known, .versions = &run->versions, .journal = run->journal,
+        .usable = run_usable, .usable_arg = run, .block_size = o->delta_block_size, .max_chain = o->delta_max_chain, .max_share_percent = o->delta_max_share_percent,
+    };
+}
+
+int run_open(struct run *run, struct error *err)
+{
+    const struct backup_options *o = run->options;
+    int r = state_open(run->io, o->state_dir, o->policy, &run->state, err);
+    if (r == 0)
+        r = sshkey_parse(o->signing_key, o->signing_key_len, &run->signing_key, err);
+    if (r == 0)
+        r = open_repository(run, err);
+    if (r == 0)
+        r = load_parent_objects(run, err);
+    return r < 0 ? r : open_caches(run, err);
+}
+
+void run_close(struct run *run)
+{
+    object_writer_free(run->writer);
+    select_free(run->plan);
+    output_done(&run->output);
+    versions_needs_done(&run->manifest.needs);
+    previous_done(&run->previous);
+    journal_close(run->journal);
+    known_free(run->known);
+    versions_done(&run->versions);
+    spill_free(run->overlay);
+    objects_done(&run->objects);
+    repository_close(run->repository);
+    sshkey_done(&run->signing_key);
+    state_close(&run->state);
+}
