@@ -6,6 +6,18 @@
 
 #define MIN_SIZE_AUTO (256u << 10) // smaller files change whole as a rule, and a recipe each would cost more than it saves
 
+// The guard compares with local memory; where that was lost, the last head still tells that there were files.
+static int check_not_emptied(const struct run *run, struct error *err)
+{
+    const struct repository_head *last = run->parent.head;
+    if (run->options->accept_source_change || last == NULL || last->head.files == 0 || select_counts(run->plan)->files > 0)
+        return 0;
+    return error_set(err, ERROR_FAILED,
+                     "the sources hold no file, but the last snapshot had %llu: are their disks mounted? Nothing was stored. When they are meant to be empty, "
+                     "run once with --accept-source-change",
+                     (unsigned long long)last->head.files);
+}
+
 static int scan_and_select(struct run *run, struct error *err)
 {
     const struct backup_options *o = run->options;
@@ -23,6 +35,8 @@ static int scan_and_select(struct run *run, struct error *err)
         r = select_run(run->io, &options, &run->previous, o->problem, o->arg, &run->plan, err);
     if (r == 0)
         r = guard_check(&guard, select_counts(run->plan), err);
+    if (r == 0)
+        r = check_not_emptied(run, err);
     if (r == 0 && !o->dry_run)
         r = guard_remember(&guard, err);
     guard_done(&guard);
