@@ -161,12 +161,13 @@ int apply_xattr(struct apply *a, unsigned worker, const struct place *place, con
 
 static void set_attributes(struct apply *a, unsigned worker, struct apply_file *f)
 {
-    const char *text = NULL;
-    size_t n = 0;
     struct error err;
-    if (f->attrs.xattr.length > 0 && apply_xattr(a, worker, &f->attrs.xattr, &text, &n, &err) < 0)
+    struct attrs_object object = {
+        .fd = f->fd, .mode = mode_at_creation(f), .plain_owner = f->dir->plain_owner, .clear_acl = f->dir->imposes_acl
+    };
+    if (f->attrs.xattr.length > 0 && apply_xattr(a, worker, &f->attrs.xattr, &object.xattr_text, &object.n, &err) < 0)
         buf_addf(&f->loss.why, "extended attributes: %s", err.text);
-    attrs_apply(a->io, f->fd, &f->attrs, a->self, mode_at_creation(f), f->dir->plain_owner, false, f->dir->imposes_acl, text, n, &f->loss);
+    attrs_apply(a->io, &object, &f->attrs, a->self, &f->loss);
 }
 
 static int name_file(struct apply *a, struct apply_file *f, struct error *err)
@@ -255,7 +256,8 @@ void apply_piece(struct apply *a, unsigned worker, struct apply_file *f, uint32_
     struct error err;
     if (is_pending(f) && !atomic_load(&a->stop)) {
         if (!compare_bytes(a->timing, data, length, sha256)) {
-            (void)error_set(&err, ERROR_INTEGRITY, "its bytes at %llu+%u do not have the recorded SHA-256", (unsigned long long)offset, length);
+            (void)error_set(&err, ERROR_INTEGRITY, "its bytes at %llu+%u do not have the recorded SHA-256", (unsigned long long)offset,
+                            length);
             apply_lose(a, f, &err);
         } else {
             uint64_t since = timing_now(a->timing);

@@ -30,11 +30,11 @@ struct apply {
     struct compare *compare;
     struct timing *timing;
     const struct attrs_self *self;
-    uint64_t run;            // random: makes part names this run's own
+    uint64_t run; // random: makes part names this run's own
     atomic_uint next_part;
-    atomic_bool stop;        // workers do nothing more than clean up
-    bool keep_going;         // a file lost does not stop the others
-    pthread_mutex_t lock;    // for errors
+    atomic_bool stop;     // workers do nothing more than clean up
+    bool keep_going;      // a file lost does not stop the others
+    pthread_mutex_t lock; // for errors
     struct apply_worker *workers;
     unsigned n_workers;
 };
@@ -60,9 +60,9 @@ struct apply_file {
     uint64_t sequence; // number of the entry in the selection
     bool has_sha256;
     uint8_t sha256[32];
-    bool leader;     // first of several names: `id` is wanted
-    bool multi;      // begun with apply_begin: several pieces
-    bool sparse;     // holes are left out by `recipe.extents`
+    bool leader; // first of several names: `id` is wanted
+    bool multi;  // begun with apply_begin: several pieces
+    bool sparse; // holes are left out by `recipe.extents`
     struct recipe recipe;
     struct compare_whole *whole; // NULL = the pieces' hashes are enough
     atomic_uint pieces_left;
@@ -97,6 +97,7 @@ void apply_empty(struct apply *a, unsigned worker, struct apply_file *f);
 void apply_abandon(struct apply *a, struct apply_file *f);
 
 // The attributes' text of a place, kept by the worker until its next file. ERROR_INTEGRITY when its object is not what the refs say.
-MUST_USE int apply_xattr(struct apply *a, unsigned worker, const struct place *place, const char **ret_text, size_t *ret_n, struct error *err);
+MUST_USE int apply_xattr(struct apply *a, unsigned worker, const struct place *place, const char **ret_text, size_t *ret_n,
+                         struct error *err);
 
 #endif

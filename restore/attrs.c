@@ -138,7 +138,14 @@ static int octal(const char *p)
     return v > 0 && v < 256 ? v : -1;
 }
 
-static int hex_digit(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
 
 int attrs_xattr_next(const char *text, size_t n, size_t *at, struct buf *ret_name, struct buf *ret_value)
 {
@@ -204,22 +211,24 @@ static void remove_inherited_acl(const struct io *io, int fd, bool is_dir, struc
             lose(loss, "ACL imposed by the directory above", errno);
 }
 
-void attrs_apply(const struct io *io, int fd, const struct attrs *attrs, const struct attrs_self *self, uint32_t mode_now, bool plain_owner, bool is_dir,
-                 bool clear_acl, const char *xattr_text, size_t n, struct attrs_loss *loss)
+void attrs_apply(const struct io *io, const struct attrs_object *object, const struct attrs *attrs, const struct attrs_self *self,
+                 struct attrs_loss *loss)
 {
-    bool own = plain_owner && attrs->uid == self->uid && attrs->gid == self->gid;
+    int fd = object->fd;
+    bool own = object->plain_owner && attrs->uid == self->uid && attrs->gid == self->gid;
     bool owner_right = own || give_owner(io, fd, "", AT_EMPTY_PATH, attrs, self, loss);
     uint32_t mode = attrs->mode;
     if (!owner_right)
-        mode &= is_dir ? 03777u : 01777u; // setuid or setgid for somebody else than recorded would be a gift
-    if (clear_acl)
-        remove_inherited_acl(io, fd, is_dir, loss);
+        mode &= object->is_dir ? 03777u : 01777u; // setuid or setgid for somebody else than recorded would be a gift
+    if (object->clear_acl)
+        remove_inherited_acl(io, fd, object->is_dir, loss);
     // chown clears setuid and setgid; an inherited ACL was masked by the mode at creation.
-    if ((mode != mode_now || (!own && (mode & 06000) != 0) || clear_acl) && io->fchmod(io, fd, mode) < 0)
+    bool set_mode = mode != object->mode || (!own && (mode & 06000) != 0) || object->clear_acl;
+    if (set_mode && io->fchmod(io, fd, mode) < 0)
         lose(loss, "mode", errno);
     bool acl = false;
-    if (n > 0)
-        set_xattrs(io, fd, xattr_text, n, &acl, loss);
+    if (object->n > 0)
+        set_xattrs(io, fd, object->xattr_text, object->n, &acl, loss);
     if (acl && (mode & 07000) != 0 && io->fchmod(io, fd, mode) < 0) // setting an ACL may drop setgid
         lose(loss, "mode", errno);
     if ((attrs->flags & ATTRS_EARLY_FLAGS) != 0 && io->setflags(io, fd, attrs->flags, ATTRS_EARLY_FLAGS) < 0)
@@ -227,8 +236,8 @@ void attrs_apply(const struct io *io, int fd, const struct attrs *attrs, const s
     set_times(io, fd, "", AT_EMPTY_PATH, attrs, loss);
 }
 
-void attrs_apply_at(const struct io *io, int dirfd, const char *name, const struct attrs *attrs, const struct attrs_self *self, const char *xattr_text, size_t n,
-                    struct attrs_loss *loss)
+void attrs_apply_at(const struct io *io, int dirfd, const char *name, const struct attrs *attrs, const struct attrs_self *self,
+                    const char *xattr_text, size_t n, struct attrs_loss *loss)
 {
     (void)give_owner(io, dirfd, name, AT_SYMLINK_NOFOLLOW, attrs, self, loss);
     if (n > 0) {

@@ -12,7 +12,7 @@
 
 // What an entry should get. Plain values, so it can be copied and kept.
 struct attrs {
-    uint32_t mode; // 07777
+    uint32_t mode;     // 07777
     uint32_t uid, gid; // on this machine
     int64_t mtime_s;
     uint32_t mtime_ns;
@@ -47,14 +47,23 @@ struct attrs_loss {
 // Flags that can be set by anyone who may write the file, and make sense elsewhere: compression, sync, nodump, noatime, dirsync, nocow.
 #define ATTRS_EARLY_FLAGS 0x008100CCu
 
-// Applies everything but ATTRS_LATE_FLAGS to an open file or directory. `mode_now`: permission bits it was made with; `plain_owner`: it belongs to
-// self->uid and self->gid already. xattr_text: the attributes' text, n bytes (may be NULL). clear_acl: remove an ACL the directory above imposed.
-// Order: owner, mode, attributes (ACLs, capabilities), flags, times.
-void attrs_apply(const struct io *io, int fd, const struct attrs *attrs, const struct attrs_self *self, uint32_t mode_now, bool plain_owner, bool is_dir,
-                 bool clear_acl, const char *xattr_text, size_t n, struct attrs_loss *loss);
+// An open file or directory that gets attributes, as it is now.
+struct attrs_object {
+    int fd;
+    uint32_t mode;    // permission bits it was made with; UINT32_MAX: not known
+    bool plain_owner; // it belongs to self->uid and self->gid
+    bool is_dir;
+    bool clear_acl;         // the directory above imposed an ACL that must go
+    const char *xattr_text; // what it gets: n bytes, or NULL
+    size_t n;
+};
+
+// Applies everything but ATTRS_LATE_FLAGS, in this order: owner, mode, attributes (ACLs, capabilities), flags, times.
+void attrs_apply(const struct io *io, const struct attrs_object *object, const struct attrs *attrs, const struct attrs_self *self,
+                 struct attrs_loss *loss);
 // Owner, attributes and times of a link, device or FIFO named `name` in dirfd.
-void attrs_apply_at(const struct io *io, int dirfd, const char *name, const struct attrs *attrs, const struct attrs_self *self, const char *xattr_text, size_t n,
-                    struct attrs_loss *loss);
+void attrs_apply_at(const struct io *io, int dirfd, const char *name, const struct attrs *attrs, const struct attrs_self *self,
+                    const char *xattr_text, size_t n, struct attrs_loss *loss);
 
 // The text of extended attributes (doc/FORMAT.md section 7) one by one. Returns 1 and the next attribute (value in ret_value, name in ret_name),
 // 0 at the end, -1 when the text is malformed. *at starts at 0.

@@ -72,7 +72,8 @@ static int check_object(struct compare *c, const struct format_ref *ref, struct 
     uint64_t size = 0;
     int r = c->store->ops->size(c->store, name, &size, err);
     if (r == 0 && size != ref->stored_size)
-        r = error_set(err, ERROR_INTEGRITY, "stored size is %llu instead of %llu", (unsigned long long)size, (unsigned long long)ref->stored_size);
+        r = error_set(err, ERROR_INTEGRITY, "stored size is %llu instead of %llu", (unsigned long long)size,
+                      (unsigned long long)ref->stored_size);
     if (r == 0)
         r = hash_stored(c, name, ref->stored_size, sha256, err);
     if (r == 0 && memcmp(sha256, ref->sha256, sizeof sha256) != 0)

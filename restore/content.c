@@ -4,24 +4,28 @@
 
 int content_check_entry(const struct manifest_entry *e, struct error *err)
 {
-    bool good = e->size == 0 || (e->at.length > 0 ? e->at.length == e->size && e->size <= RECIPE_PIECE_SIZE && e->has_sha256 : place_is_set(&e->version));
+    bool good = e->size == 0 ||
+                (e->at.length > 0 ? e->at.length == e->size && e->size <= RECIPE_PIECE_SIZE && e->has_sha256 : place_is_set(&e->version));
     return good ? 0 : error_set(err, ERROR_INTEGRITY, "the manifest does not say where its content is");
 }
 
-static int believe(struct compare *compare, const struct manifest_entry *e, const struct recipe *recipe, bool may_hash_whole, bool *ret_whole, struct error *err)
+static int believe(struct compare *compare, const struct manifest_entry *e, const struct recipe *recipe, bool may_hash_whole,
+                   bool *ret_whole, struct error *err)
 {
     *ret_whole = false;
     if (recipe->size != e->size || (e->has_sha256 && (!recipe->has_sha256 || memcmp(recipe->sha256, e->sha256, sizeof e->sha256) != 0)))
         return error_set(err, ERROR_INTEGRITY, "its recipe is not that of this file");
     if (recipe->n_pieces == 1 && e->has_sha256)
-        return memcmp(recipe->pieces[0].sha256, e->sha256, sizeof e->sha256) == 0 ? 0 : error_set(err, ERROR_INTEGRITY, "its recipe contradicts the manifest");
+        return memcmp(recipe->pieces[0].sha256, e->sha256, sizeof e->sha256) == 0
+                   ? 0
+                   : error_set(err, ERROR_INTEGRITY, "its recipe contradicts the manifest");
     if (e->has_sha256 && may_hash_whole)
         return compare_recipe(compare, e->version.object, e->size, ret_whole, err);
     return compare_object(compare, e->version.object, err);
 }
 
-int content_recipe(struct snapshot *snapshot, struct compare *compare, const struct manifest_entry *e, bool may_hash_whole, struct recipe *ret_recipe,
-                   bool *ret_whole, struct error *err)
+int content_recipe(struct snapshot *snapshot, struct compare *compare, const struct manifest_entry *e, bool may_hash_whole,
+                   struct recipe *ret_recipe, bool *ret_whole, struct error *err)
 {
     _cleanup_recipe_ struct recipe recipe = { 0 };
     int r = snapshot_read_recipe(snapshot, &e->version, &recipe, err);

@@ -13,8 +13,8 @@ MUST_USE int content_check_entry(const struct manifest_entry *e, struct error *e
 // Reads the recipe of an entry with `version`. It is believed when it agrees with the manifest and one of these holds: its only piece has the
 // file's own SHA-256; the stored object it stands in was compared with the refs; or *ret_whole is set and the caller compares the whole file's
 // SHA-256 before using it (only when may_hash_whole).
-MUST_USE int content_recipe(struct snapshot *snapshot, struct compare *compare, const struct manifest_entry *e, bool may_hash_whole, struct recipe *ret_recipe,
-                            bool *ret_whole, struct error *err);
+MUST_USE int content_recipe(struct snapshot *snapshot, struct compare *compare, const struct manifest_entry *e, bool may_hash_whole,
+                            struct recipe *ret_recipe, bool *ret_whole, struct error *err);
 
 // One piece into memory (piece->length bytes), compared with its SHA-256.
 MUST_USE int content_piece(struct snapshot *snapshot, const struct recipe_piece *piece, void *data, struct error *err);

@@ -20,9 +20,9 @@ struct first_record {
 // Followed by the snapshot's path with its NUL.
 struct late_record {
     uint32_t path_len, below_len;
-    uint32_t flags;            // files
-    struct target_id id;       // files
-    struct deferred_dir dir;   // directories
+    uint32_t flags;          // files
+    struct target_id id;     // files
+    struct deferred_dir dir; // directories
 };
 
 static const char *late_path(const struct late_record *r) { return (const char *)(r + 1); }
@@ -41,7 +41,8 @@ static int compare_late(const void *a, size_t a_len, const void *b, size_t b_len
     (void)a_len, (void)b_len;
     memcpy(&x, a, sizeof x); // records in memory are not aligned
     memcpy(&y, b, sizeof y);
-    const char *x_path = (const char *)a + sizeof x + x.path_len - x.below_len, *y_path = (const char *)b + sizeof y + y.path_len - y.below_len;
+    const char *x_path = (const char *)a + sizeof x + x.path_len - x.below_len,
+               *y_path = (const char *)b + sizeof y + y.path_len - y.below_len;
     return manifest_path_compare(y_path, y.below_len, x_path, x.below_len);
 }
 
@@ -215,8 +216,8 @@ static int link_names(struct run *run, struct error *err)
 
 // ---- flags and directories
 
-static int open_same(struct run *run, struct dirchain *chain, const struct late_record *record, const struct target_id *id, int flags, int *ret_fd,
-                     struct error *err)
+static int open_same(struct run *run, struct dirchain *chain, const struct late_record *record, const struct target_id *id, int flags,
+                     int *ret_fd, struct error *err)
 {
     const struct io *io = run->d->io;
     int dirfd, fd = -1;
@@ -253,30 +254,30 @@ static void apply_dir(struct run *run, struct dirchain *chain, const struct late
 {
     const struct io *io = run->d->io;
     const struct attrs *attrs = &record->dir.attrs;
-    const char *text = NULL;
-    size_t n = 0;
+    unsigned planner = run->apply->n_workers - 1;
     struct error err;
     struct attrs_loss loss = { 0 };
-    int fd = -1;
-    if (open_same(run, chain, record, &record->dir.id, O_DIRECTORY, &fd, &err) < 0) {
+    // A directory made in a setgid one has that bit too: its mode is always set.
+    struct attrs_object object = { .fd = -1, .mode = UINT32_MAX, .is_dir = true, .clear_acl = record->dir.clear_acl };
+    if (open_same(run, chain, record, &record->dir.id, O_DIRECTORY, &object.fd, &err) < 0) {
         report_problem(run->report, REPORT_METADATA, late_path(record), err.text);
         return;
     }
-    if (attrs->xattr.length > 0 && apply_xattr(run->apply, run->apply->n_workers - 1, &attrs->xattr, &text, &n, &err) < 0)
+    if (attrs->xattr.length > 0 && apply_xattr(run->apply, planner, &attrs->xattr, &object.xattr_text, &object.n, &err) < 0)
         buf_addf(&loss.why, "extended attributes: %s", err.text);
-    // A directory made in a setgid one has that bit too: its mode is always set.
-    attrs_apply(io, fd, attrs, run->apply->self, UINT32_MAX, false, true, record->dir.clear_acl, text, n, &loss);
-    if ((attrs->flags & ATTRS_LATE_FLAGS) != 0 && io->setflags(io, fd, attrs->flags, ATTRS_LATE_FLAGS) < 0)
+    attrs_apply(io, &object, attrs, run->apply->self, &loss);
+    if ((attrs->flags & ATTRS_LATE_FLAGS) != 0 && io->setflags(io, object.fd, attrs->flags, ATTRS_LATE_FLAGS) < 0)
         buf_addf(&loss.why, "%sinode flags: %s", loss.why.len == 0 ? "" : "; ", strerror(errno));
     if (loss.owner)
         *(record->dir.above ? &run->report->owners_above : &run->report->owners) += 1;
     if (loss.why.len > 0)
         report_problem(run->report, REPORT_METADATA, late_path(record), buf_str(&loss.why));
     buf_done(&loss.why);
-    io_close_quietly(io, &fd);
+    io_close_quietly(io, &object.fd);
 }
 
-static int apply_all(struct run *run, struct spill *spill, void (*one)(struct run *, struct dirchain *, const struct late_record *), struct error *err)
+static int apply_all(struct run *run, struct spill *spill, void (*one)(struct run *, struct dirchain *, const struct late_record *),
+                     struct error *err)
 {
     _cleanup_dirchain_ struct dirchain chain = { .root_fd = -1 };
     _cleanup_buf_ struct buf space = { 0 };

@@ -22,7 +22,8 @@ void deferred_done(struct deferred *d);
 // An inode with several names was made under its first one.
 MUST_USE int deferred_add_first(struct deferred *d, uint64_t sequence, const struct target_id *id, struct error *err);
 // A file gets ATTRS_LATE_FLAGS. path: in the snapshot; its last n bytes are the path below the target.
-MUST_USE int deferred_add_flags(struct deferred *d, const char *path, size_t n, const struct target_id *id, uint32_t flags, struct error *err);
+MUST_USE int deferred_add_flags(struct deferred *d, const char *path, size_t n, const struct target_id *id, uint32_t flags,
+                                struct error *err);
 // A directory that this restore made gets its metadata. n 0 is the target itself.
 struct deferred_dir {
     struct target_id id;
@@ -33,7 +34,7 @@ struct deferred_dir {
 MUST_USE int deferred_add_dir(struct deferred *d, const char *path, size_t n, const struct deferred_dir *dir, struct error *err);
 
 // Does it all, in the one right order. The planner's thread, workers idle. What fails for one path is reported; errors are those of scratch files.
-MUST_USE int deferred_run(struct deferred *d, struct plan *plan, unsigned strip, struct target *target, struct apply *apply, struct report *report,
-                          struct error *err);
+MUST_USE int deferred_run(struct deferred *d, struct plan *plan, unsigned strip, struct target *target, struct apply *apply,
+                          struct report *report, struct error *err);
 
 #endif

@@ -38,7 +38,8 @@ static int target_fault(struct entries *r, const char *path, const struct error 
 }
 
 // The directory an entry belongs into. *ret_dir NULL: reported, go on without it.
-static int find_parent(struct entries *r, const char *path, const char *below, struct target_dir **ret_dir, const char **ret_name, struct error *err)
+static int find_parent(struct entries *r, const char *path, const char *below, struct target_dir **ret_dir, const char **ret_name,
+                       struct error *err)
 {
     struct error why;
     *ret_dir = NULL;
@@ -57,7 +58,8 @@ static bool is_taken(struct entries *r, struct target_dir *dir, const char *name
 
 // ---- entries
 
-static int defer_dir(struct entries *r, const struct manifest_entry *e, const char *path, size_t n, struct target_dir *dir, struct error *err)
+static int defer_dir(struct entries *r, const struct manifest_entry *e, const char *path, size_t n, struct target_dir *dir,
+                     struct error *err)
 {
     struct deferred_dir late = { .id = dir->id, .clear_acl = dir->imposes_acl, .above = e->source == MANIFEST_NO_SOURCE };
     attrs_of_entry(r->names, r->self, e, &late.attrs);
@@ -92,7 +94,8 @@ static int make_special(struct entries *r, const struct manifest_entry *e, struc
     return r->io->mknodat(r->io, dir->fd, name, types[e->type] | e->mode, makedev(e->device_major, e->device_minor));
 }
 
-static void special_attributes(struct entries *r, const struct manifest_entry *e, struct target_dir *dir, const char *name, struct attrs_loss *loss)
+static void special_attributes(struct entries *r, const struct manifest_entry *e, struct target_dir *dir, const char *name,
+                               struct attrs_loss *loss)
 {
     struct attrs attrs;
     const char *text = NULL;

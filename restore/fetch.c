@@ -10,7 +10,7 @@ struct piece {
     uint64_t offset;
     uint32_t index, length;
     uint8_t sha256[32];
-    uint8_t *data; // in the arena; NULL = straight from the frame
+    uint8_t *data;            // in the arena; NULL = straight from the frame
     _Atomic uint32_t missing; // bytes
     atomic_bool failed;
 };
@@ -47,12 +47,12 @@ struct fetch {
 };
 
 // Room for one more item of a growable array.
-#define GROW(items, n, cap)                                                                                                                          \
-    do {                                                                                                                                             \
-        if ((n) == (cap)) {                                                                                                                          \
-            (cap) = (cap) == 0 ? 256 : 2 * (cap);                                                                                                    \
-            (items) = xrealloc((items), (cap) * sizeof *(items));                                                                                    \
-        }                                                                                                                                            \
+#define GROW(items, n, cap) \
+    do { \
+        if ((n) == (cap)) { \
+            (cap) = (cap) == 0 ? 256 : 2 * (cap); \
+            (items) = xrealloc((items), (cap) * sizeof *(items)); \
+        } \
     } while (0)
 
 int fetch_new(struct apply *apply, struct fetch **ret_fetch, struct error *err)
@@ -143,7 +143,12 @@ static int add_range(struct fetch *w, uint32_t piece, uint32_t in_piece, const s
         uint32_t n = w->near.size - in_frame < left ? w->near.size - in_frame : left;
         GROW(w->uses, w->n_uses, w->uses_cap);
         w->uses[w->n_uses++] = (struct use){
-            .object = range->object, .frame = w->near.frame, .in_frame = in_frame, .length = n, .piece = piece, .in_piece = in_piece,
+            .object = range->object,
+            .frame = w->near.frame,
+            .in_frame = in_frame,
+            .length = n,
+            .piece = piece,
+            .in_piece = in_piece,
         };
         offset += n;
         in_piece += n;

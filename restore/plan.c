@@ -64,7 +64,10 @@ static int compare_paths(const void *a, const void *b)
     return manifest_path_compare(x, strlen(x), y, strlen(y));
 }
 
-static bool is_below(const char *path, size_t n, const char *dir) { return strcmp(dir, "/") == 0 || manifest_path_below(path, n, dir, strlen(dir)); }
+static bool is_below(const char *path, size_t n, const char *dir)
+{
+    return strcmp(dir, "/") == 0 || manifest_path_below(path, n, dir, strlen(dir));
+}
 
 static char *normalise(const char *path)
 {

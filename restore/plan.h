@@ -21,9 +21,9 @@ struct plan_part {
 
 struct plan_totals {
     uint64_t entries, dirs, files, links, others, sockets, streams;
-    uint64_t bytes;   // logical size of regular files, each inode once
-    uint64_t blocks;  // the same rounded up to 4 KiB a file
-    uint64_t names;   // further names of files already counted
+    uint64_t bytes;  // logical size of regular files, each inode once
+    uint64_t blocks; // the same rounded up to 4 KiB a file
+    uint64_t names;  // further names of files already counted
     uint64_t unstable, mounts;
 };
 
@@ -42,9 +42,9 @@ struct plan {
     size_t part;
     bool reading;
     uint64_t sequence;
-    struct spill *later;      // sequence numbers of entries that are further names, ascending
+    struct spill *later; // sequence numbers of entries that are further names, ascending
     uint64_t next_later;
-    struct spill *links;      // (first name's sequence, further name's sequence, both paths), ascending
+    struct spill *links; // (first name's sequence, further name's sequence, both paths), ascending
 };
 
 // Where scratch files go: TMPDIR, else the existing directory nearest to `near` (may be NULL), else /var/tmp.
@@ -54,8 +54,8 @@ MUST_USE int plan_scratch_file(const struct io *io, int dirfd, int *ret_fd, stru
 
 // Fetches and verifies the manifest, or the parts of it that `paths` need (as given on the command line; "srv/x" means "/srv/x").
 // ERROR_NOT_FOUND names the first path that is not in the snapshot.
-MUST_USE int plan_open(struct plan *p, const struct io *io, struct snapshot *snapshot, int scratch_dirfd, const char *const *paths, size_t n_paths,
-                       struct error *err);
+MUST_USE int plan_open(struct plan *p, const struct io *io, struct snapshot *snapshot, int scratch_dirfd, const char *const *paths,
+                       size_t n_paths, struct error *err);
 void plan_done(struct plan *p);
 #define _cleanup_plan_ __attribute__((cleanup(plan_done)))
 
@@ -74,7 +74,8 @@ enum plan_role {
 // Entries of the selection in path order, from the beginning after plan_rewind. *ret_entry is NULL at the end and valid until the next call.
 // *ret_later: a further name of an inode whose first name came before (known after plan_count). sequence counts from 1.
 MUST_USE int plan_rewind(struct plan *p, struct error *err);
-MUST_USE int plan_next(struct plan *p, const struct manifest_entry **ret_entry, enum plan_role *ret_role, bool *ret_later, struct error *err);
+MUST_USE int plan_next(struct plan *p, const struct manifest_entry **ret_entry, enum plan_role *ret_role, bool *ret_later,
+                       struct error *err);
 
 // Further names, ascending by their first name's sequence; *ret_more false at the end. Paths are borrowed until the next call.
 struct plan_link {

@@ -45,18 +45,23 @@ int report_result(const struct report *r, struct error *err)
 {
     uint64_t lost = r->count[REPORT_LOST] + r->count[REPORT_REFUSED];
     if (lost > 0)
-        return error_set(err, ERROR_INTEGRITY,
-                         "%" PRIu64 " entries could not be restored because stored data is damaged, missing or not what was signed; run `bkd-restore check` "
-                         "and restore them from another copy or an earlier snapshot",
-                         lost);
+        return error_set(
+            err, ERROR_INTEGRITY,
+            "%" PRIu64
+            " entries could not be restored because stored data is damaged, missing or not what was signed; run `bkd-restore check` "
+            "and restore them from another copy or an earlier snapshot",
+            lost);
     uint64_t left = r->count[REPORT_EXISTS] + r->count[REPORT_FAILED] + r->count[REPORT_SKIPPED];
     if (left > 0)
         return error_set(err, ERROR_INCOMPLETE, "%" PRIu64 " entries were not restored; each is listed with its reason", left);
     if (r->count[REPORT_METADATA] > 0)
-        return error_set(err, ERROR_INCOMPLETE, "all content is there, but %" PRIu64 " entries do not have all their metadata; each is listed",
+        return error_set(err, ERROR_INCOMPLETE,
+                         "all content is there, but %" PRIu64 " entries do not have all their metadata; each is listed",
                          r->count[REPORT_METADATA]);
     if (r->owners > 0)
-        return error_set(err, ERROR_INCOMPLETE, "all content is there, but %" PRIu64 " entries belong to you instead of their owners; restore as root to change that",
+        return error_set(err, ERROR_INCOMPLETE,
+                         "all content is there, but %" PRIu64
+                         " entries belong to you instead of their owners; restore as root to change that",
                          r->owners);
     return 0;
 }
@@ -127,18 +132,18 @@ static void print_text(const struct report *r, const struct report_place *place,
     clock_format_duration(duration, duration_ns);
     clock_format_bytes(rate, (uint64_t)((double)r->bytes / seconds));
     clock_format_utc(when, place->snapshot_time_ns, false);
-    printf("%s snapshot %" PRIu64 " of %s (policy %s, host %s) %s %s\n", r->dry_run ? "Would restore" : "Restored", place->snapshot, when, place->policy, place->host,
-           r->dry_run ? "to" : "into", place->target);
-    printf("  %" PRIu64 " files, %s; %" PRIu64 " directories, %" PRIu64 " symbolic links, %" PRIu64 " hard links, %" PRIu64 " others\n", r->files, bytes, r->dirs,
-           r->links, r->hard_links, r->others);
+    printf("%s snapshot %" PRIu64 " of %s (policy %s, host %s) %s %s\n", r->dry_run ? "Would restore" : "Restored", place->snapshot, when,
+           place->policy, place->host, r->dry_run ? "to" : "into", place->target);
+    printf("  %" PRIu64 " files, %s; %" PRIu64 " directories, %" PRIu64 " symbolic links, %" PRIu64 " hard links, %" PRIu64 " others\n",
+           r->files, bytes, r->dirs, r->links, r->hard_links, r->others);
     if (!r->dry_run) {
         printf("  in %s: %s/s, %.0f files/s\n", duration, rate, (double)r->files / seconds);
         print_phases(timing);
     }
     static const char *const counted[REPORT_KINDS] = {
         "entries LOST: stored data is damaged or missing", "entries REFUSED: the manifest is not what a manifest may be",
-        "names existed in the target and were left alone", "entries could not be written", "entries do not have all their metadata",
-        "entries left out because of one of these",
+        "names existed in the target and were left alone", "entries could not be written",
+        "entries do not have all their metadata",          "entries left out because of one of these",
     };
     for (int i = 0; i < REPORT_KINDS; i++)
         print_count(r->count[i], counted[i]);

@@ -25,8 +25,8 @@ struct report {
     struct progress *progress; // its line makes room for problems; may be NULL; borrowed
     uint64_t count[REPORT_KINDS];
     uint64_t files, bytes, dirs, links, hard_links, others;
-    uint64_t holes;       // bytes that needed no writing
-    uint64_t owners;      // entries whose owner could not be given (not counting the way to the sources)
+    uint64_t holes;        // bytes that needed no writing
+    uint64_t owners;       // entries whose owner could not be given (not counting the way to the sources)
     uint64_t owners_above; // the way to the sources
     uint64_t sockets, streams, unstable, mounts, existing_dirs;
 };

@@ -45,12 +45,15 @@ static int check_space(struct run *r, struct error *err)
         char need[CLOCK_TEXT_MAX], have[CLOCK_TEXT_MAX];
         clock_format_bytes(need, needed);
         clock_format_bytes(have, free_bytes);
-        return error_set(err, ERROR_NO_SPACE, "the restore needs %s and '%s' has %s free; nothing was written. Choose another --target or restore fewer paths", need,
-                         r->target.name, have);
+        return error_set(err, ERROR_NO_SPACE,
+                         "the restore needs %s and '%s' has %s free; nothing was written. Choose another --target or restore fewer paths",
+                         need, r->target.name, have);
     }
     if (st.f_files > 0 && t->entries > st.f_favail)
-        return error_set(err, ERROR_NO_SPACE, "the restore needs %llu inodes and '%s' has %llu free; nothing was written. Choose another --target or restore fewer paths",
-                         (unsigned long long)t->entries, r->target.name, (unsigned long long)st.f_favail);
+        return error_set(
+            err, ERROR_NO_SPACE,
+            "the restore needs %llu inodes and '%s' has %llu free; nothing was written. Choose another --target or restore fewer paths",
+            (unsigned long long)t->entries, r->target.name, (unsigned long long)st.f_favail);
     return 0;
 }
 
@@ -81,18 +84,39 @@ static int start_workers(struct run *r, struct error *err)
     unsigned jobs = r->options->jobs > 0 ? r->options->jobs : work_processors();
     r->compare = compare_new(r->snapshot->repository->store, &r->snapshot->refs, r->snapshot->repository->info.encrypted, r->timing);
     r->apply = (struct apply){
-        .reader = r->snapshot->reader, .compare = r->compare, .timing = r->timing, .self = &r->self, .keep_going = r->options->keep_going,
+        .reader = r->snapshot->reader,
+        .compare = r->compare,
+        .timing = r->timing,
+        .self = &r->self,
+        .keep_going = r->options->keep_going,
     };
     apply_init(&r->apply, r->io, jobs + 1);
     deferred_init(&r->deferred, r->io, r->scratch_fd);
     r->windows = (struct windows){
-        .apply = &r->apply, .target = &r->target, .deferred = &r->deferred, .report = r->report, .progress = r->progress, .strip = r->options->strip,
+        .apply = &r->apply,
+        .target = &r->target,
+        .deferred = &r->deferred,
+        .report = r->report,
+        .progress = r->progress,
+        .strip = r->options->strip,
         .open_dirs_max = raise_open_files(),
     };
     r->entries = (struct entries){
-        .io = r->io, .snapshot = r->snapshot, .compare = r->compare, .timing = r->timing, .apply = &r->apply, .target = &r->target,
-        .deferred = &r->deferred, .report = r->report, .windows = &r->windows, .plan = &r->plan, .names = r->names, .self = &r->self,
-        .strip = r->options->strip, .keep_going = r->options->keep_going, .interrupted = r->options->interrupted,
+        .io = r->io,
+        .snapshot = r->snapshot,
+        .compare = r->compare,
+        .timing = r->timing,
+        .apply = &r->apply,
+        .target = &r->target,
+        .deferred = &r->deferred,
+        .report = r->report,
+        .windows = &r->windows,
+        .plan = &r->plan,
+        .names = r->names,
+        .self = &r->self,
+        .strip = r->options->strip,
+        .keep_going = r->options->keep_going,
+        .interrupted = r->options->interrupted,
     };
     return windows_init(&r->windows, jobs, err);
 }
@@ -121,7 +145,8 @@ static int write_content(struct run *r, struct error *err)
     if (cause.code == ERROR_NONE)
         cause = last;
     if (r->options->interrupted != NULL && r->options->interrupted())
-        return error_set(err, ERROR_FAILED, "interrupted; unfinished files were removed, finished ones are in place. Start again into an empty --target");
+        return error_set(err, ERROR_FAILED,
+                         "interrupted; unfinished files were removed, finished ones are in place. Start again into an empty --target");
     return e < 0 || f < 0 || atomic_load(&r->apply.stop) ? say_why(&cause, err) : 0;
 }
 
@@ -202,10 +227,16 @@ static void clean_up(struct run *r)
     attrs_names_free(r->names);
 }
 
-int run_restore(const struct io *io, struct snapshot *snapshot, const struct run_options *options, struct timing *timing, struct report *ret_report,
-                struct error *err)
+int run_restore(const struct io *io, struct snapshot *snapshot, const struct run_options *options, struct timing *timing,
+                struct report *ret_report, struct error *err)
 {
-    struct run r = { .io = io, .options = options, .snapshot = snapshot, .timing = timing, .report = ret_report, .scratch_fd = -1, .names = attrs_names_new() };
+    struct run r = { .io = io,
+                     .options = options,
+                     .snapshot = snapshot,
+                     .timing = timing,
+                     .report = ret_report,
+                     .scratch_fd = -1,
+                     .names = attrs_names_new() };
     *ret_report = (struct report){ .json = options->json, .quiet = options->quiet, .dry_run = options->dry_run };
     r.plan.fd = -1;
     attrs_self_read(options->numeric_owner, &r.self);

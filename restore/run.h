@@ -10,13 +10,13 @@
 #include "restore/timing.h"
 
 struct run_options {
-    const char *target;        // directory; made when it does not exist
-    const char *const *paths;  // what to restore; none = everything
+    const char *target;       // directory; made when it does not exist
+    const char *const *paths; // what to restore; none = everything
     size_t n_paths;
-    unsigned strip;            // components taken off the front of each path
-    unsigned jobs;             // worker threads; 0 = as many as processors
+    unsigned strip; // components taken off the front of each path
+    unsigned jobs;  // worker threads; 0 = as many as processors
     bool dry_run;
-    bool keep_going;           // files whose stored data is damaged do not stop the others
+    bool keep_going; // files whose stored data is damaged do not stop the others
     bool numeric_owner;
     bool json, quiet;
     bool (*interrupted)(void); // asked between steps; NULL = never
@@ -24,7 +24,7 @@ struct run_options {
 
 // Never overwrites anything in the target. 0, or the error that says how it ended: ERROR_INCOMPLETE when something is not there or not exact,
 // ERROR_INTEGRITY when stored data was not what it should be. ret_report is filled in every case.
-MUST_USE int run_restore(const struct io *io, struct snapshot *snapshot, const struct run_options *options, struct timing *timing, struct report *ret_report,
-                         struct error *err);
+MUST_USE int run_restore(const struct io *io, struct snapshot *snapshot, const struct run_options *options, struct timing *timing,
+                         struct report *ret_report, struct error *err);
 
 #endif

@@ -45,7 +45,8 @@ static int find_signers(struct session *s, struct error *err)
     }
     if (r == ERROR_NOT_FOUND)
         return error_set(err, ERROR_KEY,
-                         "no signers file: it says whose backups to believe and must come from you, not from the repository. Give --signers FILE (the recovery "
+                         "no signers file: it says whose backups to believe and must come from you, not from the repository. Give "
+                         "--signers FILE (the recovery "
                          "sheet has its line), or --accept-unsigned to believe whatever is stored. Looked at %s",
                          buf_str(&looked));
     return r;
@@ -57,7 +58,8 @@ static int load_signers(struct session *s, struct error *err)
         return s->options->accept_unsigned ? 0 : find_signers(s, err);
     int r = read_signers(s, s->options->signers, err);
     if (r == ERROR_NOT_FOUND)
-        return error_set(err, ERROR_KEY, "there is no signers file '%s': the recovery sheet has the line that belongs into it", s->options->signers);
+        return error_set(err, ERROR_KEY, "there is no signers file '%s': the recovery sheet has the line that belongs into it",
+                         s->options->signers);
     return r;
 }
 
@@ -88,7 +90,9 @@ int session_unlock(struct session *s, struct error *err)
         return 0;
     const char *path = s->options->identity;
     if (path == NULL)
-        return error_set(err, ERROR_KEY, "the repository is encrypted: give -i FILE with an age identity (the operations key, or the recovery key kept elsewhere)");
+        return error_set(
+            err, ERROR_KEY,
+            "the repository is encrypted: give -i FILE with an age identity (the operations key, or the recovery key kept elsewhere)");
     int r = age_identities_load(s->io, AT_FDCWD, path, NULL, &s->identities, err);
     // An identity under a passphrase is for a person at a terminal.
     if (r == ERROR_KEY && isatty(STDIN_FILENO) && strstr(err->text, "passphrase") != NULL) {
@@ -126,7 +130,8 @@ int session_find(const struct session *s, const char *snapshot, const struct rep
     return r < 0 ? r : repository_find(s->repository, chosen ? chain : NULL, snapshot, ret_head, err);
 }
 
-int session_snapshot(struct session *s, const char *name, struct snapshot *ret_snapshot, const struct repository_head **ret_head, struct error *err)
+int session_snapshot(struct session *s, const char *name, struct snapshot *ret_snapshot, const struct repository_head **ret_head,
+                     struct error *err)
 {
     const struct repository_head *head = NULL;
     int r = session_find(s, name, &head, err);

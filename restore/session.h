@@ -22,8 +22,8 @@ struct session_options {
 struct session {
     const struct io *io;
     const struct session_options *options; // borrowed
-    struct buf signers;     // text; NUL-terminated; empty when accept_unsigned
-    char *signers_path;     // where it came from, or NULL
+    struct buf signers;                    // text; NUL-terminated; empty when accept_unsigned
+    char *signers_path;                    // where it came from, or NULL
     struct repository *repository;
     struct age_identities identities;
 };
@@ -45,6 +45,7 @@ MUST_USE int session_find(const struct session *s, const char *snapshot, const s
 MUST_USE int session_chain(const struct session *s, bool *ret_chosen, uint8_t ret_chain[16], struct error *err);
 
 // session_unlock, session_find and snapshot_open. *ret_head may be NULL.
-MUST_USE int session_snapshot(struct session *s, const char *name, struct snapshot *ret_snapshot, const struct repository_head **ret_head, struct error *err);
+MUST_USE int session_snapshot(struct session *s, const char *name, struct snapshot *ret_snapshot, const struct repository_head **ret_head,
+                              struct error *err);
 
 #endif

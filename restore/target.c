@@ -34,7 +34,10 @@ void target_unref(struct target_dir *d)
     free(d);
 }
 
-static struct target_id id_of(const struct statx *st) { return (struct target_id){ makedev(st->stx_dev_major, st->stx_dev_minor), st->stx_ino }; }
+static struct target_id id_of(const struct statx *st)
+{
+    return (struct target_id){ makedev(st->stx_dev_major, st->stx_dev_minor), st->stx_ino };
+}
 
 static struct target_dir *dir_new(struct target *t, int fd, const struct statx *st, bool made)
 {
@@ -66,7 +69,8 @@ static int open_root(struct target *t, const char *path, bool made, struct error
     struct statx st;
     int r = io_open(t->io, AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, &fd, err);
     if (r < 0 && (err->os_errno == ENOTDIR || err->os_errno == ELOOP))
-        return error_set(err, ERROR_USAGE, "target '%s' is not a directory (links are not followed): name a directory, or one that does not exist yet", path);
+        return error_set(err, ERROR_USAGE,
+                         "target '%s' is not a directory (links are not followed): name a directory, or one that does not exist yet", path);
     if (r < 0)
         return error_prefix(err, "target");
     r = io_stat(t->io, fd, "", AT_EMPTY_PATH, &st, err);
@@ -168,7 +172,8 @@ int target_parent(struct target *t, const char *path, size_t n, struct target_di
 {
     const char *slash = memrchr(path, '/', n);
     size_t dir_len = slash == NULL ? 0 : (size_t)(slash - path);
-    while (t->depth > 0 && (t->path.len > dir_len || memcmp(t->path.data, path, t->path.len) != 0 || (t->path.len < dir_len && path[t->path.len] != '/')))
+    while (t->depth > 0 &&
+           (t->path.len > dir_len || memcmp(t->path.data, path, t->path.len) != 0 || (t->path.len < dir_len && path[t->path.len] != '/')))
         leave_level(t);
     if (t->path.len != dir_len)
         return error_set(err, ERROR_INTEGRITY, "the manifest has an entry without its directory; it was refused");

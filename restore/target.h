@@ -24,9 +24,9 @@ struct target_dir {
     int fd;
     atomic_uint refs;
     struct target_id id;
-    bool made;          // by this restore, so it held nothing before
-    bool plain_owner;   // what is made in it gets our own user and group
-    bool imposes_acl;   // has a default ACL
+    bool made;        // by this restore, so it held nothing before
+    bool plain_owner; // what is made in it gets our own user and group
+    bool imposes_acl; // has a default ACL
 };
 
 struct target_level;
@@ -35,8 +35,8 @@ struct target {
     const struct io *io;
     char *name; // as given, for messages
     struct target_dir *root;
-    uint32_t uid, gid;   // ours
-    struct buf path;     // of the innermost directory, relative to the root
+    uint32_t uid, gid; // ours
+    struct buf path;   // of the innermost directory, relative to the root
     struct target_level *levels;
     size_t depth, cap;
     atomic_uint open_dirs; // descriptors held now, to be bounded by the caller
@@ -49,7 +49,8 @@ void target_done(struct target *t);
 
 // The directory that holds `path` (relative to the target, no slashes at the ends, not empty) and the last component, which points into path.
 // It must have been made or entered with target_mkdir before: else ERROR_INTEGRITY, "entry without its directory".
-MUST_USE int target_parent(struct target *t, const char *path, size_t n, struct target_dir **ret_dir, const char **ret_name, struct error *err);
+MUST_USE int target_parent(struct target *t, const char *path, size_t n, struct target_dir **ret_dir, const char **ret_name,
+                           struct error *err);
 
 // Makes the directory `path` with mode 0700, or enters it when it exists (ret_dir->made says which); borrowed until the next call.
 // ERROR_EXISTS: the name is taken by something else.
@@ -60,7 +61,10 @@ void target_unref(struct target_dir *d);
 
 // What fstat says of a descriptor.
 MUST_USE int target_id_of(const struct io *io, int fd, struct target_id *ret_id, struct error *err);
-static inline bool target_id_equal(const struct target_id *a, const struct target_id *b) { return a->device == b->device && a->inode == b->inode; }
+static inline bool target_id_equal(const struct target_id *a, const struct target_id *b)
+{
+    return a->device == b->device && a->inode == b->inode;
+}
 
 // Is anything in the root? For the report before a restore into a directory that is not empty.
 MUST_USE int target_is_empty(struct target *t, bool *ret_empty, struct error *err);

@@ -23,8 +23,9 @@ static void show_finding(void *arg, const struct verify_finding *f)
     progress_pause(view->progress);
     if (!view->ctx->json) {
         bool alarm = f->severity == VERIFY_ALARM;
-        (alarm ? log_error : log_info)("%s: %s%s%s%s%s%s", f->file, f->reason, f->snapshots != NULL ? "; snapshots: " : "", f->snapshots != NULL ? f->snapshots : "",
-                                       f->path != NULL ? "; file '" : "", f->path != NULL ? f->path : "", f->path != NULL ? "'" : "");
+        (alarm ? log_error : log_info)("%s: %s%s%s%s%s%s", f->file, f->reason, f->snapshots != NULL ? "; snapshots: " : "",
+                                       f->snapshots != NULL ? f->snapshots : "", f->path != NULL ? "; file '" : "",
+                                       f->path != NULL ? f->path : "", f->path != NULL ? "'" : "");
         return;
     }
     struct json *line = json_line_new("finding");
@@ -76,7 +77,8 @@ static void print_text(const struct cmd_context *ctx, const struct verify_totals
     clock_format_bytes(data, t->data_bytes);
     clock_format_bytes(hand, t->newest_bytes);
     clock_format_duration(duration, timing_duration(&ctx->timing));
-    printf("Checked %s: %" PRIu64 " snapshots in %" PRIu64 " chains, %" PRIu64 " objects of %s\n", ctx->session.repository, t->snapshots, t->chains, t->objects, objects);
+    printf("Checked %s: %" PRIu64 " snapshots in %" PRIu64 " chains, %" PRIu64 " objects of %s\n", ctx->session.repository, t->snapshots,
+           t->chains, t->objects, objects);
     printf("  signatures and chains verified; %" PRIu64 " stored files (%s) compared with their SHA-256%s\n", t->hashed_files, hashed,
            o->quick ? ", of objects only the sizes (--quick)" : "");
     if (o->read_data)
@@ -85,8 +87,8 @@ static void print_text(const struct cmd_context *ctx, const struct verify_totals
     printf("  in %s: %s\n", duration, t->alarms == 0 ? "all is as it was written" : "NOT all is as it was written");
 }
 
-static int fill_options(struct cmd_context *ctx, const struct cli_args *args, struct session *session, struct verify_options *o, uint8_t chain[16],
-                        struct error *err)
+static int fill_options(struct cmd_context *ctx, const struct cli_args *args, struct session *session, struct verify_options *o,
+                        uint8_t chain[16], struct error *err)
 {
     unsigned long jobs = 0;
     bool chosen = false;
@@ -118,7 +120,12 @@ int verb_check(struct cmd_context *ctx, const struct cli_args *args, struct erro
     struct verify_totals totals = { 0 };
     struct view view = { .ctx = ctx };
     struct verify_options options = {
-        .scratch_dirfd = -1, .finding = show_finding, .progress = show_progress, .phase = show_phase, .interrupted = interrupt_requested, .arg = &view,
+        .scratch_dirfd = -1,
+        .finding = show_finding,
+        .progress = show_progress,
+        .phase = show_phase,
+        .interrupted = interrupt_requested,
+        .arg = &view,
     };
     int r = fill_options(ctx, args, &session, &options, chain, err);
     if (r == 0) {
@@ -130,8 +137,11 @@ int verb_check(struct cmd_context *ctx, const struct cli_args *args, struct erro
     if (r < 0)
         return r;
     if (totals.alarms > 0) {
-        r = error_set(err, ERROR_INTEGRITY, "%" PRIu64 " alarms: each names the file and the snapshots it touches; restore those from another copy, and keep this one as it is",
-                      totals.alarms);
+        r = error_set(
+            err, ERROR_INTEGRITY,
+            "%" PRIu64
+            " alarms: each names the file and the snapshots it touches; restore those from another copy, and keep this one as it is",
+            totals.alarms);
         if (ctx->json)
             verb_print_error(err);
         ctx->told = true;

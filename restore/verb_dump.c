@@ -11,7 +11,8 @@ static int write_out(const struct cmd_context *ctx, const void *data, size_t n, 
     return io_write_all(ctx->io, STDOUT_FILENO, data, n, "standard output", err);
 }
 
-static int dump_version(struct cmd_context *ctx, struct snapshot *snapshot, struct compare *compare, const struct manifest_entry *e, void *data, struct error *err)
+static int dump_version(struct cmd_context *ctx, struct snapshot *snapshot, struct compare *compare, const struct manifest_entry *e,
+                        void *data, struct error *err)
 {
     _cleanup_recipe_ struct recipe recipe = { 0 };
     bool whole;

@@ -64,8 +64,8 @@ static void print_text(const struct repository_head *h)
         clock_format_bytes(stored, h->head.stored);
         verb_add_printable(&tag, h->head.tag, strlen(h->head.tag));
     }
-    printf("%8" PRIu64 "  %-20s %12" PRIu64 " %12s %12s  %s%s%s%s%s\n", h->number, when, h->valid ? h->head.files : 0, size, stored, state_of(h),
-           h->problem != NULL ? ": " : "", h->problem != NULL ? h->problem : "", tag.len > 0 ? "  " : "", buf_str(&tag));
+    printf("%8" PRIu64 "  %-20s %12" PRIu64 " %12s %12s  %s%s%s%s%s\n", h->number, when, h->valid ? h->head.files : 0, size, stored,
+           state_of(h), h->problem != NULL ? ": " : "", h->problem != NULL ? h->problem : "", tag.len > 0 ? "  " : "", buf_str(&tag));
 }
 
 int verb_list(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
@@ -104,7 +104,9 @@ int verb_list(struct cmd_context *ctx, const struct cli_args *args, struct error
         printf("no snapshots\n");
     }
     if (r == 0 && faults > 0)
-        return error_set(err, ERROR_INTEGRITY, "%llu snapshots do not fit into their chain: somebody else may hold the signing key, or heads were removed; run `bkd-restore check`",
+        return error_set(err, ERROR_INTEGRITY,
+                         "%llu snapshots do not fit into their chain: somebody else may hold the signing key, or heads were removed; run "
+                         "`bkd-restore check`",
                          (unsigned long long)faults);
     return r;
 }

@@ -36,19 +36,23 @@ static const struct cli_option check_options[] = {
 };
 
 static const struct cli_command commands[] = {
-    { "list", "", 0, 0, "list snapshots", "Needs no identity. Numbers that are void and chains that do not fit together are shown as such.", NULL, verb_list },
+    { "list", "", 0, 0, "list snapshots", "Needs no identity. Numbers that are void and chains that do not fit together are shown as such.",
+      NULL, verb_list },
     { "ls", "SNAPSHOT [PATH]", 1, 2, "list what a snapshot holds",
       "With PATH, only it and what lies below it. SNAPSHOT is a number, latest, or latest~2 (two before the latest).", NULL, verb_ls },
     { "restore", "SNAPSHOT [PATH]...", 1, CLI_ARGS_MANY, "restore a snapshot, or parts of it, into a directory",
       "Restores below --target DIR, each PATH under its whole path (--strip-components shortens). Nothing that exists is overwritten: such "
-      "names are listed and the exit code is 3. A file gets its name only when all of its content was compared with what was signed. Ends with a timed report.",
+      "names are listed and the exit code is 3. A file gets its name only when all of its content was compared with what was signed. Ends "
+      "with a timed report.",
       restore_options, verb_restore },
     { "dump", "SNAPSHOT PATH", 2, 2, "write one file to standard output", NULL, NULL, verb_dump },
     { "check", "[SNAPSHOT]", 0, 1, "prove that the repository is whole",
-      "Verifies signatures and chains, and reads every stored file and compares it with its name. Needs no identity, except with --read-data. With "
+      "Verifies signatures and chains, and reads every stored file and compares it with its name. Needs no identity, except with "
+      "--read-data. With "
       "SNAPSHOT, --read-data is for that one only.",
       check_options, verb_check },
-    { "mtree", "SNAPSHOT", 1, 1, "print a manifest in mtree(5) format", "mtree -f (NetBSD) or bsdtar check a restored tree against it.", NULL, verb_mtree },
+    { "mtree", "SNAPSHOT", 1, 1, "print a manifest in mtree(5) format", "mtree -f (NetBSD) or bsdtar check a restored tree against it.",
+      NULL, verb_mtree },
     { 0 },
 };
 

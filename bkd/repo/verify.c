@@ -77,11 +77,13 @@ static char *describe(const struct verify *v, const struct needed *o)
     const struct format_head *h = &v->chains[o->chain].newest->head;
     if (o->first == o->last)
         return xasprintf("%" PRIu64 " of policy %s, host %s", o->first, h->policy, h->host);
-    return xasprintf("%" PRIu64 " of those from %" PRIu64 " to %" PRIu64 " of policy %s, host %s", o->count, o->first, o->last, h->policy, h->host);
+    return xasprintf("%" PRIu64 " of those from %" PRIu64 " to %" PRIu64 " of policy %s, host %s", o->count, o->first, o->last, h->policy,
+                     h->host);
 }
 
 // Merges a snapshot's refs into what the chain needs; both ascend by number.
-static int merge_refs(struct verify *v, struct chain *c, const struct repository_head *head, const struct format_refs *refs, const char *name)
+static int merge_refs(struct verify *v, struct chain *c, const struct repository_head *head, const struct format_refs *refs,
+                      const char *name)
 {
     struct needed *merged = xcalloc(c->n_objects + refs->n + 1, sizeof *merged);
     size_t n = 0, i = 0, k = 0;
@@ -100,7 +102,11 @@ static int merge_refs(struct verify *v, struct chain *c, const struct repository
             merged[n++] = o;
             continue;
         }
-        merged[n] = (struct needed){ .object = ref->object, .size = ref->stored_size, .first = head->number, .last = head->number, .count = 1,
+        merged[n] = (struct needed){ .object = ref->object,
+                                     .size = ref->stored_size,
+                                     .first = head->number,
+                                     .last = head->number,
+                                     .count = 1,
                                      .chain = (size_t)(c - v->chains) };
         memcpy(merged[n++].sha256, ref->sha256, sizeof ref->sha256);
     }
@@ -146,7 +152,8 @@ static void tell_head(struct verify *v, const struct repository_head *head)
     if (!head->valid)
         tell(v, VERIFY_ALARM, name, NULL, head->problem != NULL ? head->problem : "is not a valid head");
     if (head->fork)
-        tell(v, VERIFY_ALARM, name, NULL, "another valid head has the same predecessor: two hosts sign with one key, or a host was set back");
+        tell(v, VERIFY_ALARM, name, NULL,
+             "another valid head has the same predecessor: two hosts sign with one key, or a host was set back");
     if (head->chain_broken)
         tell(v, VERIFY_ALARM, name, NULL, "does not continue the head before it: heads were removed or exchanged");
 }
@@ -171,7 +178,10 @@ static int take_heads(struct verify *v, struct error *err)
     return 0;
 }
 
-static int compare_needed(const void *a, const void *b) { return memcmp((*(struct needed *const *)a)->sha256, (*(struct needed *const *)b)->sha256, 32); }
+static int compare_needed(const void *a, const void *b)
+{
+    return memcmp((*(struct needed *const *)a)->sha256, (*(struct needed *const *)b)->sha256, 32);
+}
 
 static void index_objects(struct verify *v)
 {
@@ -237,7 +247,8 @@ static bool is_head_name(const char *name)
 {
     uint8_t chain[16];
     uint64_t number;
-    return strlen(name) > 39 && parse_hex(name + 6, 32, chain, 16) && name[38] == '/' && parse_u64(name + 39, strlen(name + 39), UINT64_MAX, &number);
+    return strlen(name) > 39 && parse_hex(name + 6, 32, chain, 16) && name[38] == '/' &&
+           parse_u64(name + 39, strlen(name + 39), UINT64_MAX, &number);
 }
 
 static int see_file(void *arg, const char *name, uint64_t size, struct error *err)
@@ -276,7 +287,8 @@ static void tell_missing(struct verify *v)
         tell(v, VERIFY_ALARM, name, snapshots, "is missing");
     }
     if (v->n_leftovers > 0) {
-        _cleanup_free_ char *reason = xasprintf("%zu objects are not needed by any valid snapshot (left by runs that were killed, or by a run under way)", v->n_leftovers);
+        _cleanup_free_ char *reason = xasprintf(
+            "%zu objects are not needed by any valid snapshot (left by runs that were killed, or by a run under way)", v->n_leftovers);
         tell(v, VERIFY_NOTE, "objects/", NULL, reason);
     }
 }
@@ -311,7 +323,8 @@ static void run_hash(void *arg, unsigned worker)
     }
     crypto_sha256_final(&hash, sha256);
     if (job->result == 0 && memcmp(sha256, job->expected, sizeof sha256) != 0)
-        job->result = error_set(&job->err, ERROR_INTEGRITY, "its bytes do not have the SHA-256 of its name: it was changed or the disk is failing");
+        job->result =
+            error_set(&job->err, ERROR_INTEGRITY, "its bytes do not have the SHA-256 of its name: it was changed or the disk is failing");
 }
 
 static int take_hash(struct verify *v, struct work_pool *pool, struct error *err)
@@ -333,7 +346,8 @@ static int take_hash(struct verify *v, struct work_pool *pool, struct error *err
     return r;
 }
 
-static int submit_hash(struct verify *v, struct work_pool *pool, char *name_taken, uint64_t size, const struct needed *needed, struct error *err)
+static int submit_hash(struct verify *v, struct work_pool *pool, char *name_taken, uint64_t size, const struct needed *needed,
+                       struct error *err)
 {
     struct hash_job *job = xcalloc(1, sizeof *job);
     *job = (struct hash_job){ .v = v, .name = name_taken, .size = size, .needed = needed };
@@ -351,7 +365,8 @@ static int hash_objects(struct verify *v, struct error *err)
     if (v->options->quick)
         return 0;
     if (v->options->phase != NULL)
-        v->options->phase(v->options->arg, "hash", v->totals->objects + v->n_leftovers, v->totals->object_bytes + v->totals->leftover_bytes);
+        v->options->phase(v->options->arg, "hash", v->totals->objects + v->n_leftovers,
+                          v->totals->object_bytes + v->totals->leftover_bytes);
     struct work_pool *pool = work_new(v->options->jobs > 0 ? v->options->jobs : work_processors());
     int r = 0;
     for (size_t i = 0; r == 0 && i < v->n_by_name; i++) {
@@ -386,7 +401,8 @@ static int check_refs_files(struct verify *v, struct error *err)
         crypto_sha256(text.data, text.len, sha256);
         bool good = r == 0 && parse_hex(v->refs[i] + 5, 64, expected, 32) && memcmp(sha256, expected, 32) == 0;
         if (!good)
-            tell(v, VERIFY_ALARM, v->refs[i], NULL, r < 0 ? why.text : "its bytes do not have the SHA-256 of its name: it was changed or the disk is failing");
+            tell(v, VERIFY_ALARM, v->refs[i], NULL,
+                 r < 0 ? why.text : "its bytes do not have the SHA-256 of its name: it was changed or the disk is failing");
         v->totals->hashed_files++;
         v->totals->hashed_bytes += text.len;
     }
@@ -407,7 +423,8 @@ static int check_signed(struct verify *v, const struct signers *signers, const c
     }
     if (r == 0 && signers != NULL) {
         file = name;
-        r = sshsig_verify(signers, NULL, FORMAT_NAMESPACE_RECOVER, v->repository->info.created_ns / 1000000000u, text.data, text.len, signature.data, signature.len, NULL, &why);
+        r = sshsig_verify(signers, NULL, FORMAT_NAMESPACE_RECOVER, v->repository->info.created_ns / 1000000000u, text.data, text.len,
+                          signature.data, signature.len, NULL, &why);
     }
     if (r == ERROR_UNREACHABLE) {
         *err = why;
@@ -439,8 +456,8 @@ static int see_record(void *arg, const char *name, uint64_t size, struct error *
     if (r == 0)
         r = format_split_signed((const char *)file.data, file.len, &text, &why);
     if (r == 0 && visit->signers != NULL)
-        r = sshsig_verify(visit->signers, NULL, FORMAT_NAMESPACE_RECORD, io_realtime_ns(visit->v->io) / 1000000000u, file.data, text, file.data + text, file.len - text, NULL,
-                          &why);
+        r = sshsig_verify(visit->signers, NULL, FORMAT_NAMESPACE_RECORD, io_realtime_ns(visit->v->io) / 1000000000u, file.data, text,
+                          file.data + text, file.len - text, NULL, &why);
     if (r < 0)
         tell(visit->v, VERIFY_ALARM, name, NULL, why.text);
     return 0;
@@ -473,8 +490,13 @@ static int read_chain(struct verify *v, const struct chain *c, struct error *err
         refs.refs[i] = (struct format_ref){ .object = c->objects[i].object, .stored_size = c->objects[i].size };
         memcpy(refs.refs[i].sha256, c->objects[i].sha256, 32);
     }
-    struct verify_data data = { .io = v->io, .repository = v->repository, .options = v->options, .totals = v->totals, .refs = &refs,
-                                .heads = only != NULL ? &only : c->heads, .n_heads = only != NULL ? 1 : c->n_heads };
+    struct verify_data data = { .io = v->io,
+                                .repository = v->repository,
+                                .options = v->options,
+                                .totals = v->totals,
+                                .refs = &refs,
+                                .heads = only != NULL ? &only : c->heads,
+                                .n_heads = only != NULL ? 1 : c->n_heads };
     int r = verify_data_run(&data, err);
     format_refs_done(&refs);
     return r;

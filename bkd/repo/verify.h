@@ -13,8 +13,8 @@
 #include "bkd/repo/repository.h"
 
 enum verify_severity {
-    VERIFY_NOTE,    // worth knowing, nothing is wrong: leftovers of a killed run, files bkd does not know
-    VERIFY_ALARM,   // stored bytes are damaged, missing or not signed as they should be
+    VERIFY_NOTE,  // worth knowing, nothing is wrong: leftovers of a killed run, files bkd does not know
+    VERIFY_ALARM, // stored bytes are damaged, missing or not signed as they should be
 };
 
 // Borrowed during the call.
@@ -50,17 +50,17 @@ struct verify_options {
 
 struct verify_totals {
     uint64_t snapshots, chains;
-    uint64_t objects, object_bytes;  // that snapshots need
+    uint64_t objects, object_bytes; // that snapshots need
     uint64_t hashed_files, hashed_bytes;
     uint64_t leftover_files, leftover_bytes; // objects and refs no valid snapshot needs
     uint64_t unknown_files;
-    uint64_t pieces, data_bytes;     // read_data: compared
-    uint64_t newest_bytes;           // stored bytes a recovery of the newest snapshot by hand has to move
+    uint64_t pieces, data_bytes; // read_data: compared
+    uint64_t newest_bytes;       // stored bytes a recovery of the newest snapshot by hand has to move
     uint64_t notes, alarms;
 };
 
 // 0 also when there were findings: ret_totals->alarms says so. Errors are those that end the check: store unreachable, scratch, key, interrupted.
-MUST_USE int verify_run(const struct io *io, struct repository *repository, const struct verify_options *options, struct verify_totals *ret_totals,
-                        struct error *err);
+MUST_USE int verify_run(const struct io *io, struct repository *repository, const struct verify_options *options,
+                        struct verify_totals *ret_totals, struct error *err);
 
 #endif

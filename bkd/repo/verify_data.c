@@ -47,14 +47,15 @@ struct data {
 static void tell(struct data *v, const char *file, const char *path, uint64_t snapshot, const char *reason)
 {
     const struct format_head *h = &v->d->heads[0]->head;
-    _cleanup_free_ char *snapshots = xasprintf("%" PRIu64 " of policy %s, host %s, and others with the same content", snapshot, h->policy, h->host);
+    _cleanup_free_ char *snapshots =
+        xasprintf("%" PRIu64 " of policy %s, host %s, and others with the same content", snapshot, h->policy, h->host);
     struct verify_finding finding = { .severity = VERIFY_ALARM, .file = file, .reason = reason, .snapshots = snapshots, .path = path };
     v->d->totals->alarms++;
     v->d->options->finding(v->d->options->arg, &finding);
 }
 
-static int add_record(struct data *v, struct spill *to, enum kind kind, const struct place *ranges, size_t n, uint32_t length, const uint8_t sha256[32],
-                      uint64_t snapshot, const char *path, struct error *err)
+static int add_record(struct data *v, struct spill *to, enum kind kind, const struct place *ranges, size_t n, uint32_t length,
+                      const uint8_t sha256[32], uint64_t snapshot, const char *path, struct error *err)
 {
     struct buf *b = &v->record;
     size_t first = 0;
@@ -234,7 +235,9 @@ static int compare_one(struct data *v, const uint8_t *record, uint8_t *space, st
     if (record[12] == KIND_XATTR)
         return 0; // authenticated by decryption and the object's hash; it has none of its own
     crypto_sha256(space, at, sha256);
-    return memcmp(sha256, record + 17, 32) == 0 ? 0 : error_set(err, ERROR_INTEGRITY, "what is stored does not give the recorded SHA-256 (object %u)", get_u32be(record));
+    return memcmp(sha256, record + 17, 32) == 0
+               ? 0
+               : error_set(err, ERROR_INTEGRITY, "what is stored does not give the recorded SHA-256 (object %u)", get_u32be(record));
 }
 
 static void run_batch(void *arg, unsigned worker)
@@ -261,7 +264,8 @@ static int take_batch(struct data *v, struct work_pool *pool, struct error *err)
             r = err->code;
         } else if (b->errors[i].code != ERROR_NONE) {
             const struct format_ref *ref = format_refs_find(v->d->refs, get_u32be(record));
-            _cleanup_free_ char *name = ref == NULL ? xstrdup("objects/") : format_object_name(ref->sha256, v->d->repository->info.encrypted);
+            _cleanup_free_ char *name =
+                ref == NULL ? xstrdup("objects/") : format_object_name(ref->sha256, v->d->repository->info.encrypted);
             tell(v, name, (const char *)record + key_size(record) + 8, get_u64be(record + key_size(record)), b->errors[i].text);
         }
     }
@@ -353,7 +357,8 @@ int verify_data_run(struct verify_data *d, struct error *err)
         return 0;
     const struct verify_options *o = d->options;
     struct data v = { .d = d, .scratch_fd = -1 };
-    int r = object_reader_new(d->io, d->repository->store, d->refs, d->repository->info.encrypted, o->identities, o->n_identities, CACHE, &v.reader, err);
+    int r = object_reader_new(d->io, d->repository->store, d->refs, d->repository->info.encrypted, o->identities, o->n_identities, CACHE,
+                              &v.reader, err);
     if (r < 0)
         return r;
     v.recipes = spill_new(d->io, o->scratch_dirfd, compare_records, SPILL_MEMORY);

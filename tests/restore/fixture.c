@@ -8,10 +8,10 @@
 #include "bkd/base/fs.h"
 #include "bkd/codec/sshsig.h"
 
-#define CHECK(call)                                                                                                                                  \
-    do {                                                                                                                                             \
-        if ((call) < 0)                                                                                                                              \
-            fail_msg("%s: %s", #call, err.text);                                                                                                     \
+#define CHECK(call) \
+    do { \
+        if ((call) < 0) \
+            fail_msg("%s: %s", #call, err.text); \
     } while (0)
 
 void fixture_run(const char *format, ...)
@@ -42,8 +42,15 @@ static void open_writer(struct fixture *f)
 {
     struct error err = { 0 };
     struct object_writer_options options = {
-        .store = f->store, .recipients = &f->identity.recipient, .n_recipients = f->encrypted ? 1 : 0, .level = 1, .jobs = 2,
-        .object_size = f->object_size, .first_object = f->refs.n == 0 ? 1 : f->refs.refs[f->refs.n - 1].object + 1, .finished = object_finished, .arg = f,
+        .store = f->store,
+        .recipients = &f->identity.recipient,
+        .n_recipients = f->encrypted ? 1 : 0,
+        .level = 1,
+        .jobs = 2,
+        .object_size = f->object_size,
+        .first_object = f->refs.n == 0 ? 1 : f->refs.refs[f->refs.n - 1].object + 1,
+        .finished = object_finished,
+        .arg = f,
     };
     memcpy(options.repository, f->info.id, 16);
     memcpy(options.chain, f->chain, 16);
@@ -64,7 +71,9 @@ void fixture_init(struct fixture *f, bool encrypted)
     f->signers = xasprintf("bkd %s\n", buf_str(&line));
     buf_done(&line);
     age_identity_new(io_real(), &f->identity);
-    f->info = (struct format_repository){ .created_ns = UINT64_C(1700000000) * 1000000000, .encrypted = encrypted, .piece_size = 16777216, .object_size = 134217728 };
+    f->info = (struct format_repository){
+        .created_ns = UINT64_C(1700000000) * 1000000000, .encrypted = encrypted, .piece_size = 16777216, .object_size = 134217728
+    };
     memset(f->info.id, 0x11, 16);
     memset(f->chain, 0x22, 16);
     memcpy(f->refs.chain, f->chain, 16);
@@ -108,7 +117,8 @@ void fixture_line(struct fixture *f, const char *format, ...)
 
 void fixture_dir(struct fixture *f, const char *path, unsigned mode)
 {
-    fixture_line(f, "%s d mode=%04o uid=%u gid=%u mtime=%d.000000007", path, mode, (unsigned)geteuid(), (unsigned)getegid(), FIXTURE_MTIME_S);
+    fixture_line(f, "%s d mode=%04o uid=%u gid=%u mtime=%d.000000007", path, mode, (unsigned)geteuid(), (unsigned)getegid(),
+                 FIXTURE_MTIME_S);
 }
 
 struct place fixture_member(struct fixture *f, const char *kind, const void *data, size_t n)
@@ -137,8 +147,8 @@ static void add_file(struct fixture *f, const char *path, unsigned mode, const c
         buf_add_str(&at, " at=");
         place_format(&at, &place);
     }
-    fixture_line(f, "%s f mode=%04o uid=%u gid=%u mtime=%d.123456789 size=%zu%s%s sha256=%s%s", path, mode, (unsigned)geteuid(), (unsigned)getegid(), FIXTURE_MTIME_S,
-                 n, *middle != '\0' ? " " : "", middle, hex, buf_str(&at));
+    fixture_line(f, "%s f mode=%04o uid=%u gid=%u mtime=%d.123456789 size=%zu%s%s sha256=%s%s", path, mode, (unsigned)geteuid(),
+                 (unsigned)getegid(), FIXTURE_MTIME_S, n, *middle != '\0' ? " " : "", middle, hex, buf_str(&at));
     f->files++;
     f->bytes += n;
     buf_done(&at);
@@ -146,7 +156,10 @@ static void add_file(struct fixture *f, const char *path, unsigned mode, const c
 }
 
 void fixture_file(struct fixture *f, const char *path, unsigned mode, const void *data, size_t n) { add_file(f, path, mode, "", data, n); }
-void fixture_file_with(struct fixture *f, const char *path, const char *middle, const void *data, size_t n) { add_file(f, path, 0644, middle, data, n); }
+void fixture_file_with(struct fixture *f, const char *path, const char *middle, const void *data, size_t n)
+{
+    add_file(f, path, 0644, middle, data, n);
+}
 
 static struct place write_recipe(struct fixture *f, const struct recipe *r)
 {
@@ -218,8 +231,8 @@ void fixture_version(struct fixture *f, const char *path, const void *data, size
     struct buf text = { 0 }, hex = { 0 };
     place_format(&text, &place);
     buf_add_hex(&hex, r.sha256, 32);
-    fixture_line(f, "%s f mode=0640 uid=%u gid=%u mtime=%d.000000001 size=%llu sha256=%s version=%s", path, (unsigned)geteuid(), (unsigned)getegid(), FIXTURE_MTIME_S,
-                 (unsigned long long)r.size, buf_str(&hex), buf_str(&text));
+    fixture_line(f, "%s f mode=0640 uid=%u gid=%u mtime=%d.000000001 size=%llu sha256=%s version=%s", path, (unsigned)geteuid(),
+                 (unsigned)getegid(), FIXTURE_MTIME_S, (unsigned long long)r.size, buf_str(&hex), buf_str(&text));
     f->files++;
     f->bytes += r.size;
     buf_done(&text);
@@ -257,7 +270,9 @@ static struct place write_manifest(struct fixture *f, struct format_head *head)
 void fixture_commit(struct fixture *f)
 {
     struct error err = { 0 };
-    struct format_head head = { .number = ++f->number, .time_ns = UINT64_C(1700000000) * 1000000000, .files = f->files, .entries = f->entries, .bytes = f->bytes };
+    struct format_head head = {
+        .number = ++f->number, .time_ns = UINT64_C(1700000000) * 1000000000, .files = f->files, .entries = f->entries, .bytes = f->bytes
+    };
     memcpy(head.repository, f->info.id, 16);
     memcpy(head.chain, f->chain, 16);
     memcpy(head.previous, f->previous, 32);

@@ -23,10 +23,10 @@
 #include "restore/run.h"
 
 struct fixture {
-    char dir[64];      // goes away with fixture_done
-    char *repo;        // dir/repo
-    char *signers;     // text
-    struct buf key;    // private key file
+    char dir[64];   // goes away with fixture_done
+    char *repo;     // dir/repo
+    char *signers;  // text
+    struct buf key; // private key file
     struct age_identity identity;
     bool encrypted;
     struct format_repository info;

@@ -130,10 +130,12 @@ static void test_every_flipped_byte_is_named(void **state)
             s.wanted = files[i] + strlen(f.repo) + 1;
             int r = check(&f, (struct verify_options){ 0 }, &s, &totals, &err);
             bool opened = r == 0;
-            bool found = opened ? s.alarms > 0 && (s.named > 0 || strstr(buf_str(&s.text), "recover.sh") != NULL || strstr(buf_str(&s.text), "RECOVER.txt") != NULL)
+            bool found = opened ? s.alarms > 0 && (s.named > 0 || strstr(buf_str(&s.text), "recover.sh") != NULL ||
+                                                   strstr(buf_str(&s.text), "RECOVER.txt") != NULL)
                                 : (r == ERROR_INTEGRITY || r == ERROR_FORMAT || r == ERROR_USAGE) && strstr(err.text, s.wanted) != NULL;
             if (!found)
-                fail_msg("'%s' flipped at %lld: %d %s, %u alarms:\n%s", s.wanted, (long long)places[k], r, opened ? "" : err.text, s.alarms, buf_str(&s.text));
+                fail_msg("'%s' flipped at %lld: %d %s, %u alarms:\n%s", s.wanted, (long long)places[k], r, opened ? "" : err.text, s.alarms,
+                         buf_str(&s.text));
             flip(files[i], places[k]);
         }
         free(files[i]);
@@ -160,9 +162,12 @@ static void test_missing_and_surplus(void **state)
     fixture_run("head -c 1000 '%s/kept' >'%s'", f.dir, object);
     assert_int_equal(check(&f, (struct verify_options){ 0 }, &s, &totals, &err), 0);
     assert_int_equal(s.named, 1); // the size; not once more for the hash
-    fixture_run("chmod u+w '%s'; cp '%s/kept' '%s'; echo x >'%s/objects/stray'; echo y >'%s/strange'", object, f.dir, object, f.repo, f.repo);
+    fixture_run("chmod u+w '%s'; cp '%s/kept' '%s'; echo x >'%s/objects/stray'; echo y >'%s/strange'", object, f.dir, object, f.repo,
+                f.repo);
     // An object that no snapshot names, right by itself, and one that is not.
-    fixture_run("h=$(echo z | sha256sum | cut -c1-64); d=$(echo $h | cut -c1-2); mkdir -p '%s/objects/'$d; echo z >'%s/objects/'$d/$h.tar.zst.age", f.repo, f.repo);
+    fixture_run(
+        "h=$(echo z | sha256sum | cut -c1-64); d=$(echo $h | cut -c1-2); mkdir -p '%s/objects/'$d; echo z >'%s/objects/'$d/$h.tar.zst.age",
+        f.repo, f.repo);
     assert_int_equal(check(&f, (struct verify_options){ 0 }, &s, &totals, &err), 0);
     assert_int_equal(s.alarms, 0);
     assert_int_equal(totals.unknown_files, 2);

@@ -42,13 +42,14 @@ static void tree(struct fixture *f)
     fixture_file(f, "/srv/data/empty", 0644, "", 0);
     fixture_file_with(f, "/srv/data/h1", "hardlink=1.2", "linked", 6);
     fixture_version(f, "/srv/data/large", large, (32 << 20) + 12345, 0);
-    fixture_line(f, "/srv/data/link l mode=0777 uid=%u gid=%u mtime=-5.250000000 target=../no%%20where", (unsigned)geteuid(), (unsigned)getegid());
+    fixture_line(f, "/srv/data/link l mode=0777 uid=%u gid=%u mtime=-5.250000000 target=../no%%20where", (unsigned)geteuid(),
+                 (unsigned)getegid());
     fixture_line(f, "/srv/data/sock s mode=0777 uid=0 gid=0 mtime=1600000000.000000000");
     fixture_version(f, "/srv/data/sparse", large, 16 << 20, (48 << 20) + 5);
     fixture_dir(f, "/srv/data/z", 0777);
     char *hex = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"; // not looked at: a further name
-    fixture_line(f, "/srv/data/z/h2 f mode=0644 uid=%u gid=%u mtime=%d.123456789 size=6 hardlink=1.2 sha256=%s at=1:512+6", (unsigned)geteuid(), (unsigned)getegid(),
-                 FIXTURE_MTIME_S, hex);
+    fixture_line(f, "/srv/data/z/h2 f mode=0644 uid=%u gid=%u mtime=%d.123456789 size=6 hardlink=1.2 sha256=%s at=1:512+6",
+                 (unsigned)geteuid(), (unsigned)getegid(), FIXTURE_MTIME_S, hex);
 }
 
 static void assert_stat(const struct fixture *f, const char *name, mode_t mode, time_t s, long ns)
@@ -65,7 +66,8 @@ static void check_tree(struct fixture *f)
 {
     struct stat a, b;
     _cleanup_free_ char *large = (char *)noise((32 << 20) + 12345, 2);
-    _cleanup_free_ char *h1 = fixture_path(f, "t/srv/data/h1"), *h2 = fixture_path(f, "t/srv/data/z/h2"), *sparse = fixture_path(f, "t/srv/data/sparse");
+    _cleanup_free_ char *h1 = fixture_path(f, "t/srv/data/h1"), *h2 = fixture_path(f, "t/srv/data/z/h2"),
+                        *sparse = fixture_path(f, "t/srv/data/sparse");
     fixture_assert_content(f, "t/srv/data/a b\n", "hello\n", 6);
     fixture_assert_content(f, "t/srv/data/large", large, (32 << 20) + 12345);
     fixture_assert_content(f, "t/srv/data/empty", "", 0);
@@ -110,8 +112,9 @@ static void test_existing_is_left_alone(void **state)
     fixture_init(&f, false);
     tree(&f);
     fixture_commit(&f);
-    fixture_run("mkdir -m 711 -p '%s/t/srv/data'; echo mine >'%s/t/srv/data/big'; ln -s /etc '%s/t/srv/data/z'; touch '%s/t/srv/data/h1'; ln -s /tmp '%s/t/srv/data/link'", f.dir, f.dir, f.dir,
-                f.dir, f.dir);
+    fixture_run("mkdir -m 711 -p '%s/t/srv/data'; echo mine >'%s/t/srv/data/big'; ln -s /etc '%s/t/srv/data/z'; touch '%s/t/srv/data/h1'; "
+                "ln -s /tmp '%s/t/srv/data/link'",
+                f.dir, f.dir, f.dir, f.dir, f.dir);
     fixture_run("touch -d @99 '%s/t/srv/data'", f.dir);
     expect_restore(&f, "t", NULL, &report, ERROR_INCOMPLETE);
     assert_int_equal(report.count[REPORT_EXISTS], 4);  // big, h1, link, z
@@ -267,10 +270,14 @@ static void test_attributes(void **state)
     place_format(&at, &place);
     place_format(&bad_at, &bad);
     fixture_line(&f, "/d d mode=0555 uid=%u gid=%u mtime=7.000000008 xattr=%s", (unsigned)geteuid(), (unsigned)getegid(), buf_str(&at));
-    fixture_line(&f, "/d/f f mode=4755 uid=%u gid=%u mtime=7.000000009 size=0 flags=40 xattr=%s sha256=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", (unsigned)geteuid(),
-                 (unsigned)getegid(), buf_str(&at));
-    fixture_line(&f, "/g f mode=0644 uid=%u gid=%u mtime=7.000000009 size=0 xattr=%s sha256=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", (unsigned)geteuid(),
-                 (unsigned)getegid(), buf_str(&bad_at));
+    fixture_line(&f,
+                 "/d/f f mode=4755 uid=%u gid=%u mtime=7.000000009 size=0 flags=40 xattr=%s "
+                 "sha256=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+                 (unsigned)geteuid(), (unsigned)getegid(), buf_str(&at));
+    fixture_line(&f,
+                 "/g f mode=0644 uid=%u gid=%u mtime=7.000000009 size=0 xattr=%s "
+                 "sha256=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+                 (unsigned)geteuid(), (unsigned)getegid(), buf_str(&bad_at));
     fixture_commit(&f);
     expect_restore(&f, "t", NULL, &report, ERROR_INCOMPLETE);
     assert_int_equal(report.count[REPORT_METADATA], 1); // g
@@ -278,8 +285,10 @@ static void test_attributes(void **state)
     assert_stat(&f, "t/d/f", 04755, 7, 9);
     _cleanup_free_ char *d = fixture_path(&f, "t/d"), *file = fixture_path(&f, "t/d/f");
     assert_int_equal(getxattr(d, "user.a=b", value, sizeof value), 3);
-    assert_memory_equal(value, "\0\xff"
-                               "A", 3);
+    assert_memory_equal(value,
+                        "\0\xff"
+                        "A",
+                        3);
     assert_int_equal(getxattr(file, "user.empty", value, sizeof value), 0);
     buf_done(&at);
     buf_done(&bad_at);
