@@ -84,7 +84,8 @@ void known_free(struct known *k)
     free(k);
 }
 
-static size_t recent_slot(const uint8_t sha256[32]) { return get_u32le(sha256) % RECENT; }
+// A piece, the version it begins and a file of that one piece have the same hash: each has a slot.
+static size_t recent_slot(enum known_kind kind, const uint8_t sha256[32]) { return (get_u32le(sha256) + (uint32_t)kind) % RECENT; }
 
 static bool read_record(struct known *k, uint64_t index, uint8_t record[RECORD])
 {
@@ -131,7 +132,7 @@ bool known_find(struct known *k, enum known_kind kind, const uint8_t sha256[32],
     uint8_t wanted[KEY];
     wanted[0] = (uint8_t)kind;
     memcpy(wanted + 1, sha256, 32);
-    const uint8_t *recent = k->recent[recent_slot(sha256)];
+    const uint8_t *recent = k->recent[recent_slot(kind, sha256)];
     if (memcmp(recent, wanted, KEY) == 0) {
         *ret_place = record_place(recent);
         return true;
@@ -141,7 +142,7 @@ bool known_find(struct known *k, enum known_kind kind, const uint8_t sha256[32],
 
 int known_add(struct known *k, enum known_kind kind, const uint8_t sha256[32], const struct place *place, struct error *err)
 {
-    uint8_t *record = k->recent[recent_slot(sha256)];
+    uint8_t *record = k->recent[recent_slot(kind, sha256)];
     put_record(record, kind, sha256, place);
     return spill_add(k->added, record, RECORD, err);
 }

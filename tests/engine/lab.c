@@ -208,6 +208,35 @@ char *lab_manifest(struct lab *lab)
     return buf_take_str(&text);
 }
 
+struct manifest_entry lab_entry(struct lab *lab, const char *name)
+{
+    struct error err;
+    struct manifest_entry entry = { 0 };
+    _cleanup_free_ char *text = lab_manifest(lab), *path = xasprintf("%s/%s", lab->source, name);
+    for (const char *line = text; *line != '\0'; line = strchr(line, '\n') + 1) {
+        scratch_ok(manifest_parse(line, strcspn(line, "\n"), &entry, &err), &err);
+        if (strcmp(buf_str(&entry.path), path) == 0)
+            return entry;
+    }
+    fail_msg("%s is not in the manifest", path);
+    return entry;
+}
+
+struct recipe lab_recipe(struct lab *lab, const char *name)
+{
+    struct error err;
+    struct recipe recipe = { 0 };
+    struct manifest_entry entry = lab_entry(lab, name);
+    _cleanup_repository_ struct repository *repository = open_repository(lab);
+    _cleanup_snapshot_ struct snapshot snapshot = { 0 };
+    open_snapshot(lab, repository, "latest", &snapshot);
+    assert_true(place_is_set(&entry.version));
+    scratch_ok(snapshot_read_recipe(&snapshot, &entry.version, &recipe, &err), &err);
+    assert_int_equal(recipe.size, entry.size);
+    manifest_entry_done(&entry);
+    return recipe;
+}
+
 static void print_finding(void *arg, const struct verify_finding *finding)
 {
     struct lab *lab = arg;

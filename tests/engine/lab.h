@@ -7,6 +7,8 @@
 
 #include "bkd/codec/age.h"
 #include "bkd/engine/backup.h"
+#include "bkd/repo/manifest.h"
+#include "bkd/repo/recipe.h"
 #include "bkd/repo/repository.h"
 
 struct lab {
@@ -49,6 +51,10 @@ void lab_assert_restores(struct lab *lab, const char *snapshot, const char *expe
 char *lab_copy(const struct lab *lab, const char *name);
 // The newest manifest as text; caller frees.
 char *lab_manifest(struct lab *lab);
+// The manifest's entry of a file below the source in the newest snapshot; caller: manifest_entry_done.
+struct manifest_entry lab_entry(struct lab *lab, const char *name);
+// The recipe of such a file; caller: recipe_done.
+struct recipe lab_recipe(struct lab *lab, const char *name);
 // `bkd check --read-data`: no alarms.
 void lab_assert_sound(struct lab *lab);
 uint64_t lab_count_files(const struct lab *lab, const char *below); // regular files below dir/BELOW

@@ -98,7 +98,12 @@ static void test_find_in_this_run(void **state)
     assert_int_equal(find(k, KNOWN_VERSION, 1), 0); // kinds are apart
     assert_int_equal(find(k, KNOWN_XATTR, 1), 0);
     add(k, KNOWN_XATTR, 1, 6);
+    add(k, KNOWN_FIRST, 1, 7);
+    add(k, KNOWN_VERSION, 1, 8);
+    assert_int_equal(find(k, KNOWN_WHOLE, 1), 5); // one does not drive the other out
     assert_int_equal(find(k, KNOWN_XATTR, 1), 6);
+    assert_int_equal(find(k, KNOWN_FIRST, 1), 7);
+    assert_int_equal(find(k, KNOWN_VERSION, 1), 8);
     known_free(k);
 }
 
