@@ -216,17 +216,16 @@ static int begin_big(struct intake *in, struct big_entry *big, struct error *err
 }
 
 // Reads a file again in this thread, at its place in the order; what is stored already is found to be.
-static int read_again(struct intake *in, struct big_entry *big, struct bigfile_result *ret_result, struct error *err)
+static int read_again(struct intake *in, struct big_entry *big, struct bigfile_result *ret_result, bool *ret_source_failed, struct error *err)
 {
     bigfile_free(big->file);
     big->file = NULL;
     int r = begin_big(in, big, err);
     struct bigfile_job *piece = bigfile_job_new();
     for (uint64_t i = 0; r == 0 && i < bigfile_pieces(big->file); i++) {
-        bool source_failed;
         bigfile_piece(big->file, i, piece);
         bigfile_piece_work(piece);
-        r = bigfile_take(piece, &source_failed, err);
+        r = bigfile_take(piece, ret_source_failed, err);
     }
     bigfile_job_free(piece);
     return r < 0 ? r : bigfile_finish(big->file, ret_result, err);
@@ -237,6 +236,7 @@ static int finish_big(struct intake *in, struct big_entry *big, struct error *er
 {
     struct bigfile_result result = { 0 };
     struct manifest_entry *entry = &big->entry;
+    bool source_failed = false;
     int r = bigfile_finish(big->file, &result, err);
     for (int try = 1; r == 0; try++) {
         bool changed = false;
@@ -250,7 +250,12 @@ static int finish_big(struct intake *in, struct big_entry *big, struct error *er
             break;
         }
         versions_needs_done(&result.needs);
-        r = read_again(in, big, &result, err);
+        r = read_again(in, big, &result, &source_failed, err);
+    }
+    if (r < 0 && source_failed) {
+        note_problem(in, entry, err->text);
+        free_big(in, big);
+        return 0;
     }
     if (r < 0)
         return r;
@@ -330,8 +335,11 @@ static int submit(struct intake *in, struct batch *batch, struct bigfile_job *pi
 {
     while (work_count(in->pool) > work_threads(in->pool)) {
         int r = place_next(in, err);
-        if (r < 0)
+        if (r < 0) {
+            batch_free(batch);
+            bigfile_job_free(piece);
             return r;
+        }
     }
     struct job *job = xcalloc(1, sizeof *job);
     *job = (struct job){ .in = in, .batch = batch, .piece = piece, .big = big };
@@ -415,6 +423,9 @@ static int take_big(struct intake *in, const struct select_item *item, struct er
     }
     if (result == SOURCE_FILE_READ) { // emptied since it was planned
         r = drain(in, err);
+        in->stats.changed_files++;
+        if (r == 0)
+            r = place_xattrs(in, &big->entry, big->xattrs.data, big->xattrs.len, err);
         if (r == 0)
             r = finish_entry(in, &big->entry, &big->source.stat, err);
     } else if (result == SOURCE_FILE_PROBLEM) {
