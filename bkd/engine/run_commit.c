@@ -89,6 +89,17 @@ static int check_head(const struct buf *text, struct error *err)
     return r < 0 ? error_prefix(err, "the new head is not right, nothing was committed") : 0;
 }
 
+// The parent may be known as pending only: the run that created it was cut off before it became the pin. That must not be forgotten now,
+// or being cut off once more would make this host's own snapshot look like another's.
+static int confirm_pending(struct run *run, struct error *err)
+{
+    const struct state_pin *pending = &run->state.pending;
+    const struct repository_head *parent = run->parent.head;
+    bool is_parent = parent != NULL && pending->is_set && pending->number == parent->number && memcmp(pending->sha256, parent->sha256, sizeof pending->sha256) == 0;
+    bool is_pin = run->state.pin.is_set && memcmp(pending->sha256, run->state.pin.sha256, sizeof pending->sha256) == 0;
+    return is_parent && !is_pin ? state_set_pin(&run->state, pending, err) : 0;
+}
+
 // From here on the snapshot exists.
 static int create_head(struct run *run, const struct format_head *head, struct error *err)
 {
@@ -107,7 +118,9 @@ static int create_head(struct run *run, const struct format_head *head, struct e
     struct state_pin pin = { .is_set = true, .number = head->number };
     memcpy(pin.sha256, sha256, sizeof pin.sha256);
     memcpy(pin.repository, head->repository, sizeof pin.repository);
-    r = state_set_pending(&run->state, &pin, err);
+    r = confirm_pending(run, err);
+    if (r == 0)
+        r = state_set_pending(&run->state, &pin, err);
     _cleanup_free_ char *name = format_head_name(head->chain, head->number);
     if (r == 0)
         r = run->store->ops->put(run->store, name, file.data, file.len, err);

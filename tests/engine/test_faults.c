@@ -11,7 +11,6 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,98 +19,18 @@
 #include <unistd.h>
 
 #include "bkd/base/bytes.h"
-#include "bkd/base/log.h"
 #include "tests/support/fault_io.h"
-#include "tests/support/scene.h"
 #include "tests/support/tree.h"
-
-enum step { INIT, FIRST, SECOND, RESTORE };
-static const char *const step_names[] = { "init", "first backup", "second backup", "restore" };
-
-// Templates of what is there before each step, and what each night's snapshot must give.
-struct world {
-    char dir[64];
-    struct scene scene[2]; // plain, encrypted
-    char *nights[2];       // copies of the source
-    char *before[2][4];    // [encrypted][step]: directories with repository and state
-    char *source;
-    unsigned workers;
-    bool all;
-};
+#include "tests/support/world.h"
 
 // One kind of loop over N.
 struct sweep {
-    enum step step;
+    enum world_step step;
     bool encrypted;
     struct fault_io_options fault;
     long stride; // of N
     const char *name;
 };
-
-static char *below(const struct world *w, const char *name) { return xasprintf("%s/%s", w->dir, name); }
-
-// ---- what must hold after a fault
-
-#define REQUIRE(condition, ...)                                                                                                                      \
-    do {                                                                                                                                             \
-        if (!(condition)) {                                                                                                                          \
-            (void)fprintf(stderr, "      " __VA_ARGS__);                                                                                             \
-            (void)fputc('\n', stderr);                                                                                                               \
-            return false;                                                                                                                            \
-        }                                                                                                                                            \
-    } while (0)
-
-static bool restores(const struct world *w, const struct scene *scene, const char *place, uint64_t number, bool incomplete, const char *night)
-{
-    struct error err = { 0 };
-    char difference[512] = "";
-    _cleanup_free_ char *target = xasprintf("%s/target", place), *found = xasprintf("%s/target%s", place, w->source);
-    tree_remove(target);
-    int r = scene_restore(scene, io_real(), place, number, target, &err);
-    REQUIRE(r == 0, "snapshot %llu does not restore: %s", (unsigned long long)number, err.text);
-    REQUIRE(tree_same(night, found, incomplete, difference, sizeof difference), "snapshot %llu is not what was backed up: %s", (unsigned long long)number, difference);
-    tree_remove(target);
-    return true;
-}
-
-static const char *night_of(const struct world *w, enum step step, uint64_t number) { return w->nights[(step == SECOND || step == RESTORE) && number > 1]; }
-
-// Every listed snapshot restores; `least` of them there are.
-static bool all_restore(const struct world *w, const struct sweep *sweep, const char *place, size_t least)
-{
-    const struct scene *scene = &w->scene[sweep->encrypted];
-    struct scene_heads heads;
-    struct error err = { 0 };
-    REQUIRE(scene_list(scene, io_real(), place, &heads, &err) == 0, "the repository does not open: %s", err.text);
-    REQUIRE(heads.problems == 0, "%zu heads have problems", heads.problems);
-    REQUIRE(heads.n >= least, "%zu snapshots are listed instead of %zu", heads.n, least);
-    for (size_t i = 0; i < heads.n; i++) {
-        // A file that is said not to exist has gone: it is no part of the snapshot, and nothing is missing.
-        bool with_gaps = heads.incomplete[i] || (sweep->fault.os_errno == ENOENT && i + 1 < heads.n);
-        if (!restores(w, scene, place, heads.number[i], with_gaps, night_of(w, sweep->step, heads.number[i])))
-            return false;
-    }
-    return true;
-}
-
-static bool is_sound(const struct world *w, const struct sweep *sweep, const char *place)
-{
-    const struct scene *scene = &w->scene[sweep->encrypted];
-    struct error err = { 0 };
-    struct backup_result result = { 0 };
-    struct scene_heads heads = { 0 };
-    if (sweep->step == INIT) {
-        int r = scene_make_repository(scene, io_real(), place, &err);
-        REQUIRE(r == 0 || r == ERROR_EXISTS, "init does not succeed afterwards: %s", err.text);
-    }
-    REQUIRE(scene_list(scene, io_real(), place, &heads, &err) == 0, "the repository does not open: %s", err.text);
-    size_t before = sweep->step == RESTORE ? 2 : sweep->step == SECOND ? 1 : 0;
-    REQUIRE(heads.n == before || (heads.n == before + 1 && sweep->step != INIT && sweep->step != RESTORE), "%zu snapshots are listed", heads.n);
-    if (sweep->step != RESTORE)
-        REQUIRE(scene_backup(scene, io_real(), place, &result, &err) == 0, "the next run fails: %s", err.text);
-    REQUIRE(sweep->step == RESTORE || result.complete, "the next run is incomplete");
-    return all_restore(w, sweep, place, heads.n + (sweep->step != RESTORE));
-}
 
 // ---- one N
 
@@ -120,8 +39,8 @@ static int do_step(const struct world *w, const struct sweep *sweep, const struc
     const struct scene *scene = &w->scene[sweep->encrypted];
     struct backup_result result = { .complete = true };
     _cleanup_free_ char *target = xasprintf("%s/target", place);
-    int r = sweep->step == INIT      ? scene_make_repository(scene, io, place, err)
-            : sweep->step == RESTORE ? scene_restore(scene, io, place, 2, target, err)
+    int r = sweep->step == WORLD_INIT      ? scene_make_repository(scene, io, place, err)
+            : sweep->step == WORLD_RESTORE ? scene_restore(scene, io, place, 2, target, err)
                                      : scene_backup(scene, io, place, &result, err);
     *ret_complete = result.complete;
     return r;
@@ -140,14 +59,14 @@ static bool is_done(const struct world *w, const struct sweep *sweep, const char
 {
     char difference[512] = "";
     _cleanup_free_ char *found = xasprintf("%s/target%s", place, w->source);
-    if (sweep->step == RESTORE)
-        REQUIRE(tree_same(w->nights[1], found, false, difference, sizeof difference), "restore says it is done, but %s", difference);
-    if (sweep->step == FIRST || sweep->step == SECOND) {
+    if (sweep->step == WORLD_RESTORE)
+        WORLD_REQUIRE(tree_same(w->nights[1], found, false, difference, sizeof difference), "restore says it is done, but %s", difference);
+    if (sweep->step == WORLD_FIRST || sweep->step == WORLD_SECOND) {
         struct scene_heads heads = { 0 };
         struct error err = { 0 };
-        REQUIRE(scene_list(&w->scene[sweep->encrypted], io_real(), place, &heads, &err) == 0, "the repository does not open: %s", err.text);
-        REQUIRE(heads.n == (size_t)sweep->step, "backup says it is done, but %zu snapshots are listed", heads.n);
-        REQUIRE(heads.incomplete[heads.n - 1] == !complete, "backup and head do not agree on completeness");
+        WORLD_REQUIRE(scene_list(&w->scene[sweep->encrypted], io_real(), place, &heads, &err) == 0, "the repository does not open: %s", err.text);
+        WORLD_REQUIRE(heads.n == (size_t)sweep->step, "backup says it is done, but %zu snapshots are listed", heads.n);
+        WORLD_REQUIRE(heads.incomplete[heads.n - 1] == !complete, "backup and head do not agree on completeness");
     }
     return true;
 }
@@ -155,15 +74,11 @@ static bool is_done(const struct world *w, const struct sweep *sweep, const char
 // A restore that failed has given its final name only to files that are right.
 static bool has_only_right_files(const struct world *w, const struct sweep *sweep, const char *place)
 {
-    if (sweep->step != RESTORE)
-        return true;
-    _cleanup_free_ char *found = xasprintf("%s/target%s", place, w->source), *command = NULL;
-    if (access(found, F_OK) < 0)
-        return true;
-    if (asprintf(&command, "cd '%s' && find . -type f ! -name '.bkd-part-*' -exec cmp -s '%s'/{} {} ';' -o -type f ! -name '.bkd-part-*' -print | grep . >&2", found,
-                 w->nights[1]) < 0)
-        abort();
-    REQUIRE(system(command) != 0, "restore left a file under its name that is not right");
+    char difference[512] = "";
+    _cleanup_free_ char *found = xasprintf("%s/target%s", place, w->source);
+    if (sweep->step == WORLD_RESTORE && access(found, F_OK) == 0)
+        WORLD_REQUIRE(tree_content_fits(w->nights[1], found, ".bkd-part-", difference, sizeof difference), "restore left a file under its name that is not right: %s",
+                      difference);
     return true;
 }
 
@@ -172,7 +87,7 @@ static bool leaves_no_spool(const struct sweep *sweep, const char *place)
     if (sweep->fault.mode != FAULT_ERRORS || sweep->fault.os_errno != ENOSPC)
         return true;
     _cleanup_free_ char *tmp = xasprintf("%s/repository/tmp", place);
-    REQUIRE(access(tmp, F_OK) < 0 || tree_count(tmp) == 0, "a failed run leaves files in tmp/, where space is short");
+    WORLD_REQUIRE(access(tmp, F_OK) < 0 || tree_count(tmp) == 0, "a failed run leaves files in tmp/, where space is short");
     return true;
 }
 
@@ -200,7 +115,8 @@ static bool try_error(const struct world *w, const struct sweep *sweep, long n, 
         good = false;
     }
     good = good && (r < 0 || is_done(w, sweep, place, complete)) && has_only_right_files(w, sweep, place) && leaves_no_spool(sweep, place);
-    good = good && is_sound(w, sweep, place);
+    // A file that is said not to exist has gone: it is no part of the snapshot, and nothing is missing.
+    good = good && world_is_sound(w, sweep->encrypted, sweep->step, place, 1, options.os_errno == ENOENT);
     if (!good)
         (void)fprintf(stderr, "      … when call %ld fails: %s; then the step says: %s\n", n, fault_io_call(fault), r < 0 ? err.text : "done");
     fault_io_free(fault);
@@ -235,7 +151,7 @@ static bool try_end(const struct world *w, const struct sweep *sweep, long n, co
         return false;
     }
     *ret_more = WEXITSTATUS(status) == FAULT_EXIT;
-    bool good = has_only_right_files(w, sweep, place) && is_sound(w, sweep, place);
+    bool good = has_only_right_files(w, sweep, place) && world_is_sound(w, sweep->encrypted, sweep->step, place, 1, false);
     if (!good)
         (void)fprintf(stderr, "      … when the process ended at call %ld (power %d)\n", n, sweep->fault.power);
     return good;
@@ -289,14 +205,14 @@ static void sweep_all(const struct world *w, const struct sweep *sweep)
     while (read(fds[0], &tries, sizeof tries) == sizeof tries)
         total += tries;
     (void)close(fds[0]);
-    print_message("             %s, %s, %s: %ld tries\n", step_names[sweep->step], sweep->encrypted ? "encrypted" : "plain", sweep->name, total);
+    print_message("             %s, %s, %s: %ld tries\n", world_step_names[sweep->step], sweep->encrypted ? "encrypted" : "plain", sweep->name, total);
     if (!good)
-        fail_msg("%s, %s, %s", step_names[sweep->step], sweep->encrypted ? "encrypted" : "plain", sweep->name);
+        fail_msg("%s, %s, %s", world_step_names[sweep->step], sweep->encrypted ? "encrypted" : "plain", sweep->name);
 }
 
 // ---- the loops
 
-static void sweep_errors(const struct world *w, enum step step)
+static void sweep_errors(const struct world *w, enum world_step step)
 {
     static const struct {
         struct fault_io_options fault;
@@ -314,13 +230,13 @@ static void sweep_errors(const struct world *w, enum step step)
         sweep_all(w, &(struct sweep){ step, loops[i].encrypted, loops[i].fault, loops[i].stride, loops[i].name });
 }
 
-static void sweep_kills(const struct world *w, enum step step)
+static void sweep_kills(const struct world *w, enum world_step step)
 {
     for (int encrypted = 0; encrypted < 2; encrypted++)
         sweep_all(w, &(struct sweep){ step, encrypted != 0, { .mode = FAULT_KILL, .kinds = FAULT_CHANGES }, encrypted == 0 ? 1 : 5, "killed" });
 }
 
-static void sweep_power(const struct world *w, enum step step)
+static void sweep_power(const struct world *w, enum world_step step)
 {
     static const char *const names[FAULT_POWERS] = { "power cut, nothing lasts that was not synced", "power cut, names without bytes", "power cut, torn bytes",
                                                      "power cut, zeros", "power cut, some of it" };
@@ -329,115 +245,39 @@ static void sweep_power(const struct world *w, enum step step)
 }
 
 // Every call that may be is interrupted once, and reads and writes are short: nothing of that is an error.
-static void check_interrupts(const struct world *w, enum step step)
+static void check_interrupts(const struct world *w, enum world_step step)
 {
     const struct sweep sweep = { step, true, { .mode = FAULT_INTERRUPT }, 1, "" };
     bool more;
     if (!try_one(w, &sweep, 1, 0, &more))
-        fail_msg("%s: interrupted calls and short reads and writes", step_names[step]);
+        fail_msg("%s: interrupted calls and short reads and writes", world_step_names[step]);
 }
 
-static void save(struct world *w, int encrypted, enum step step, const char *place)
-{
-    char name[32];
-    (void)snprintf(name, sizeof name, "before-%d-%d", encrypted, (int)step);
-    w->before[encrypted][step] = below(w, name);
-    tree_copy(place, w->before[encrypted][step]);
-}
-
-static void backup_both(struct world *w, enum step step)
-{
-    for (int encrypted = 0; encrypted < 2; encrypted++) {
-        _cleanup_free_ char *place = below(w, encrypted == 0 ? "plain" : "encrypted");
-        struct backup_result result;
-        struct error err;
-        if (scene_backup(&w->scene[encrypted], io_real(), place, &result, &err) < 0)
-            fail_msg("%s", err.text);
-        assert_true(result.complete);
-        save(w, encrypted, step, place);
-    }
-}
-
-static void keep_night(struct world *w, int night)
-{
-    w->nights[night] = below(w, night == 0 ? "night-1" : "night-2");
-    _cleanup_free_ char *command = xasprintf("cp -a '%s' '%s'", w->source, w->nights[night]);
-    assert_int_equal(system(command), 0);
-}
-
-static int set_up(void **state)
-{
-    struct world *w = calloc(1, sizeof *w);
-    (void)snprintf(w->dir, sizeof w->dir, "%s/bkd-faults-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-    if (mkdtemp(w->dir) == NULL)
-        return -1;
-    log_set_level(LOG_LEVEL_ERROR);
-    // Buffers of megabytes, thousands of times: pages from the kernel each time would take longer than all else.
-    (void)mallopt(M_MMAP_THRESHOLD, 64 << 20);
-    (void)mallopt(M_TRIM_THRESHOLD, 512 << 20);
-    w->all = getenv("BKD_FAULTS_ALL") != NULL;
-    w->workers = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 2 : 1;
-    w->source = below(w, "source");
-    tree_make(w->source);
-    keep_night(w, 0);
-    for (int encrypted = 0; encrypted < 2; encrypted++) {
-        _cleanup_free_ char *place = below(w, encrypted == 0 ? "plain" : "encrypted");
-        struct error err;
-        scene_init(&w->scene[encrypted], w->source, encrypted != 0);
-        if (mkdir(place, 0700) < 0)
-            return -1;
-        save(w, encrypted, INIT, place);
-        if (scene_make_repository(&w->scene[encrypted], io_real(), place, &err) < 0)
-            return -1;
-        save(w, encrypted, FIRST, place);
-    }
-    backup_both(w, SECOND);
-    *state = w;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct world *w = *state;
-    tree_remove(w->dir);
-    for (int encrypted = 0; encrypted < 2; encrypted++) {
-        scene_done(&w->scene[encrypted]);
-        free(w->nights[encrypted]);
-        for (int step = INIT; step <= RESTORE; step++)
-            free(w->before[encrypted][step]);
-    }
-    free(w->source);
-    free(w);
-    return 0;
-}
-
-static void test_init_errors(void **state) { sweep_errors(*state, INIT); }
-static void test_init_kills(void **state) { sweep_kills(*state, INIT); }
-static void test_init_power(void **state) { sweep_power(*state, INIT); }
-static void test_first_errors(void **state) { sweep_errors(*state, FIRST); }
-static void test_first_kills(void **state) { sweep_kills(*state, FIRST); }
-static void test_first_power(void **state) { sweep_power(*state, FIRST); }
-static void test_second_errors(void **state) { sweep_errors(*state, SECOND); }
-static void test_second_kills(void **state) { sweep_kills(*state, SECOND); }
-static void test_second_power(void **state) { sweep_power(*state, SECOND); }
-static void test_restore_errors(void **state) { sweep_errors(*state, RESTORE); }
-static void test_restore_kills(void **state) { sweep_kills(*state, RESTORE); }
+static void test_init_errors(void **state) { sweep_errors(*state, WORLD_INIT); }
+static void test_init_kills(void **state) { sweep_kills(*state, WORLD_INIT); }
+static void test_init_power(void **state) { sweep_power(*state, WORLD_INIT); }
+static void test_first_errors(void **state) { sweep_errors(*state, WORLD_FIRST); }
+static void test_first_kills(void **state) { sweep_kills(*state, WORLD_FIRST); }
+static void test_first_power(void **state) { sweep_power(*state, WORLD_FIRST); }
+static void test_second_errors(void **state) { sweep_errors(*state, WORLD_SECOND); }
+static void test_second_kills(void **state) { sweep_kills(*state, WORLD_SECOND); }
+static void test_second_power(void **state) { sweep_power(*state, WORLD_SECOND); }
+static void test_restore_errors(void **state) { sweep_errors(*state, WORLD_RESTORE); }
+static void test_restore_kills(void **state) { sweep_kills(*state, WORLD_RESTORE); }
 
 static void test_interrupts(void **state)
 {
-    check_interrupts(*state, INIT);
-    check_interrupts(*state, FIRST);
+    check_interrupts(*state, WORLD_INIT);
+    check_interrupts(*state, WORLD_FIRST);
 }
 
 // The source changes here: what comes before this test backs up the first night, what comes after it the second.
 static void test_next_night(void **state)
 {
     struct world *w = *state;
-    tree_edit(w->source);
-    keep_night(w, 1);
-    backup_both(w, RESTORE);
-    check_interrupts(w, SECOND);
-    check_interrupts(w, RESTORE);
+    world_next_night(w);
+    check_interrupts(w, WORLD_SECOND);
+    check_interrupts(w, WORLD_RESTORE);
 }
 
 int main(void)
@@ -449,5 +289,5 @@ int main(void)
         cmocka_unit_test(test_second_kills),   cmocka_unit_test(test_second_power),   cmocka_unit_test(test_restore_errors),
         cmocka_unit_test(test_restore_kills),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, world_set_up, world_tear_down);
 }

@@ -12,7 +12,7 @@
 #include "bkd/repo/snapshot.h"
 #include "restore/run.h"
 
-enum { DELTA_MIN_SIZE = 64 << 10, OBJECT_SIZE = 1 << 20 }; // several objects in a small repository
+enum { DELTA_MIN_SIZE = 64 << 10, OBJECT_SIZE = 32 << 10 }; // many objects in a small repository
 
 void scene_init(struct scene *s, const char *source, bool encrypted)
 {

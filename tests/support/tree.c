@@ -121,7 +121,7 @@ void tree_make(const char *dir)
         (void)snprintf(name, sizeof name, "%s/file-%02u", i % 3 == 0 ? "docs" : i % 3 == 1 ? "docs/deep/er" : "moved/sub", i);
         put(dir, name, i * 700, i);
     }
-    put(dir, "big.img", 1536 << 10, 100);
+    put(dir, "volume.img", 1536 << 10, 100);
     put(dir, "middle.db", 90000, 101);
     put(dir, "docs/leaves", 30000, 102);
     put(dir, "zero", 0, 0);
@@ -153,9 +153,19 @@ void tree_make(const char *dir)
     at(dir, "docs/deep", make_old);
 }
 
+void tree_make_small(const char *dir, unsigned n, size_t size)
+{
+    make_dir(dir);
+    for (unsigned i = 0; i < n; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "%04u", i);
+        put(dir, name, size, 1000 + i);
+    }
+}
+
 void tree_edit(const char *dir)
 {
-    put_at(dir, "big.img", 9000, 200, 700000, false); // blocks changed in the middle
+    put_at(dir, "volume.img", 9000, 200, 700000, false); // blocks changed in the middle
     put_at(dir, "middle.db", 4000, 201, 90000, false); // grown
     at(dir, "docs/file-21", make_short);
     at(dir, "docs/leaves", make_removed);
@@ -260,6 +270,7 @@ size_t tree_count(const char *dir)
 struct comparison {
     const char *expected, *found; // the directories being compared
     bool with_gaps, same;
+    const char *aside;
     char *difference;
     size_t size;
     // The first name of each inode with several: which restored inode stands for which.
@@ -394,5 +405,32 @@ bool tree_same(const char *expected, const char *found, bool with_gaps, char *re
 {
     struct comparison c = { .with_gaps = with_gaps, .same = true, .difference = ret_difference, .size = size };
     compare_one(&c, expected, found, true);
+    return c.same;
+}
+
+static void fit_entry(const char *path, const char *name, void *arg)
+{
+    struct comparison *c = arg;
+    struct stat st, expected;
+    const char *outer = c->expected;
+    char *other = join(c->expected, name);
+    must(lstat(path, &st), "stat", path);
+    if (S_ISDIR(st.st_mode)) {
+        c->expected = other;
+        each(path, fit_entry, c);
+        c->expected = outer;
+    } else if (S_ISREG(st.st_mode) && strncmp(name, c->aside, strlen(c->aside)) != 0) {
+        if (lstat(other, &expected) < 0 || !S_ISREG(expected.st_mode))
+            differs(c, path, "is not expected");
+        else if (!same_content(other, path))
+            differs(c, path, "has other content");
+    }
+    free(other);
+}
+
+bool tree_content_fits(const char *expected, const char *found, const char *aside, char *ret_difference, size_t size)
+{
+    struct comparison c = { .expected = expected, .same = true, .aside = aside, .difference = ret_difference, .size = size };
+    each(found, fit_entry, &c);
     return c.same;
 }
