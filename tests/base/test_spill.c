@@ -34,7 +34,8 @@ static int teardown(void **state)
 
 static int compare_bytes(const void *a, size_t a_len, const void *b, size_t b_len)
 {
-    int c = memcmp(a, b, a_len < b_len ? a_len : b_len);
+    size_t n = a_len < b_len ? a_len : b_len;
+    int c = n == 0 ? 0 : memcmp(a, b, n);
     return c != 0 ? c : a_len < b_len ? -1 : a_len > b_len;
 }
 

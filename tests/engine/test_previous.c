@@ -52,7 +52,7 @@ static void write_caches(struct place_dir *p, const char *const *paths, size_t n
 {
     struct error err;
     struct sealed_writer manifest, stat;
-    struct crypto_sha256 hash;
+    _cleanup_crypto_sha256_ struct crypto_sha256 hash;
     char manifest_name[PREVIOUS_NAME_SIZE], stat_name[PREVIOUS_NAME_SIZE];
     scratch_ok(sealed_begin(&manifest, io_real(), p->dirfd, "manifest", key, &err), &err);
     scratch_ok(sealed_begin(&stat, io_real(), p->dirfd, "stat", key, &err), &err);

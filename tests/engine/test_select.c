@@ -130,7 +130,7 @@ static void remember(struct place_dir *p)
     struct error err;
     uint32_t object = 0;
     struct sealed_writer manifest, stat;
-    struct crypto_sha256 hash;
+    _cleanup_crypto_sha256_ struct crypto_sha256 hash;
     char manifest_name[PREVIOUS_NAME_SIZE], stat_name[PREVIOUS_NAME_SIZE];
     p->has_manifest = false;
     _cleanup_select_plan_ struct select_plan *plan = run_select(p);
