@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include "bkd/base/fs.h"
 
@@ -131,27 +132,42 @@ static void test_cut_off_run_goes_on(void **state)
     lab_assert_sound(lab);
 }
 
+// Two nights between which nothing changed: /tmp is an entry too (the way to the source), and other programs work there.
+static struct backup_result quiet_night(struct lab *lab)
+{
+    for (unsigned tries = 0; tries < 200; tries++) {
+        struct stat before, after;
+        assert_int_equal(stat("/tmp", &before), 0);
+        (void)lab_backup(lab);
+        uint64_t objects = lab_count_files(lab, "repo/objects"), refs = lab_count_files(lab, "repo/refs"), heads = lab_count_files(lab, "repo/heads");
+        struct backup_result night = lab_backup(lab);
+        assert_int_equal(stat("/tmp", &after), 0);
+        if (before.st_mtim.tv_sec != after.st_mtim.tv_sec || before.st_mtim.tv_nsec != after.st_mtim.tv_nsec)
+            continue;
+        assert_int_equal(lab_count_files(lab, "repo/objects"), objects);
+        assert_int_equal(lab_count_files(lab, "repo/refs"), refs);
+        assert_int_equal(lab_count_files(lab, "repo/heads"), heads + 1);
+        return night;
+    }
+    skip();
+    return (struct backup_result){ 0 };
+}
+
 // The source as it was: one head, the same manifest, no object.
 static void test_unchanged_night(void **state)
 {
     struct lab *lab = *state;
     make_tree(lab);
-    (void)lab_backup(lab);
-    uint64_t objects = lab_count_files(lab, "repo/objects"), refs = lab_count_files(lab, "repo/refs");
-    struct backup_result second = lab_backup(lab);
-    assert_int_equal(second.snapshot, 2);
-    assert_int_equal(second.bytes_stored, 0);
-    assert_int_equal(second.bytes_read, 0);
-    assert_int_equal(second.objects, 0);
-    assert_int_equal(lab_count_files(lab, "repo/objects"), objects);
-    assert_int_equal(lab_count_files(lab, "repo/refs"), refs);
-    assert_int_equal(lab_count_files(lab, "repo/heads"), 2);
-    lab_assert_restores(lab, "2", NULL);
+    struct backup_result night = quiet_night(lab);
+    assert_int_equal(night.bytes_stored, 0);
+    assert_int_equal(night.bytes_read, 0);
+    assert_int_equal(night.objects, 0);
+    lab_assert_restores(lab, "latest", NULL);
     // And what was known stays known over such nights.
     lab_sh(lab, "cp $SRC/docs/7.txt $SRC/docs/copy");
     struct backup_result third = lab_backup(lab);
     assert_in_range(third.bytes_stored, 1, 4000);
-    lab_assert_restores(lab, "3", NULL);
+    lab_assert_restores(lab, "latest", NULL);
 }
 
 // Content that is stored stores nothing again, whatever it is called and however it got there: only manifests differ.
