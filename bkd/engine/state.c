@@ -15,7 +15,7 @@ static int read_or_make_key(struct state *s, bool make, struct error *err)
         memcpy(s->key, key.data, sizeof s->key);
         return 0;
     }
-    if ((r < 0 && r != ERROR_NOT_FOUND) || !make)
+    if ((r < 0 && r != ERROR_NOT_FOUND && r != ERROR_FORMAT) || !make)
         return r < 0 ? r : error_set(err, ERROR_INTEGRITY, "the local key is damaged");
     // A damaged key makes all caches fail their seals: the next backup reads everything, which is what is wanted then.
     io_random(s->io, s->key, sizeof s->key);

@@ -135,7 +135,7 @@ static void test_cut_off_run_goes_on(void **state)
 // Two nights between which nothing changed: /tmp is an entry too (the way to the source), and other programs work there.
 static struct backup_result quiet_night(struct lab *lab)
 {
-    for (unsigned tries = 0; tries < 200; tries++) {
+    for (unsigned tries = 0; tries < 40; tries++) {
         struct stat before, after;
         assert_int_equal(stat("/tmp", &before), 0);
         (void)lab_backup(lab);
