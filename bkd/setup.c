@@ -107,12 +107,33 @@ static int compile_sources(struct setup *s, struct error *err)
     return 0;
 }
 
+// What this host signs must be what it will believe afterwards: else its snapshots would be void, and say so only when they are needed.
+static int check_signing_key(const struct setup *s, struct error *err)
+{
+    _cleanup_sshkey_ struct sshkey key = { 0 };
+    _cleanup_signers_ struct signers signers = { 0 };
+    static const char *const uses[] = { FORMAT_NAMESPACE_REPOSITORY, FORMAT_NAMESPACE_HEAD, FORMAT_NAMESPACE_RECOVER };
+    uint64_t now_s = io_realtime_ns(s->ctx->io) / 1000000000u;
+    int r = sshkey_parse(s->signing_key.data, s->signing_key.len, &key, err);
+    if (r == 0)
+        r = signers_parse(buf_str(&s->signers), s->signers.len, &signers, err);
+    for (size_t i = 0; r == 0 && i < sizeof uses / sizeof *uses; i++) {
+        const struct signers_entry *entry;
+        if (signers_find(&signers, key.public_key, uses[i], now_s, NULL, &entry, err) < 0)
+            r = error_set(err, ERROR_KEY, "the signing key of this host is not one that its 'allowed_signers' lets sign %s now, so nobody would believe what it "
+                          "signs; put the right key back, or add this one's line", uses[i]);
+    }
+    return r;
+}
+
 int setup_load_writing(struct setup *s, struct error *err)
 {
     _cleanup_free_ char *path = cmd_key_path(s->ctx, "signing");
     int r = keyfile_read(s->ctx->io, AT_FDCWD, path, &s->signing_key, err);
     if (r == ERROR_NOT_FOUND)
         return error_set(err, ERROR_KEY, "there is no signing key '%s': make this host's keys with `bkd keys init`", path);
+    if (r == 0)
+        r = check_signing_key(s, err);
     if (r == 0 && s->policy.encrypted)
         r = load_recipients(s, err);
     return r < 0 ? r : compile_sources(s, err);

@@ -6,6 +6,7 @@
 
 #include "bkd/base/bytes.h"
 #include "bkd/base/fs.h"
+#include "bkd/base/log.h"
 #include "bkd/codec/signers.h"
 
 static int read_signers(struct session *s, const char *path, struct error *err)
@@ -122,12 +123,26 @@ int session_chain(const struct session *s, bool *ret_chosen, uint8_t ret_chain[1
     return 0;
 }
 
+// Older than what was asked for is better than nothing, but not without a word: the newest head may have been damaged on purpose.
+static void warn_of_void(const struct repository *r, const struct repository_head *head)
+{
+    for (size_t i = 0; i < r->n_heads; i++) {
+        const struct repository_head *h = &r->heads[i];
+        if (!h->valid && memcmp(h->chain, head->chain, sizeof h->chain) == 0 && h->number > head->number)
+            log_warn("snapshot %llu cannot be used: %s; 'latest' is counted without it, run `bkd-restore check`", (unsigned long long)h->number, h->problem);
+    }
+}
+
 int session_find(const struct session *s, const char *snapshot, const struct repository_head **ret_head, struct error *err)
 {
     uint8_t chain[16];
     bool chosen;
     int r = session_chain(s, &chosen, chain, err);
-    return r < 0 ? r : repository_find(s->repository, chosen ? chain : NULL, snapshot, ret_head, err);
+    if (r == 0)
+        r = repository_find(s->repository, chosen ? chain : NULL, snapshot, ret_head, err);
+    if (r == 0 && strncmp(snapshot, "latest", 6) == 0)
+        warn_of_void(s->repository, *ret_head);
+    return r;
 }
 
 int session_snapshot(struct session *s, const char *name, struct snapshot *ret_snapshot, const struct repository_head **ret_head,

@@ -98,6 +98,14 @@ static int run_steps(struct run *run, struct error *err)
     return r < 0 ? r : run_commit(run, err);
 }
 
+// Files of the local state are named relative to its directory, those of a store by its address: which file system is full is told in any case.
+static int say_what_is_full(const struct backup_options *o, struct error *err)
+{
+    if (strstr(err->text, o->repository) != NULL || strstr(err->text, o->state_dir) != NULL)
+        return err->code;
+    return error_prefix(err, "state directory '%s/policies/%s'", o->state_dir, o->policy);
+}
+
 int backup_run(const struct io *io, const struct backup_options *options, struct backup_result *ret_result, struct error *err)
 {
     struct backup_options o = *options;
@@ -107,6 +115,8 @@ int backup_run(const struct io *io, const struct backup_options *options, struct
     run.started_ns = io_realtime_ns(io);
     run.started_mono_ns = io_monotonic_ns(io);
     int r = run_steps(&run, err);
+    if (r == ERROR_NO_SPACE)
+        r = say_what_is_full(&o, err);
     run.result.duration_ns = io_monotonic_ns(io) - run.started_mono_ns;
     run_close(&run);
     if (r == 0)

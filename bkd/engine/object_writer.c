@@ -142,7 +142,7 @@ static int write_out(struct object_writer *w, struct error *err)
     w->written += w->out.len;
     buf_reset(&w->out);
     w->stats.write_ns += io_monotonic_ns(w->io) - start;
-    return r;
+    return r < 0 ? error_prefix(err, "repository %s", w->options.store->url) : 0;
 }
 
 static int store_bytes(struct object_writer *w, const void *data, size_t n, struct error *err)

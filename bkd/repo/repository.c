@@ -139,8 +139,10 @@ static int only_chain(const struct repository *r, const uint8_t **ret_chain, str
         n++;
         add_chain(&list, newest);
     }
+    if (n == 0 && r->n_heads == 0)
+        return error_set(err, ERROR_NOT_FOUND, "the repository %s holds no snapshot yet", r->store->url);
     if (n == 0)
-        return error_set(err, ERROR_NOT_FOUND,
+        return error_set(err, ERROR_INTEGRITY,
                          "the repository %s has no valid snapshot (%zu damaged or not signed by a known key)", r->store->url,
                          r->n_heads);
     if (n > 1)

@@ -272,7 +272,7 @@ int store_dir_open(const struct io *io, const char *path, bool create, struct st
     if (r == 0)
         r = io_open(io, AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0, &fd, err);
     if (r == ERROR_NOT_FOUND)
-        return error_set(err, ERROR_NOT_FOUND, "there is no directory '%s': is the path right, and is what holds it mounted?", path);
+        return error_set(err, ERROR_NOT_FOUND, "there is no directory '%s': is the path right, and is what holds it mounted? (`bkd init` makes a new repository)", path);
     if (r < 0)
         return error_prefix(err, "repository %s", path);
     struct store_dir *d = xcalloc(1, sizeof *d);
