@@ -178,7 +178,7 @@ void lab_assert_restores(struct lab *lab, const char *snapshot, const char *expe
 {
     _cleanup_free_ char *target = lab_restore(lab, snapshot);
     _cleanup_free_ char *script =
-        xasprintf("list() { (cd \"$1\" && find . -type d -printf '%%p d %%m %%U %%G %%T@\\n' -o -printf '%%p %%y %%m %%U %%G %%T@ %%s %%l\\n' | sort\n"
+        xasprintf("list() { (cd \"$1\" && find . -type d -printf '%%p d %%m %%U %%G %%T@\\n' -o -printf '%%p %%y %%m %%n %%U %%G %%T@ %%s %%l\\n' | sort\n"
                   "    find . -type f -print0 | sort -z | xargs -0r sha256sum); }\n"
                   "list '%s' >expected; list '%s%s' >got; diff expected got >&2\n"
                   "rm -rf '%s'",
