@@ -231,27 +231,34 @@ static int read_again(struct intake *in, struct big_entry *big, struct bigfile_r
     return r < 0 ? r : bigfile_finish(big->file, ret_result, err);
 }
 
-// A file that changed while it was read is read again, and in the end stored as it was read, with a note.
-static int finish_big(struct intake *in, struct big_entry *big, struct error *err)
+// A file that changed while it was read is read again, and in the end taken as it was read, with a note.
+static int read_until_quiet(struct intake *in, struct big_entry *big, struct bigfile_result *result, bool *ret_source_failed, struct error *err)
 {
-    struct bigfile_result result = { 0 };
     struct manifest_entry *entry = &big->entry;
-    bool source_failed = false;
-    int r = bigfile_finish(big->file, &result, err);
+    int r = bigfile_finish(big->file, result, err);
     for (int try = 1; r == 0; try++) {
         bool changed = false;
         struct error ignored; // a file that cannot be asked any more is stored as it was read
-        uint64_t read_size = result.size;
+        uint64_t read_size = result->size;
         enum source_file_result seen = source_file_changed(&big->source, in->io, in->own.names, &changed, &ignored);
-        bool unstable = seen == SOURCE_FILE_READ && (changed || result.short_read);
+        bool unstable = seen == SOURCE_FILE_READ && (changed || result->short_read);
         if (!unstable || try == SOURCE_FILE_TRIES || entry->size == 0) {
             entry->notes |= unstable ? MANIFEST_UNSTABLE : 0;
             entry->size = read_size;
             break;
         }
-        versions_needs_done(&result.needs);
-        r = read_again(in, big, &result, &source_failed, err);
+        versions_needs_done(&result->needs);
+        r = read_again(in, big, result, ret_source_failed, err);
     }
+    return r;
+}
+
+static int finish_big(struct intake *in, struct big_entry *big, struct error *err)
+{
+    struct bigfile_result result = { 0 };
+    struct manifest_entry *entry = &big->entry;
+    bool source_failed = false;
+    int r = read_until_quiet(in, big, &result, &source_failed, err);
     if (r < 0 && source_failed) {
         note_problem(in, entry, err->text);
         free_big(in, big);
