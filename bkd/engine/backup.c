@@ -1,5 +1,7 @@
 #include "bkd/engine/backup.h"
 
+#include <string.h>
+
 #include "bkd/base/work.h"
 #include "bkd/engine/guard.h"
 #include "bkd/engine/run.h"
