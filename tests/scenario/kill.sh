@@ -28,11 +28,16 @@ edit() {
 now_ms() { date +%s%3N; }
 seconds() { printf '%d.%03d' $(($1 / 1000)) $(($1 % 1000)); }
 
-# killed LONGEST-MS: a backup that gets SIGKILL within that time, or ends before. $ended: killed, done or an exit code.
+# killed LONGEST-MS: a backup that gets SIGKILL within that time, or ends before. $ended: killed, done or an exit code. (timeout(1) does not wait
+# for what it kills, so that the lock may still be held when it ends.)
 killed() {
     draw $(($1 + 1))
     ended=0
-    timeout -s KILL "$(seconds $((drawn + 1)))" "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" backup p --json >"$tree/out" 2>&1 || ended=$?
+    (exec "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" backup p --json) >"$tree/out" 2>&1 &
+    victim=$!
+    sleep "$(seconds "$drawn")"
+    kill -KILL $victim 2>/dev/null
+    wait $victim 2>/dev/null || ended=$?
     case $ended in
     0) ended=done ;;
     137) ended=killed ;;
