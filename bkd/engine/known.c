@@ -1,5 +1,6 @@
 #include "bkd/engine/known.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +14,7 @@ enum { RECORD = 53, KEY = 33, RECENT = 1 << 16, ADDED_MEMORY = 8 << 20 };
 struct known {
     const struct io *io;
     int dirfd;
-    char *name;
+    char name[KNOWN_NAME_SIZE];
     uint8_t key[SEALED_KEY_SIZE];
     known_usable_fn *usable;
     void *arg;
@@ -44,19 +45,20 @@ static struct place record_place(const uint8_t record[RECORD])
     return (struct place){ .object = get_u32le(record + KEY), .offset = get_u64le(record + KEY + 4), .length = get_u64le(record + KEY + 12) };
 }
 
-static char *file_name(const uint8_t *head_sha256)
+void known_name(const uint8_t *head_sha256, char ret_name[KNOWN_NAME_SIZE])
 {
     char hex[17] = "none"; // no such file is ever written
     if (head_sha256 != NULL)
         format_hex(hex, head_sha256, 8);
-    return xasprintf("%s-%s", ROLE, hex);
+    (void)snprintf(ret_name, KNOWN_NAME_SIZE, "%s-%s", ROLE, hex);
 }
 
 int known_open(const struct io *io, int dirfd, const uint8_t *head_sha256, const uint8_t key[SEALED_KEY_SIZE], known_usable_fn *usable, void *arg,
                struct known **ret_known, struct error *err)
 {
     struct known *k = xcalloc(1, sizeof *k);
-    *k = (struct known){ .io = io, .dirfd = dirfd, .name = file_name(head_sha256), .usable = usable, .arg = arg, .fd = -1 };
+    *k = (struct known){ .io = io, .dirfd = dirfd, .usable = usable, .arg = arg, .fd = -1 };
+    known_name(head_sha256, k->name);
     memcpy(k->key, key, sizeof k->key);
     k->recent = xcalloc(RECENT, sizeof *k->recent);
     k->added = spill_new(io, dirfd, compare_records, ADDED_MEMORY);
@@ -80,7 +82,6 @@ void known_free(struct known *k)
     io_close_quietly(k->io, &k->fd);
     spill_free(k->added);
     free(k->recent);
-    free(k->name);
     free(k);
 }
 
@@ -216,7 +217,8 @@ static int write_merged(struct known *k, const char *name, struct error *err)
 
 int known_save(struct known *k, const uint8_t head_sha256[32], struct error *err)
 {
-    _cleanup_free_ char *name = file_name(head_sha256);
+    char name[KNOWN_NAME_SIZE];
+    known_name(head_sha256, name);
     if (spill_count(k->added) > 0) {
         int r = write_merged(k, name, err);
         if (r == 0)

@@ -28,6 +28,9 @@ struct known;
 // this run gives out was another run's, and must be refused.
 typedef bool known_usable_fn(void *arg, uint32_t object);
 
+#define KNOWN_NAME_SIZE 32
+// Name of the file in the state directory that belongs to the head with this SHA-256 (NULL: a name no file has).
+void known_name(const uint8_t *head_sha256, char ret_name[KNOWN_NAME_SIZE]);
 // Loads what was known when the head with this SHA-256 was created (NULL: no head yet), when it is there and good; else begins empty.
 MUST_USE int known_open(const struct io *io, int dirfd, const uint8_t *head_sha256, const uint8_t key[SEALED_KEY_SIZE], known_usable_fn *usable, void *arg,
                         struct known **ret_known, struct error *err);

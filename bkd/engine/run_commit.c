@@ -142,16 +142,26 @@ static int save_manifest(struct run *run, struct error *err)
 
 struct generation {
     struct run *run;
-    char manifest[PREVIOUS_NAME_SIZE], stat[PREVIOUS_NAME_SIZE];
+    char manifest[PREVIOUS_NAME_SIZE], stat[PREVIOUS_NAME_SIZE], known[KNOWN_NAME_SIZE];
 };
+
+static bool begins(const char *name, const char *with) { return strncmp(name, with, strlen(with)) == 0; }
+
+// Caches of other snapshots, and what killed runs were writing: this one holds the lock.
+static bool is_left_over(const struct generation *g, const char *name)
+{
+    if (strcmp(name, g->manifest) == 0 || strcmp(name, g->stat) == 0 || strcmp(name, g->known) == 0)
+        return false;
+    return begins(name, "manifest-") || begins(name, "stat-") || begins(name, "known-") || begins(name, "spill-") || begins(name, "plan-") ||
+           strstr(name, ".part-") != NULL;
+}
 
 static int drop_old(void *arg, const char *name, unsigned char type, struct error *err)
 {
     struct generation *g = arg;
     (void)type;
     (void)err;
-    bool ours = strncmp(name, "manifest-", 9) == 0 || strncmp(name, "stat-", 5) == 0;
-    if (ours && strcmp(name, g->manifest) != 0 && strcmp(name, g->stat) != 0)
+    if (is_left_over(g, name))
         (void)g->run->io->unlinkat(g->run->io, g->run->state.dirfd, name, 0); // tried again next time
     return 0;
 }
@@ -162,6 +172,7 @@ static void tidy_caches(struct run *run)
     struct error why;
     struct generation g = { .run = run };
     previous_names(run->manifest.sha256, g.manifest, g.stat);
+    known_name(run->head_sha256, g.known);
     int r = known_save(run->known, run->head_sha256, &why);
     journal_remove(run->journal);
     if (r == 0)

@@ -405,6 +405,20 @@ static void test_state_lost(void **state)
     lab_assert_sound(lab);
 }
 
+// What killed runs left in the state goes with the next snapshot; what is needed stays.
+static void test_left_overs(void **state)
+{
+    struct lab *lab = *state;
+    make_tree(lab);
+    (void)lab_backup(lab);
+    lab_sh(lab, "cd $STATE; ls >../../../names; for f in known-0123456789abcdef manifest-0123456789abcdef stat-0123456789abcdef spill-00 plan-00 pin.part-00 versions/00.new; do echo x >$f; done");
+    lab_file(lab, "new", "new");
+    (void)lab_backup(lab);
+    lab_sh(lab, "strip() { sed 's/^\\(known\\|manifest\\|stat\\)-.*/\\1/'; }; strip <names >expected; (cd $STATE; ls) | strip >got; diff expected got >&2\n"
+                "test ! -e $STATE/versions/00.new; grep -q known got; grep -q pin got");
+    lab_assert_restores(lab, "2", NULL);
+}
+
 // Files that go, come and change between the scan and their reading.
 static struct lab *watched;
 
@@ -472,6 +486,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_object_gone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_repository_rolled_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_state_lost, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_left_overs, setup, teardown),
         cmocka_unit_test_setup_teardown(test_changes_behind_the_scan, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
