@@ -465,18 +465,13 @@ static int store_recipe(struct bigfile *f, struct bigfile_result *result, struct
     return r;
 }
 
-static bool same_extents(const struct recipe *a, const struct recipe *b)
-{
-    return a->n_extents == b->n_extents && (a->n_extents == 0 || memcmp(a->extents, b->extents, a->n_extents * sizeof *a->extents) == 0);
-}
-
 int bigfile_finish(struct bigfile *f, struct bigfile_result *ret_result, struct error *err)
 {
     struct bigfile_result result = { .size = f->position, .short_read = f->short_read, .bytes_read = f->bytes_read, .has_sha256 = f->hash_whole };
     crypto_sha256_final(&f->hash, result.sha256);
     if (!f->hash_whole)
         memset(result.sha256, 0, sizeof result.sha256);
-    bool same_as_base = f->has_base && f->all_same && f->position == f->base.recipe.size && !f->short_read && same_extents(&f->recipe, &f->base.recipe);
+    bool same_as_base = f->has_base && f->all_same && f->position == f->base.recipe.size && !f->short_read && extents_equal(&f->recipe, &f->base.recipe);
     int r = same_as_base ? keep_base(f, &result, err) : store_recipe(f, &result, err);
     if (r == 0)
         *ret_result = result;

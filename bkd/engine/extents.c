@@ -1,6 +1,7 @@
 #include "bkd/engine/extents.h"
 
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 static void add_data(struct recipe *recipe, uint64_t offset, uint64_t end)
@@ -56,6 +57,11 @@ bool extents_is_hole(const struct recipe *recipe, uint64_t offset, uint64_t leng
             high = middle;
     }
     return low == recipe->n_extents || recipe->extents[low].offset >= offset + length;
+}
+
+bool extents_equal(const struct recipe *a, const struct recipe *b)
+{
+    return a->n_extents == b->n_extents && (a->n_extents == 0 || memcmp(a->extents, b->extents, a->n_extents * sizeof *a->extents) == 0);
 }
 
 void extents_cut(struct recipe *recipe, uint64_t size)
