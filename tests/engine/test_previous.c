@@ -204,7 +204,6 @@ static void test_many(void **state)
     struct place_dir *p = *state;
     enum { N = 20000 };
     const char **many = xcalloc(N, sizeof *many);
-    _cleanup_buf_ struct buf expected = { 0 };
     for (unsigned i = 0; i < N; i++)
         many[i] = xasprintf("/%06u", i);
     write_caches(p, many, N, N);
