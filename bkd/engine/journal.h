@@ -32,7 +32,7 @@ void journal_close(struct journal *j);
 MUST_USE int journal_add_entry(struct journal *j, const struct manifest_entry *entry, const struct scan_stat *stat, bool racy, const char *line, size_t n,
                                struct error *err);
 MUST_USE int journal_add_piece(struct journal *j, const uint8_t sha256[32], const struct place *place, struct error *err);
-// Everything added so far lies in objects up to this one, which is durable.
+// Everything added so far lies in objects up to this one, which has its last byte. Replaying asks the store whether it has it.
 MUST_USE int journal_commit_object(struct journal *j, uint32_t number, const uint8_t sha256[32], uint64_t stored_size, struct error *err);
 // The snapshot is committed: the journal is removed.
 void journal_remove(struct journal *j);

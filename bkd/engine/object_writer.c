@@ -287,6 +287,14 @@ static int put_object(struct object_writer *w, struct error *err)
     int fd = w->fd;
     w->fd = -1;
     struct store *store = w->options.store;
+    if (w->options.sealed != NULL) {
+        int r = w->options.sealed(w->options.arg, w->number, sha256, w->written, err);
+        if (r < 0) {
+            io_close_quietly(w->io, &fd);
+            store->ops->spool_drop(store, spool);
+            return r;
+        }
+    }
     int r = store->ops->put_spool(store, name, fd, spool, err);
     // Without encryption equal content makes equal objects: one that a cut-off run left behind is as good, when it is whole.
     if (r == ERROR_EXISTS && objects_check_stored(store, w->options.n_recipients > 0, sha256, w->written))

@@ -26,7 +26,8 @@ struct object_writer_options {
     uint32_t first_object;  // number of the first object
     uint8_t repository[16], chain[16];
     object_finished_fn *finished;
-    void *arg;
+    object_finished_fn *sealed; // NULL = none. The object has its last byte and is about to be put: whoever notes this finds out later whether it was
+    void *arg;                  // of both
 };
 
 MUST_USE int object_writer_new(const struct io *io, const struct object_writer_options *options, struct object_writer **ret_writer, struct error *err);

@@ -29,8 +29,14 @@ static int object_finished(void *arg, uint32_t number, const uint8_t sha256[32],
 {
     struct run *run = arg;
     objects_add(&run->objects, number, sha256, stored_size);
-    int r = reserve_objects(run, number + 1, err);
-    return r < 0 ? r : journal_commit_object(run->journal, number, sha256, stored_size, err);
+    return reserve_objects(run, number + 1, err);
+}
+
+// Journaled before it is put: a run that is killed right after would store all of it again. Replaying looks whether the store has it.
+static int object_sealed(void *arg, uint32_t number, const uint8_t sha256[32], uint64_t stored_size, struct error *err)
+{
+    struct run *run = arg;
+    return journal_commit_object(run->journal, number, sha256, stored_size, err);
 }
 
 // An object the journal of a cut-off run names is used again only when the store has it, byte for byte.
@@ -176,7 +182,8 @@ int run_open_writer(struct run *run, struct error *err)
     const struct backup_options *o = run->options;
     struct object_writer_options options = {
         .store = run->store, .recipients = o->recipients, .n_recipients = o->n_recipients, .level = o->compression_level,
-        .jobs = o->jobs, .object_size = run->repository->info.object_size, .first_object = first_object(run), .finished = object_finished, .arg = run,
+        .jobs = o->jobs, .object_size = run->repository->info.object_size, .first_object = first_object(run), .finished = object_finished,
+        .sealed = object_sealed, .arg = run,
     };
     memcpy(options.repository, run->repository->info.id, sizeof options.repository);
     memcpy(options.chain, run->parent.chain, sizeof options.chain);

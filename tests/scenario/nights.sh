@@ -39,7 +39,7 @@ night() {
     END {
         for (i = 0; i < nf * 0.08 + 20; i++) {
             p = pick(f, nf); q = quote(p); s = size[p]; r = rand(); at = int(rand() * (s + 1))
-            if (r < .20) print noise(1 + int(rand() * 5000)) " | dd of=" q " bs=1 seek=" at " conv=notrunc"        # overwritten
+            if (r < .20) print noise(1 + int(rand() * 5000)) " | dd of=" q " bs=1M oflag=seek_bytes seek=" at " conv=notrunc"        # overwritten
             else if (r < .32) print "{ head -c " at " " q "; " noise(1 + int(rand() * 900)) "; tail -c +" at + 1 " " q "; } > .t && cat .t > " q "; rm -f .t" # inserted
             else if (r < .40) print "truncate -s " at " " q
             else if (r < .46) print noise(1 + int(rand() * 3000)) " >> " q
@@ -66,7 +66,7 @@ night() {
         }
         for (i = 0; i < 3; i++) { p = pick(l, nl); print "ln -sfn elsewhere" night " " quote(p) }
         for (i = 0; i < 40; i++) print noise(4096) " | dd of=./database bs=4096 seek=" int(rand() * 5000) " conv=notrunc"
-        print noise(100000) " | dd of=./volume bs=1 seek=" int(rand() * 8000000) " conv=notrunc"
+        print noise(100000) " | dd of=./volume bs=1M oflag=seek_bytes seek=" int(rand() * 8000000) " conv=notrunc"
         print "seq " night " 5000 | dd of=./sparse bs=4096 seek=" int(rand() * 7000) " conv=notrunc"
     }' >"$tree/edits"
     sh -n "$tree/edits" || bad "the edits of night $1 are a script"
