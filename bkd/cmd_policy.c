@@ -142,30 +142,45 @@ static void add_list(const struct policy_list *list, struct buf *ret_text)
     buf_add_char(ret_text, ']');
 }
 
+static void add_sources(const struct policy *policy, struct buf *ret_text);
+
+// `base`: the policy, or the source for keys of sources.
+static void add_value(const struct schema_key *key, const void *base, struct buf *ret_text)
+{
+    const void *at = (const char *)base + key->offset;
+    switch (key->type) {
+    case SCHEMA_SOURCES: add_sources(base, ret_text); break;
+    case SCHEMA_PATH:
+    case SCHEMA_TEXT: add_quoted(*(char *const *)at, ret_text); break;
+    case SCHEMA_PATTERNS:
+    case SCHEMA_NAMES:
+    case SCHEMA_RECIPIENTS: add_list(at, ret_text); break;
+    case SCHEMA_MAP_OR_NONE: buf_add_str(ret_text, *(const bool *)at ? "" : "none"); break;
+    case SCHEMA_MAP: break;
+    default: schema_get(key, base, ret_text);
+    }
+}
+
+// What each source says; where it says nothing, what the top level says holds.
+static bool is_said(const struct schema_key *key, const struct policy_source *source)
+{
+    return schema_is_below(key, "sources") && source->key_lines[schema_index(key)] != 0 && strcmp(schema_leaf(key), "path") != 0;
+}
+
 static void add_sources(const struct policy *policy, struct buf *ret_text)
 {
+    size_t count;
+    const struct schema_key *keys = schema_keys(&count);
     for (size_t i = 0; i < policy->source_count; i++) {
         const struct policy_source *source = &policy->sources[i];
         buf_add_str(ret_text, "\n  - path: ");
         add_quoted(source->path, ret_text);
-        if (source->exclude.count == 0)
-            continue;
-        buf_add_str(ret_text, "\n    exclude: ");
-        add_list(&source->exclude, ret_text);
-    }
-}
-
-static void add_value(const struct schema_key *key, const struct policy *policy, struct buf *ret_text)
-{
-    const void *at = (const char *)policy + key->offset;
-    switch (key->type) {
-    case SCHEMA_SOURCES: add_sources(policy, ret_text); break;
-    case SCHEMA_PATH:
-    case SCHEMA_TEXT: add_quoted(*(char *const *)at, ret_text); break;
-    case SCHEMA_RECIPIENTS: add_list(at, ret_text); break;
-    case SCHEMA_MAP_OR_NONE: buf_add_str(ret_text, policy->encrypted ? "" : "none"); break;
-    case SCHEMA_MAP: break;
-    default: schema_get(key, policy, ret_text);
+        for (size_t k = 0; k < count; k++) {
+            if (!is_said(&keys[k], source))
+                continue;
+            buf_addf(ret_text, "\n    %s: ", schema_leaf(&keys[k]));
+            add_value(&keys[k], source, ret_text);
+        }
     }
 }
 
@@ -212,29 +227,37 @@ static void json_add_list(struct json *object, const char *key, const struct pol
         json_append_str(array, list->items[i]);
 }
 
-static void json_add_sources(struct json *object, const struct policy *policy)
-{
-    struct json *array = json_add_array(object, "sources");
-    for (size_t i = 0; i < policy->source_count; i++) {
-        struct json *source = json_append_object(array);
-        json_add_str(source, "path", policy->sources[i].path);
-        json_add_list(source, "exclude", &policy->sources[i].exclude);
-    }
-}
+static void json_add_sources(struct json *object, const struct policy *policy);
 
-static void json_add_value(struct json *object, const struct schema_key *key, const struct policy *policy)
+static void json_add_value(struct json *object, const struct schema_key *key, const void *base)
 {
-    const void *at = (const char *)policy + key->offset;
+    const void *at = (const char *)base + key->offset;
     _cleanup_buf_ struct buf text = { 0 };
     switch (key->type) {
-    case SCHEMA_SOURCES: json_add_sources(object, policy); return;
+    case SCHEMA_SOURCES: json_add_sources(object, base); return;
     case SCHEMA_PATH: json_add_str(object, schema_leaf(key), *(char *const *)at); return;
+    case SCHEMA_PATTERNS:
+    case SCHEMA_NAMES:
     case SCHEMA_RECIPIENTS: json_add_list(object, schema_leaf(key), at); return;
     case SCHEMA_BOOL: json_add_bool(object, schema_leaf(key), *(const bool *)at); return;
     case SCHEMA_NUMBER: json_add_u64(object, schema_leaf(key), *(const uint64_t *)at); return;
     default:
-        schema_get(key, policy, &text);
+        schema_get(key, base, &text);
         json_add_str(object, schema_leaf(key), buf_str(&text));
+    }
+}
+
+static void json_add_sources(struct json *object, const struct policy *policy)
+{
+    size_t count;
+    const struct schema_key *keys = schema_keys(&count);
+    struct json *array = json_add_array(object, "sources");
+    for (size_t i = 0; i < policy->source_count; i++) {
+        struct json *source = json_append_object(array);
+        json_add_str(source, "path", policy->sources[i].path);
+        for (size_t k = 0; k < count; k++)
+            if (is_said(&keys[k], &policy->sources[i]))
+                json_add_value(source, &keys[k], &policy->sources[i]);
     }
 }
 

@@ -97,11 +97,9 @@ static int compile_sources(struct setup *s, struct error *err)
     s->excludes = xcalloc(policy->source_count, sizeof(struct pattern_set *));
     for (size_t i = 0; i < policy->source_count; i++) {
         const struct policy_source *from = &policy->sources[i];
-        if (from->exclude.count > 0) {
-            int r = pattern_set_new((const char *const *)from->exclude.items, from->exclude.count, &s->excludes[i], err);
-            if (r < 0)
-                return error_prefix(err, "source '%s'", from->path);
-        }
+        int r = policy_source_patterns(policy, from, &s->excludes[i], err);
+        if (r < 0)
+            return error_prefix(err, "source '%s'", from->path);
         s->sources[i] = (struct scan_source){ .path = from->path, .exclude = s->excludes[i] };
     }
     return 0;

@@ -24,11 +24,25 @@ bool policy_is_recipient(const char *item)
     return strncmp(item, "age1", 4) == 0 && !strpbrk(item, "./");
 }
 
+int policy_source_patterns(const struct policy *policy, const struct policy_source *source, struct pattern_set **ret_set, struct error *err)
+{
+    size_t count = 0;
+    const char **patterns = xcalloc(policy->exclude.count + source->exclude.count + 1, sizeof *patterns);
+    for (size_t i = 0; i < policy->exclude.count; i++)
+        patterns[count++] = policy->exclude.items[i];
+    for (size_t i = 0; i < source->exclude.count; i++)
+        patterns[count++] = source->exclude.items[i];
+    int rc = pattern_set_new(patterns, count, ret_set, err);
+    free(patterns);
+    return rc;
+}
+
 static void list_done(struct policy_list *list)
 {
     for (size_t i = 0; i < list->count; i++)
         free(list->items[i]);
     free(list->items);
+    free(list->lines);
 }
 
 void policy_done(struct policy *policy)
@@ -36,9 +50,12 @@ void policy_done(struct policy *policy)
     for (size_t i = 0; i < policy->source_count; i++) {
         free(policy->sources[i].path);
         list_done(&policy->sources[i].exclude);
+        list_done(&policy->sources[i].exclude_if_present);
     }
     free(policy->sources);
     list_done(&policy->recipients);
+    list_done(&policy->exclude);
+    list_done(&policy->exclude_if_present);
     free(policy->name);
     free(policy->file);
     free(policy->description);

@@ -9,14 +9,16 @@
 
 #include "bkd/base/buf.h"
 #include "bkd/base/io.h"
+#include "bkd/base/pattern.h"
 #include "bkd/policy/policy_errors.h"
 
 #define POLICY_FILE_MAX (4u << 20) // bytes
 #define POLICY_LINE_MAX 4096u      // bytes
 #define POLICY_NAME_MAX 64u        // bytes
-#define POLICY_KEYS_MAX 32u        // keys in the table of schema.c
+#define POLICY_KEYS_MAX 64u        // keys in the table of schema.c
 #define POLICY_SOURCES_MAX 1024u
-#define POLICY_PATTERNS_MAX 1024u // of one source
+#define POLICY_PATTERNS_MAX 1024u // in one list
+#define POLICY_MARKERS_MAX 16u    // names in one `exclude_if_present`
 #define POLICY_RECIPIENTS_MAX 64u
 
 enum policy_compare {
@@ -26,12 +28,17 @@ enum policy_compare {
 
 struct policy_list {
     char **items;
+    unsigned *lines; // where each stands in the file; 0 = it is a default
     size_t count;
 };
 
 struct policy_source {
     char *path;                 // absolute, without "//", "." or "..", no trailing slash (but "/" itself)
-    struct policy_list exclude; // patterns, valid for pattern_set_new
+    struct policy_list exclude;            // patterns, valid for pattern_set_new; they come after the policy's
+    struct policy_list exclude_if_present; // this and what follows holds instead of the policy's where the source says it (key_lines)
+    uint64_t exclude_larger_than_bytes;
+    bool exclude_nodump;
+    unsigned key_lines[POLICY_KEYS_MAX]; // where this source says each key "sources.…"; 0 = not at all
 };
 
 // All strings belong to the policy.
@@ -52,6 +59,11 @@ struct policy {
     uint64_t delta_max_share_percent;
     uint64_t compare; // enum policy_compare
     bool one_filesystem;
+    // What to leave out of each source.
+    struct policy_list exclude;            // patterns, relative to each source
+    struct policy_list exclude_if_present; // names of files that mark a directory
+    uint64_t exclude_larger_than_bytes;    // 0 = no limit
+    bool exclude_nodump;
     unsigned key_lines[POLICY_KEYS_MAX]; // where each key of the schema was set; 0 = its default
 };
 
@@ -62,6 +74,9 @@ MUST_USE int policy_load(const struct io *io, const char *path, struct policy *r
 MUST_USE int policy_parse(const char *path, const void *text, size_t n, struct policy *ret_policy, struct policy_errors *ret_errors, struct error *err);
 void policy_done(struct policy *policy);
 #define _cleanup_policy_ __attribute__((cleanup(policy_done)))
+
+// The patterns that hold in a source, in their order: the policy's, then its own. Free with pattern_set_free.
+MUST_USE int policy_source_patterns(const struct policy *policy, const struct policy_source *source, struct pattern_set **ret_set, struct error *err);
 
 // Letters, digits, "-", "_" and "." (not first), at most POLICY_NAME_MAX bytes.
 bool policy_is_name(const char *name, size_t n);

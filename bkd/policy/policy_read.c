@@ -112,9 +112,11 @@ static void read_path(struct reader *r, const struct schema_key *key, const stru
     *at = path;
 }
 
-static void list_add(struct policy_list *list, const char *text)
+static void list_add(struct policy_list *list, const char *text, unsigned line)
 {
     list->items = xrealloc(list->items, (list->count + 1) * sizeof *list->items);
+    list->lines = xrealloc(list->lines, (list->count + 1) * sizeof *list->lines);
+    list->lines[list->count] = line;
     list->items[list->count++] = xstrdup(text);
 }
 
@@ -125,27 +127,34 @@ static bool check_count(struct reader *r, const struct schema_key *key, const st
     return node->count <= max;
 }
 
-static void read_patterns(struct reader *r, const struct schema_key *key, const struct policy_node *node, void *base)
+static int check_name(const char *text, struct error *err)
+{
+    bool is_name = text[0] != '\0' && !strchr(text, '/') && strcmp(text, ".") != 0 && strcmp(text, "..") != 0 && strlen(text) <= 255;
+    return is_name ? 0 : error_set(err, ERROR_USAGE, "'%.60s' is not the name of a file: no path, 1 to 255 bytes", text);
+}
+
+static void read_list(struct reader *r, const struct schema_key *key, const struct policy_node *node, void *base)
 {
     struct policy_list *list = (struct policy_list *)((char *)base + key->offset);
+    bool patterns = key->type == SCHEMA_PATTERNS;
     struct error err;
     if (node->kind != POLICY_NODE_LIST) {
         _cleanup_free_ char *hint = node->kind == POLICY_NODE_TEXT && !is_nothing(node) ? xasprintf("write [\"%.60s\"]", node->text) : NULL;
         REPORT(r, node, hint, "'%s' must be %s, not %s", schema_leaf(key), key->form, is_nothing(node) ? "empty" : kind_name(node));
         return;
     }
-    if (!check_count(r, key, node, POLICY_PATTERNS_MAX))
+    if (!check_count(r, key, node, patterns ? POLICY_PATTERNS_MAX : POLICY_MARKERS_MAX))
         return;
     for (size_t i = 0; i < node->count; i++) {
         const struct policy_node *item = node->items[i];
         if (item->spoiled)
             continue;
         if (item->kind != POLICY_NODE_TEXT)
-            REPORT(r, item, NULL, "a pattern must be text in quotes, not %s", kind_name(item));
-        else if (pattern_check(item->text, &err) < 0)
+            REPORT(r, item, NULL, "a %s must be text in quotes, not %s", patterns ? "pattern" : "name", kind_name(item));
+        else if ((patterns ? pattern_check(item->text, &err) : check_name(item->text, &err)) < 0)
             REPORT(r, item, NULL, "%s", err.text);
         else
-            list_add(list, item->text);
+            list_add(list, item->text, item->line);
     }
 }
 
@@ -177,7 +186,7 @@ static void read_recipient(struct reader *r, const struct policy_node *item, str
             return;
         }
     }
-    list_add(list, item->text);
+    list_add(list, item->text, item->line);
 }
 
 static void read_recipients(struct reader *r, const struct schema_key *key, const struct policy_node *node, void *base)
@@ -240,15 +249,16 @@ static void read_value(struct reader *r, const struct schema_key *key, const str
 {
     if (node->spoiled)
         return;
-    if (base == r->policy)
-        r->policy->key_lines[schema_index(key)] = node->line;
+    unsigned *lines = schema_is_below(key, "sources") ? ((struct policy_source *)base)->key_lines : r->policy->key_lines;
+    lines[schema_index(key)] = node->line;
     switch (key->type) {
     case SCHEMA_PATH:
         if (base == r->policy)
             r->places.repository = node;
         read_path(r, key, node, base);
         break;
-    case SCHEMA_PATTERNS: read_patterns(r, key, node, base); break;
+    case SCHEMA_PATTERNS:
+    case SCHEMA_NAMES: read_list(r, key, node, base); break;
     case SCHEMA_RECIPIENTS: read_recipients(r, key, node, base); break;
     case SCHEMA_SOURCES: read_sources(r, key, node); break;
     case SCHEMA_MAP:
@@ -341,6 +351,6 @@ void policy_read(const struct policy_node *root, bool complete, struct policy *p
     }
     read_map(&r, root, "", policy);
     if (policy->encrypted && !r.places.recipients)
-        list_add(&policy->recipients, recipients->default_text);
+        list_add(&policy->recipients, recipients->default_text, 0);
     policy_rules_check(policy, &r.places, errors);
 }

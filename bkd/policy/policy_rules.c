@@ -38,14 +38,14 @@ static void check_pair(const struct policy *policy, const struct policy_places *
         REPORT(errors, place, NULL, "source '%s' contains source '%s' of line %u", b, a, line);
 }
 
-// Do the source's patterns keep the scan from ever reaching the repository? As the scan does, from the top down.
-static bool repository_is_excluded(const struct policy_source *source, const char *repository)
+// Do the patterns keep the scan from ever reaching the repository? As the scan does, from the top down.
+static bool repository_is_excluded(const struct policy *policy, const struct policy_source *source)
 {
     struct error err;
     _cleanup_pattern_set_ struct pattern_set *set = NULL;
-    if (pattern_set_new((const char *const *)source->exclude.items, source->exclude.count, &set, &err) < 0)
+    if (policy_source_patterns(policy, source, &set, &err) < 0)
         return false;
-    const char *relative = repository + strlen(source->path);
+    const char *relative = policy->repository + strlen(source->path);
     relative += *relative == '/';
     for (const char *end = relative; *end;) {
         end += strcspn(end, "/");
@@ -62,7 +62,7 @@ static void check_repository(const struct policy *policy, const struct policy_pl
     const struct policy_source *source = &policy->sources[index];
     const struct policy_node *place = path_place(places, index);
     if (strcmp(source->path, policy->repository) != 0 && lies_in(policy->repository, source->path)) {
-        if (!repository_is_excluded(source, policy->repository))
+        if (!repository_is_excluded(policy, source))
             REPORT(errors, places->repository, "exclude it there, or move it", "the repository lies in source '%s' of line %u", source->path, place->line);
     } else if (lies_in(source->path, policy->repository)) {
         REPORT(errors, place, NULL, "source '%s' lies in the repository '%s'", source->path, policy->repository);

@@ -19,11 +19,18 @@ static const struct schema_key keys[] = {
     { "description", SCHEMA_TEXT, AT(description), 0, 1000, "", false, NULL, "one line of text",
       "What is backed up here, for people." },
     { "sources", SCHEMA_SOURCES, AT(sources), 0, 0, NULL, true, NULL, "a list of paths, or of maps with 'path' and 'exclude'",
-      "What to back up. An item is a path, or a map with the two keys below. No source may lie in another one." },
+      "What to back up. An item is a path, or a map with the keys below. No source may lie in another one." },
     { "sources.path", SCHEMA_PATH, AT_SOURCE(path), 0, 0, NULL, true, NULL, "an absolute path",
       "A directory or file. The tree is stored under its full path." },
     { "sources.exclude", SCHEMA_PATTERNS, AT_SOURCE(exclude), 0, 0, NULL, false, NULL, "a list of patterns in quotes",
-      "What to leave out, with the patterns of \\fBgitignore\\fR(5); see PATTERNS." },
+      "What to leave out, with the patterns of \\fBgitignore\\fR(5); see PATTERNS. They come after those of the top level, and can take back with "
+      "\\fB!\\fR what these leave out." },
+    { "sources.exclude_if_present", SCHEMA_NAMES, AT_SOURCE(exclude_if_present), 0, 0, NULL, false, NULL, "a list of file names in quotes",
+      "As at the top level, for this source, instead of what is said there; \\fB[]\\fR is none." },
+    { "sources.exclude_larger_than", SCHEMA_SIZE, AT_SOURCE(exclude_larger_than_bytes), 1, 1024 * TIB, NULL, false, "none", "none or a size from 1B to 1024TiB",
+      "As at the top level, for this source, instead of what is said there." },
+    { "sources.exclude_nodump", SCHEMA_BOOL, AT_SOURCE(exclude_nodump), 0, 0, NULL, false, NULL, "true or false",
+      "As at the top level, for this source, instead of what is said there." },
     { "repository", SCHEMA_PATH, AT(repository), 0, 0, NULL, true, NULL, "an absolute path of a directory",
       "Where to store it: a directory, made by \\fBbkd init\\fR. It may not lie in a source (unless that part is excluded), nor a source in it." },
     { "encryption", SCHEMA_MAP_OR_NONE, AT(encrypted), 0, 0, NULL, false, NULL, "none, or a map with 'recipients'",
@@ -36,9 +43,9 @@ static const struct schema_key keys[] = {
       "The zstd level. 1 is fastest, 3 suits most data, 19 is for archives that are written once." },
     { "delta", SCHEMA_MAP, 0, 0, 0, NULL, false, NULL, "a map with 'min_size', 'block_size', 'max_chain' or 'max_share'",
       "How changed files are stored as differences from their previous version." },
-    { "delta.min_size", SCHEMA_SIZE, AT(delta_min_size_bytes), 1, TIB, "auto", false, NULL, "auto or a size from 1B to 1TiB",
+    { "delta.min_size", SCHEMA_SIZE, AT(delta_min_size_bytes), 1, TIB, "auto", false, "auto", "auto or a size from 1B to 1TiB",
       "Smaller files are stored whole when they change. \\fBauto\\fR is 256KiB." },
-    { "delta.block_size", SCHEMA_BLOCK_SIZE, AT(delta_block_size_bytes), 4 * KIB, 16 * MIB, "auto", false, NULL, "auto or a power of two from 4KiB to 16MiB",
+    { "delta.block_size", SCHEMA_BLOCK_SIZE, AT(delta_block_size_bytes), 4 * KIB, 16 * MIB, "auto", false, "auto", "auto or a power of two from 4KiB to 16MiB",
       "The block of the search for moved data. Smaller finds more and needs more memory; \\fBauto\\fR is the smallest whose table fits in memory." },
     { "delta.max_chain", SCHEMA_NUMBER, AT(delta_max_chain), 1, 64, "14", false, NULL, "a number from 1 to 64",
       "How many versions recovery by hand may have to go through; then a file is stored whole again. Restores with bkd take the same time whatever the chain." },
@@ -48,7 +55,16 @@ static const struct schema_key keys[] = {
       "How an unchanged file is known: \\fBinode\\fR compares type, size, mtime, ctime and inode number; \\fBmtime\\fR only type, size and mtime, "
       "for file systems whose inode numbers are not stable." },
     { "one_filesystem", SCHEMA_BOOL, AT(one_filesystem), 0, 0, "true", false, NULL, "true or false",
-      "Do not descend into other file systems mounted below a source; they are sources of their own." },
+      "Do not descend into other file systems mounted below a source; they are sources of their own. Mount points are recorded; see WHERE A RUN GOES." },
+    { "exclude", SCHEMA_PATTERNS, AT(exclude), 0, 0, NULL, false, NULL, "a list of patterns in quotes",
+      "What to leave out of each source, with the patterns of \\fBgitignore\\fR(5), relative to the source; see PATTERNS." },
+    { "exclude_if_present", SCHEMA_NAMES, AT(exclude_if_present), 0, 0, NULL, false, NULL, "a list of file names in quotes",
+      "Names of files that mark a directory below a source: of such a directory nothing is stored but itself and the marking file. "
+      "\\fB\"CACHEDIR.TAG\"\\fR counts only with the signature that the Cache Directory Tagging Specification wants." },
+    { "exclude_larger_than", SCHEMA_SIZE, AT(exclude_larger_than_bytes), 1, 1024 * TIB, "none", false, "none", "none or a size from 1B to 1024TiB",
+      "Leave out files whose size (as \\fBls \\-l\\fR shows it, holes included) is larger." },
+    { "exclude_nodump", SCHEMA_BOOL, AT(exclude_nodump), 0, 0, "false", false, NULL, "true or false",
+      "Leave out files and directories with the inode flag \\fBd\\fR of \\fBchattr\\fR(1)." },
 };
 #define KEY_COUNT (sizeof keys / sizeof *keys)
 _Static_assert(KEY_COUNT <= POLICY_KEYS_MAX, "key_lines is too short");
@@ -130,7 +146,7 @@ static int set_number(const struct schema_key *key, const char *text, uint64_t *
 static int set_size(const struct schema_key *key, const char *text, uint64_t *at, struct error *err)
 {
     uint64_t value = 0;
-    if (strcmp(text, "auto") != 0) {
+    if (strcmp(text, key->choices) != 0) {
         int rc = units_parse_size(text, &value, err);
         if (rc < 0)
             return rc;
@@ -214,7 +230,7 @@ void schema_get(const struct schema_key *key, const void *base, struct buf *ret_
     case SCHEMA_SIZE:
     case SCHEMA_BLOCK_SIZE:
         units_format_size(text, *(const uint64_t *)at);
-        buf_add_str(ret_text, *(const uint64_t *)at ? text : "auto");
+        buf_add_str(ret_text, *(const uint64_t *)at ? text : key->choices);
         break;
     default: assert(!"a scalar key");
     }

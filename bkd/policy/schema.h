@@ -15,12 +15,13 @@ enum schema_type {
     SCHEMA_TEXT,        // one line of text
     SCHEMA_BOOL,        // true or false
     SCHEMA_NUMBER,      // whole number from min to max
-    SCHEMA_SIZE,        // "512MiB" from min to max; 0 stands for "auto" where the default is "auto"
+    SCHEMA_SIZE,        // "512MiB" from min to max; the word in `choices` stands for 0
     SCHEMA_BLOCK_SIZE,  // SCHEMA_SIZE that is a power of two
     SCHEMA_PERCENT,     // "50%" from min to max
     SCHEMA_CHOICE,      // one of `choices`, stored as its index
     SCHEMA_PATH,        // absolute path
     SCHEMA_PATTERNS,    // list of exclusion patterns (bkd/base/pattern.h)
+    SCHEMA_NAMES,       // list of file names
     SCHEMA_RECIPIENTS,  // one file or a list of files and age recipients
     SCHEMA_SOURCES,     // list of paths or of maps with keys "NAME."
     SCHEMA_MAP,         // map with the keys "NAME."
@@ -34,7 +35,7 @@ struct schema_key {
     uint64_t min, max;
     const char *default_text; // as it would be written; NULL = none; a required key has none
     bool required;
-    const char *choices; // "inode mtime"
+    const char *choices; // "inode mtime"; of sizes the word for 0, such as "auto"
     const char *form;    // what a value looks like: errors say "must be FORM"
     const char *help;    // for the man page, man(7) source
 };

@@ -81,6 +81,50 @@ static void test_defaults(void **state)
     assert_int_equal(policy.key_lines[schema_index(schema_find("", "compression"))], 0);
 }
 
+// What the top level says, and what a source says for itself.
+static void test_exclusions(void **state)
+{
+    (void)state;
+    static const char text[] = "sources:\n"
+                               "  - path: /srv\n"
+                               "    exclude:\n"
+                               "      - \"!keep.tmp\"\n"
+                               "      - \"/cache/\"\n"
+                               "    exclude_if_present: []\n"
+                               "    exclude_larger_than: none\n"
+                               "  - /etc\n"
+                               "repository: /backup\n"
+                               "exclude: [\"*.tmp\"]\n"
+                               "exclude_if_present: [.nobackup, CACHEDIR.TAG]\n"
+                               "exclude_larger_than: 2GiB\n"
+                               "exclude_nodump: true\n";
+    struct error err;
+    size_t rule;
+    _cleanup_policy_ struct policy policy = { 0 };
+    _cleanup_policy_errors_ struct policy_errors errors = { 0 };
+    _cleanup_pattern_set_ struct pattern_set *srv = NULL, *etc = NULL;
+    assert_int_equal(parse("a.yaml", text, &policy, &errors), 0);
+    const struct policy_source *source = &policy.sources[0];
+    assert_int_equal(policy.exclude_larger_than_bytes, UINT64_C(2) << 30);
+    assert_true(policy.exclude_nodump);
+    assert_int_equal(policy.exclude_if_present.count, 2);
+    assert_string_equal(policy.exclude_if_present.items[1], "CACHEDIR.TAG");
+    assert_int_equal(policy.exclude_if_present.lines[1], 11);
+    assert_int_equal(source->exclude.lines[1], 5);
+    assert_int_equal(source->exclude_larger_than_bytes, 0);
+    assert_int_equal(source->key_lines[schema_index(schema_find("sources", "exclude_larger_than"))], 7);
+    assert_int_equal(source->key_lines[schema_index(schema_find("sources", "exclude_nodump"))], 0);
+    assert_int_equal(policy.sources[1].key_lines[schema_index(schema_find("sources", "exclude_if_present"))], 0);
+    assert_int_equal(policy_source_patterns(&policy, source, &srv, &err), 0);
+    assert_false(pattern_set_match(srv, "x/keep.tmp", false, &rule)); // its own come after the policy's
+    assert_int_equal(rule, 1);
+    assert_true(pattern_set_match(srv, "x/lose.tmp", false, &rule));
+    assert_int_equal(rule, 0);
+    assert_int_equal(policy_source_patterns(&policy, &policy.sources[1], &etc, &err), 0);
+    assert_true(pattern_set_match(etc, "keep.tmp", false, NULL));
+    assert_false(pattern_set_match(etc, "cache", true, NULL));
+}
+
 static void test_no_encryption(void **state)
 {
     (void)state;
@@ -216,6 +260,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_contract),
         cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_exclusions),
         cmocka_unit_test(test_no_encryption),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_file_names_are_checked),
