@@ -77,6 +77,7 @@ static int report(const struct setup *s, const struct verify_totals *t, bool rea
         json_add_str(line, "policy", s->policy.name);
         json_add_u64(line, "snapshots", t->snapshots);
         json_add_u64(line, "chains", t->chains);
+        json_add_u64(line, "records", t->records);
         json_add_u64(line, "objects", t->objects);
         json_add_u64(line, "object_bytes", t->object_bytes);
         json_add_u64(line, "hashed_bytes", t->hashed_bytes);

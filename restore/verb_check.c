@@ -52,6 +52,7 @@ static int print_json(const struct cmd_context *ctx, const struct verify_totals 
     struct json *line = json_line_new("summary");
     json_add_u64(line, "snapshots", t->snapshots);
     json_add_u64(line, "chains", t->chains);
+    json_add_u64(line, "records", t->records);
     json_add_u64(line, "objects", t->objects);
     json_add_u64(line, "object_bytes", t->object_bytes);
     json_add_u64(line, "files_hashed", t->hashed_files);

@@ -4,91 +4,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bkd/base/clock.h"
 #include "bkd/codec/sshsig.h"
 #include "bkd/repo/lines.h"
-#include "bkd/repo/manifest.h"
 #include "bkd/repo/recipe.h"
 
 #define SIZE_MAX_BYTES ((uint64_t)INT64_MAX)
 #define OBJECT_SIZE_MAX (UINT64_C(1) << 40)
 #define MANIFEST_SIZE_MAX ((uint64_t)RECIPE_PIECES_MAX * RECIPE_PIECE_SIZE)
 
-// Takes the next line, which must be "key " and something the condition accepts; *v and n hold the value.
-#define NEED(l, key, condition) \
-    do { \
-        if (!lines_take(l, key, &v, &n) || !(condition)) \
-            return lines_expected(l, key, err); \
-    } while (0)
-#define ONLY(condition) ((condition) && lines_no_more(v))
-
-static void add_hex_line(struct buf *out, const char *key, const uint8_t *bytes, size_t n)
-{
-    buf_add_str(out, key);
-    buf_add_char(out, ' ');
-    buf_add_hex(out, bytes, n);
-    buf_add_char(out, '\n');
-}
-
-static void add_number_line(struct buf *out, const char *key, uint64_t value)
-{
-    buf_addf(out, "%s %llu\n", key, (unsigned long long)value);
-}
-
-static void add_time_line(struct buf *out, const char *key, uint64_t time_ns)
-{
-    char text[CLOCK_TEXT_MAX];
-    clock_format_utc(text, time_ns, false);
-    buf_addf(out, "%s %s\n", key, text);
-}
-
-static void add_label_line(struct buf *out, const char *key, const char *label)
-{
-    buf_addf(out, "%s ", key);
-    manifest_escape(out, label, strlen(label));
-    buf_add_char(out, '\n');
-}
-
-static bool is_dash(const char *value, size_t n) { return n == 1 && value[0] == '-'; }
-
-static bool parse_label(const char *value, size_t n, char ret_label[FORMAT_LABEL_MAX + 1])
-{
-    _cleanup_buf_ struct buf raw = { 0 };
-    if (n == 0 || !manifest_unescape(&raw, value, n) || raw.len > FORMAT_LABEL_MAX || memchr(raw.data, '\0', raw.len) != NULL)
-        return false;
-    memcpy(ret_label, raw.data, raw.len + 1);
-    return true;
-}
-
-static bool parse_time(const char *value, size_t n, uint64_t *ret_time_ns)
-{
-    return n > 0 && clock_parse_utc(value, n, ret_time_ns);
-}
-
-// The first line: the kind of text and its version. A later version gets a message of its own.
-static int take_first_line(struct lines *l, const char *first, struct error *err)
-{
-    const char *v;
-    size_t n, stem = strlen(first) - 1; // without the digit
-    if (lines_take(l, first, &v, &n) && lines_no_more(v))
-        return 0;
-    if (l->line != NULL && l->len > stem && memcmp(l->line, first, stem) == 0)
-        return error_set(err, ERROR_FORMAT, "%s: its first line '%.*s' is not '%s': a newer bkd is needed to read it", l->what,
-                         l->len < 40 ? (int)l->len : 40, l->line, first);
-    return lines_expected(l, first, err);
-}
-
 // ---- bkd-repository
 
 void format_repository_write(struct buf *out, const struct format_repository *r)
 {
     buf_add_str(out, "bkd-repository/1\n");
-    add_hex_line(out, "repository", r->id, sizeof r->id);
-    add_time_line(out, "created", r->created_ns);
+    lines_add_hex(out, "repository", r->id, sizeof r->id);
+    lines_add_time(out, "created", r->created_ns);
     buf_add_str(out, "read-requires -\nwrite-requires -\n");
     buf_addf(out, "encryption %s\n", r->encrypted ? "age" : "none");
-    add_number_line(out, "piece-size", r->piece_size);
-    add_number_line(out, "object-size", r->object_size);
+    lines_add_number(out, "piece-size", r->piece_size);
+    lines_add_number(out, "object-size", r->object_size);
 }
 
 // "-" or names of [a-z0-9-], comma-separated. Version 1 knows none.
@@ -103,7 +37,7 @@ static bool parse_features(const char *value, size_t n, bool *ret_unknown)
         if (!name && !comma)
             return false;
     }
-    *ret_unknown = !is_dash(value, n);
+    *ret_unknown = !lines_is_dash(value, n);
     return true;
 }
 
@@ -126,19 +60,19 @@ int format_repository_parse(const char *text, size_t text_len, struct format_rep
     size_t n;
     bool read_unknown = false;
     lines_init(&l, text, text_len, "bkd-repository", true);
-    int e = take_first_line(&l, "bkd-repository/1", err);
+    int e = lines_take_first(&l, "bkd-repository/1", err);
     if (e < 0)
         return e;
-    NEED(&l, "repository", ONLY(lines_hex(&v, &n, r.id, sizeof r.id)));
-    NEED(&l, "created", parse_time(v, n, &r.created_ns));
-    NEED(&l, "read-requires", parse_features(v, n, &read_unknown));
+    LINES_NEED(&l, "repository", LINES_ONLY(lines_hex(&v, &n, r.id, sizeof r.id)));
+    LINES_NEED(&l, "created", lines_time(v, n, &r.created_ns));
+    LINES_NEED(&l, "read-requires", parse_features(v, n, &read_unknown));
     if (read_unknown)
         return error_set(err, ERROR_USAGE, "this repository needs '%.*s' to be read; install a newer bkd that knows it",
                          n < 200 ? (int)n : 200, v);
-    NEED(&l, "write-requires", parse_features(v, n, &r.writing_needs_newer));
-    NEED(&l, "encryption", parse_encryption(v, n, &r.encrypted));
-    NEED(&l, "piece-size", ONLY(lines_u64(&v, &n, RECIPE_PIECE_SIZE, &r.piece_size)) && r.piece_size == RECIPE_PIECE_SIZE);
-    NEED(&l, "object-size", ONLY(lines_u64(&v, &n, OBJECT_SIZE_MAX, &r.object_size)) && r.object_size > 0);
+    LINES_NEED(&l, "write-requires", parse_features(v, n, &r.writing_needs_newer));
+    LINES_NEED(&l, "encryption", parse_encryption(v, n, &r.encrypted));
+    LINES_NEED(&l, "piece-size", LINES_ONLY(lines_u64(&v, &n, RECIPE_PIECE_SIZE, &r.piece_size)) && r.piece_size == RECIPE_PIECE_SIZE);
+    LINES_NEED(&l, "object-size", LINES_ONLY(lines_u64(&v, &n, OBJECT_SIZE_MAX, &r.object_size)) && r.object_size > 0);
     if (!lines_ended(&l))
         return lines_expected(&l, "line", err);
     *ret_repository = r;
@@ -177,42 +111,42 @@ static void add_references(struct buf *out, const struct format_head *h)
 void format_head_write(struct buf *out, const struct format_head *h)
 {
     buf_add_str(out, "bkd-head/1\n");
-    add_hex_line(out, "repository", h->repository, sizeof h->repository);
-    add_hex_line(out, "chain", h->chain, sizeof h->chain);
-    add_label_line(out, "host", h->host);
-    add_label_line(out, "policy", h->policy);
-    add_number_line(out, "number", h->number);
-    add_hex_line(out, "previous", h->previous, sizeof h->previous);
-    add_time_line(out, "time", h->time_ns);
+    lines_add_hex(out, "repository", h->repository, sizeof h->repository);
+    lines_add_hex(out, "chain", h->chain, sizeof h->chain);
+    lines_add_label(out, "host", h->host);
+    lines_add_label(out, "policy", h->policy);
+    lines_add_number(out, "number", h->number);
+    lines_add_hex(out, "previous", h->previous, sizeof h->previous);
+    lines_add_time(out, "time", h->time_ns);
     if (h->next_by_ns == 0)
         buf_add_str(out, "next-by -\n");
     else
-        add_time_line(out, "next-by", h->next_by_ns);
+        lines_add_time(out, "next-by", h->next_by_ns);
     add_references(out, h);
-    add_number_line(out, "next-object", h->next_object);
+    lines_add_number(out, "next-object", h->next_object);
     for (size_t i = 0; i < h->n_recipients; i++)
         buf_addf(out, "recipient %s\n", h->recipients[i]);
-    add_number_line(out, "files", h->files);
-    add_number_line(out, "entries", h->entries);
-    add_number_line(out, "bytes", h->bytes);
-    add_number_line(out, "stored", h->stored);
+    lines_add_number(out, "files", h->files);
+    lines_add_number(out, "entries", h->entries);
+    lines_add_number(out, "bytes", h->bytes);
+    lines_add_number(out, "stored", h->stored);
     assert(h->flags < sizeof flag_words / sizeof *flag_words);
     buf_addf(out, "flags %s\n", flag_words[h->flags]);
-    add_label_line(out, "tag", h->tag[0] == '\0' ? "-" : h->tag);
+    lines_add_label(out, "tag", h->tag[0] == '\0' ? "-" : h->tag);
 }
 
 static int parse_names(struct lines *l, struct format_head *h, struct error *err)
 {
     const char *v;
     size_t n;
-    NEED(l, "repository", ONLY(lines_hex(&v, &n, h->repository, sizeof h->repository)));
-    NEED(l, "chain", ONLY(lines_hex(&v, &n, h->chain, sizeof h->chain)));
-    NEED(l, "host", parse_label(v, n, h->host));
-    NEED(l, "policy", parse_label(v, n, h->policy));
-    NEED(l, "number", ONLY(lines_u64(&v, &n, SIZE_MAX_BYTES, &h->number)) && h->number > 0);
-    NEED(l, "previous", ONLY(lines_hex(&v, &n, h->previous, sizeof h->previous)));
-    NEED(l, "time", parse_time(v, n, &h->time_ns));
-    NEED(l, "next-by", is_dash(v, n) || (parse_time(v, n, &h->next_by_ns) && h->next_by_ns > 0));
+    LINES_NEED(l, "repository", LINES_ONLY(lines_hex(&v, &n, h->repository, sizeof h->repository)));
+    LINES_NEED(l, "chain", LINES_ONLY(lines_hex(&v, &n, h->chain, sizeof h->chain)));
+    LINES_NEED(l, "host", lines_label(v, n, h->host));
+    LINES_NEED(l, "policy", lines_label(v, n, h->policy));
+    LINES_NEED(l, "number", LINES_ONLY(lines_u64(&v, &n, SIZE_MAX_BYTES, &h->number)) && h->number > 0);
+    LINES_NEED(l, "previous", LINES_ONLY(lines_hex(&v, &n, h->previous, sizeof h->previous)));
+    LINES_NEED(l, "time", lines_time(v, n, &h->time_ns));
+    LINES_NEED(l, "next-by", lines_is_dash(v, n) || (lines_time(v, n, &h->next_by_ns) && h->next_by_ns > 0));
     return 0;
 }
 
@@ -255,19 +189,19 @@ static int parse_content(struct lines *l, struct format_head *h, struct error *e
     const char *v;
     size_t n;
     uint64_t next_object;
-    NEED(l, "manifest", parse_manifest_reference(h, v, n));
-    NEED(l, "refs", parse_refs_reference(h, v, n));
-    NEED(l, "next-object", ONLY(lines_u64(&v, &n, PLACE_OBJECT_MAX, &next_object)) && next_object > h->manifest.object);
+    LINES_NEED(l, "manifest", parse_manifest_reference(h, v, n));
+    LINES_NEED(l, "refs", parse_refs_reference(h, v, n));
+    LINES_NEED(l, "next-object", LINES_ONLY(lines_u64(&v, &n, PLACE_OBJECT_MAX, &next_object)) && next_object > h->manifest.object);
     h->next_object = (uint32_t)next_object;
     while (lines_take(l, "recipient", &v, &n))
         if (!add_recipient(h, v, n))
             return lines_expected(l, "recipient", err);
-    NEED(l, "files", ONLY(lines_u64(&v, &n, SIZE_MAX_BYTES, &h->files)));
-    NEED(l, "entries", ONLY(lines_u64(&v, &n, SIZE_MAX_BYTES, &h->entries)) && h->entries >= h->files);
-    NEED(l, "bytes", ONLY(lines_u64(&v, &n, UINT64_MAX, &h->bytes)));
-    NEED(l, "stored", ONLY(lines_u64(&v, &n, SIZE_MAX_BYTES, &h->stored)));
-    NEED(l, "flags", parse_flags(v, n, &h->flags));
-    NEED(l, "tag", is_dash(v, n) || parse_label(v, n, h->tag));
+    LINES_NEED(l, "files", LINES_ONLY(lines_u64(&v, &n, SIZE_MAX_BYTES, &h->files)));
+    LINES_NEED(l, "entries", LINES_ONLY(lines_u64(&v, &n, SIZE_MAX_BYTES, &h->entries)) && h->entries >= h->files);
+    LINES_NEED(l, "bytes", LINES_ONLY(lines_u64(&v, &n, UINT64_MAX, &h->bytes)));
+    LINES_NEED(l, "stored", LINES_ONLY(lines_u64(&v, &n, SIZE_MAX_BYTES, &h->stored)));
+    LINES_NEED(l, "flags", parse_flags(v, n, &h->flags));
+    LINES_NEED(l, "tag", lines_is_dash(v, n) || lines_label(v, n, h->tag));
     return lines_ended(l) ? 0 : lines_expected(l, "line", err);
 }
 
@@ -278,7 +212,7 @@ int format_head_parse(const char *text, size_t n, struct format_head *ret_head, 
     _cleanup_format_head_ struct format_head h = { 0 };
     struct lines l;
     lines_init(&l, text, n, "head", true);
-    int e = take_first_line(&l, "bkd-head/1", err);
+    int e = lines_take_first(&l, "bkd-head/1", err);
     if (e == 0)
         e = parse_names(&l, &h, err);
     if (e == 0)
@@ -308,7 +242,7 @@ void format_refs_done(struct format_refs *r)
 void format_refs_write(struct buf *out, const struct format_refs *r)
 {
     buf_add_str(out, "bkd-refs/1\n");
-    add_hex_line(out, "chain", r->chain, sizeof r->chain);
+    lines_add_hex(out, "chain", r->chain, sizeof r->chain);
     for (size_t i = 0; i < r->n; i++) {
         const struct format_ref *ref = &r->refs[i];
         buf_addf(out, "object %u ", ref->object);
@@ -345,10 +279,10 @@ int format_refs_parse(const char *text, size_t text_len, struct format_refs *ret
     const char *v;
     size_t n, cap = 0;
     lines_init(&l, text, text_len, "refs", true);
-    int e = take_first_line(&l, "bkd-refs/1", err);
+    int e = lines_take_first(&l, "bkd-refs/1", err);
     if (e < 0)
         return e;
-    NEED(&l, "chain", ONLY(lines_hex(&v, &n, refs.chain, sizeof refs.chain)));
+    LINES_NEED(&l, "chain", LINES_ONLY(lines_hex(&v, &n, refs.chain, sizeof refs.chain)));
     while (lines_take(&l, "object", &v, &n))
         if (!add_ref(&refs, &cap, v, n))
             return lines_expected(&l, "object", err);

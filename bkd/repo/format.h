@@ -8,14 +8,17 @@
 
 #include "bkd/base/buf.h"
 #include "bkd/base/error.h"
+#include "bkd/repo/lines.h"
 #include "bkd/repo/place.h"
 
+#define FORMAT_LABEL_MAX LINES_LABEL_MAX
 #define FORMAT_HEAD_MAX 8192u
 #define FORMAT_SIGNED_MAX 65536u
 #define FORMAT_REFS_MAX (256u << 20)
 #define FORMAT_NAMESPACE_REPOSITORY "bkd-repository@v1"
 #define FORMAT_NAMESPACE_HEAD "bkd-head@v1"
 #define FORMAT_NAMESPACE_RECORD "bkd-record@v1"
+#define FORMAT_NAMESPACE_RETENTION "bkd-retention@v1"
 #define FORMAT_NAMESPACE_RECOVER "bkd-recover@v1"
 
 struct format_repository {
@@ -27,7 +30,6 @@ struct format_repository {
 };
 
 #define FORMAT_RECIPIENTS_MAX 32
-#define FORMAT_LABEL_MAX 255
 
 enum { FORMAT_INCOMPLETE = 1, FORMAT_SUSPECT = 2 };
 

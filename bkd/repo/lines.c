@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+#include "bkd/base/clock.h"
+#include "bkd/repo/manifest.h"
+
 static void step(struct lines *l)
 {
     do {
@@ -84,4 +87,53 @@ bool lines_place(const char **value, size_t *len, struct place *ret_place)
     const char *word;
     size_t n;
     return lines_word(value, len, &word, &n) && place_parse(word, n, ret_place);
+}
+
+int lines_take_first(struct lines *l, const char *first, struct error *err)
+{
+    const char *v;
+    size_t n, stem = strlen(first) - 1; // without the digit
+    if (lines_take(l, first, &v, &n) && lines_no_more(v))
+        return 0;
+    if (l->line != NULL && l->len > stem && memcmp(l->line, first, stem) == 0)
+        return error_set(err, ERROR_FORMAT, "%s: its first line '%.*s' is not '%s': a newer bkd is needed to read it", l->what,
+                         l->len < 40 ? (int)l->len : 40, l->line, first);
+    return lines_expected(l, first, err);
+}
+
+bool lines_is_dash(const char *value, size_t n) { return n == 1 && value[0] == '-'; }
+
+bool lines_label(const char *value, size_t n, char ret_label[LINES_LABEL_MAX + 1])
+{
+    _cleanup_buf_ struct buf raw = { 0 };
+    if (n == 0 || !manifest_unescape(&raw, value, n) || raw.len > LINES_LABEL_MAX || memchr(raw.data, '\0', raw.len) != NULL)
+        return false;
+    memcpy(ret_label, raw.data, raw.len + 1);
+    return true;
+}
+
+bool lines_time(const char *value, size_t n, uint64_t *ret_time_ns) { return n > 0 && clock_parse_utc(value, n, ret_time_ns); }
+
+void lines_add_hex(struct buf *out, const char *key, const uint8_t *bytes, size_t n)
+{
+    buf_add_str(out, key);
+    buf_add_char(out, ' ');
+    buf_add_hex(out, bytes, n);
+    buf_add_char(out, '\n');
+}
+
+void lines_add_number(struct buf *out, const char *key, uint64_t value) { buf_addf(out, "%s %llu\n", key, (unsigned long long)value); }
+
+void lines_add_time(struct buf *out, const char *key, uint64_t time_ns)
+{
+    char text[CLOCK_TEXT_MAX];
+    clock_format_utc(text, time_ns, false);
+    buf_addf(out, "%s %s\n", key, text);
+}
+
+void lines_add_label(struct buf *out, const char *key, const char *label)
+{
+    buf_addf(out, "%s ", key);
+    manifest_escape(out, label, strlen(label));
+    buf_add_char(out, '\n');
 }

@@ -126,7 +126,7 @@ static void add_chain(struct buf *list, const struct repository_head *newest)
     buf_addf(list, " (policy %s on %s, up to %llu)", newest->head.policy, newest->head.host, (unsigned long long)newest->number);
 }
 
-static int only_chain(const struct repository *r, const uint8_t **ret_chain, struct error *err)
+int repository_only_chain(const struct repository *r, const uint8_t **ret_chain, struct error *err)
 {
     _cleanup_buf_ struct buf list = { 0 };
     const uint8_t *chain = NULL;
@@ -162,6 +162,12 @@ static bool parse_latest(const char *snapshot, uint64_t *ret_back)
         return true;
     }
     return snapshot[n] == '~' && parse_u64(snapshot + n + 1, strlen(snapshot + n + 1), UINT64_MAX, ret_back);
+}
+
+bool repository_is_number(const char *snapshot)
+{
+    uint64_t ignored;
+    return parse_latest(snapshot, &ignored) || parse_u64(snapshot, strlen(snapshot), UINT64_MAX, &ignored);
 }
 
 static int find_back(const struct repository *r, const uint8_t *chain, uint64_t back, const struct repository_head **ret_head,
@@ -214,7 +220,7 @@ int repository_find(const struct repository *r, const uint8_t *chain, const char
     bool latest = parse_latest(snapshot, &value);
     if (!latest && !parse_u64(snapshot, strlen(snapshot), UINT64_MAX, &value))
         return error_set(err, ERROR_USAGE, "'%s' is no snapshot: give a number, latest, or latest~N", snapshot);
-    int e = chain == NULL ? only_chain(r, &chain, err) : 0;
+    int e = chain == NULL ? repository_only_chain(r, &chain, err) : 0;
     if (e < 0)
         return e;
     return latest ? find_back(r, chain, value, ret_head, err) : find_number(r, chain, value, ret_head, err);

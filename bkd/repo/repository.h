@@ -43,6 +43,10 @@ void free_repositoryp(struct repository **r);
 // repository has exactly one (else ERROR_USAGE lists chains with host and policy). ERROR_NOT_FOUND names what exists.
 MUST_USE int repository_find(const struct repository *r, const uint8_t *chain, const char *snapshot,
                              const struct repository_head **ret_head, struct error *err);
+// Does the text name a snapshot by place: a number, "latest", "latest~N"?
+bool repository_is_number(const char *snapshot);
+// The only chain there is, borrowed from r; ERROR_USAGE lists several, ERROR_NOT_FOUND: none.
+MUST_USE int repository_only_chain(const struct repository *r, const uint8_t **ret_chain, struct error *err);
 // Chain by policy label (and host, NULL = any). ERROR_NOT_FOUND / ERROR_USAGE when several match.
 MUST_USE int repository_chain(const struct repository *r, const char *policy, const char *host, uint8_t ret_chain[16],
                               struct error *err);

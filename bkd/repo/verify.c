@@ -9,6 +9,7 @@
 #include "bkd/base/work.h"
 #include "bkd/codec/sshsig.h"
 #include "bkd/repo/verify_data.h"
+#include "bkd/repo/verify_records.h"
 
 enum { CHUNK = 1 << 20, IN_FLIGHT = 4 };
 
@@ -251,6 +252,14 @@ static bool is_head_name(const char *name)
            parse_u64(name + 39, strlen(name + 39), UINT64_MAX, &number);
 }
 
+static bool is_record_name(const char *name)
+{
+    uint8_t signer[32];
+    uint64_t number;
+    return strlen(name) > 73 && parse_hex(name + 8, 64, signer, 32) && name[72] == '/' &&
+           parse_u64(name + 73, strlen(name + 73), UINT64_MAX, &number);
+}
+
 static int see_file(void *arg, const char *name, uint64_t size, struct error *err)
 {
     static const char *const roots[] = { "bkd-repository", "recover.sh", "recover.sh.sig", "RECOVER.txt", "RECOVER.txt.sig" };
@@ -261,7 +270,8 @@ static int see_file(void *arg, const char *name, uint64_t size, struct error *er
     for (size_t i = 0; i < sizeof roots / sizeof roots[0]; i++)
         if (strcmp(name, roots[i]) == 0)
             return 0;
-    if ((strncmp(name, "heads/", 6) == 0 && is_head_name(name)) || strncmp(name, "runs/", 5) == 0 || strncmp(name, "records/", 8) == 0)
+    if ((strncmp(name, "heads/", 6) == 0 && is_head_name(name)) || (strncmp(name, "records/", 8) == 0 && is_record_name(name)) ||
+        strncmp(name, "runs/", 5) == 0)
         return 0;
     if (strncmp(name, "refs/", 5) == 0 && parse_hex(name + 5, strlen(name + 5), sha256, 32)) {
         v->refs = xrealloc(v->refs, (v->n_refs + 1) * sizeof *v->refs);
@@ -436,32 +446,7 @@ static int check_signed(struct verify *v, const struct signers *signers, const c
     return 0;
 }
 
-struct record_visit {
-    struct verify *v;
-    const struct signers *signers;
-};
-
-static int see_record(void *arg, const char *name, uint64_t size, struct error *err)
-{
-    struct record_visit *visit = arg;
-    _cleanup_buf_ struct buf file = { 0 };
-    struct error why;
-    size_t text = 0;
-    (void)size;
-    int r = store_get_all(visit->v->repository->store, name, FORMAT_SIGNED_MAX, &file, &why);
-    if (r == ERROR_UNREACHABLE) {
-        *err = why;
-        return r;
-    }
-    if (r == 0)
-        r = format_split_signed((const char *)file.data, file.len, &text, &why);
-    if (r == 0 && visit->signers != NULL)
-        r = sshsig_verify(visit->signers, NULL, FORMAT_NAMESPACE_RECORD, io_realtime_ns(visit->v->io) / 1000000000u, file.data, text,
-                          file.data + text, file.len - text, NULL, &why);
-    if (r < 0)
-        tell(visit->v, VERIFY_ALARM, name, NULL, why.text);
-    return 0;
-}
+static void tell_record(void *arg, const char *file, const char *reason) { tell(arg, VERIFY_ALARM, file, NULL, reason); }
 
 static int check_small_files(struct verify *v, struct error *err)
 {
@@ -473,9 +458,8 @@ static int check_small_files(struct verify *v, struct error *err)
         r = check_signed(v, known, "recover.sh", err);
     if (r == 0)
         r = check_signed(v, known, "RECOVER.txt", err);
-    struct record_visit visit = { v, known };
     if (r == 0)
-        r = v->repository->store->ops->list(v->repository->store, "records", see_record, &visit, err);
+        r = verify_records_run(v->repository, text, tell_record, v, &v->totals->records, err);
     return r < 0 ? r : check_refs_files(v, err);
 }
 

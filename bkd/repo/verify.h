@@ -1,4 +1,4 @@
-// Proving that a repository is whole: signatures, chains, refs, the presence, size and SHA-256 of every stored file, the signed recovery
+// Proving that a repository is whole: signatures, chains, records, refs, the presence, size and SHA-256 of every stored file, the signed recovery
 // script, and (with an identity) that all content decodes to what was recorded. Used by `bkd check` and `bkd-restore check`.
 //
 // Findings come one by one through a callback, named by the stored file, with the snapshots they touch. Memory is proportional to stored
@@ -32,7 +32,7 @@ typedef void verify_progress_fn(void *arg, uint64_t files, uint64_t bytes);
 typedef void verify_phase_fn(void *arg, const char *phase, uint64_t files, uint64_t bytes);
 
 struct verify_options {
-    const char *signers;                // text of the allowed_signers file; NULL: signatures of recover.sh and records are not judged
+    const char *signers;                // text of the allowed_signers file; NULL: signatures are not judged
     const uint8_t *chain;               // read_data: only this chain; NULL = all
     const struct repository_head *only; // read_data: only this snapshot; NULL = all
     bool quick;                         // sizes only, no hashing of objects
@@ -49,7 +49,7 @@ struct verify_options {
 };
 
 struct verify_totals {
-    uint64_t snapshots, chains;
+    uint64_t snapshots, chains, records;
     uint64_t objects, object_bytes; // that snapshots need
     uint64_t hashed_files, hashed_bytes;
     uint64_t leftover_files, leftover_bytes; // objects and refs no valid snapshot needs

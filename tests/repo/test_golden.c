@@ -10,9 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bkd/repo/format.h"
+#include "bkd/repo/holds.h"
 #include "bkd/repo/manifest.h"
 #include "bkd/repo/recipe.h"
+#include "bkd/repo/tags.h"
 
 static void read_file(const char *path, struct buf *ret_text)
 {
@@ -51,6 +52,8 @@ static void document_shows_them(void **state)
         { "texts/refs", "```\n" },
         { "texts/manifest", "```\n" },
         { "texts/recipe", "```\n" },
+        { "texts/record", "-----BEGIN SSH SIGNATURE-----\n" },
+        { "repository/records/7e682a3c9b7470db4ba89d5e7d0a1c43249c099968f05bae5c49869bd89c6a08/2", "```\n" },
     };
     _cleanup_buf_ struct buf document = { 0 };
     read_file("doc/FORMAT.md", &document);
@@ -118,6 +121,44 @@ static void recipe_text(void **state)
     assert_same(&written, &text);
 }
 
+static void record_text(void **state)
+{
+    (void)state;
+    _cleanup_buf_ struct buf text = { 0 }, written = { 0 };
+    _cleanup_record_ struct record record = { 0 };
+    struct error err = { 0 };
+    read_text("record", &text);
+    assert_int_equal(record_parse(buf_str(&text), text.len, &record, &err), 0);
+    assert_string_equal(record.reason, "change 1234");
+    record_write(&written, &record);
+    assert_same(&written, &text);
+}
+
+// Signed by ssh-keygen, believed by bkd: a tag, and a hold that was released.
+static void records_are_read(void **state)
+{
+    (void)state;
+    const char *srcdir = getenv("srcdir");
+    _cleanup_free_ char *path = xasprintf("%s/tests/golden/repository/repository", srcdir ? srcdir : ".");
+    _cleanup_buf_ struct buf signers = { 0 };
+    _cleanup_repository_ struct repository *repository = NULL;
+    _cleanup_records_ struct records records = { 0 };
+    const struct repository_head *head = NULL;
+    struct store *store = NULL;
+    struct error err = { 0 };
+    read_file("tests/golden/repository/allowed_signers", &signers);
+    assert_int_equal(store_open(io_real(), path, false, &store, &err), 0);
+    assert_int_equal(repository_open(io_real(), store, buf_str(&signers), &repository, &err), 0);
+    assert_int_equal(records_load(repository, buf_str(&signers), &records, &err), 0);
+    assert_int_equal(records.n, 3);
+    assert_int_equal(records_count_problems(&records), 0);
+    assert_int_equal(tags_find(repository, buf_str(&signers), NULL, "before-the-move", &head, &err), 0);
+    assert_int_equal(head->number, 2);
+    assert_int_equal(records.items[1].record.kind, RECORD_HOLD);
+    assert_memory_equal(records.items[2].record.holds[0], records.items[1].sha256, 32);
+    assert_false(holds_is_held(&records, head));
+}
+
 static void manifest_text(void **state)
 {
     (void)state;
@@ -141,6 +182,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(document_shows_them), cmocka_unit_test(repository_text), cmocka_unit_test(head_text),
         cmocka_unit_test(refs_text),           cmocka_unit_test(recipe_text),     cmocka_unit_test(manifest_text),
+        cmocka_unit_test(record_text),         cmocka_unit_test(records_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

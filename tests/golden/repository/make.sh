@@ -151,6 +151,19 @@ echo "$xattr $hello $ledger $linked $sparse $sparserecipe $ledger1 $manifest1 $m
 echo "$ledgerdelta $ledger2 $manifestdelta $manifestrecipe2" | used >work/used.2.2
 commit 2 "$(sum "$R/heads/$chain/1")" "$manifestrecipe2" work/mrecipe.2 2026-01-03T03:05:00Z 5 $(($(size 2/srv/data/ledger) + 4 + 7 + 20000000))
 
+# --- records: a tag, a hold and its release ----------------------------------------------------------------------------------------
+signer=$(cut -d ' ' -f 2 "$here/signing.pub" | base64 -d | sha256sum | cut -c 1-64)
+# record N PREVIOUS KIND NAMESPACE, its last lines from stdin: about snapshot 2.
+record() {
+    { printf 'bkd-record/1\nrepository %s\nnumber %s\nprevious %s\ntime 2026-01-03T09:0%s:00Z\nby ada@example\nkind %s\n' $id "$1" "$2" "$1" "$3"
+      printf 'chain %s\nsnapshot 2\nhead %s\n' $chain "$(sum "$R/heads/$chain/2")"; cat; } >work/record
+    sign work/record "$4" "$R/records/$signer/$1"
+}
+echo 'tag before-the-move' | record 1 "$(printf '%064d' 0)" tag bkd-record@v1
+echo 'reason change%201234' | record 2 "$(sum "$R/records/$signer/1")" hold bkd-record@v1
+hold=$(sum "$R/records/$signer/2"); cp work/record work/hold
+{ echo "hold $hold"; echo 'reason -'; } | record 3 "$hold" release bkd-retention@v1
+
 # The trees get what the manifests say.
 for n in 1 2; do (cd $n && chown -h 1000:100 srv/data/* && chown 1000:100 srv/data && chmod 0644 srv/data/[a-r]* srv/data/sparse && chmod 0600 srv/data/-odd* &&
     chmod 2750 srv/data && chmod 0755 srv . && chown 0:0 srv . && chown -h 0:0 srv/data/sym
@@ -160,5 +173,5 @@ for n in 1 2; do (cd $n && chown -h 1000:100 srv/data/* && chown 1000:100 srv/da
 touch -d @1767322800.25 2/srv/data/ledger; touch -d @-1.25 2/srv/data
 printf 'golden@example namespaces="bkd-*" %s\n' "$(cut -d ' ' -f 1,2 "$here/signing.pub")" >allowed_signers
 # The texts alone, as doc/FORMAT.md shows them.
-mkdir -p texts; cp work/repository texts/bkd-repository; cp work/refs texts/refs; cp work/head texts/head; cp work/ledger2 texts/recipe; cp work/manifest texts/manifest
+mkdir -p texts; cp work/repository texts/bkd-repository; cp work/refs texts/refs; cp work/head texts/head; cp work/ledger2 texts/recipe; cp work/hold texts/record; cp work/manifest texts/manifest
 rm -rf work

@@ -1,0 +1,52 @@
+// The text of a signed record (doc/FORMAT.md section 3.4): what is said of a snapshot after its head was written. Pure: text in, struct out.
+// Reading records from a store, verifying and appending them is records.h's.
+#ifndef BKD_REPO_RECORD_H
+#define BKD_REPO_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bkd/base/buf.h"
+#include "bkd/base/error.h"
+#include "bkd/repo/lines.h"
+
+#define RECORD_HOLDS_MAX 256 // that one release names
+#define RECORD_KIND_MAX 32   // characters of a kind's name
+
+enum record_kind {
+    RECORD_OTHER, // a kind that only a later bkd knows: kept, and passed over
+    RECORD_TAG,
+    RECORD_HOLD,
+    RECORD_RELEASE,
+};
+
+struct record {
+    uint8_t repository[16];
+    uint64_t number;      // among its signer's records, from 1
+    uint8_t previous[32]; // SHA-256 of the file of the signer's last valid record before; zeros for the first
+    uint64_t time_ns;
+    char by[LINES_LABEL_MAX + 1]; // who did it, for people
+    enum record_kind kind;
+    char kind_name[RECORD_KIND_MAX + 1];
+    // The rest is not set for RECORD_OTHER.
+    uint8_t chain[16];
+    uint64_t snapshot;
+    uint8_t head[32];                 // SHA-256 of the snapshot's head file
+    char tag[LINES_LABEL_MAX + 1];    // RECORD_TAG
+    char reason[LINES_LABEL_MAX + 1]; // RECORD_HOLD, RECORD_RELEASE; "" = none given
+    uint8_t (*holds)[32];             // RECORD_RELEASE: SHA-256 of the files of the hold records that end; owned
+    size_t n_holds;
+};
+
+void record_done(struct record *r);
+#define _cleanup_record_ __attribute__((cleanup(record_done)))
+
+// Text without the signature. Writing: any kind but RECORD_OTHER; kind_name is not looked at. Parsing: ERROR_FORMAT with what is wrong.
+void record_write(struct buf *out, const struct record *r);
+MUST_USE int record_parse(const char *text, size_t n, struct record *ret_record, struct error *err);
+
+// "records/<signer>/<number>"; caller frees.
+char *record_name(const uint8_t signer[32], uint64_t number);
+
+#endif
