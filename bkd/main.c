@@ -78,6 +78,7 @@ int main(int argc, char **argv)
     _cleanup_cli_args_ struct cli_args args = { 0 };
     struct error err = { 0 };
     (void)signal(SIGPIPE, SIG_IGN); // a closed pipe is a failed write, reported as such
+    (void)signal(SIGCHLD, SIG_DFL); // ignored by whoever started us, it would cost us how programs ended
     int rc = cli_parse(commands_program(), argc, argv, &args, &err);
     struct cmd_context ctx = { .io = io_real(), .json = cli_args_flag(&args, "json") };
     ctx.verbosity = cli_args_flag(&args, "verbose") ? 1 : cli_args_flag(&args, "quiet") ? -1 : 0;

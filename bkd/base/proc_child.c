@@ -1,0 +1,125 @@
+#include "bkd/base/proc_child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { REPORT_FD = 3, OUT_OF_THE_WAY = 16 };
+
+enum step { STEP_PREPARE, STEP_USER, STEP_DIRECTORY, STEP_EXECUTE };
+
+struct failure {
+    int os_errno;
+    enum step step;
+};
+
+// Handlers are ours and ignored signals would stay ignored; a program expects neither.
+static void reset_signals(void)
+{
+    for (int number = 1; number < NSIG; number++)
+        (void)signal(number, SIG_DFL); // SIGKILL and SIGSTOP refuse
+}
+
+// Moved up first: any of them may be one of the three, when this process was started without.
+static bool place_descriptors(const struct proc_child *c, int *report_fd)
+{
+    int up[] = { c->input_fd, c->output_fd, c->error_fd, *report_fd };
+    for (int i = 0; i < 4; i++) {
+        up[i] = fcntl(up[i], F_DUPFD, OUT_OF_THE_WAY);
+        if (up[i] < 0)
+            return false;
+    }
+    for (int i = 0; i < 4; i++)
+        if (dup2(up[i], i) < 0)
+            return false;
+    *report_fd = REPORT_FD;
+    return fcntl(REPORT_FD, F_SETFD, FD_CLOEXEC) == 0 && close_range(REPORT_FD + 1, ~0u, 0) == 0;
+}
+
+static bool become_user(const struct proc_child *c)
+{
+    return c->user == NULL || (setgroups(c->n_groups, c->groups) == 0 && setresgid(c->gid, c->gid, c->gid) == 0 && setresuid(c->uid, c->uid, c->uid) == 0);
+}
+
+// A change of user clears the signal that tells of the parent's death, so that comes after.
+static bool tie_to_parent(pid_t parent) { return prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && getppid() == parent; }
+
+static enum step run(const struct proc_child *c, int *report_fd, pid_t parent)
+{
+    reset_signals();
+    if (setsid() < 0 || !place_descriptors(c, report_fd))
+        return STEP_PREPARE;
+    if (!become_user(c))
+        return STEP_USER;
+    if (chdir(c->directory) < 0)
+        return STEP_DIRECTORY;
+    sigset_t none;
+    sigemptyset(&none);
+    if (!tie_to_parent(parent) || sigprocmask(SIG_SETMASK, &none, NULL) < 0)
+        return STEP_PREPARE;
+    (void)execve(c->path, (char *const *)c->argv, (char *const *)c->env); // neither is written to
+    return STEP_EXECUTE;
+}
+
+_Noreturn static void child_main(const struct proc_child *c, int report_fd, pid_t parent)
+{
+    struct failure failure = { .step = run(c, &report_fd, parent) };
+    failure.os_errno = errno;
+    (void)!write(report_fd, &failure, sizeof failure); // or else it looks like a program that ended with 127
+    _exit(127);
+}
+
+static int set_failure(const struct proc_child *c, const struct failure *f, struct error *err)
+{
+    switch (f->step) {
+    case STEP_USER:
+        return error_set_errno(err, f->os_errno, "run '%s' as user '%s'", c->path, c->user);
+    case STEP_DIRECTORY:
+        return error_set_errno(err, f->os_errno, "run '%s' in directory '%s'", c->path, c->directory);
+    case STEP_EXECUTE:
+        // ENOENT for a file that is there: its interpreter (#!) is not.
+        return error_set_errno(err, f->os_errno, "execute '%s'%s", c->path, f->os_errno == ENOENT && access(c->path, F_OK) == 0 ? " (the interpreter it names)" : "");
+    default:
+        return error_set_errno(err, f->os_errno, "start '%s'", c->path);
+    }
+}
+
+// End of file means that execve closed the other end: the program runs.
+static int await_start(const struct proc_child *c, int fd, pid_t pid, struct error *err)
+{
+    struct failure failure;
+    ssize_t n;
+    do
+        n = read(fd, &failure, sizeof failure);
+    while (n < 0 && errno == EINTR);
+    if (n == 0)
+        return 0;
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
+    }
+    return set_failure(c, &failure, err);
+}
+
+int proc_child_start(const struct proc_child *c, pid_t *ret_pid, struct error *err)
+{
+    int report[2];
+    if (pipe2(report, O_CLOEXEC) < 0)
+        return error_set_errno(err, errno, "start '%s'", c->path);
+    sigset_t all, old;
+    sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &old); // none of our handlers runs in the child
+    pid_t parent = getpid(), pid = fork();
+    int fork_errno = errno;
+    if (pid == 0)
+        child_main(c, report[1], parent);
+    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+    (void)close(report[1]);
+    int r = pid < 0 ? error_set_errno(err, fork_errno, "start '%s'", c->path) : await_start(c, report[0], pid, err);
+    (void)close(report[0]);
+    if (r == 0)
+        *ret_pid = pid;
+    return r;
+}
