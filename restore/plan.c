@@ -56,43 +56,6 @@ const char *plan_strip(const char *path, unsigned strip)
     return *path == '\0' ? NULL : path;
 }
 
-// ---- paths
-
-static int compare_paths(const void *a, const void *b)
-{
-    const char *x = *(char *const *)a, *y = *(char *const *)b;
-    return manifest_path_compare(x, strlen(x), y, strlen(y));
-}
-
-static bool is_below(const char *path, size_t n, const char *dir)
-{
-    return strcmp(dir, "/") == 0 || manifest_path_below(path, n, dir, strlen(dir));
-}
-
-static char *normalise(const char *path)
-{
-    bool absolute = *path == '/' || strncmp(path, "stream/", 7) == 0;
-    char *p = xasprintf("%s%s", absolute ? "" : "/", path);
-    size_t n = strlen(p);
-    while (n > 1 && p[n - 1] == '/')
-        p[--n] = '\0';
-    return p;
-}
-
-static void take_paths(struct plan *p, const char *const *paths, size_t n)
-{
-    p->paths = xcalloc(n + 1, sizeof *p->paths);
-    for (size_t i = 0; i < n; i++)
-        p->paths[i] = normalise(paths[i]);
-    qsort(p->paths, n, sizeof *p->paths, compare_paths);
-    for (size_t i = 0; i < n; i++) { // what lies below a path already taken adds nothing
-        if (p->n_paths > 0 && is_below(p->paths[i], strlen(p->paths[i]), p->paths[p->n_paths - 1]))
-            free(p->paths[i]);
-        else
-            p->paths[p->n_paths++] = p->paths[i];
-    }
-}
-
 // ---- fetching
 
 static bool is_root(const char *path, size_t n) { return n == 1 && path[0] == '/'; }
@@ -127,15 +90,13 @@ static int compare_parts(const void *a, const void *b)
     return x->start < y->start ? -1 : x->start > y->start;
 }
 
-// Parts of all paths and of their ancestors, ascending, joined where they touch.
+// Parts of all bounds of the selection and of their ancestors, ascending, joined where they touch.
 static void choose_parts(struct plan *p)
 {
-    if (p->n_paths == 0) {
-        add_part(p, (struct plan_part){ 0, p->snapshot->head->manifest_size });
-        return;
-    }
-    for (size_t i = 0; i < p->n_paths; i++) {
-        const char *path = p->paths[i];
+    size_t n_bounds;
+    const char *const *bounds = selection_bounds(p->selection, &n_bounds);
+    for (size_t i = 0; i < n_bounds; i++) {
+        const char *path = bounds[i];
         add_part(p, part_of(p, path, strlen(path), true));
         add_part(p, part_of(p, "/", 1, false));
         for (const char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/'))
@@ -185,68 +146,7 @@ static int fetch_parts(struct plan *p, struct error *err)
     return r;
 }
 
-// How many of the paths are not after `path`.
-static size_t paths_up_to(const struct plan *p, const char *path, size_t n)
-{
-    size_t low = 0, high = p->n_paths;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (manifest_path_compare(p->paths[middle], strlen(p->paths[middle]), path, n) <= 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-// Every path asked for must be there: saying so before anything is made.
-static int check_paths(struct plan *p, struct error *err)
-{
-    const struct manifest_entry *e;
-    enum plan_role role;
-    bool later;
-    _cleanup_free_ char *found = xcalloc(p->n_paths + 1, 1);
-    int r = plan_rewind(p, err);
-    while (r == 0 && (r = plan_next(p, &e, &role, &later, err)) == 0 && e != NULL) {
-        size_t after = paths_up_to(p, buf_str(&e->path), e->path.len);
-        if (after > 0 && strcmp(buf_str(&e->path), p->paths[after - 1]) == 0)
-            found[after - 1] = 1;
-    }
-    for (size_t i = 0; r == 0 && i < p->n_paths; i++)
-        if (!found[i])
-            r = error_set(err, ERROR_NOT_FOUND, "'%s' is not in snapshot %llu; `bkd-restore ls` shows what is", p->paths[i],
-                          (unsigned long long)p->snapshot->head->number);
-    return r;
-}
-
-int plan_open(struct plan *p, const struct io *io, struct snapshot *snapshot, int scratch_dirfd, const char *const *paths, size_t n_paths,
-              struct error *err)
-{
-    *p = (struct plan){ .io = io, .snapshot = snapshot, .scratch_dirfd = scratch_dirfd, .fd = -1 };
-    take_paths(p, paths, n_paths);
-    int r = plan_scratch_file(io, scratch_dirfd, &p->fd, err);
-    if (r < 0)
-        return r;
-    choose_parts(p);
-    r = p->n_paths == 0 ? snapshot_fetch_manifest(snapshot, p->fd, "scratch file", err) : fetch_parts(p, err);
-    return r < 0 || p->n_paths == 0 ? r : check_paths(p, err);
-}
-
-void plan_done(struct plan *p)
-{
-    if (p->reading)
-        manifest_reader_done(&p->reader);
-    io_close_quietly(p->io == NULL ? io_real() : p->io, &p->fd);
-    for (size_t i = 0; i < p->n_paths; i++)
-        free(p->paths[i]);
-    free(p->paths);
-    free(p->parts);
-    spill_free(p->later);
-    spill_free(p->links);
-    *p = (struct plan){ .fd = -1 };
-}
-
-// ---- reading
+// ---- reading entries
 
 static int next_later(struct plan *p, struct error *err)
 {
@@ -266,6 +166,11 @@ int plan_rewind(struct plan *p, struct error *err)
     p->part = 0;
     p->sequence = 0;
     p->next_later = 0;
+    p->held = false;
+    p->n_above = p->above_given = 0;
+    buf_reset(&p->above_path);
+    if (p->selection != NULL)
+        selection_rewind(p->selection);
     if (p->later == NULL)
         return 0;
     int r = spill_sort(p->later, err);
@@ -297,32 +202,124 @@ static int next_entry(struct plan *p, const struct manifest_entry **ret_entry, s
     }
 }
 
-static bool is_selected(const struct plan *p, const struct manifest_entry *e, enum plan_role *ret_role)
+// Every path asked for must be there: saying so before anything is made.
+static int check_paths(struct plan *p, struct error *err)
 {
+    const struct manifest_entry *e = NULL;
+    int r = plan_rewind(p, err);
+    while (r == 0 && (r = next_entry(p, &e, err)) == 0 && e != NULL)
+        (void)selection_ask(p->selection, e); // remembers which paths it met
+    const char *missing = r == 0 ? selection_missing(p->selection) : NULL;
+    if (missing == NULL)
+        return r;
+    return error_set(err, ERROR_NOT_FOUND, "'%s' is not in snapshot %llu; `bkd-restore ls` shows what is", missing,
+                     (unsigned long long)p->snapshot->head->number);
+}
+
+int plan_open(struct plan *p, const struct io *io, struct snapshot *snapshot, int scratch_dirfd, struct selection *selection,
+              struct error *err)
+{
+    *p = (struct plan){ .io = io, .snapshot = snapshot, .scratch_dirfd = scratch_dirfd, .fd = -1, .selection = selection };
+    int r = plan_scratch_file(io, scratch_dirfd, &p->fd, err);
+    if (r < 0)
+        return r;
+    const uint64_t size = snapshot->head->manifest_size;
+    if (selection != NULL)
+        choose_parts(p);
+    else
+        add_part(p, (struct plan_part){ 0, size });
+    bool whole = p->n_parts == 1 && p->parts[0].start == 0 && p->parts[0].end == size;
+    r = whole ? snapshot_fetch_manifest(snapshot, p->fd, "scratch file", err) : fetch_parts(p, err);
+    return r < 0 || selection_missing(selection) == NULL ? r : check_paths(p, err);
+}
+
+void plan_done(struct plan *p)
+{
+    if (p->reading)
+        manifest_reader_done(&p->reader);
+    manifest_entry_done(&p->above_entry);
+    buf_done(&p->above_path);
+    free(p->above);
+    io_close_quietly(p->io == NULL ? io_real() : p->io, &p->fd);
+    free(p->parts);
+    spill_free(p->later);
+    spill_free(p->links);
+    *p = (struct plan){ .fd = -1 };
+}
+
+// ---- reading the selection
+
+// Leaves the directories that do not hold this path.
+static void leave_above(struct plan *p, const char *path, size_t n)
+{
+    while (p->n_above > 0 && !manifest_path_below(path, n, buf_str(&p->above_path), p->above[p->n_above - 1].path_len))
+        p->n_above--;
+    p->above_path.len = p->n_above == 0 ? 0 : p->above[p->n_above - 1].path_len;
+    if (p->above_given > p->n_above)
+        p->above_given = p->n_above;
+}
+
+// A directory that may turn out to be on the way to something selected: only its place in the manifest is kept.
+static void note_above(struct plan *p, const struct manifest_entry *e)
+{
+    if (p->n_above == p->above_cap) {
+        p->above_cap = p->above_cap == 0 ? 32 : 2 * p->above_cap;
+        p->above = xrealloc(p->above, p->above_cap * sizeof *p->above);
+    }
+    p->above[p->n_above++] = (struct plan_above){ p->reader.line_offset, p->reader.line_len, e->path.len };
+    buf_reset(&p->above_path);
+    buf_add(&p->above_path, e->path.data, e->path.len);
+}
+
+static int read_above(struct plan *p, const struct plan_above *above, struct error *err)
+{
+    _cleanup_buf_ struct buf line = { 0 };
+    size_t got = 0;
+    int r = io_pread_full(p->io, p->fd, buf_extend(&line, above->line_len), above->line_len, above->offset, "manifest", &got, err);
+    if (r == 0 && got < above->line_len)
+        r = error_set(err, ERROR_FAILED, "the scratch file of the manifest was cut short");
+    return r < 0 ? r : manifest_parse(buf_str(&line), line.len, &p->above_entry, err);
+}
+
+// The next entry to give: directories on the way before what is held for them.
+static int next_selected(struct plan *p, const struct manifest_entry **ret_entry, enum plan_role *ret_role, struct error *err)
+{
+    const struct manifest_entry *e = NULL;
+    while (!p->held) {
+        int r = next_entry(p, &e, err);
+        if (r < 0 || e == NULL) {
+            *ret_entry = NULL;
+            return r;
+        }
+        enum selection_answer answer = selection_ask(p->selection, e);
+        if (answer == SELECTION_OUT)
+            continue;
+        leave_above(p, buf_str(&e->path), e->path.len);
+        if (answer == SELECTION_ABOVE)
+            note_above(p, e);
+        else
+            p->held = true;
+    }
+    if (p->above_given < p->n_above) {
+        int r = read_above(p, &p->above[p->above_given++], err);
+        *ret_entry = &p->above_entry;
+        *ret_role = PLAN_ANCESTOR;
+        return r;
+    }
+    p->held = false;
+    *ret_entry = &p->reader.entry;
     *ret_role = PLAN_SELECTED;
-    if (p->n_paths == 0)
-        return true;
-    const char *path = buf_str(&e->path);
-    // What is below a path follows it at once in the path order, so only two neighbours matter.
-    size_t after = paths_up_to(p, path, e->path.len);
-    if (after > 0 && is_below(path, e->path.len, p->paths[after - 1]))
-        return true;
-    *ret_role = PLAN_ANCESTOR;
-    return after < p->n_paths && is_below(p->paths[after], strlen(p->paths[after]), path);
+    return 0;
 }
 
 int plan_next(struct plan *p, const struct manifest_entry **ret_entry, enum plan_role *ret_role, bool *ret_later, struct error *err)
 {
-    for (;;) {
-        int r = next_entry(p, ret_entry, err);
-        if (r < 0 || *ret_entry == NULL)
-            return r;
-        if (!is_selected(p, *ret_entry, ret_role))
-            continue;
-        p->sequence++;
-        *ret_later = p->next_later == p->sequence;
-        return *ret_later ? next_later(p, err) : 0;
-    }
+    int r = next_selected(p, ret_entry, ret_role, err);
+    if (r < 0 || *ret_entry == NULL)
+        return r;
+    p->sequence++;
+    *ret_later = p->next_later == p->sequence;
+    return *ret_later ? next_later(p, err) : 0;
 }
 
 // ---- counting
@@ -333,9 +330,10 @@ static int compare_records(const void *a, size_t a_len, const void *b, size_t b_
     return c != 0 ? c : a_len < b_len ? -1 : a_len > b_len;
 }
 
-static void count_entry(struct plan_totals *t, const struct manifest_entry *e)
+static void count_entry(struct plan_totals *t, const struct manifest_entry *e, enum plan_role role)
 {
     t->entries++;
+    t->selected += role == PLAN_SELECTED;
     t->dirs += e->type == MANIFEST_DIR;
     t->links += e->type == MANIFEST_LINK;
     t->sockets += e->type == MANIFEST_SOCKET;
@@ -416,7 +414,7 @@ int plan_count(struct plan *p, struct error *err)
     p->totals = (struct plan_totals){ 0 };
     int r = plan_rewind(p, err);
     while (r == 0 && (r = plan_next(p, &e, &role, &later, err)) == 0 && e != NULL) {
-        count_entry(&p->totals, e);
+        count_entry(&p->totals, e, role);
         if (e->hardlink.len > 0 && e->type != MANIFEST_DIR)
             r = add_name(&names, p, e, err);
     }

@@ -1,7 +1,7 @@
-// What is to be restored: the manifest in a scratch file, the selection of entries by paths, totals, and hard links sorted out.
+// What is to be restored: the manifest in a scratch file, the selected entries with the directories on the way, totals, hard links sorted out.
 //
 // Memory does not grow with the number of entries: the manifest is read as a stream, more than once; names of one inode are joined by
-// sorted runs on disk. For a selection by paths only those parts of the manifest are fetched that can hold them.
+// sorted runs on disk. Only those parts of the manifest are fetched that can hold what is selected.
 // Usual order: plan_open → plan_count → plan_rewind → plan_next … → plan_links_next ….
 #ifndef BKD_RESTORE_PLAN_H
 #define BKD_RESTORE_PLAN_H
@@ -12,19 +12,26 @@
 
 #include "bkd/base/spill.h"
 #include "bkd/repo/snapshot.h"
-
-#define PLAN_PATHS_MAX 4096u
+#include "restore/selection.h"
 
 struct plan_part {
     uint64_t start, end; // in the manifest
 };
 
 struct plan_totals {
-    uint64_t entries, dirs, files, links, others, sockets, streams;
+    uint64_t entries;  // with the directories on the way
+    uint64_t selected; // without them
+    uint64_t dirs, files, links, others, sockets, streams;
     uint64_t bytes;  // logical size of regular files, each inode once
     uint64_t blocks; // the same rounded up to 4 KiB a file
     uint64_t names;  // further names of files already counted
     uint64_t unstable, mounts;
+};
+
+// A directory that is given only when something below it is selected: where its line stands in the manifest.
+struct plan_above {
+    uint64_t offset;
+    size_t line_len, path_len;
 };
 
 struct plan {
@@ -32,8 +39,7 @@ struct plan {
     struct snapshot *snapshot; // borrowed
     int scratch_dirfd;         // borrowed
     int fd;                    // the manifest
-    char **paths;              // raw, as in the manifest, sorted and without overlaps; n 0 = everything
-    size_t n_paths;
+    struct selection *selection; // borrowed; NULL = everything
     struct plan_part *parts;
     size_t n_parts;
     struct plan_totals totals;
@@ -41,6 +47,11 @@ struct plan {
     struct manifest_reader reader;
     size_t part;
     bool reading;
+    bool held;              // the reader's entry is selected and waits until the directories on the way were given
+    struct plan_above *above; // from the root on, those that hold the entry read last
+    size_t n_above, above_cap, above_given;
+    struct buf above_path; // of the innermost
+    struct manifest_entry above_entry;
     uint64_t sequence;
     struct spill *later; // sequence numbers of entries that are further names, ascending
     uint64_t next_later;
@@ -52,10 +63,10 @@ MUST_USE int plan_open_scratch(const struct io *io, const char *near, int *ret_d
 // An unlinked file in a scratch directory.
 MUST_USE int plan_scratch_file(const struct io *io, int dirfd, int *ret_fd, struct error *err);
 
-// Fetches and verifies the manifest, or the parts of it that `paths` need (as given on the command line; "srv/x" means "/srv/x").
+// Fetches and verifies the manifest, or the parts of it that the selection (borrowed; NULL = everything) needs.
 // ERROR_NOT_FOUND names the first path that is not in the snapshot.
-MUST_USE int plan_open(struct plan *p, const struct io *io, struct snapshot *snapshot, int scratch_dirfd, const char *const *paths,
-                       size_t n_paths, struct error *err);
+MUST_USE int plan_open(struct plan *p, const struct io *io, struct snapshot *snapshot, int scratch_dirfd, struct selection *selection,
+                       struct error *err);
 void plan_done(struct plan *p);
 #define _cleanup_plan_ __attribute__((cleanup(plan_done)))
 
@@ -68,7 +79,7 @@ MUST_USE int plan_count_data(struct plan *p, uint64_t *ret_bytes, struct error *
 // How an entry came into the selection.
 enum plan_role {
     PLAN_SELECTED,
-    PLAN_ANCESTOR, // a directory on the way to a selected path
+    PLAN_ANCESTOR, // a directory on the way to a selected entry
 };
 
 // Entries of the selection in path order, from the beginning after plan_rewind. *ret_entry is NULL at the end and valid until the next call.

@@ -7,6 +7,7 @@
 #include "bkd/base/progress.h"
 #include "restore/entries.h"
 #include "restore/rehearse.h"
+#include "restore/selection_args.h"
 
 enum { OPEN_DIRS_MAX = 2048, DESCRIPTORS_KEPT = 256 };
 
@@ -75,8 +76,10 @@ static int make_plan(struct run *r, struct error *err)
 {
     int e = plan_open_scratch(r->io, r->options->target, &r->scratch_fd, err);
     if (e == 0)
-        e = plan_open(&r->plan, r->io, r->snapshot, r->scratch_fd, r->options->paths, r->options->n_paths, err);
-    return e < 0 ? e : plan_count(&r->plan, err);
+        e = plan_open(&r->plan, r->io, r->snapshot, r->scratch_fd, r->options->selection, err);
+    if (e == 0)
+        e = plan_count(&r->plan, err);
+    return e < 0 ? e : selection_tell(r->options->selection, r->plan.totals.selected, r->options->json, err);
 }
 
 static int start_workers(struct run *r, struct error *err)

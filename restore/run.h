@@ -7,12 +7,12 @@
 
 #include "bkd/repo/snapshot.h"
 #include "restore/report.h"
+#include "restore/selection.h"
 #include "restore/timing.h"
 
 struct run_options {
-    const char *target;       // directory; made when it does not exist
-    const char *const *paths; // what to restore; none = everything
-    size_t n_paths;
+    const char *target; // directory; made when it does not exist
+    struct selection *selection; // what to restore, borrowed; NULL = everything
     unsigned strip; // components taken off the front of each path
     unsigned jobs;  // worker threads; 0 = as many as processors
     bool dry_run;

@@ -4,6 +4,7 @@
 
 #include "restore/content.h"
 #include "restore/plan.h"
+#include "restore/selection_args.h"
 #include "restore/verb.h"
 
 static int write_out(const struct cmd_context *ctx, const void *data, size_t n, struct error *err)
@@ -56,6 +57,7 @@ int verb_dump(struct cmd_context *ctx, const struct cli_args *args, struct error
 {
     _cleanup_session_ struct session session = { 0 };
     _cleanup_snapshot_ struct snapshot snapshot = { 0 };
+    _cleanup_selection_ struct selection *selection = NULL;
     _cleanup_plan_ struct plan plan = { .fd = -1 };
     const struct manifest_entry *e;
     enum plan_role role;
@@ -63,13 +65,15 @@ int verb_dump(struct cmd_context *ctx, const struct cli_args *args, struct error
     int scratch = -1;
     if (ctx->json)
         return error_set(err, ERROR_USAGE, "dump writes the file itself to standard output: leave --json out");
-    int r = session_open(&session, ctx->io, &ctx->session, err);
+    int r = selection_from_args(ctx->io, args, 1, &selection, err);
+    if (r == 0)
+        r = session_open(&session, ctx->io, &ctx->session, err);
     if (r == 0)
         r = session_snapshot(&session, cli_args_value(args, 0), &snapshot, NULL, err);
     if (r == 0)
         r = plan_open_scratch(ctx->io, NULL, &scratch, err);
     if (r == 0)
-        r = plan_open(&plan, ctx->io, &snapshot, scratch, args->values + 1, 1, err);
+        r = plan_open(&plan, ctx->io, &snapshot, scratch, selection, err);
     if (r == 0)
         r = plan_rewind(&plan, err);
     do {

@@ -5,6 +5,7 @@
 
 #include "bkd/base/clock.h"
 #include "restore/plan.h"
+#include "restore/selection_args.h"
 #include "restore/verb.h"
 
 static void add_mode(struct buf *out, const struct manifest_entry *e)
@@ -78,19 +79,22 @@ int verb_ls(struct cmd_context *ctx, const struct cli_args *args, struct error *
 {
     _cleanup_session_ struct session session = { 0 };
     _cleanup_snapshot_ struct snapshot snapshot = { 0 };
+    _cleanup_selection_ struct selection *selection = NULL;
     _cleanup_plan_ struct plan plan = { .fd = -1 };
     const struct manifest_entry *e;
     enum plan_role role;
     bool later;
     int scratch = -1;
     uint64_t shown = 0;
-    int r = session_open(&session, ctx->io, &ctx->session, err);
+    int r = selection_from_args(ctx->io, args, 1, &selection, err);
+    if (r == 0)
+        r = session_open(&session, ctx->io, &ctx->session, err);
     if (r == 0)
         r = session_snapshot(&session, cli_args_value(args, 0), &snapshot, NULL, err);
     if (r == 0)
         r = plan_open_scratch(ctx->io, NULL, &scratch, err);
     if (r == 0)
-        r = plan_open(&plan, ctx->io, &snapshot, scratch, args->values + 1, args->count - 1, err);
+        r = plan_open(&plan, ctx->io, &snapshot, scratch, selection, err);
     if (r == 0)
         r = plan_rewind(&plan, err);
     while (r == 0 && (r = plan_next(&plan, &e, &role, &later, err)) == 0 && e != NULL) {
@@ -103,6 +107,8 @@ int verb_ls(struct cmd_context *ctx, const struct cli_args *args, struct error *
             print_text(e);
     }
     io_close_quietly(ctx->io, &scratch);
+    if (r == 0)
+        r = selection_tell(selection, shown, ctx->json, err);
     if (r == 0 && ctx->json) {
         struct json *line = json_line_new("summary");
         json_add_u64(line, "snapshot", snapshot.head->number);

@@ -85,7 +85,7 @@ int verb_mtree(struct cmd_context *ctx, const struct cli_args *args, struct erro
     if (r == 0)
         r = plan_open_scratch(ctx->io, NULL, &scratch, err);
     if (r == 0)
-        r = plan_open(&plan, ctx->io, &snapshot, scratch, NULL, 0, err);
+        r = plan_open(&plan, ctx->io, &snapshot, scratch, NULL, err);
     if (r == 0)
         r = plan_rewind(&plan, err);
     if (r == 0)

@@ -3,6 +3,7 @@
 
 #include "restore/interrupt.h"
 #include "restore/run.h"
+#include "restore/selection_args.h"
 #include "restore/verb.h"
 
 static int read_options(const struct cmd_context *ctx, const struct cli_args *args, struct run_options *ret_options, struct error *err)
@@ -10,8 +11,6 @@ static int read_options(const struct cmd_context *ctx, const struct cli_args *ar
     unsigned long strip = 0, jobs = 0;
     *ret_options = (struct run_options){
         .target = cli_args_option(args, "target"),
-        .paths = args->values + 1,
-        .n_paths = args->count - 1,
         .dry_run = cli_args_flag(args, "dry-run"),
         .keep_going = cli_args_flag(args, "keep-going"),
         .numeric_owner = cli_args_flag(args, "numeric-owner"),
@@ -34,10 +33,14 @@ int verb_restore(struct cmd_context *ctx, const struct cli_args *args, struct er
     struct run_options options;
     _cleanup_session_ struct session session = { 0 };
     _cleanup_snapshot_ struct snapshot snapshot = { 0 };
+    _cleanup_selection_ struct selection *selection = NULL;
     const struct repository_head *head = NULL;
     struct report report;
     uint64_t since = ctx->timing.started_ns;
     int r = read_options(ctx, args, &options, err);
+    if (r == 0)
+        r = selection_from_args(ctx->io, args, 1, &selection, err);
+    options.selection = selection;
     if (r == 0)
         r = session_open(&session, ctx->io, &ctx->session, err);
     if (r == 0)

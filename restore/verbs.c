@@ -1,5 +1,6 @@
 #include "restore/verbs.h"
 
+#include "restore/selection_args.h"
 #include "restore/verb.h"
 
 static const struct cli_option global_options[] = {
@@ -18,8 +19,14 @@ static const struct cli_option global_options[] = {
     { 0 },
 };
 
+static const struct cli_option ls_options[] = {
+    SELECTION_OPTIONS,
+    { 0 },
+};
+
 static const struct cli_option restore_options[] = {
     { "target", 't', "DIR", "where to; made when it does not exist" },
+    SELECTION_OPTIONS,
     { "strip-components", 0, "N", "take N components off the front of each path" },
     { "dry-run", 'n', NULL, "only say what would be restored" },
     { "keep-going", 'k', NULL, "restore all the rest when stored data is damaged" },
@@ -38,12 +45,16 @@ static const struct cli_option check_options[] = {
 static const struct cli_command commands[] = {
     { "list", "", 0, 0, "list snapshots", "Needs no identity. Numbers that are void and chains that do not fit together are shown as such.",
       NULL, verb_list },
-    { "ls", "SNAPSHOT [PATH]", 1, 2, "list what a snapshot holds",
-      "With PATH, only it and what lies below it. SNAPSHOT is a number, latest, or latest~2 (two before the latest).", NULL, verb_ls },
+    { "ls", "SNAPSHOT [PATH]...", 1, CLI_ARGS_MANY, "list what a snapshot holds",
+      "With PATHs, only these and what lies below them; patterns choose further. SNAPSHOT is a number, latest, or latest~2 (two before the "
+      "latest). Control bytes and backslashes in names are printed as \\ooo; --escaped takes PATHs written so. A PATH that begins with '-' "
+      "follows '--'.",
+      ls_options, verb_ls },
     { "restore", "SNAPSHOT [PATH]...", 1, CLI_ARGS_MANY, "restore a snapshot, or parts of it, into a directory",
-      "Restores below --target DIR, each PATH under its whole path (--strip-components shortens). Nothing that exists is overwritten: such "
-      "names are listed and the exit code is 3. A file gets its name only when all of its content was compared with what was signed. Ends "
-      "with a timed report.",
+      "Restores below --target DIR, each PATH under its whole path (--strip-components shortens), with the directories on the way; patterns "
+      "choose further. A PATH that is not there, or a choice of nothing, ends it with 1 before anything is made. Nothing that exists is "
+      "overwritten: such names are listed and the exit code is 3. A file gets its name only when all of its content was compared with what "
+      "was signed. Ends with a timed report.",
       restore_options, verb_restore },
     { "dump", "SNAPSHOT PATH", 2, 2, "write one file to standard output", NULL, NULL, verb_dump },
     { "check", "[SNAPSHOT]", 0, 1, "prove that the repository is whole",

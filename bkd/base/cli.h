@@ -49,7 +49,7 @@ struct cli_program {
     const struct cli_option *options; // global; "help" and "version" must be among them
 };
 
-#define CLI_OPTIONS_MAX 64 // given on one command line
+#define CLI_OPTIONS_MAX 512 // given on one command line
 
 // A parsed command line. Strings are borrowed from argv.
 struct cli_args {

@@ -335,6 +335,12 @@ bool pattern_set_match(const struct pattern_set *set, const char *path, bool is_
     return false;
 }
 
+bool pattern_set_match_one(const struct pattern_set *set, size_t index, const char *path, bool is_dir)
+{
+    const struct rule *rule = &set->rules[index];
+    return (is_dir || !rule->dir_only) && rule_match_path(rule, path);
+}
+
 const char *pattern_set_text(const struct pattern_set *set, size_t index)
 {
     return set->rules[index].text;

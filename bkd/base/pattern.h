@@ -33,6 +33,8 @@ void pattern_set_free(struct pattern_set **set);
 // Is `path` (relative to the source, no leading slash) excluded? Looks at this path only, not at its parents. ret_rule (may
 // be NULL) gets the index of the pattern that decided, or SIZE_MAX when none matched. A NULL set excludes nothing.
 bool pattern_set_match(const struct pattern_set *set, const char *path, bool is_dir, size_t *ret_rule);
+// Does rule `index` match this very path, whatever the others say? For telling patterns that never match.
+bool pattern_set_match_one(const struct pattern_set *set, size_t index, const char *path, bool is_dir);
 // The text of rule `index`, as given; for reports.
 const char *pattern_set_text(const struct pattern_set *set, size_t index);
 

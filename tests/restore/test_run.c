@@ -134,7 +134,10 @@ static void test_paths_and_strip(void **state)
     struct fixture f;
     struct report report;
     const char *paths[] = { "srv/data/closed/", "/srv/data/z/h2" };
-    struct run_options options = { .paths = paths, .n_paths = 2, .strip = 2 };
+    struct selection_options wanted = { .paths = paths, .n_paths = 2 };
+    struct selection *selection = NULL;
+    struct run_options options = { .strip = 2 };
+    struct error err;
     (void)state;
     fixture_init(&f, true);
     fixture_dir(&f, "/", 0755);
@@ -150,7 +153,10 @@ static void test_paths_and_strip(void **state)
     fixture_dir(&f, "/srv/data/z", 0711);
     fixture_file_with(&f, "/srv/data/z/h2", "hardlink=1.2", "linked", 6);
     fixture_commit(&f);
+    assert_int_equal(selection_new(&wanted, &selection, &err), 0);
+    options.selection = selection;
     expect_restore(&f, "t", &options, &report, 0);
+    selection_free(selection);
     assert_int_equal(report.files, 2);
     assert_int_equal(report.links, 0);
     fixture_assert_content(&f, "t/closed/in", "in", 2);
@@ -158,7 +164,10 @@ static void test_paths_and_strip(void **state)
     assert_stat(&f, "t", 0751, FIXTURE_MTIME_S, 7);
     assert_stat(&f, "t/z", 0711, FIXTURE_MTIME_S, 7);
     paths[1] = "/srv/data/none";
+    assert_int_equal(selection_new(&wanted, &selection, &err), 0);
+    options.selection = selection;
     expect_restore(&f, "u", &options, &report, ERROR_NOT_FOUND);
+    selection_free(selection);
     assert_false(fixture_exists(&f, "u"));
     fixture_done(&f);
 }

@@ -1,0 +1,83 @@
+#!/bin/sh
+# Choosing what to restore: PATHs, patterns, owners mapped, tar streams, versions found, rehearsals, targets that cannot hold everything. Prints TAP.
+# shellcheck source=tests/scenario/lib.sh
+. "${BKD_SOURCE:-$(dirname "$0")/../..}/tests/scenario/lib.sh"
+
+# exact TITLE FILE…: what the last command said is exactly these lines.
+exact() {
+    title=$1
+    shift
+    printf '%s\n' "$@" >"$tree/wanted"
+    if cmp -s "$tree/out" "$tree/wanted"; then ok "$title"; else diff "$tree/wanted" "$tree/out" | sed 's/^/# /'; bad "$title"; fi
+}
+# names: the paths of the last ls, relative to the source, without ancestors of it.
+names() { sed -n "s%.* $source%%p" "$tree/out" >"$tree/names" && mv "$tree/names" "$tree/out"; }
+files_below() { (cd "$1" 2>/dev/null && find . -type f | sort) >"$tree/out"; }
+
+host selection '{recipients: recipients.txt}'
+mkdir -p "$source/src/deep/er" "$source/logs" "$source/-dash" "$source/cache"
+for f in src/main.c src/main.h src/deep/er/x.c src/notes.txt logs/run.log logs/old.log -dash/-rf cache/x.c; do echo "$f" >"$source/$f"; done
+printf 'odd' >"$(printf '%s/new\nline\\ \377' "$source")"
+ln "$source/src/main.c" "$source/src/twin"
+chmod 0700 "$source/src/deep"
+touch -d '2001-02-03 04:05:06.789' "$source/src/deep/er" "$source/src/deep"
+is 0 "a repository" run_bkd init p
+is 0 "a night" backup
+
+# ---- ls
+is 0 "ls with an include pattern" recover ls latest --include '*.c'
+names
+exact "lists what matches at any depth" /cache/x.c /src/deep/er/x.c /src/main.c
+is 0 "ls with include and exclude" recover ls latest -I '*.c' -E cache/
+names
+exact "the exclude pattern wins" /src/deep/er/x.c /src/main.c
+is 0 "an anchored pattern below a PATH" recover ls latest "$source/src" --include "$source/src/*.h"
+names
+exact "is relative to the snapshot's root" /src/main.h
+is 0 "a PATH that begins with '-' in a name" recover ls latest -- "$source/-dash/-rf"
+names
+exact "is found after '--'" /-dash/-rf
+printf '# all C\n*.c\n\n!x.c\n' >"$tree/patterns"
+is 0 "patterns from a file" recover ls latest --include-from "$tree/patterns"
+names
+exact "comments and empty lines say nothing, '!' takes back" /src/main.c
+is 0 "patterns from standard input" sh -c "printf '*.h\n' | $BKD_BIN/bkd-restore -r $repo -i $config/keys/operations.txt -s $config/keys/allowed_signers ls latest --include-from -"
+names
+exact "are taken" /src/main.h
+printf 'ok\na**b\n' >"$tree/patterns"
+is 2 "a bad line of a file" recover ls latest --exclude-from "$tree/patterns"
+says "is named with its number" "line 2: pattern 'a\*\*b'"
+is 2 "a bad pattern" recover ls latest --include '[a'
+is 1 "a file that is not there" recover ls latest --include-from "$tree/none"
+
+# ---- what matches nothing
+is 0 "a pattern that matches nothing beside one that does" recover ls latest --include '*.c' --include '*.zig' --exclude '*.rs'
+says "is told" "warn.*--include '\*\.zig' matches nothing"
+says "the exclude pattern as well" "--exclude '\*\.rs' matches nothing"
+is 1 "patterns that match nothing at all" recover ls latest --include '*.zig'
+says "say so" "nothing is selected"
+is 1 "nothing left" recover restore latest --exclude '*' --target "$tree/nothing"
+if [ -e "$tree/nothing" ]; then bad "and no target was made"; else ok "and no target was made"; fi
+is 1 "a PATH that is not there" recover restore latest "$source/src" "$source/none" --target "$tree/nothing"
+says "is named" "$source/none' is not in snapshot 1"
+if [ -e "$tree/nothing" ]; then bad "and nothing was restored"; else ok "and nothing was restored"; fi
+is 0 "a warning with --json" recover ls latest --json --include '*.c' --exclude '*.rs'
+says "is a line of its own" '"type":"warning","schema":1,"message":"--exclude'
+
+# ---- restore
+restore latest --include 'er/' --exclude '*.log' >"$tree/out" 2>&1
+files_below "$tree/restored$source"
+exact "restore of a directory by pattern" ./src/deep/er/x.c
+if [ "$(stat -c '%a %Y' "$tree/restored$source/src/deep")" = "$(stat -c '%a %Y' "$source/src/deep")" ]; then ok "directories on the way have their own mode and time"; else bad "directories on the way have their own mode and time"; fi
+if [ -e "$tree/restored$source/logs" ]; then bad "and no other directories are made"; else ok "and no other directories are made"; fi
+restore latest --include twin >"$tree/out" 2>&1
+files_below "$tree/restored$source"
+exact "one name of a hard-linked file" ./src/twin
+is 0 "with its content" cmp "$source/src/main.c" "$tree/restored$source/src/twin"
+is 0 "a name as ls prints it" recover ls latest --include 'new*'
+printed=$(sed -n 's/^[^/]*\(\/.*\)/\1/p' "$tree/out")
+is 0 "is found with --escaped" recover restore latest --escaped "$printed" --target "$tree/odd"
+is 0 "and restored under its bytes" cmp "$(printf '%s/new\nline\\ \377' "$source")" "$(printf '%s/new\nline\\ \377' "$tree/odd$source")"
+is 2 "a bad escape" recover ls latest --escaped '/a\q'
+
+finish
