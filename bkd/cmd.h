@@ -38,13 +38,16 @@ int cmd_check(struct cmd_context *ctx, const struct cli_args *args, struct error
 int cmd_completion(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_diff(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_help(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_hold(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_init(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_keys_init(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_keys_sheet(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_ls(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_policy_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_policy_show(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_release(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_snapshots(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_status(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_tag(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 
 #endif

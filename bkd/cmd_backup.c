@@ -4,7 +4,8 @@
 #include "bkd/base/clock.h"
 #include "bkd/base/log.h"
 #include "bkd/base/progress.h"
-#include "bkd/setup.h"
+#include "bkd/holding.h"
+#include "bkd/repo/tags.h"
 
 enum { PROBLEMS_SHOWN = 100 };
 
@@ -48,7 +49,7 @@ static void show_problem(void *arg, const struct scan_problem *problem)
         log_warn("more entries could not be read; they are counted, and listed with --json");
 }
 
-static int print_json(const struct setup *s, const struct backup_result *r, bool dry_run, struct error *err)
+static int print_json(const struct setup *s, const struct backup_result *r, bool dry_run, bool is_held, struct error *err)
 {
     struct json *line = json_line_new("summary");
     json_add_str(line, "policy", s->policy.name);
@@ -56,6 +57,7 @@ static int print_json(const struct setup *s, const struct backup_result *r, bool
         json_add_bool(line, "dry_run", true);
     else
         json_add_u64(line, "snapshot", r->snapshot);
+    json_add_bool(line, "held", is_held);
     json_add_u64(line, "files", r->files);
     json_add_u64(line, "entries", r->entries);
     json_add_u64(line, "changed_files", r->changed_files);
@@ -97,10 +99,10 @@ static void print_text(const struct setup *s, const struct backup_result *r, boo
            (unsigned long long)r->moved_files, (unsigned long long)r->gone_files, read, stored, duration, r->resumed ? "; went on where an earlier run was cut off" : "");
 }
 
-static int report(const struct setup *s, const struct backup_result *r, bool dry_run, struct error *err)
+static int report(const struct setup *s, const struct backup_result *r, bool dry_run, bool is_held, struct error *err)
 {
     if (s->ctx->json) {
-        int rc = print_json(s, r, dry_run, err);
+        int rc = print_json(s, r, dry_run, is_held, err);
         if (rc < 0)
             return rc;
     } else if (s->ctx->verbosity >= 0) {
@@ -116,6 +118,25 @@ static int report(const struct setup *s, const struct backup_result *r, bool dry
                      s->policy.name, (unsigned long long)r->skipped, (unsigned long long)r->unstable_files);
 }
 
+// The snapshot is committed, whatever comes of the hold.
+static int hold(const struct setup *s, const struct backup_result *result, const char *reason, struct error *err)
+{
+    int r = holding_hold_new(s, result->snapshot, reason, err);
+    if (r < 0)
+        return error_prefix(err, "policy %s: snapshot %llu is committed but NOT held (try `bkd hold %s %llu`)", s->policy.name,
+                            (unsigned long long)result->snapshot, s->policy.name, (unsigned long long)result->snapshot);
+    return 0;
+}
+
+static int check_options(const struct setup *s, const struct cli_args *args, bool is_to_hold, struct error *err)
+{
+    const char *tag = cli_args_option(args, "tag");
+    int r = tag == NULL ? 0 : tags_check(tag, err);
+    if (r == 0)
+        r = holding_check_reason(cli_args_option(args, "hold-reason"), err);
+    return r < 0 || !is_to_hold ? r : holding_check(s, err);
+}
+
 int cmd_backup(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_setup_ struct setup s = { 0 };
@@ -123,6 +144,9 @@ int cmd_backup(struct cmd_context *ctx, const struct cli_args *args, struct erro
     if (r == 0)
         r = setup_load_writing(&s, err);
     unsigned long jobs = 0;
+    bool is_to_hold = cli_args_flag(args, "hold") || cli_args_flag(args, "hold-reason");
+    if (r == 0)
+        r = check_options(&s, args, is_to_hold, err);
     if (r == 0)
         r = cli_args_number(args, "jobs", 256, &jobs, err);
     if (r < 0)
@@ -142,5 +166,14 @@ int cmd_backup(struct cmd_context *ctx, const struct cli_args *args, struct erro
     struct backup_result result = { 0 };
     r = backup_run(ctx->io, &options, &result, err);
     progress_free(&display.progress);
-    return r < 0 ? error_prefix(err, "policy %s", s.policy.name) : report(&s, &result, dry_run, err);
+    if (r < 0)
+        return error_prefix(err, "policy %s", s.policy.name);
+    struct error hold_error;
+    int held = is_to_hold && !dry_run ? hold(&s, &result, cli_args_option(args, "hold-reason"), &hold_error) : 0;
+    r = report(&s, &result, dry_run, is_to_hold && !dry_run && held == 0, err);
+    if (held < 0) { // weighs more than what report may have found missing
+        *err = hold_error;
+        return held;
+    }
+    return r;
 }

@@ -43,7 +43,7 @@ static void print_text(const struct keydir *k, const char *keys_dir, const char 
     sshkey_fingerprint(k->retention, retention);
     printf("Keys made in %s:\n"
            "  signing          signs every snapshot           %s\n"
-           "  retention        signs what may be removed      %s\n"
+           "  retention        signs that holds end           %s\n"
            "  recipients.txt   what backups are encrypted to  %s (operations)\n"
            "                                                  %s (offline recovery)\n"
            "  allowed_signers  whose signatures count\n\n",
@@ -58,7 +58,7 @@ static void print_text(const struct keydir *k, const char *keys_dir, const char 
            "  3. %s/" KEYDIR_SIGNERS "\n"
            "     Copy it to every place where you may have to restore: it proves that a snapshot is yours. It is not secret.\n"
            "  4. %s/" KEYDIR_RETENTION "\n"
-           "     Move it to whoever decides what may be removed.\n\n",
+           "     Move it to whoever decides what may be removed and which holds end.\n\n",
            identities_dir, identities_dir, keys_dir, keys_dir);
     printf("%sNext: bkd init POLICY\n",
            still_here ? "Once a copy was tried with `bkd-restore -i`, remove 1 and 2 here with: shred -u FILE\n" : "");

@@ -17,7 +17,20 @@ static const struct cli_option backup_options[] = {
     { "jobs", 'j', "N", "threads that read and compress (the number of processors)" },
     { "dry-run", 'n', NULL, "only say what would be read" },
     { "accept-source-change", 0, NULL, "a source that is empty or on another file system now is meant so" },
-    { "tag", 0, "TEXT", "label the snapshot" },
+    { "tag", 0, "TAG", "give the snapshot a name: one word, such as change-1234" },
+    { "hold", 0, NULL, "keep the snapshot until `bkd release`, whatever retention says" },
+    { "hold-reason", 0, "TEXT", "why it is held (implies --hold)" },
+    { 0 },
+};
+
+static const struct cli_option hold_options[] = {
+    { "reason", 0, "TEXT", "why it is held" },
+    { 0 },
+};
+
+static const struct cli_option release_options[] = {
+    { "reason", 0, "TEXT", "why it is released" },
+    { "key", 'k', "FILE", "the retention key (keys/retention of the configuration directory)" },
     { 0 },
 };
 
@@ -63,12 +76,22 @@ static const struct cli_command commands[] = {
       "Makes the directory, its signed description, and the scripts for recovery by hand. An existing repository is left alone.", NULL, cmd_init },
     { "backup", "POLICY", 1, 1, "make a snapshot now",
       "Stores what changed since the last snapshot. Ends with 0 when the snapshot is complete, with 3 when it is committed but some entries could not "
-      "be read or changed while they were read.",
+      "be read or changed while they were read. Before a change: bkd backup POLICY --tag change-1234 --hold, and should it go wrong, bkd rollback. A hold "
+      "is written right after the snapshot is committed; when that fails, the run says so and ends with its error, and the snapshot stands without it.",
       backup_options, cmd_backup },
     { "snapshots", "POLICY", 1, 1, "list snapshots", NULL, snapshots_options, cmd_snapshots },
-    { "ls", "POLICY SNAPSHOT [PATH]", 2, 3, "list what a snapshot holds", "SNAPSHOT is a number, latest, or latest~2.", identity_options, cmd_ls },
+    { "tag", "POLICY SNAPSHOT TAG", 3, 3, "give a snapshot a name",
+      "Writes a signed record: from now on the snapshot can be named by TAG wherever SNAPSHOT stands. A tag is one word that is no number. A tag that "
+      "several snapshots have asks for a number.", NULL, cmd_tag },
+    { "hold", "POLICY SNAPSHOT", 2, 2, "keep a snapshot until it is released",
+      "Writes a record, signed with this host's key: retention does not remove the snapshot until `bkd release`. Holding it again for another reason is a second "
+      "hold; a release ends all that stand.", hold_options, cmd_hold },
+    { "release", "POLICY SNAPSHOT", 2, 2, "end the holds on a snapshot",
+      "Writes a record, signed with the retention key, which does not stay on a host that is backed up: so nobody who breaks in there can give up what is held. "
+      "From then on retention may remove the snapshot in its turn; nothing is removed at once.", release_options, cmd_release },
+    { "ls", "POLICY SNAPSHOT [PATH]", 2, 3, "list what a snapshot holds", "SNAPSHOT is a number, latest, latest~2, or a tag.", identity_options, cmd_ls },
     { "diff", "POLICY A B", 3, 3, "compare two snapshots",
-      "One line for each entry that differs: + added, - removed, M other content or type, m other metadata. SNAPSHOT is a number, latest, or latest~2.",
+      "One line for each entry that differs: + added, - removed, M other content or type, m other metadata. SNAPSHOT is a number, latest, latest~2, or a tag.",
       identity_options, cmd_diff },
     { "check", "POLICY", 1, 1, "prove that the repository is whole",
       "Checks signatures, the chain of heads, and presence, size and SHA-256 of every stored file; needs no identity. With --read-data all content is decoded "

@@ -1,7 +1,7 @@
 // The key directory CONFIG_DIR/keys: how a host gets its keys, once.
 //
 //   signing, signing.pub      signs heads and records; stays on this host
-//   retention, retention.pub  signs what may be removed; belongs to whoever decides that, not on this host in the long run
+//   retention, retention.pub  signs what may be removed, and that holds end; belongs to whoever decides that, not on this host in the long run
 //   operations.txt            age identity for everyday restores; belongs on the verify or restore host
 //   recovery.txt              age identity for the worst day; belongs offline
 //   recipients.txt            the public halves of both: what backups are encrypted to

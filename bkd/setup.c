@@ -12,6 +12,7 @@
 #include "bkd/codec/sshkey.h"
 #include "bkd/engine/previous.h"
 #include "bkd/engine/state.h"
+#include "bkd/repo/tags.h"
 
 void setup_done(struct setup *s)
 {
@@ -124,14 +125,18 @@ static int check_signing_key(const struct setup *s, struct error *err)
     return r;
 }
 
-int setup_load_writing(struct setup *s, struct error *err)
+int setup_load_signing(struct setup *s, struct error *err)
 {
     _cleanup_free_ char *path = cmd_key_path(s->ctx, "signing");
     int r = keyfile_read(s->ctx->io, AT_FDCWD, path, &s->signing_key, err);
     if (r == ERROR_NOT_FOUND)
         return error_set(err, ERROR_KEY, "there is no signing key '%s': make this host's keys with `bkd keys init`", path);
-    if (r == 0)
-        r = check_signing_key(s, err);
+    return r < 0 ? r : check_signing_key(s, err);
+}
+
+int setup_load_writing(struct setup *s, struct error *err)
+{
+    int r = setup_load_signing(s, err);
     if (r == 0 && s->policy.encrypted)
         r = load_recipients(s, err);
     return r < 0 ? r : compile_sources(s, err);
@@ -159,6 +164,14 @@ int setup_find_chain(const struct setup *s, const struct repository *repository,
     if (repository_chain(repository, s->policy.name, s->host, ret_chain, &ignored) == 0)
         return 0;
     return repository_chain(repository, s->policy.name, NULL, ret_chain, err);
+}
+
+int setup_find_snapshot(const struct setup *s, const struct repository *repository, const char *snapshot, const struct repository_head **ret_head,
+                        struct error *err)
+{
+    uint8_t chain[16];
+    int r = setup_find_chain(s, repository, chain, err);
+    return r < 0 ? r : tags_find(repository, buf_str(&s->signers), chain, snapshot, ret_head, err);
 }
 
 int setup_load_identities(const struct setup *s, const char *identity, struct age_identities *ret_identities, struct error *err)
@@ -212,11 +225,8 @@ static int open_scratch(const struct io *io, int *ret_fd, struct error *err)
 int setup_open_manifest(const struct setup *s, const struct repository *repository, const char *snapshot, const char *identity, const char *path,
                         const struct repository_head **ret_head, struct setup_manifest *ret_manifest, struct error *err)
 {
-    uint8_t chain[16];
     const struct repository_head *head = NULL;
-    int r = setup_find_chain(s, repository, chain, err);
-    if (r == 0)
-        r = repository_find(repository, chain, snapshot, &head, err);
+    int r = setup_find_snapshot(s, repository, snapshot, &head, err);
     if (r < 0)
         return r;
     *ret_head = head;

@@ -26,12 +26,17 @@ void setup_done(struct setup *s);
 
 // Loads the policy and allowed_signers. ERROR_KEY: no signers file, with the remedy.
 MUST_USE int setup_load(const struct cmd_context *ctx, const char *policy, struct setup *ret_setup, struct error *err);
-// Loads what writing needs in addition: the signing key, the recipients, the compiled exclusions.
+// Loads the signing key, and makes sure that it will be believed.
+MUST_USE int setup_load_signing(struct setup *s, struct error *err);
+// Loads what a backup needs in addition: the signing key, the recipients, the compiled exclusions.
 MUST_USE int setup_load_writing(struct setup *s, struct error *err);
 // Opens the policy's repository, heads verified.
 MUST_USE int setup_open_repository(const struct setup *s, struct repository **ret_repository, struct error *err);
 // The chain of this policy on this host (the state's, else the one with these labels, else the only one). ERROR_NOT_FOUND.
 MUST_USE int setup_find_chain(const struct setup *s, const struct repository *repository, uint8_t ret_chain[16], struct error *err);
+// What a person calls a snapshot (a number, latest, latest~N, a tag) in this policy's chain.
+MUST_USE int setup_find_snapshot(const struct setup *s, const struct repository *repository, const char *snapshot, const struct repository_head **ret_head,
+                                 struct error *err);
 // Identities from the file given with -i, none when identity is NULL.
 MUST_USE int setup_load_identities(const struct setup *s, const char *identity, struct age_identities *ret_identities, struct error *err);
 

@@ -8,6 +8,7 @@
 #include "bkd/base/fs.h"
 #include "bkd/base/log.h"
 #include "bkd/codec/signers.h"
+#include "bkd/repo/tags.h"
 
 static int read_signers(struct session *s, const char *path, struct error *err)
 {
@@ -139,8 +140,8 @@ int session_find(const struct session *s, const char *snapshot, const struct rep
     bool chosen;
     int r = session_chain(s, &chosen, chain, err);
     if (r == 0)
-        r = repository_find(s->repository, chosen ? chain : NULL, snapshot, ret_head, err);
-    if (r == 0 && strncmp(snapshot, "latest", 6) == 0)
+        r = tags_find(s->repository, session_signers(s), chosen ? chain : NULL, snapshot, ret_head, err);
+    if (r == 0 && repository_is_number(snapshot) && strncmp(snapshot, "latest", 6) == 0)
         warn_of_void(s->repository, *ret_head);
     return r;
 }

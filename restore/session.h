@@ -39,7 +39,7 @@ const char *session_signers(const struct session *s);
 // Loads the identity where the repository is encrypted. ERROR_KEY with the remedy when there is none.
 MUST_USE int session_unlock(struct session *s, struct error *err);
 
-// The head of "7", "latest", "latest~2" in the chosen chain (the only one, or by --chain, --policy, --host).
+// The head of "7", "latest", "latest~2" or a tag in the chosen chain (the only one, or by --chain, --policy, --host).
 MUST_USE int session_find(const struct session *s, const char *snapshot, const struct repository_head **ret_head, struct error *err);
 // *ret_chosen false: no chain was asked for, all are meant.
 MUST_USE int session_chain(const struct session *s, bool *ret_chosen, uint8_t ret_chain[16], struct error *err);

@@ -5,6 +5,7 @@
 
 #include "bkd/base/bytes.h"
 #include "bkd/base/clock.h"
+#include "bkd/repo/marks.h"
 #include "restore/verb.h"
 
 static const char *state_of(const struct repository_head *h)
@@ -18,7 +19,7 @@ static const char *state_of(const struct repository_head *h)
     return (h->head.flags & FORMAT_SUSPECT) != 0 ? "suspect" : (h->head.flags & FORMAT_INCOMPLETE) != 0 ? "incomplete" : "good";
 }
 
-static int print_json(const struct repository_head *h, struct error *err)
+static int print_json(const struct repository_head *h, const struct records *records, struct error *err)
 {
     struct json *line = json_line_new("snapshot");
     json_add_hex(line, "chain", h->chain, sizeof h->chain);
@@ -36,6 +37,7 @@ static int print_json(const struct repository_head *h, struct error *err)
         json_add_u64(line, "bytes_stored", h->head.stored);
         if (h->head.tag[0] != '\0')
             json_add_name(line, "tag", h->head.tag, strlen(h->head.tag));
+        marks_add_json(line, records, h);
     }
     return verb_print_line(&line, err);
 }
@@ -54,24 +56,25 @@ static void print_chain(const struct repository_head *h)
     printf("chain %s%s\n%8s  %-20s %12s %12s %12s  %s\n", chain, buf_str(&label), "SNAPSHOT", "TIME", "FILES", "SIZE", "STORED", "STATE");
 }
 
-static void print_text(const struct repository_head *h)
+static void print_text(const struct repository_head *h, const struct records *records)
 {
     char when[CLOCK_TEXT_MAX] = "-", size[CLOCK_TEXT_MAX] = "-", stored[CLOCK_TEXT_MAX] = "-";
-    _cleanup_buf_ struct buf tag = { 0 };
+    _cleanup_buf_ struct buf marks = { 0 };
     if (h->valid) {
         clock_format_utc(when, h->head.time_ns, false);
         clock_format_bytes(size, h->head.bytes);
         clock_format_bytes(stored, h->head.stored);
-        verb_add_printable(&tag, h->head.tag, strlen(h->head.tag));
+        marks_add_text(&marks, records, h);
     }
-    printf("%8" PRIu64 "  %-20s %12" PRIu64 " %12s %12s  %s%s%s%s%s\n", h->number, when, h->valid ? h->head.files : 0, size, stored,
-           state_of(h), h->problem != NULL ? ": " : "", h->problem != NULL ? h->problem : "", tag.len > 0 ? "  " : "", buf_str(&tag));
+    printf("%8" PRIu64 "  %-20s %12" PRIu64 " %12s %12s  %s%s%s%s\n", h->number, when, h->valid ? h->head.files : 0, size, stored,
+           state_of(h), h->problem != NULL ? ": " : "", h->problem != NULL ? h->problem : "", buf_str(&marks));
 }
 
 int verb_list(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
 {
     (void)args;
     _cleanup_session_ struct session session = { 0 };
+    _cleanup_records_ struct records records = { 0 };
     uint8_t chain[16];
     bool chosen = false;
     const struct repository_head *previous = NULL;
@@ -79,6 +82,8 @@ int verb_list(struct cmd_context *ctx, const struct cli_args *args, struct error
     int r = session_open(&session, ctx->io, &ctx->session, err);
     if (r == 0)
         r = session_chain(&session, &chosen, chain, err);
+    if (r == 0)
+        r = records_load(session.repository, session_signers(&session), &records, err);
     for (size_t i = 0; r == 0 && i < session.repository->n_heads; i++) {
         const struct repository_head *h = &session.repository->heads[i];
         if (chosen && memcmp(h->chain, chain, sizeof chain) != 0)
@@ -86,9 +91,9 @@ int verb_list(struct cmd_context *ctx, const struct cli_args *args, struct error
         if (!ctx->json && (previous == NULL || memcmp(previous->chain, h->chain, sizeof chain) != 0))
             print_chain(h);
         if (ctx->json)
-            r = print_json(h, err);
+            r = print_json(h, &records, err);
         else
-            print_text(h);
+            print_text(h, &records);
         previous = h;
         shown++;
         faults += h->fork || h->chain_broken;

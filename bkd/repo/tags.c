@@ -65,7 +65,7 @@ const char *tags_at(const struct records *records, const struct repository_head 
     return NULL;
 }
 
-static bool has_tag(const struct records *records, const struct repository_head *head, const char *tag)
+bool tags_has(const struct records *records, const struct repository_head *head, const char *tag)
 {
     const char *at;
     for (size_t i = 0; (at = tags_at(records, head, i)) != NULL; i++)
@@ -94,7 +94,7 @@ static int find_tag(const struct repository *r, const struct records *records, c
     size_t n = 0;
     for (size_t i = 0; i < r->n_heads; i++) {
         const struct repository_head *head = &r->heads[i];
-        if (memcmp(head->chain, chain, 16) != 0 || !has_tag(records, head, tag))
+        if (memcmp(head->chain, chain, 16) != 0 || !tags_has(records, head, tag))
             continue;
         found = head;
         add_to_list(&list, head, n++);

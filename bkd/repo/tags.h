@@ -12,6 +12,8 @@ MUST_USE int tags_check(const char *tag, struct error *err);
 // The index-th distinct tag of a snapshot, the head's own first; NULL when it has fewer. Borrowed from records and head.
 const char *tags_at(const struct records *records, const struct repository_head *head, size_t index);
 
+bool tags_has(const struct records *records, const struct repository_head *head, const char *tag);
+
 // As repository_find, and by tag. A tag that several snapshots of the chain have is ERROR_USAGE, which lists them: which one is meant only the
 // person knows. Records are read only for a tag; signers as in records_load.
 MUST_USE int tags_find(const struct repository *r, const char *signers, const uint8_t *chain, const char *snapshot,
