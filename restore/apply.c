@@ -5,13 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "restore/replace.h"
+
 void apply_init(struct apply *a, const struct io *io, unsigned n_workers)
 {
     a->io = io;
     a->n_workers = n_workers;
     a->workers = xcalloc(n_workers, sizeof *a->workers);
     io_random(io, &a->run, sizeof a->run);
-    atomic_init(&a->next_part, 0);
     atomic_init(&a->stop, false);
     pthread_mutex_init(&a->lock, NULL);
 }
@@ -22,6 +23,13 @@ void apply_done(struct apply *a)
         buf_done(&a->workers[i].xattr_text);
     free(a->workers);
     pthread_mutex_destroy(&a->lock);
+}
+
+struct apply_part apply_part_name(const struct apply *a, uint64_t sequence)
+{
+    struct apply_part part;
+    (void)snprintf(part.name, sizeof part.name, APPLY_PART_PREFIX "%016llx-%llx", (unsigned long long)a->run, (unsigned long long)sequence);
+    return part;
 }
 
 struct apply_file *apply_file_new(struct target_dir *dir, const char *path, const char *name)
@@ -87,7 +95,7 @@ static bool concerns_one_file(const struct error *err)
 static void fail_writing(struct apply *a, struct apply_file *f, const struct error *err)
 {
     if (err->code == ERROR_EXISTS) {
-        set_result(a, f, APPLY_EXISTS, NULL);
+        set_result(a, f, APPLY_EXISTS, f->replaces ? err : NULL);
         return;
     }
     set_result(a, f, APPLY_FAILED, err);
@@ -106,20 +114,27 @@ static uint32_t mode_at_creation(const struct apply_file *f) { return f->attrs.x
 
 static int make_part(struct apply *a, struct apply_file *f, struct error *err)
 {
-    (void)snprintf(f->part, sizeof f->part, APPLY_PART_PREFIX "%016llx-%x", (unsigned long long)a->run, atomic_fetch_add(&a->next_part, 1));
-    int r = io_open(a->io, f->dir->fd, f->part, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode_at_creation(f), &f->fd, err);
-    if (r < 0)
-        f->part[0] = '\0';
+    const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
+    f->part = apply_part_name(a, f->sequence);
+    int r = io_open(a->io, f->dir->fd, f->part.name, flags, mode_at_creation(f), &f->fd, err);
+    if (r == ERROR_EXISTS && a->resume) {
+        replace_discard(a->io, f->dir->fd, f->part.name);
+        r = io_open(a->io, f->dir->fd, f->part.name, flags, mode_at_creation(f), &f->fd, err);
+    }
     // A part name that exists is an accident that must not look like an existing file.
-    return r == ERROR_EXISTS ? error_set(err, ERROR_FAILED, "temporary name '%s' is taken", f->part) : r;
+    if (r == ERROR_EXISTS)
+        r = error_set(err, ERROR_FAILED, "temporary name '%s' is taken", f->part.name);
+    if (r < 0)
+        f->part.name[0] = '\0';
+    return r;
 }
 
 static void remove_part(struct apply *a, struct apply_file *f)
 {
     io_close_quietly(a->io, &f->fd);
-    if (f->part[0] != '\0')
-        (void)a->io->unlinkat(a->io, f->dir->fd, f->part, 0); // the file's own failure is what gets reported
-    f->part[0] = '\0';
+    if (f->part.name[0] != '\0')
+        (void)a->io->unlinkat(a->io, f->dir->fd, f->part.name, 0); // the file's own failure is what gets reported
+    f->part.name[0] = '\0';
 }
 
 void apply_begin(struct apply *a, struct apply_file *f)
@@ -178,9 +193,9 @@ static int name_file(struct apply *a, struct apply_file *f, struct error *err)
     if (r == 0)
         r = io_close(a->io, &f->fd, f->name, err);
     if (r == 0)
-        r = io_rename_new(a->io, f->dir->fd, f->part, f->dir->fd, f->name, err);
+        r = replace_name(a->io, f->dir->fd, f->part.name, f->name, f->replaces ? &f->old : NULL, f->old_tree, err);
     if (r == 0)
-        f->part[0] = '\0';
+        f->part.name[0] = '\0';
     return r;
 }
 

@@ -30,8 +30,9 @@ struct apply {
     struct compare *compare;
     struct timing *timing;
     const struct attrs_self *self;
-    uint64_t run; // random: makes part names this run's own
-    atomic_uint next_part;
+    uint64_t run;     // random: makes part names this restore's own
+    bool resume;      // part files of an interrupted run of this restore are taken up again
+    bool may_resume;  // a marker stands in the target: large part files stay when the restore stops
     atomic_bool stop;     // workers do nothing more than clean up
     bool keep_going;      // a file lost does not stop the others
     pthread_mutex_t lock; // for errors
@@ -42,10 +43,16 @@ struct apply {
 void apply_init(struct apply *a, const struct io *io, unsigned n_workers);
 void apply_done(struct apply *a);
 
+// The name of what is made aside for an entry, until it gets its own.
+struct apply_part {
+    char name[sizeof APPLY_PART_PREFIX + 33];
+};
+struct apply_part apply_part_name(const struct apply *a, uint64_t sequence);
+
 enum apply_result {
     APPLY_PENDING,
     APPLY_DONE,
-    APPLY_EXISTS,  // the name was taken: left alone
+    APPLY_EXISTS,  // the name was taken: left alone; `error` may say why
     APPLY_LOST,    // its stored bytes are damaged or missing
     APPLY_FAILED,  // the target did not take it
     APPLY_STOPPED, // not tried, or undone, because the restore ends
@@ -57,7 +64,10 @@ struct apply_file {
     char *name;             // last component in the target; owned
     struct attrs attrs;
     uint64_t size;
-    uint64_t sequence; // number of the entry in the selection
+    uint64_t sequence; // number of the entry in the selection; part of the part's name
+    bool replaces;     // `old` has the name now, and goes
+    bool old_tree;     // even when it is a directory that holds something
+    struct target_id old;
     bool has_sha256;
     uint8_t sha256[32];
     bool leader; // first of several names: `id` is wanted
@@ -67,7 +77,7 @@ struct apply_file {
     struct compare_whole *whole; // NULL = the pieces' hashes are enough
     atomic_uint pieces_left;
     int fd; // of the part file, while it is open
-    char part[40];
+    struct apply_part part; // empty = none
     // the result
     _Atomic enum apply_result result;
     struct error *error; // why not; owned, NULL when done

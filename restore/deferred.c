@@ -8,6 +8,8 @@
 
 #include "bkd/base/bytes.h"
 #include "bkd/base/dirchain.h"
+#include "restore/existing.h"
+#include "restore/replace.h"
 
 enum { SPILL_MEMORY = 4 << 20 };
 
@@ -46,11 +48,12 @@ static int compare_late(const void *a, size_t a_len, const void *b, size_t b_len
     return manifest_path_compare(y_path, y.below_len, x_path, x.below_len);
 }
 
-void deferred_init(struct deferred *d, const struct io *io, int scratch_dirfd)
+void deferred_init(struct deferred *d, const struct io *io, int scratch_dirfd, const struct decide_rules *rules)
 {
     *d = (struct deferred){
         .io = io,
         .scratch_dirfd = scratch_dirfd,
+        .rules = rules,
         .firsts = spill_new(io, scratch_dirfd, compare_firsts, SPILL_MEMORY),
         .flags = spill_new(io, scratch_dirfd, compare_late, SPILL_MEMORY),
         .dirs = spill_new(io, scratch_dirfd, compare_late, SPILL_MEMORY),
@@ -132,35 +135,115 @@ static bool is_same(const struct io *io, int dirfd, const char *name, const stru
 
 // ---- further names
 
-static void link_name(struct run *run, struct dirchain *from, struct dirchain *to, const struct plan_link *link, const struct target_id *id)
+struct name_at {
+    int fd; // of its directory
+    const char *name;
+};
+
+// The first name as the snapshot has it by now: what a taken further name is measured against.
+static int look_at_first(const struct io *io, const struct name_at *first, struct manifest_entry *ret_entry, struct attrs *ret_attrs,
+                         struct error *err)
+{
+    struct existing now;
+    struct manifest_entry nothing = { .type = MANIFEST_DIR };
+    int r = existing_look(io, first->fd, first->name, &nothing, &now, err);
+    if (r < 0)
+        return r;
+    *ret_entry = (struct manifest_entry){ .type = now.there.type, .size = now.there.size };
+    *ret_attrs = (struct attrs){ .mode = now.there.mode,
+                                 .uid = now.there.uid,
+                                 .gid = now.there.gid,
+                                 .mtime_s = now.there.mtime_s,
+                                 .mtime_ns = now.there.mtime_ns };
+    return 0;
+}
+
+// What stands under a further name is another file, whatever it holds: it is left, or goes.
+static enum decide_action decide_further(struct run *run, const struct name_at *first, const struct name_at *further,
+                                         struct existing *ret_existing, const char **ret_why, struct error *err)
+{
+    const struct decide_rules *rules = run->d->rules;
+    struct manifest_entry entry;
+    struct attrs attrs;
+    *ret_why = "";
+    if (look_at_first(run->d->io, first, &entry, &attrs, err) < 0 ||
+        existing_look(run->d->io, further->fd, further->name, &entry, ret_existing, err) < 0)
+        return DECIDE_CONFLICT;
+    enum decide_action action = decide(rules, &entry, &attrs, &ret_existing->there, ret_why);
+    if (action == DECIDE_CREATE || action == DECIDE_EXISTS || action == DECIDE_CONFLICT || (action == DECIDE_LEAVE && rules->mode == DECIDE_IF_NEWER))
+        return action;
+    return rules->mode == DECIDE_NEVER ? DECIDE_EXISTS : DECIDE_REPLACE;
+}
+
+// old NULL: the name is free.
+static int put_link(struct run *run, const struct name_at *first, const struct name_at *further, uint64_t sequence, const struct target_id *old,
+                    struct error *err)
 {
     const struct io *io = run->d->io;
-    const char *first = plan_strip(link->first, run->strip), *further = plan_strip(link->further, run->strip);
-    const char *first_name, *further_name;
-    int first_fd, further_fd;
-    struct error err;
-    if (first == NULL || further == NULL)
-        return; // above the target; told when it was met
-    int r = dirchain_parent(from, first, &first_fd, &first_name, &err);
+    if (old == NULL)
+        return io_link(io, first->fd, first->name, further->fd, further->name, err);
+    struct apply_part part = apply_part_name(run->apply, sequence); // the first name has its own by now
+    int r = io_link(io, first->fd, first->name, further->fd, part.name, err);
+    if (r == ERROR_EXISTS && run->d->rules->resume) {
+        replace_discard(io, further->fd, part.name);
+        r = io_link(io, first->fd, first->name, further->fd, part.name, err);
+    }
     if (r == 0)
-        r = dirchain_parent(to, further, &further_fd, &further_name, &err);
-    if (r == 0 && !is_same(io, first_fd, first_name, id))
-        r = error_set(&err, ERROR_FAILED, "its first name '%s' was replaced during the restore", link->first);
+        r = replace_name(io, further->fd, part.name, further->name, old, run->d->rules->delete, err);
+    if (r < 0)
+        (void)io->unlinkat(io, further->fd, part.name, 0); // a link to what stands under its own name as well
+    return r;
+}
+
+static void make_link(struct run *run, const struct name_at *first, const struct name_at *further, const struct plan_link *link,
+                      const struct target_id *id)
+{
+    const struct io *io = run->d->io;
+    struct existing existing = { 0 };
+    struct error err = { 0 };
+    const char *why;
+    enum decide_action action = decide_further(run, first, further, &existing, &why, &err);
+    bool taken = action == DECIDE_REPLACE, linked = existing.there.exists && target_id_equal(&existing.id, id);
+    if (action == DECIDE_LEAVE || linked) { // a link that an interrupted run made, or that never was another file
+        run->report->left++;
+        return;
+    }
+    int r = taken || action == DECIDE_CREATE ? 0 : ERROR_EXISTS;
     if (r == 0)
-        r = io_link(io, first_fd, first_name, further_fd, further_name, &err);
+        r = put_link(run, first, further, link->first_sequence, taken ? &existing.id : NULL, &err);
     if (r == ERROR_EXISTS) {
-        report_problem(run->report, REPORT_EXISTS, link->further, "");
+        report_problem(run->report, REPORT_EXISTS, link->further, action == DECIDE_EXISTS ? "" : err.code != ERROR_NONE ? err.text : why);
         return;
     }
     // Between looking and linking the name may have changed hands: then the new name goes again.
-    if (r == 0 && !is_same(io, further_fd, further_name, id)) {
-        (void)io->unlinkat(io, further_fd, further_name, 0); // at worst an own new name of somebody's own file stays
+    if (r == 0 && !is_same(io, further->fd, further->name, id)) {
+        (void)io->unlinkat(io, further->fd, further->name, 0); // at worst an own new name of somebody's own file stays
         r = error_set(&err, ERROR_FAILED, "its first name '%s' was replaced during the restore", link->first);
     }
+    if (r < 0) {
+        report_problem(run->report, REPORT_FAILED, link->further, err.text);
+        return;
+    }
+    run->report->hard_links++;
+    run->report->replaced += taken;
+}
+
+static void link_name(struct run *run, struct dirchain *from, struct dirchain *to, const struct plan_link *link, const struct target_id *id)
+{
+    const char *first_path = plan_strip(link->first, run->strip), *further_path = plan_strip(link->further, run->strip);
+    struct name_at first, further;
+    struct error err;
+    if (first_path == NULL || further_path == NULL)
+        return; // above the target; told when it was met
+    int r = dirchain_parent(from, first_path, &first.fd, &first.name, &err);
+    if (r == 0)
+        r = dirchain_parent(to, further_path, &further.fd, &further.name, &err);
+    if (r == 0 && !is_same(run->d->io, first.fd, first.name, id))
+        r = error_set(&err, ERROR_FAILED, "its first name '%s' was replaced during the restore", link->first);
     if (r < 0)
         report_problem(run->report, REPORT_FAILED, link->further, err.text);
     else
-        run->report->hard_links++;
+        make_link(run, &first, &further, link, id);
 }
 
 // The first name was not restored. When the further one is taken as well, that is what to say.
@@ -265,6 +348,8 @@ static void apply_dir(struct run *run, struct dirchain *chain, const struct late
     }
     if (attrs->xattr.length > 0 && apply_xattr(run->apply, planner, &attrs->xattr, &object.xattr_text, &object.n, &err) < 0)
         buf_addf(&loss.why, "extended attributes: %s", err.text);
+    if (record->dir.existed)
+        existing_remove_xattrs(io, object.fd, object.xattr_text, object.n);
     attrs_apply(io, &object, attrs, run->apply->self, &loss);
     if ((attrs->flags & ATTRS_LATE_FLAGS) != 0 && io->setflags(io, object.fd, attrs->flags, ATTRS_LATE_FLAGS) < 0)
         buf_addf(&loss.why, "%sinode flags: %s", loss.why.len == 0 ? "" : "; ", strerror(errno));

@@ -7,16 +7,18 @@
 #define BKD_RESTORE_DEFERRED_H
 
 #include "restore/apply.h"
+#include "restore/decide.h"
 #include "restore/plan.h"
 #include "restore/report.h"
 
 struct deferred {
     const struct io *io;
-    int scratch_dirfd; // borrowed
+    int scratch_dirfd;                // borrowed
+    const struct decide_rules *rules; // borrowed; what becomes of further names that are taken
     struct spill *firsts, *flags, *dirs;
 };
 
-void deferred_init(struct deferred *d, const struct io *io, int scratch_dirfd);
+void deferred_init(struct deferred *d, const struct io *io, int scratch_dirfd, const struct decide_rules *rules);
 void deferred_done(struct deferred *d);
 
 // An inode with several names was made under its first one.
@@ -24,12 +26,13 @@ MUST_USE int deferred_add_first(struct deferred *d, uint64_t sequence, const str
 // A file gets ATTRS_LATE_FLAGS. path: in the snapshot; its last n bytes are the path below the target.
 MUST_USE int deferred_add_flags(struct deferred *d, const char *path, size_t n, const struct target_id *id, uint32_t flags,
                                 struct error *err);
-// A directory that this restore made gets its metadata. n 0 is the target itself.
+// A directory gets its metadata. n 0 is the target itself.
 struct deferred_dir {
     struct target_id id;
     struct attrs attrs;
     bool clear_acl;
-    bool above; // on the way to the sources
+    bool existed; // attributes it has beside the recorded ones go
+    bool above;   // on the way to the sources
 };
 MUST_USE int deferred_add_dir(struct deferred *d, const char *path, size_t n, const struct deferred_dir *dir, struct error *err);
 

@@ -6,6 +6,7 @@
 #include <sys/sysmacros.h>
 
 #include "restore/content.h"
+#include "restore/replace.h"
 
 void entries_done(struct entries *r) { buf_done(&r->skipped); }
 
@@ -50,40 +51,121 @@ static int find_parent(struct entries *r, const char *path, const char *below, s
     return e == ERROR_INTEGRITY ? data_fault(r, REPORT_REFUSED, path, &why, err) : target_fault(r, path, &why, err);
 }
 
-static bool is_taken(struct entries *r, struct target_dir *dir, const char *name)
+// What becomes of the name. *ret_met false: that was reported, go on without it. In a directory this run made nothing can be in the way.
+static int meet(struct entries *r, const struct manifest_entry *e, const struct attrs *attrs, struct target_dir *dir, const char *name,
+                struct meeting *ret_meeting, bool *ret_met, struct error *err)
 {
-    struct statx st;
-    return !dir->made && r->io->statx(r->io, dir->fd, name, AT_SYMLINK_NOFOLLOW, STATX_TYPE, &st) == 0;
+    struct error why;
+    *ret_meeting = (struct meeting){ .action = DECIDE_CREATE };
+    *ret_met = true;
+    if (dir->made)
+        return 0;
+    if (meet_name(r->meet, dir->fd, name, e, attrs, r->plan->sequence, ret_meeting, &why) < 0) {
+        *ret_met = false;
+        return target_fault(r, buf_str(&e->path), &why, err);
+    }
+    if (r->meet->rules->resume && e->type != MANIFEST_FILE) // of files, make_part knows what to do with it
+        replace_discard(r->io, dir->fd, apply_part_name(r->apply, r->plan->sequence).name);
+    return 0;
+}
+
+static void tell_in_the_way(struct entries *r, const char *path, const struct meeting *m)
+{
+    bool plain = m->action == DECIDE_EXISTS && m->existing.there.exists && r->meet->rules->mode == DECIDE_NEVER;
+    report_problem(r->report, REPORT_EXISTS, path, plain ? "" : m->why);
+}
+
+// An entry that stays as it is; the further names of its inode become links to it.
+static int leave(struct entries *r, const struct manifest_entry *e, const struct meeting *m, struct error *err)
+{
+    r->report->left++;
+    if (e->type == MANIFEST_FILE)
+        progress_add(r->windows->progress, 1, e->size);
+    return e->hardlink.len > 0 ? deferred_add_first(r->deferred, r->plan->sequence, &m->existing.id, err) : 0;
 }
 
 // ---- entries
 
-static int defer_dir(struct entries *r, const struct manifest_entry *e, const char *path, size_t n, struct target_dir *dir,
+static int defer_dir(struct entries *r, const struct manifest_entry *e, const char *path, size_t n, struct target_dir *dir, bool existed,
                      struct error *err)
 {
-    struct deferred_dir late = { .id = dir->id, .clear_acl = dir->imposes_acl, .above = e->source == MANIFEST_NO_SOURCE };
+    struct deferred_dir late = {
+        .id = dir->id, .clear_acl = dir->imposes_acl, .existed = existed, .above = e->source == MANIFEST_NO_SOURCE
+    };
     attrs_of_entry(r->names, r->self, e, &late.attrs);
     return deferred_add_dir(r->deferred, path, n, &late, err);
 }
 
-static int restore_dir(struct entries *r, const struct manifest_entry *e, const char *path, const char *below, struct error *err)
+static void skip_below(struct entries *r, const char *path)
+{
+    buf_reset(&r->skipped);
+    buf_add_str(&r->skipped, path);
+}
+
+// A new directory takes the place of what is no directory.
+static int exchange_for_dir(struct entries *r, struct target_dir *parent, const char *name, const struct meeting *m, struct error *err)
+{
+    struct apply_part part = apply_part_name(r->apply, r->plan->sequence);
+    int got = io_mkdir(r->io, parent->fd, part.name, 0700, err);
+    if (got == 0)
+        got = replace_name(r->io, parent->fd, part.name, name, &m->existing.id, false, err);
+    if (got < 0)
+        (void)r->io->unlinkat(r->io, parent->fd, part.name, AT_REMOVEDIR); // the failure is what gets reported
+    return got;
+}
+
+static int enter_dir(struct entries *r, const struct manifest_entry *e, enum plan_role role, const char *path, const char *below,
+                     const struct meeting *m, struct error *err)
 {
     struct target_dir *dir = NULL;
     struct error why;
     int got = target_mkdir(r->target, below, strlen(below), &dir, &why);
-    if (got == ERROR_INTEGRITY)
-        return data_fault(r, REPORT_REFUSED, path, &why, err);
     if (got < 0) {
-        buf_reset(&r->skipped);
-        buf_add_str(&r->skipped, path);
+        skip_below(r, path);
         return target_fault(r, path, &why, err);
     }
-    if (!dir->made) {
-        r->report->existing_dirs++;
+    if (m->action == DECIDE_REPLACE) {
+        target_claim(r->target, dir);
+        r->report->replaced++;
+    }
+    bool existed = !dir->made && !m->existing.there.ours;
+    *(existed ? &r->report->existing_dirs : &r->report->dirs) += 1;
+    // What a restore of parts passes on its way keeps its own.
+    if (existed && (m->action != DECIDE_METADATA || role == PLAN_ANCESTOR))
+        return 0;
+    return defer_dir(r, e, path, strlen(below), dir, existed, err);
+}
+
+static int restore_dir(struct entries *r, const struct manifest_entry *e, enum plan_role role, const char *path, const char *below,
+                       struct error *err)
+{
+    struct target_dir *parent;
+    const char *name;
+    struct attrs attrs;
+    struct meeting m;
+    struct error why;
+    bool met;
+    int got = find_parent(r, path, below, &parent, &name, err);
+    if (got < 0 || parent == NULL)
+        return got;
+    attrs_of_entry(r->names, r->self, e, &attrs);
+    got = meet(r, e, &attrs, parent, name, &m, &met, err);
+    if (got < 0)
+        return got;
+    if (!met) {
+        skip_below(r, path);
         return 0;
     }
-    r->report->dirs++;
-    return defer_dir(r, e, path, strlen(below), dir, err);
+    if (m.action == DECIDE_EXISTS || m.action == DECIDE_CONFLICT || (m.action == DECIDE_REPLACE && role == PLAN_ANCESTOR)) {
+        skip_below(r, path);
+        report_problem(r->report, REPORT_EXISTS, path, "the target has something else than a directory of this name");
+        return 0;
+    }
+    if (m.action == DECIDE_REPLACE && exchange_for_dir(r, parent, name, &m, &why) < 0) {
+        skip_below(r, path);
+        return target_fault(r, path, &why, err);
+    }
+    return enter_dir(r, e, role, path, below, &m, err);
 }
 
 static int make_special(struct entries *r, const struct manifest_entry *e, struct target_dir *dir, const char *name)
@@ -107,25 +189,34 @@ static void special_attributes(struct entries *r, const struct manifest_entry *e
     attrs_apply_at(r->io, dir->fd, name, &attrs, r->self, text, n, loss);
 }
 
-// Symbolic links, FIFOs, devices.
-static int restore_special(struct entries *r, const struct manifest_entry *e, const char *path, const char *below, struct error *err)
+// Made aside, so that the name never stands for something without its owner and mode.
+static int put_special(struct entries *r, const struct manifest_entry *e, struct target_dir *dir, const char *name, const struct meeting *m,
+                       struct attrs_loss *loss, struct error *err)
 {
-    struct target_dir *dir;
-    const char *name;
+    struct apply_part part = apply_part_name(r->apply, r->plan->sequence);
+    bool taken = m->existing.there.exists;
+    if (make_special(r, e, dir, part.name) < 0)
+        return errno == EPERM && e->type != MANIFEST_LINK ? error_set(err, ERROR_FAILED, "only root may make devices")
+                                                          : error_set_errno(err, errno, "make it");
+    special_attributes(r, e, dir, part.name, loss);
+    int got = replace_name(r->io, dir->fd, part.name, name, taken ? &m->existing.id : NULL, r->meet->rules->delete, err);
+    if (got < 0)
+        (void)r->io->unlinkat(r->io, dir->fd, part.name, 0); // the failure is what gets reported
+    else
+        r->report->replaced += taken;
+    return got;
+}
+
+static int make_anew(struct entries *r, const struct manifest_entry *e, const char *path, struct target_dir *dir, const char *name,
+                     const struct meeting *m, struct error *err)
+{
     struct statx st;
     struct error why;
     struct attrs_loss loss = { 0 };
-    int got = find_parent(r, path, below, &dir, &name, err);
-    if (got < 0 || dir == NULL)
-        return got;
-    if (make_special(r, e, dir, name) < 0) {
-        if (errno == EPERM && e->type != MANIFEST_LINK)
-            (void)error_set(&why, ERROR_FAILED, "only root may make devices");
-        else
-            (void)error_set_errno(&why, errno, "make it");
+    if (put_special(r, e, dir, name, m, &loss, &why) < 0) {
+        buf_done(&loss.why);
         return target_fault(r, path, &why, err);
     }
-    special_attributes(r, e, dir, name, &loss);
     r->report->owners += loss.owner;
     *(e->type == MANIFEST_LINK ? &r->report->links : &r->report->others) += 1;
     if (loss.why.len > 0)
@@ -133,9 +224,33 @@ static int restore_special(struct entries *r, const struct manifest_entry *e, co
     buf_done(&loss.why);
     if (e->hardlink.len == 0)
         return 0;
-    got = io_stat(r->io, dir->fd, name, AT_SYMLINK_NOFOLLOW, &st, err);
+    int got = io_stat(r->io, dir->fd, name, AT_SYMLINK_NOFOLLOW, &st, err);
     struct target_id id = { makedev(st.stx_dev_major, st.stx_dev_minor), st.stx_ino };
     return got < 0 ? got : deferred_add_first(r->deferred, r->plan->sequence, &id, err);
+}
+
+// Symbolic links, FIFOs, devices. One with other metadata is made anew: it costs nothing, and nothing is changed by its name.
+static int restore_special(struct entries *r, const struct manifest_entry *e, const char *path, const char *below, struct error *err)
+{
+    struct target_dir *dir;
+    const char *name;
+    struct attrs attrs;
+    struct meeting m;
+    bool met;
+    int got = find_parent(r, path, below, &dir, &name, err);
+    if (got < 0 || dir == NULL)
+        return got;
+    attrs_of_entry(r->names, r->self, e, &attrs);
+    got = meet(r, e, &attrs, dir, name, &m, &met, err);
+    if (got < 0 || !met)
+        return got;
+    if (m.action == DECIDE_LEAVE)
+        return leave(r, e, &m, err);
+    if (m.action == DECIDE_EXISTS || m.action == DECIDE_CONFLICT) {
+        tell_in_the_way(r, path, &m);
+        return 0;
+    }
+    return make_anew(r, e, path, dir, name, &m, err);
 }
 
 static int add_pieces(struct entries *r, struct apply_file *f, struct error *err)
@@ -199,28 +314,75 @@ static int add_content(struct entries *r, const struct manifest_entry *e, struct
     return got;
 }
 
+// The content is right already.
+static int put_metadata_right(struct entries *r, const struct manifest_entry *e, const char *path, struct target_dir *dir, const char *name,
+                              const struct attrs *attrs, const struct meeting *m, struct error *err)
+{
+    struct error why;
+    struct attrs_loss loss = { 0 };
+    struct attrs_object object = { .fd = -1, .mode = UINT32_MAX };
+    if (existing_open(r->io, dir->fd, name, &m->existing.id, &object.fd, &why) < 0)
+        return target_fault(r, path, &why, err);
+    if (attrs->xattr.length > 0 && apply_xattr(r->apply, r->apply->n_workers - 1, &attrs->xattr, &object.xattr_text, &object.n, &why) < 0)
+        buf_addf(&loss.why, "extended attributes: %s", why.text);
+    else
+        existing_remove_xattrs(r->io, object.fd, object.xattr_text, object.n);
+    attrs_apply(r->io, &object, attrs, r->self, &loss);
+    io_close_quietly(r->io, &object.fd);
+    r->report->updated++;
+    r->report->owners += loss.owner;
+    if (loss.why.len > 0)
+        report_problem(r->report, REPORT_METADATA, path, buf_str(&loss.why));
+    buf_done(&loss.why);
+    progress_add(r->windows->progress, 1, e->size);
+    return e->hardlink.len > 0 ? deferred_add_first(r->deferred, r->plan->sequence, &m->existing.id, err) : 0;
+}
+
+static int put_file(struct entries *r, const struct manifest_entry *e, const char *path, struct target_dir *dir, const char *name,
+                    const struct attrs *attrs, const struct meeting *m, struct error *err)
+{
+    struct apply_file *f = apply_file_new(dir, path, name);
+    f->attrs = *attrs;
+    f->size = e->size;
+    f->sequence = r->plan->sequence;
+    f->replaces = m->action == DECIDE_REPLACE;
+    f->old_tree = f->replaces && r->meet->rules->delete;
+    f->old = m->existing.id;
+    f->has_sha256 = e->has_sha256;
+    memcpy(f->sha256, e->sha256, sizeof f->sha256);
+    f->leader = e->hardlink.len > 0;
+    return add_content(r, e, f, err);
+}
+
 static int restore_file(struct entries *r, const struct manifest_entry *e, const char *path, const char *below, struct error *err)
 {
     struct target_dir *dir;
     const char *name;
+    struct attrs attrs;
+    struct meeting m;
     struct error why;
+    bool met;
     if (content_check_entry(e, &why) < 0)
         return data_fault(r, REPORT_REFUSED, path, &why, err);
     int got = find_parent(r, path, below, &dir, &name, err);
     if (got < 0 || dir == NULL)
         return got;
-    if (is_taken(r, dir, name)) {
-        report_problem(r->report, REPORT_EXISTS, path, "");
+    attrs_of_entry(r->names, r->self, e, &attrs);
+    got = meet(r, e, &attrs, dir, name, &m, &met, err);
+    if (got < 0 || !met)
+        return got;
+    switch (m.action) {
+    case DECIDE_LEAVE:
+        return leave(r, e, &m, err);
+    case DECIDE_METADATA:
+        return put_metadata_right(r, e, path, dir, name, &attrs, &m, err);
+    case DECIDE_EXISTS:
+    case DECIDE_CONFLICT:
+        tell_in_the_way(r, path, &m);
         return 0;
+    default:
+        return put_file(r, e, path, dir, name, &attrs, &m, err);
     }
-    struct apply_file *f = apply_file_new(dir, path, name);
-    attrs_of_entry(r->names, r->self, e, &f->attrs);
-    f->size = e->size;
-    f->sequence = r->plan->sequence;
-    f->has_sha256 = e->has_sha256;
-    memcpy(f->sha256, e->sha256, sizeof f->sha256);
-    f->leader = e->hardlink.len > 0;
-    return add_content(r, e, f, err);
 }
 
 // What has no component left after --strip-components: a directory may stand for the target itself.
@@ -237,7 +399,7 @@ static int restore_root(struct entries *r, const struct manifest_entry *e, const
         return 0;
     r->root_claimed = true;
     r->report->dirs++;
-    return defer_dir(r, e, path, 0, r->target->root, err);
+    return defer_dir(r, e, path, 0, r->target->root, false, err);
 }
 
 static int restore_entry(struct entries *r, const struct manifest_entry *e, enum plan_role role, bool later, struct error *err)
@@ -258,7 +420,7 @@ static int restore_entry(struct entries *r, const struct manifest_entry *e, enum
     }
     switch (e->type) {
     case MANIFEST_DIR:
-        return restore_dir(r, e, path, below, err);
+        return restore_dir(r, e, role, path, below, err);
     case MANIFEST_FILE:
         return restore_file(r, e, path, below, err);
     case MANIFEST_SOCKET:

@@ -2,6 +2,7 @@
 #ifndef BKD_RESTORE_ENTRIES_H
 #define BKD_RESTORE_ENTRIES_H
 
+#include "restore/meet.h"
 #include "restore/plan.h"
 #include "restore/windows.h"
 
@@ -18,6 +19,7 @@ struct entries {
     struct plan *plan;
     struct attrs_names *names;
     const struct attrs_self *self;
+    struct meet *meet;
     unsigned strip;
     bool keep_going;
     bool (*interrupted)(void); // may be NULL

@@ -29,7 +29,7 @@ void report_problem(struct report *r, enum report_kind kind, const char *path, c
     r->count[kind]++;
     progress_pause(r->progress);
     if (!r->json) {
-        log_warn("'%s' %s%s", path, kind_texts[kind], kind == REPORT_EXISTS ? "" : reason);
+        log_warn("'%s' %s%s%s", path, kind_texts[kind], kind == REPORT_EXISTS && *reason != '\0' ? ": " : "", reason);
         return;
     }
     struct json *line = json_line_new("problem");
@@ -92,6 +92,10 @@ static void print_json(const struct report *r, const struct report_place *place,
     json_add_u64(line, "links", r->links);
     json_add_u64(line, "hard_links", r->hard_links);
     json_add_u64(line, "other", r->others);
+    json_add_u64(line, "replaced", r->replaced);
+    json_add_u64(line, "updated", r->updated);
+    json_add_u64(line, "left", r->left);
+    json_add_u64(line, "deleted", r->deleted);
     json_add_u64(line, "bytes", r->bytes);
     json_add_u64(line, "duration_ms", duration_ns / 1000000);
     add_phases(line, timing);
@@ -136,6 +140,10 @@ static void print_text(const struct report *r, const struct report_place *place,
            place->policy, place->host, r->dry_run ? "to" : "into", place->target);
     printf("  %" PRIu64 " files, %s; %" PRIu64 " directories, %" PRIu64 " symbolic links, %" PRIu64 " hard links, %" PRIu64 " others\n",
            r->files, bytes, r->dirs, r->links, r->hard_links, r->others);
+    if (r->replaced + r->updated + r->left + r->deleted > 0)
+        printf("  of these %" PRIu64 " replaced what was there; besides %" PRIu64 " got only their metadata, %" PRIu64 " were left as they are, %" PRIu64
+               " were deleted\n",
+               r->replaced, r->updated, r->left, r->deleted);
     if (!r->dry_run) {
         printf("  in %s: %s/s, %.0f files/s\n", duration, rate, (double)r->files / seconds);
         print_phases(timing);

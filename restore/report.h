@@ -25,6 +25,10 @@ struct report {
     struct progress *progress; // its line makes room for problems; may be NULL; borrowed
     uint64_t count[REPORT_KINDS];
     uint64_t files, bytes, dirs, links, hard_links, others;
+    uint64_t replaced; // of all these: took the place of something
+    uint64_t updated;  // existed and only got their metadata, directories not counted
+    uint64_t left;     // existed and are the same, or newer where that was asked for
+    uint64_t deleted;  // not in the snapshot, removed
     uint64_t holes;        // bytes that needed no writing
     uint64_t owners;       // entries whose owner could not be given (not counting the way to the sources)
     uint64_t owners_above; // the way to the sources

@@ -24,6 +24,9 @@ struct run {
     struct target target;
     struct compare *compare;
     struct apply apply;
+    struct decide_rules rules;
+    struct survey survey;
+    struct meet meet;
     struct deferred deferred;
     struct windows windows;
     struct entries entries;
@@ -82,6 +85,20 @@ static int make_plan(struct run *r, struct error *err)
     return e < 0 ? e : selection_tell(r->options->selection, r->plan.totals.selected, r->options->json, err);
 }
 
+// What stands in the target is looked at once as a whole, unless nothing does.
+static int survey_target(struct run *r, struct error *err)
+{
+    bool empty = r->target.root->made;
+    int e = empty ? 0 : target_is_empty(&r->target, &empty, err);
+    r->meet = (struct meet){ .io = r->io, .rules = &r->rules, .apply = &r->apply };
+    if (e < 0 || empty)
+        return e;
+    survey_init(&r->survey, r->io, r->scratch_fd);
+    r->meet.survey = &r->survey;
+    e = survey_run(&r->survey, &r->plan, r->options->strip, r->target.root->fd, err);
+    return e < 0 ? e : survey_rewind(&r->survey, err);
+}
+
 static int start_workers(struct run *r, struct error *err)
 {
     unsigned jobs = r->options->jobs > 0 ? r->options->jobs : work_processors();
@@ -94,7 +111,7 @@ static int start_workers(struct run *r, struct error *err)
         .keep_going = r->options->keep_going,
     };
     apply_init(&r->apply, r->io, jobs + 1);
-    deferred_init(&r->deferred, r->io, r->scratch_fd);
+    deferred_init(&r->deferred, r->io, r->scratch_fd, &r->rules);
     r->windows = (struct windows){
         .apply = &r->apply,
         .target = &r->target,
@@ -117,6 +134,7 @@ static int start_workers(struct run *r, struct error *err)
         .plan = &r->plan,
         .names = r->names,
         .self = &r->self,
+        .meet = &r->meet,
         .strip = r->options->strip,
         .keep_going = r->options->keep_going,
         .interrupted = r->options->interrupted,
@@ -199,6 +217,8 @@ static int run_all(struct run *r, struct error *err)
     if (e == 0)
         e = check_space(r, err);
     if (e == 0)
+        e = survey_target(r, err);
+    if (e == 0)
         e = start_workers(r, err);
     return e < 0 ? e : write_tree(r, err);
 }
@@ -223,6 +243,8 @@ static void clean_up(struct run *r)
         apply_done(&r->apply);
     compare_free(r->compare);
     deferred_done(&r->deferred);
+    if (r->survey.io != NULL)
+        survey_done(&r->survey);
     if (r->target.io != NULL)
         target_done(&r->target);
     plan_done(&r->plan);
@@ -243,6 +265,7 @@ int run_restore(const struct io *io, struct snapshot *snapshot, const struct run
     *ret_report = (struct report){ .json = options->json, .quiet = options->quiet, .dry_run = options->dry_run };
     r.plan.fd = -1;
     attrs_self_read(options->numeric_owner, &r.self);
+    r.rules = (struct decide_rules){ .mode = options->overwrite, .own_owners = !r.self.root };
     int e = run_all(&r, err);
     take_stats(&r);
     clean_up(&r);

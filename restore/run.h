@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "bkd/repo/snapshot.h"
+#include "restore/decide.h"
 #include "restore/report.h"
 #include "restore/selection.h"
 #include "restore/timing.h"
@@ -15,6 +16,7 @@ struct run_options {
     struct selection *selection; // what to restore, borrowed; NULL = everything
     unsigned strip; // components taken off the front of each path
     unsigned jobs;  // worker threads; 0 = as many as processors
+    enum decide_mode overwrite; // what becomes of names that are taken
     bool dry_run;
     bool keep_going; // files whose stored data is damaged do not stop the others
     bool numeric_owner;
@@ -22,7 +24,7 @@ struct run_options {
     bool (*interrupted)(void); // asked between steps; NULL = never
 };
 
-// Never overwrites anything in the target. 0, or the error that says how it ended: ERROR_INCOMPLETE when something is not there or not exact,
+// Overwrites in the target what options->overwrite says, by default nothing. 0, or the error that says how it ended: ERROR_INCOMPLETE when something is not there or not exact,
 // ERROR_INTEGRITY when stored data was not what it should be. ret_report is filled in every case.
 MUST_USE int run_restore(const struct io *io, struct snapshot *snapshot, const struct run_options *options, struct timing *timing,
                          struct report *ret_report, struct error *err);

@@ -233,6 +233,12 @@ int target_mkdir(struct target *t, const char *path, size_t n, struct target_dir
     return 0;
 }
 
+void target_claim(struct target *t, struct target_dir *d)
+{
+    d->made = true;
+    t->levels[t->depth - 1].made = true;
+}
+
 static int see_entry(void *arg, const char *name, unsigned char type, struct error *err)
 {
     (void)name, (void)type, (void)err;

@@ -56,6 +56,9 @@ MUST_USE int target_parent(struct target *t, const char *path, size_t n, struct 
 // ERROR_EXISTS: the name is taken by something else.
 MUST_USE int target_mkdir(struct target *t, const char *path, size_t n, struct target_dir **ret_dir, struct error *err);
 
+// The directory entered last is new after all: it took the place of something else.
+void target_claim(struct target *t, struct target_dir *d);
+
 struct target_dir *target_ref(struct target_dir *d);
 void target_unref(struct target_dir *d);
 

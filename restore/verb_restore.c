@@ -18,8 +18,16 @@ static int read_options(const struct cmd_context *ctx, const struct cli_args *ar
         .quiet = ctx->quiet,
         .interrupted = interrupt_requested,
     };
+    const char *overwrite = cli_args_option(args, "overwrite");
+    if (overwrite != NULL && decide_mode_parse(overwrite, &ret_options->overwrite, err) < 0)
+        return err->code;
+    if (cli_args_flag(args, "in-place")) {
+        if (ret_options->target != NULL)
+            return error_set(err, ERROR_USAGE, "--in-place restores where the files were; it does not go with --target");
+        ret_options->target = "/";
+    }
     if (ret_options->target == NULL || *ret_options->target == '\0')
-        return error_set(err, ERROR_USAGE, "where to? Give --target DIR");
+        return error_set(err, ERROR_USAGE, "where to? Give --target DIR, or --in-place for where the files were");
     int r = cli_args_number(args, "strip-components", 1000, &strip, err);
     if (r == 0)
         r = cli_args_number(args, "jobs", 256, &jobs, err);

@@ -26,6 +26,8 @@ static const struct cli_option ls_options[] = {
 
 static const struct cli_option restore_options[] = {
     { "target", 't', "DIR", "where to; made when it does not exist" },
+    { "in-place", 0, NULL, "where the files were: --target /; nothing that exists is touched without --overwrite" },
+    { "overwrite", 0, "MODE", "what becomes of names that exist: never (left and listed), if-changed, if-newer, always" },
     SELECTION_OPTIONS,
     { "strip-components", 0, "N", "take N components off the front of each path" },
     { "dry-run", 'n', NULL, "only say what would be restored" },

@@ -30,7 +30,7 @@ static int take_result(struct windows *w, struct apply_file *f, struct error *er
     case APPLY_DONE:
         break;
     case APPLY_EXISTS:
-        report_problem(w->report, REPORT_EXISTS, f->path, "");
+        report_problem(w->report, REPORT_EXISTS, f->path, why);
         return 0;
     case APPLY_LOST:
         report_problem(w->report, REPORT_LOST, f->path, why);
@@ -42,6 +42,7 @@ static int take_result(struct windows *w, struct apply_file *f, struct error *er
         return 0;
     }
     w->report->files++;
+    w->report->replaced += f->replaces;
     w->report->bytes += f->size;
     w->report->owners += f->loss.owner;
     if (f->loss.why.len > 0)

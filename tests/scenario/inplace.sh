@@ -1,0 +1,95 @@
+#!/bin/sh
+# Restores into a target that has files: each --overwrite mode on each type, hard links, links in the way, type conflicts. Compared by rsync and find. TAP.
+. "$(dirname "$0")/lib.sh"
+host h none
+day() { touch -h -d "2024-0$1-01 10:00:00.123456789" "$2"; }
+
+mkdir -p "$source/dir/sub" "$source/was_dir" "$source/filled"
+echo same >"$source/same"
+echo content >"$source/content"
+echo mode >"$source/mode"
+echo time >"$source/time"
+echo old >"$source/old"
+echo new >"$source/new"
+echo file >"$source/file"
+echo inside >"$source/was_dir/inside"
+echo kept >"$source/dir/sub/kept"
+ln -s target "$source/link"
+mkfifo "$source/fifo"
+echo a >"$source/pair1" && ln "$source/pair1" "$source/pair2"
+echo b >"$source/other1" && ln "$source/other1" "$source/dir/other2"
+echo single >"$source/single"
+head -c 3000000 /dev/urandom >"$source/three"
+setfattr -n user.colour -v red "$source/same" 2>/dev/null && xattrs=yes || xattrs=no
+for f in "$source"/* "$source"/*/*; do day 3 "$f"; done
+day 3 "$source"
+run_bkd init p >"$tree/out" 2>&1
+backup >"$tree/out" 2>&1 || bad "first snapshot"
+cp -a "$source" "$tree/good"
+
+# The live tree goes its own way.
+spoil() {
+    rm -rf "$source"
+    cp -a "$tree/good" "$source"
+    echo CONTENT >"$source/content" && day 3 "$source/content" # other content, same size and time
+    echo longer than before >"$source/three"
+    chmod 600 "$source/mode" && day 3 "$source/mode"
+    day 4 "$source/time"
+    echo OLDER >"$source/old" && day 2 "$source/old"
+    echo NEWER >"$source/new" && day 4 "$source/new"
+    rm "$source/file" && ln -s /etc/passwd "$source/file"
+    rm "$source/link" && echo no link >"$source/link"
+    rm -r "$source/was_dir" && echo no dir >"$source/was_dir"
+    rm "$source/fifo" && mkdir "$source/fifo"
+    rm "$source/pair2" && cp "$source/pair1" "$source/pair2"
+    rm "$source/other1" "$source/dir/other2" && ln "$source/pair1" "$source/other1"
+    rm -f "$tree/outside" && ln "$source/single" "$tree/outside" && chmod 640 "$source/single"
+    chmod 700 "$source/dir" && echo extra >"$source/dir/extra"
+}
+differs() { rsync -aHAXn --checksum --delete --itemize-changes "$tree/good/" "$source/" | grep -v extra | tee "$tree/out"; }
+
+spoil
+existing() { listing "$source" | grep -v -e other2 -e ' d '; }
+existing >"$tree/before"
+is 3 "never: what exists is left and listed" recover restore latest --in-place
+existing >"$tree/after"
+is 0 "never: not one of them changed" cmp "$tree/before" "$tree/after"
+spoil
+is 0 "always" recover restore latest --in-place --overwrite always --json
+[ "$(field replaced || true)0" -ge 160 ] && ok "always: all of them replaced" || bad "replaced: $(field replaced)"
+[ -z "$(differs)" ] && ok "always: the tree is that of the snapshot, by rsync" || bad "always differs"
+[ "$(cat "$tree/outside")" = single ] && [ "$(stat -c %h,%a "$tree/outside")" = 1,640 ] && ok "a file outside that was linked to one inside is untouched" || bad "outside"
+[ "$(stat -c %h "$source/pair1")" = 2 ] && [ "$source/pair1" -ef "$source/pair2" ] && [ "$source/other1" -ef "$source/dir/other2" ] &&
+    ! [ "$source/pair1" -ef "$source/other1" ] && ok "hard links part and join as the snapshot has them" || bad "hard links"
+[ -f /etc/passwd ] && ! [ -L "$source/file" ] && ok "a link in the way was replaced, not followed" || bad "link in the way"
+[ -e "$source/dir/extra" ] && ok "what the snapshot does not have stays" || bad "extra"
+
+spoil
+is 0 "if-changed" recover restore latest --in-place --overwrite if-changed --json
+echo CONTENT >"$tree/wanted"
+is 0 "if-changed: size and time equal is the same" cmp "$source/content" "$tree/wanted"
+cp -p "$tree/good/content" "$source/content"
+[ -z "$(differs)" ] && ok "if-changed: all the rest is right" || bad "if-changed differs"
+[ "$(stat -c %h,%a "$tree/outside")" = 1,640 ] && ok "if-changed: metadata is not given through a link from outside" || bad "outside"
+recover restore latest --in-place --overwrite if-changed --json >"$tree/out" 2>&1
+[ "$(field replaced)" = 0 ] && [ "$(field updated)" = 0 ] && [ "$(field files)" = 0 ] && ok "again: nothing is left to do" || bad "again"
+if [ $xattrs = yes ]; then
+    setfattr -n user.colour -v blue "$source/same" && setfattr -n user.more -v x "$source/time"
+    is 0 "attributes that differ" recover restore latest --in-place --overwrite if-changed --json
+    [ "$(field updated)" = 2 ] && [ "$(getfattr --absolute-names --only-values -n user.colour "$source/same")" = red ] && ! getfattr -n user.more "$source/time" >"$tree/out" 2>&1 &&
+        ok "are put right, the content is not fetched" || bad "attributes"
+fi
+
+spoil
+is 3 "if-newer" recover restore latest --in-place --overwrite if-newer
+[ "$(cat "$source/old")" = old ] && [ "$(cat "$source/new")" = NEWER ] && ok "if-newer: older ones replaced, newer ones left" || bad "if-newer"
+
+# A directory that is not empty, where the snapshot has a file.
+rm -rf "$source" && cp -a "$tree/good" "$source"
+rm "$source/file" && mkdir "$source/file" && echo mine >"$source/file/mine"
+is 3 "a directory that holds something is in the way" recover restore latest --in-place --overwrite always
+says "which is said" "file.*not empty"
+[ "$(cat "$source/file/mine")" = mine ] && ok "and it stays" || bad "directory in the way"
+is 2 "an unknown mode" recover restore latest --in-place --overwrite sometimes
+is 2 "in place and a target" recover restore latest --in-place --target /x
+finish
