@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bkd/base/fs.h"
+#include "bkd/policy/policy_trust.h"
 
 void cmd_print_policy_errors(const struct cmd_context *ctx, const struct policy_errors *errors)
 {
@@ -42,6 +43,11 @@ int cmd_load_policy(const struct cmd_context *ctx, const char *policy, struct po
     if (rc == ERROR_NOT_FOUND)
         return error_set(err, ERROR_USAGE, "there is no policy '%s': write %s, or give --config-dir", policy, path);
     cmd_print_policy_errors(ctx, &errors);
+    if (rc < 0)
+        return rc;
+    rc = policy_trust_check(ctx->io, ret_policy, err);
+    if (rc < 0)
+        policy_done(ret_policy);
     return rc;
 }
 

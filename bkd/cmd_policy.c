@@ -4,7 +4,9 @@
 
 #include "bkd/base/fs.h"
 #include "bkd/cmd.h"
+#include "bkd/policy/policy_trust.h"
 #include "bkd/policy/schema.h"
+#include "bkd/policy/units.h"
 
 // ---- check -------------------------------------------------------------------------------------------------------------
 
@@ -31,7 +33,9 @@ static int check_file(struct check *check, const char *path, struct error *err)
     _cleanup_policy_errors_ struct policy_errors errors = { 0 };
     _cleanup_policy_ struct policy policy = { 0 };
     int rc = policy_load(check->ctx->io, path, &policy, &errors, err);
-    if (rc < 0 && errors.count == 0) { // could not be read: one mistake of the file as a whole
+    if (rc == 0)
+        rc = policy_trust_check(check->ctx->io, &policy, err);
+    if (rc < 0 && errors.count == 0) { // could not be read, or not be trusted: one mistake of the file as a whole
         policy_errors_add(&errors, 0, 0, 1, NULL, "%s", err->text);
         rc = ERROR_USAGE;
     }
@@ -144,16 +148,36 @@ static void add_list(const struct policy_list *list, struct buf *ret_text)
 
 static void add_sources(const struct policy *policy, struct buf *ret_text);
 
+static void add_commands(const struct policy_commands *commands, struct buf *ret_text)
+{
+    char timeout[UNITS_TEXT_MAX];
+    for (size_t i = 0; i < commands->count; i++) {
+        const struct policy_command *c = &commands->items[i];
+        units_format_duration(timeout, c->timeout_s);
+        buf_add_str(ret_text, "\n    - command: ");
+        add_list(&c->argv, ret_text);
+        if (c->name[0]) {
+            buf_add_str(ret_text, "\n      name: ");
+            add_quoted(c->name, ret_text);
+        }
+        buf_addf(ret_text, "\n      timeout: %s", timeout);
+    }
+    if (commands->count == 0)
+        buf_add_str(ret_text, "[]");
+}
+
 // `base`: the policy, or the source for keys of sources.
 static void add_value(const struct schema_key *key, const void *base, struct buf *ret_text)
 {
     const void *at = (const char *)base + key->offset;
     switch (key->type) {
     case SCHEMA_SOURCES: add_sources(base, ret_text); break;
+    case SCHEMA_COMMANDS: add_commands(at, ret_text); break;
     case SCHEMA_PATH:
     case SCHEMA_TEXT: add_quoted(*(char *const *)at, ret_text); break;
     case SCHEMA_PATTERNS:
     case SCHEMA_NAMES:
+    case SCHEMA_ARGV:
     case SCHEMA_RECIPIENTS: add_list(at, ret_text); break;
     case SCHEMA_MAP_OR_NONE: buf_add_str(ret_text, *(const bool *)at ? "" : "none"); break;
     case SCHEMA_MAP: break;
@@ -164,7 +188,7 @@ static void add_value(const struct schema_key *key, const void *base, struct buf
 // What each source says; where it says nothing, what the top level says holds.
 static bool is_said(const struct schema_key *key, const struct policy_source *source)
 {
-    return schema_is_below(key, "sources") && source->key_lines[schema_index(key)] != 0 && strcmp(schema_leaf(key), "path") != 0;
+    return schema_owner(key) == SCHEMA_OF_SOURCE && source->key_lines[schema_index(key)] != 0 && strcmp(key->name, "sources.path") != 0;
 }
 
 static void add_sources(const struct policy *policy, struct buf *ret_text)
@@ -178,8 +202,9 @@ static void add_sources(const struct policy *policy, struct buf *ret_text)
         for (size_t k = 0; k < count; k++) {
             if (!is_said(&keys[k], source))
                 continue;
-            buf_addf(ret_text, "\n    %s: ", schema_leaf(&keys[k]));
-            add_value(&keys[k], source, ret_text);
+            _cleanup_buf_ struct buf value = { 0 };
+            add_value(&keys[k], source, &value);
+            buf_addf(ret_text, "\n    %s%s:%s%s", schema_is_below(&keys[k], "sources") ? "" : "  ", schema_leaf(&keys[k]), value.len ? " " : "", buf_str(&value));
         }
     }
 }
@@ -187,7 +212,7 @@ static void add_sources(const struct policy *policy, struct buf *ret_text)
 // Keys of sources stand in their list; with "encryption: none" its other keys mean nothing.
 static bool is_shown(const struct schema_key *key, const struct policy *policy)
 {
-    return !schema_is_below(key, "sources") && (policy->encrypted || !schema_is_below(key, "encryption"));
+    return schema_owner(key) == SCHEMA_OF_POLICY && (policy->encrypted || !schema_is_below(key, "encryption"));
 }
 
 static void show_key(const struct schema_key *key, const struct policy *policy, struct buf *ret_text)
@@ -227,6 +252,19 @@ static void json_add_list(struct json *object, const char *key, const struct pol
         json_append_str(array, list->items[i]);
 }
 
+static void json_add_commands(struct json *object, const char *key, const struct policy_commands *commands)
+{
+    struct json *array = json_add_array(object, key);
+    for (size_t i = 0; i < commands->count; i++) {
+        struct json *command = json_append_object(array);
+        char timeout[UNITS_TEXT_MAX];
+        units_format_duration(timeout, commands->items[i].timeout_s);
+        json_add_list(command, "command", &commands->items[i].argv);
+        json_add_str(command, "name", commands->items[i].name[0] ? commands->items[i].name : NULL);
+        json_add_str(command, "timeout", timeout);
+    }
+}
+
 static void json_add_sources(struct json *object, const struct policy *policy);
 
 static void json_add_value(struct json *object, const struct schema_key *key, const void *base)
@@ -235,12 +273,15 @@ static void json_add_value(struct json *object, const struct schema_key *key, co
     _cleanup_buf_ struct buf text = { 0 };
     switch (key->type) {
     case SCHEMA_SOURCES: json_add_sources(object, base); return;
+    case SCHEMA_COMMANDS: json_add_commands(object, schema_leaf(key), at); return;
     case SCHEMA_PATH: json_add_str(object, schema_leaf(key), *(char *const *)at); return;
     case SCHEMA_PATTERNS:
     case SCHEMA_NAMES:
+    case SCHEMA_ARGV:
     case SCHEMA_RECIPIENTS: json_add_list(object, schema_leaf(key), at); return;
     case SCHEMA_BOOL: json_add_bool(object, schema_leaf(key), *(const bool *)at); return;
     case SCHEMA_NUMBER: json_add_u64(object, schema_leaf(key), *(const uint64_t *)at); return;
+    case SCHEMA_MAP_OR_NONE: json_add_str(object, schema_leaf(key), "none"); return;
     default:
         schema_get(key, base, &text);
         json_add_str(object, schema_leaf(key), buf_str(&text));
@@ -254,10 +295,17 @@ static void json_add_sources(struct json *object, const struct policy *policy)
     struct json *array = json_add_array(object, "sources");
     for (size_t i = 0; i < policy->source_count; i++) {
         struct json *source = json_append_object(array);
+        struct json *parent = source;
         json_add_str(source, "path", policy->sources[i].path);
-        for (size_t k = 0; k < count; k++)
-            if (is_said(&keys[k], &policy->sources[i]))
-                json_add_value(source, &keys[k], &policy->sources[i]);
+        for (size_t k = 0; k < count; k++) {
+            if (!is_said(&keys[k], &policy->sources[i]))
+                continue;
+            parent = schema_is_below(&keys[k], "sources") ? source : parent;
+            if (keys[k].type == SCHEMA_MAP_OR_NONE && policy->sources[i].snapshot.wanted)
+                parent = json_add_object(source, schema_leaf(&keys[k]));
+            else
+                json_add_value(parent, &keys[k], &policy->sources[i]);
+        }
     }
 }
 

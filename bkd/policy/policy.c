@@ -37,6 +37,14 @@ int policy_source_patterns(const struct policy *policy, const struct policy_sour
     return rc;
 }
 
+bool policy_names_commands(const struct policy *policy)
+{
+    bool some = policy->hooks_before.count + policy->hooks_after.count + policy->hooks_on_failure.count > 0;
+    for (size_t i = 0; i < policy->source_count; i++)
+        some = some || policy->sources[i].snapshot.create.count > 0;
+    return some;
+}
+
 static void list_done(struct policy_list *list)
 {
     for (size_t i = 0; i < list->count; i++)
@@ -45,17 +53,37 @@ static void list_done(struct policy_list *list)
     free(list->lines);
 }
 
+static void commands_done(struct policy_commands *commands)
+{
+    for (size_t i = 0; i < commands->count; i++) {
+        list_done(&commands->items[i].argv);
+        free(commands->items[i].name);
+    }
+    free(commands->items);
+}
+
+static void source_done(struct policy_source *source)
+{
+    free(source->path);
+    list_done(&source->exclude);
+    list_done(&source->exclude_if_present);
+    list_done(&source->snapshot.create);
+    list_done(&source->snapshot.release);
+    free(source->snapshot.place);
+    free(source->snapshot.path);
+}
+
 void policy_done(struct policy *policy)
 {
-    for (size_t i = 0; i < policy->source_count; i++) {
-        free(policy->sources[i].path);
-        list_done(&policy->sources[i].exclude);
-        list_done(&policy->sources[i].exclude_if_present);
-    }
+    for (size_t i = 0; i < policy->source_count; i++)
+        source_done(&policy->sources[i]);
     free(policy->sources);
     list_done(&policy->recipients);
     list_done(&policy->exclude);
     list_done(&policy->exclude_if_present);
+    commands_done(&policy->hooks_before);
+    commands_done(&policy->hooks_after);
+    commands_done(&policy->hooks_on_failure);
     free(policy->name);
     free(policy->file);
     free(policy->description);

@@ -20,6 +20,8 @@
 #define POLICY_PATTERNS_MAX 1024u // in one list
 #define POLICY_MARKERS_MAX 16u    // names in one `exclude_if_present`
 #define POLICY_RECIPIENTS_MAX 64u
+#define POLICY_ARGUMENTS_MAX 256u // of one command
+#define POLICY_COMMANDS_MAX 64u   // in one hook
 
 enum policy_compare {
     POLICY_COMPARE_INODE, // unchanged = same type, size, mtime, ctime and inode
@@ -32,12 +34,37 @@ struct policy_list {
     size_t count;
 };
 
+struct policy_command {
+    struct policy_list argv;
+    char *name; // "" when not given
+    uint64_t timeout_s;
+};
+
+struct policy_commands {
+    struct policy_command *items;
+    size_t count;
+};
+
+enum policy_snapshot_type { POLICY_SNAPSHOT_LVM, POLICY_SNAPSHOT_BTRFS, POLICY_SNAPSHOT_ZFS, POLICY_SNAPSHOT_COMMAND };
+
+// How a source is frozen while it is read.
+struct policy_snapshot {
+    bool wanted;
+    uint64_t type;                      // enum policy_snapshot_type
+    uint64_t size_bytes;                // lvm; 0 = auto
+    char *place;                        // btrfs; NULL = the default
+    struct policy_list create, release; // command
+    char *path;                         // command; NULL = create says it
+    uint64_t timeout_s;
+};
+
 struct policy_source {
     char *path;                 // absolute, without "//", "." or "..", no trailing slash (but "/" itself)
     struct policy_list exclude;            // patterns, valid for pattern_set_new; they come after the policy's
     struct policy_list exclude_if_present; // this and what follows holds instead of the policy's where the source says it (key_lines)
     uint64_t exclude_larger_than_bytes;
     bool exclude_nodump;
+    struct policy_snapshot snapshot;
     unsigned key_lines[POLICY_KEYS_MAX]; // where this source says each key "sources.…"; 0 = not at all
 };
 
@@ -64,6 +91,7 @@ struct policy {
     struct policy_list exclude_if_present; // names of files that mark a directory
     uint64_t exclude_larger_than_bytes;    // 0 = no limit
     bool exclude_nodump;
+    struct policy_commands hooks_before, hooks_after, hooks_on_failure;
     unsigned key_lines[POLICY_KEYS_MAX]; // where each key of the schema was set; 0 = its default
 };
 
@@ -74,6 +102,9 @@ MUST_USE int policy_load(const struct io *io, const char *path, struct policy *r
 MUST_USE int policy_parse(const char *path, const void *text, size_t n, struct policy *ret_policy, struct policy_errors *ret_errors, struct error *err);
 void policy_done(struct policy *policy);
 #define _cleanup_policy_ __attribute__((cleanup(policy_done)))
+
+// Does it name programs to run, for whoever could write the file?
+bool policy_names_commands(const struct policy *policy);
 
 // The patterns that hold in a source, in their order: the policy's, then its own. Free with pattern_set_free.
 MUST_USE int policy_source_patterns(const struct policy *policy, const struct policy_source *source, struct pattern_set **ret_set, struct error *err);

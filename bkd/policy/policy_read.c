@@ -54,6 +54,17 @@ static const char *boolean_hint(const char *text)
     return NULL;
 }
 
+// Defaults are written in the table as they would be in a file.
+static void set_defaults(enum schema_owner owner, void *base)
+{
+    size_t count;
+    struct error err;
+    const struct schema_key *keys = schema_keys(&count);
+    for (size_t i = 0; i < count; i++)
+        if (schema_owner(&keys[i]) == owner && keys[i].default_text && keys[i].type != SCHEMA_RECIPIENTS && schema_set(&keys[i], keys[i].default_text, base, &err) < 0)
+            abort(); // the table contradicts itself
+}
+
 static void read_scalar(struct reader *r, const struct schema_key *key, const struct policy_node *node, void *base)
 {
     struct error err;
@@ -206,10 +217,63 @@ static void read_recipients(struct reader *r, const struct schema_key *key, cons
     }
 }
 
+// ---- commands ----------------------------------------------------------------------------------------------------------
+
+static void read_argv(struct reader *r, const struct schema_key *key, const struct policy_node *node, void *base)
+{
+    struct policy_list *list = (struct policy_list *)((char *)base + key->offset);
+    if (node->kind == POLICY_NODE_TEXT && !is_nothing(node))
+        REPORT(r, node, "for a shell name it: [sh, -c, \"...\"]", "'%s' must be %s, each an item, not text", schema_leaf(key), key->form);
+    else if (node->kind != POLICY_NODE_LIST)
+        report_form(r, key, node);
+    else if (node->count == 0)
+        REPORT(r, node, NULL, "'%s' is empty; it must be %s", schema_leaf(key), key->form);
+    if (node->kind != POLICY_NODE_LIST || !check_count(r, key, node, POLICY_ARGUMENTS_MAX))
+        return;
+    for (size_t i = 0; i < node->count; i++) {
+        const struct policy_node *item = node->items[i];
+        if (!item->spoiled && item->kind != POLICY_NODE_TEXT)
+            REPORT(r, item, NULL, "an argument must be text, not %s", kind_name(item));
+        else if (!item->spoiled && i == 0 && item->text[0] != '/' && (item->text[0] == '\0' || strchr(item->text, '/')))
+            REPORT(r, item, NULL, "'%.60s' is no program: give an absolute path, or a name without a slash", item->text);
+        else if (!item->spoiled)
+            list_add(list, item->text, item->line);
+    }
+}
+
+static void read_command(struct reader *r, const struct policy_node *node, struct policy_command *command)
+{
+    set_defaults(SCHEMA_OF_COMMAND, command);
+    if (node->spoiled)
+        return;
+    if (node->kind == POLICY_NODE_MAP)
+        read_map(r, node, "hooks.HOOK", command);
+    else
+        read_argv(r, schema_find("hooks.HOOK", "command"), node, command);
+}
+
+// A list that begins with a word is one command; one that begins with a list or a map holds commands.
+static void read_commands(struct reader *r, const struct schema_key *key, const struct policy_node *node, void *base)
+{
+    struct policy_commands *commands = (struct policy_commands *)((char *)base + key->offset);
+    bool several = node->kind == POLICY_NODE_LIST && (node->count == 0 || node->items[0]->kind != POLICY_NODE_TEXT);
+    if (is_nothing(node)) {
+        report_form(r, key, node);
+        return;
+    }
+    if (several && !check_count(r, key, node, POLICY_COMMANDS_MAX))
+        return;
+    commands->count = several ? node->count : 1;
+    commands->items = xcalloc(commands->count + 1, sizeof *commands->items);
+    for (size_t i = 0; i < commands->count; i++)
+        read_command(r, several ? node->items[i] : node, &commands->items[i]);
+}
+
 // ---- maps --------------------------------------------------------------------------------------------------------------
 
 static void read_source(struct reader *r, const struct policy_node *item, struct policy_source *source)
 {
+    set_defaults(SCHEMA_OF_SOURCE, source);
     if (item->kind == POLICY_NODE_MAP)
         read_map(r, item, "sources", source);
     else
@@ -237,20 +301,34 @@ static void read_sources(struct reader *r, const struct schema_key *key, const s
 
 static void read_map_or_none(struct reader *r, const struct schema_key *key, const struct policy_node *node, void *base)
 {
-    if (node->kind == POLICY_NODE_MAP)
-        read_map(r, node, key->name, base);
-    else if (key->type == SCHEMA_MAP_OR_NONE && node->kind == POLICY_NODE_TEXT && strcmp(node->text, "none") == 0)
-        *(bool *)((char *)base + key->offset) = false;
-    else
+    bool may_be_none = key->type == SCHEMA_MAP_OR_NONE, is_map = node->kind == POLICY_NODE_MAP;
+    if (!is_map && !(may_be_none && node->kind == POLICY_NODE_TEXT && strcmp(node->text, "none") == 0)) {
         report_form(r, key, node);
+        return;
+    }
+    if (may_be_none)
+        *(bool *)((char *)base + key->offset) = is_map;
+    if (is_map)
+        read_map(r, node, key->name, base);
+}
+
+// Where it is noted on which line a key stands; commands keep no note.
+static unsigned *key_lines(struct reader *r, const struct schema_key *key, void *base)
+{
+    switch (schema_owner(key)) {
+    case SCHEMA_OF_SOURCE: return ((struct policy_source *)base)->key_lines;
+    case SCHEMA_OF_COMMAND: return NULL;
+    default: return r->policy->key_lines;
+    }
 }
 
 static void read_value(struct reader *r, const struct schema_key *key, const struct policy_node *node, void *base)
 {
     if (node->spoiled)
         return;
-    unsigned *lines = schema_is_below(key, "sources") ? ((struct policy_source *)base)->key_lines : r->policy->key_lines;
-    lines[schema_index(key)] = node->line;
+    unsigned *lines = key_lines(r, key, base);
+    if (lines)
+        lines[schema_index(key)] = node->line;
     switch (key->type) {
     case SCHEMA_PATH:
         if (base == r->policy)
@@ -259,6 +337,8 @@ static void read_value(struct reader *r, const struct schema_key *key, const str
         break;
     case SCHEMA_PATTERNS:
     case SCHEMA_NAMES: read_list(r, key, node, base); break;
+    case SCHEMA_ARGV: read_argv(r, key, node, base); break;
+    case SCHEMA_COMMANDS: read_commands(r, key, node, base); break;
     case SCHEMA_RECIPIENTS: read_recipients(r, key, node, base); break;
     case SCHEMA_SOURCES: read_sources(r, key, node); break;
     case SCHEMA_MAP:
@@ -327,23 +407,12 @@ static void read_map(struct reader *r, const struct policy_node *node, const cha
         report_missing(r, node, parent, seen);
 }
 
-// Defaults are written in the table as they would be in a file.
-static void set_defaults(struct policy *policy)
-{
-    size_t count;
-    struct error err;
-    const struct schema_key *keys = schema_keys(&count);
-    for (size_t i = 0; i < count; i++)
-        if (keys[i].default_text && keys[i].type != SCHEMA_RECIPIENTS && schema_set(&keys[i], keys[i].default_text, policy, &err) < 0)
-            abort(); // the table contradicts itself
-    policy->encrypted = true;
-}
-
 void policy_read(const struct policy_node *root, bool complete, struct policy *policy, struct policy_errors *errors)
 {
     struct reader r = { .policy = policy, .errors = errors, .complete = complete };
     const struct schema_key *recipients = schema_find("encryption", "recipients");
-    set_defaults(policy);
+    set_defaults(SCHEMA_OF_POLICY, policy);
+    policy->encrypted = true;
     if (root->kind != POLICY_NODE_MAP) {
         if (!root->spoiled)
             REPORT(&r, root, NULL, "a policy is a map of keys such as 'sources:', not %s", kind_name(root));

@@ -13,14 +13,20 @@ static bool lies_in(const char *path, const char *dir)
     return strncmp(path, dir, n) == 0 && (path[n] == '\0' || path[n] == '/');
 }
 
+// The value of a key of a map; NULL when it is not there.
+static const struct policy_node *value_of(const struct policy_node *map, const char *key)
+{
+    for (size_t i = 0; map->kind == POLICY_NODE_MAP && i < map->count; i += 2)
+        if (map->items[i]->kind == POLICY_NODE_TEXT && strcmp(map->items[i]->text, key) == 0)
+            return map->items[i + 1];
+    return NULL;
+}
+
 // The node of a source's path: of a map, the value of "path".
 static const struct policy_node *path_place(const struct policy_places *places, size_t index)
 {
-    const struct policy_node *item = places->sources->items[index];
-    for (size_t i = 0; item->kind == POLICY_NODE_MAP && i < item->count; i += 2)
-        if (item->items[i]->kind == POLICY_NODE_TEXT && strcmp(item->items[i]->text, "path") == 0)
-            return item->items[i + 1];
-    return item;
+    const struct policy_node *item = places->sources->items[index], *path = value_of(item, "path");
+    return path ? path : item;
 }
 
 #define REPORT(errors, node, hint, ...) policy_errors_add(errors, (node)->line, (node)->column, (node)->width, hint, __VA_ARGS__)
@@ -69,6 +75,34 @@ static void check_repository(const struct policy *policy, const struct policy_pl
     }
 }
 
+// Each way of making a snapshot has keys of its own; what another one would need is a mistake, not ignored.
+static void check_snapshot(const struct policy *policy, const struct policy_places *places, size_t index, struct policy_errors *errors)
+{
+    static const struct {
+        const char *key;
+        enum policy_snapshot_type type;
+        const char *type_name;
+        bool needed;
+    } rules[] = {
+        { "size", POLICY_SNAPSHOT_LVM, "lvm", false },
+        { "place", POLICY_SNAPSHOT_BTRFS, "btrfs", false },
+        { "path", POLICY_SNAPSHOT_COMMAND, "command", false },
+        { "create", POLICY_SNAPSHOT_COMMAND, "command", true },
+        { "release", POLICY_SNAPSHOT_COMMAND, "command", true },
+    };
+    const struct policy_node *snapshot = value_of(places->sources->items[index], "snapshot");
+    if (!policy->sources[index].snapshot.wanted || !value_of(snapshot, "type"))
+        return;
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        const struct policy_node *value = value_of(snapshot, rules[i].key);
+        bool fits = policy->sources[index].snapshot.type == rules[i].type;
+        if (value && !fits)
+            REPORT(errors, value, NULL, "'%s' is only for 'type: %s'", rules[i].key, rules[i].type_name);
+        if (!value && fits && rules[i].needed)
+            REPORT(errors, snapshot, NULL, "'%s' is missing: 'type: %s' needs it", rules[i].key, rules[i].type_name);
+    }
+}
+
 void policy_rules_check(const struct policy *policy, const struct policy_places *places, struct policy_errors *errors)
 {
     for (size_t i = 0; i < policy->source_count; i++) {
@@ -79,6 +113,7 @@ void policy_rules_check(const struct policy *policy, const struct policy_places 
                 check_pair(policy, places, j, i, errors);
         if (policy->repository)
             check_repository(policy, places, i, errors);
+        check_snapshot(policy, places, i, errors);
     }
     if (places->recipients && policy->recipients.count == 1 && policy_is_recipient(policy->recipients.items[0]) && !policy->allow_single_recipient)
         REPORT(errors, places->recipients, "add one, or set 'allow_single_recipient: true'",

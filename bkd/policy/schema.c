@@ -14,6 +14,9 @@
 #define TIB (UINT64_C(1) << 40)
 #define AT(member) offsetof(struct policy, member)
 #define AT_SOURCE(member) offsetof(struct policy_source, member)
+#define AT_COMMAND(member) offsetof(struct policy_command, member)
+#define HOUR 3600u
+#define WEEK (7 * 24 * HOUR)
 
 static const struct schema_key keys[] = {
     { "description", SCHEMA_TEXT, AT(description), 0, 1000, "", false, NULL, "one line of text",
@@ -31,6 +34,24 @@ static const struct schema_key keys[] = {
       "As at the top level, for this source, instead of what is said there." },
     { "sources.exclude_nodump", SCHEMA_BOOL, AT_SOURCE(exclude_nodump), 0, 0, NULL, false, NULL, "true or false",
       "As at the top level, for this source, instead of what is said there." },
+    { "sources.snapshot", SCHEMA_MAP_OR_NONE, AT_SOURCE(snapshot.wanted), 0, 0, NULL, false, NULL, "none, or a map with 'type'",
+      "Take a snapshot of the file system this source is on, back up what it holds (under the source's own path), and remove it, whatever happens; "
+      "see SNAPSHOTS OF A SOURCE." },
+    { "sources.snapshot.type", SCHEMA_CHOICE, AT_SOURCE(snapshot.type), 0, 0, NULL, true, "lvm btrfs zfs command", "lvm, btrfs, zfs or command",
+      "What makes the snapshot. \\fBcommand\\fR runs what \\fBcreate\\fR and \\fBrelease\\fR say, for any other way." },
+    { "sources.snapshot.size", SCHEMA_SIZE, AT_SOURCE(snapshot.size_bytes), 4 * MIB, 1024 * TIB, "auto", false, "auto", "auto or a size from 4MiB to 1024TiB",
+      "Of \\fBlvm\\fR: room for what changes on the volume while the backup runs; \\fBauto\\fR is a tenth of it. Thin volumes need none." },
+    { "sources.snapshot.place", SCHEMA_PATH, AT_SOURCE(snapshot.place), 0, 0, NULL, false, NULL, "an absolute path",
+      "Of \\fBbtrfs\\fR: the directory, on the same file system, to make the snapshot in; else \\fI.bkd\\-snapshots\\fR at the top of the subvolume, which is "
+      "made when it is missing." },
+    { "sources.snapshot.create", SCHEMA_ARGV, AT_SOURCE(snapshot.create), 0, 0, NULL, false, NULL, "a list of a program and its arguments",
+      "Of \\fBcommand\\fR: makes the snapshot. Without \\fBpath\\fR the last line it writes is the path of what to read in the place of the source." },
+    { "sources.snapshot.release", SCHEMA_ARGV, AT_SOURCE(snapshot.release), 0, 0, NULL, false, NULL, "a list of a program and its arguments",
+      "Of \\fBcommand\\fR: removes it. Is run also when \\fBcreate\\fR failed, and by the next run when this one was killed." },
+    { "sources.snapshot.path", SCHEMA_PATH, AT_SOURCE(snapshot.path), 0, 0, NULL, false, NULL, "an absolute path",
+      "Of \\fBcommand\\fR: what to read in the place of the source." },
+    { "sources.snapshot.timeout", SCHEMA_DURATION, AT_SOURCE(snapshot.timeout_s), 1, WEEK, "10min", false, NULL, "a duration from 1s to 1w",
+      "How long making it, and removing it, may take." },
     { "repository", SCHEMA_PATH, AT(repository), 0, 0, NULL, true, NULL, "an absolute path of a directory",
       "Where to store it: a directory, made by \\fBbkd init\\fR. It may not lie in a source (unless that part is excluded), nor a source in it." },
     { "encryption", SCHEMA_MAP_OR_NONE, AT(encrypted), 0, 0, NULL, false, NULL, "none, or a map with 'recipients'",
@@ -65,6 +86,20 @@ static const struct schema_key keys[] = {
       "Leave out files whose size (as \\fBls \\-l\\fR shows it, holes included) is larger." },
     { "exclude_nodump", SCHEMA_BOOL, AT(exclude_nodump), 0, 0, "false", false, NULL, "true or false",
       "Leave out files and directories with the inode flag \\fBd\\fR of \\fBchattr\\fR(1)." },
+    { "hooks", SCHEMA_MAP, 0, 0, 0, NULL, false, NULL, "a map with 'before', 'after' or 'on_failure'",
+      "Commands around a run; see HOOKS." },
+    { "hooks.before", SCHEMA_COMMANDS, AT(hooks_before), 0, 0, NULL, false, NULL, "a command, or a list of commands",
+      "What to run before the backup. When one fails, the rest is not run and nothing is backed up." },
+    { "hooks.after", SCHEMA_COMMANDS, AT(hooks_after), 0, 0, NULL, false, NULL, "a command, or a list of commands",
+      "What to run at the end, also when the backup, or a command before it, failed." },
+    { "hooks.on_failure", SCHEMA_COMMANDS, AT(hooks_on_failure), 0, 0, NULL, false, NULL, "a command, or a list of commands",
+      "What to run when the run failed, before \\fBhooks.after\\fR." },
+    { "hooks.HOOK.command", SCHEMA_ARGV, AT_COMMAND(argv), 0, 0, NULL, true, NULL, "a list of a program and its arguments",
+      "The program (an absolute path, or a name) and its arguments, each an item. No shell reads them, unless the program is one." },
+    { "hooks.HOOK.name", SCHEMA_TEXT, AT_COMMAND(name), 0, 100, "", false, NULL, "one line of text",
+      "What messages call it, instead of the program's name." },
+    { "hooks.HOOK.timeout", SCHEMA_DURATION, AT_COMMAND(timeout_s), 1, WEEK, "1h", false, NULL, "a duration from 1s to 1w",
+      "When it takes longer, it is killed with all it started, and has failed." },
 };
 #define KEY_COUNT (sizeof keys / sizeof *keys)
 _Static_assert(KEY_COUNT <= POLICY_KEYS_MAX, "key_lines is too short");
@@ -78,6 +113,13 @@ const struct schema_key *schema_keys(size_t *ret_count)
 size_t schema_index(const struct schema_key *key)
 {
     return (size_t)(key - keys);
+}
+
+enum schema_owner schema_owner(const struct schema_key *key)
+{
+    if (strncmp(key->name, "sources.", 8) == 0)
+        return SCHEMA_OF_SOURCE;
+    return strncmp(key->name, "hooks.HOOK.", 11) == 0 ? SCHEMA_OF_COMMAND : SCHEMA_OF_POLICY;
 }
 
 const char *schema_leaf(const struct schema_key *key)
@@ -170,6 +212,18 @@ static int set_percent(const struct schema_key *key, const char *text, uint64_t 
     return 0;
 }
 
+static int set_duration(const struct schema_key *key, const char *text, uint64_t *at, struct error *err)
+{
+    uint64_t value;
+    int rc = units_parse_duration(text, &value, err);
+    if (rc < 0)
+        return rc;
+    if (value < key->min || value > key->max)
+        return refuse(key, text, err);
+    *at = value;
+    return 0;
+}
+
 static int set_choice(const struct schema_key *key, const char *text, uint64_t *at, struct error *err)
 {
     uint64_t index = 0;
@@ -204,6 +258,7 @@ int schema_set(const struct schema_key *key, const char *text, void *base, struc
     case SCHEMA_SIZE:
     case SCHEMA_BLOCK_SIZE: return set_size(key, text, at, err);
     case SCHEMA_PERCENT: return set_percent(key, text, at, err);
+    case SCHEMA_DURATION: return set_duration(key, text, at, err);
     case SCHEMA_CHOICE: return set_choice(key, text, at, err);
     default: assert(!"a scalar key"); return ERROR_FAILED;
     }
@@ -226,6 +281,10 @@ void schema_get(const struct schema_key *key, const void *base, struct buf *ret_
     case SCHEMA_BOOL: buf_add_str(ret_text, *(const bool *)at ? "true" : "false"); break;
     case SCHEMA_NUMBER: buf_add_u64(ret_text, *(const uint64_t *)at); break;
     case SCHEMA_PERCENT: buf_addf(ret_text, "%" PRIu64 "%%", *(const uint64_t *)at); break;
+    case SCHEMA_DURATION:
+        units_format_duration(text, *(const uint64_t *)at);
+        buf_add_str(ret_text, text);
+        break;
     case SCHEMA_CHOICE: get_choice(key, *(const uint64_t *)at, ret_text); break;
     case SCHEMA_SIZE:
     case SCHEMA_BLOCK_SIZE:

@@ -18,20 +18,26 @@ enum schema_type {
     SCHEMA_SIZE,        // "512MiB" from min to max; the word in `choices` stands for 0
     SCHEMA_BLOCK_SIZE,  // SCHEMA_SIZE that is a power of two
     SCHEMA_PERCENT,     // "50%" from min to max
+    SCHEMA_DURATION,    // "10min" from min to max seconds
     SCHEMA_CHOICE,      // one of `choices`, stored as its index
     SCHEMA_PATH,        // absolute path
     SCHEMA_PATTERNS,    // list of exclusion patterns (bkd/base/pattern.h)
     SCHEMA_NAMES,       // list of file names
+    SCHEMA_ARGV,        // list of a program and its arguments
+    SCHEMA_COMMANDS,    // such a list, or a map with the keys "hooks.HOOK.", or a list of these: struct policy_commands
     SCHEMA_RECIPIENTS,  // one file or a list of files and age recipients
     SCHEMA_SOURCES,     // list of paths or of maps with keys "NAME."
     SCHEMA_MAP,         // map with the keys "NAME."
-    SCHEMA_MAP_OR_NONE, // the same, or the word none
+    SCHEMA_MAP_OR_NONE, // the same, or the word none: bool
 };
+
+// Which struct a key's value stands in.
+enum schema_owner { SCHEMA_OF_POLICY, SCHEMA_OF_SOURCE, SCHEMA_OF_COMMAND };
 
 struct schema_key {
     const char *name; // "delta.max_chain"; parents come before their children
     enum schema_type type;
-    size_t offset; // of the value in struct policy (keys of sources: in struct policy_source); uint64_t, bool, char * or struct policy_list
+    size_t offset; // of the value in the struct of schema_owner; uint64_t, bool, char *, struct policy_list or struct policy_commands
     uint64_t min, max;
     const char *default_text; // as it would be written; NULL = none; a required key has none
     bool required;
@@ -44,14 +50,15 @@ const struct schema_key *schema_keys(size_t *ret_count);
 // The key `name` directly below `parent` ("" = top level), or NULL.
 const struct schema_key *schema_find(const char *parent, const char *name);
 size_t schema_index(const struct schema_key *key);
+enum schema_owner schema_owner(const struct schema_key *key);
 // The last part of a key's name, and whether it stands directly below `parent`.
 const char *schema_leaf(const struct schema_key *key);
 bool schema_is_below(const struct schema_key *key, const char *parent);
 // The valid key nearest to `typed` below `parent`, or of all keys when none there is near; NULL when nothing is.
 const struct schema_key *schema_nearest(const char *parent, const char *typed);
 
-// Stores the value written as `text` at `base` + offset: BOOL, NUMBER, SIZE, BLOCK_SIZE, PERCENT, CHOICE and TEXT. ERROR_USAGE when it
-// is not of the key's form.
+// Stores the value written as `text` at `base` + offset: BOOL, NUMBER, SIZE, BLOCK_SIZE, PERCENT, DURATION, CHOICE and TEXT. ERROR_USAGE when
+// it is not of the key's form.
 MUST_USE int schema_set(const struct schema_key *key, const char *text, void *base, struct error *err);
 // The inverse, as text for a policy file (no quotes); the same types.
 void schema_get(const struct schema_key *key, const void *base, struct buf *ret_text);
