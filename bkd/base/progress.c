@@ -12,19 +12,23 @@
 
 #define SECOND_NS UINT64_C(1000000000)
 #define RATE_WINDOW_NS (5 * SECOND_NS)
+#define SAMPLE_NS (SECOND_NS / 4)
 
 struct progress {
     const struct io *io;
     enum progress_style style;
     FILE *stream;
     atomic_uint_fast64_t files, bytes;
-    atomic_uint_fast64_t due_ns; // when the next line may be printed
-    pthread_mutex_t lock;        // of all below
+    atomic_uint_fast64_t due_ns;    // when the next line may be printed
+    atomic_uint_fast64_t sample_ns; // when the next sample may be taken
+    pthread_mutex_t lock;           // of all below
     const char *phase;
     uint64_t files_total, bytes_total;
     uint64_t start_ns;
     uint64_t rate_ns, rate_bytes; // where the current rate is measured from
     uint64_t bytes_per_second;
+    struct estimate measured;
+    uint64_t sampled_ns, sampled_files, sampled_bytes; // at the last sample
     size_t shown_width; // of the terminal's line, 0 = none there
 };
 
@@ -83,6 +87,10 @@ void progress_begin(struct progress *progress, const char *phase, uint64_t files
     progress->bytes_total = bytes_total;
     progress->start_ns = progress->rate_ns = now;
     progress->rate_bytes = progress->bytes_per_second = 0;
+    progress->measured = (struct estimate){ 0 };
+    progress->sampled_ns = now;
+    progress->sampled_files = progress->sampled_bytes = 0;
+    atomic_store(&progress->sample_ns, now + SAMPLE_NS);
     atomic_store(&progress->files, 0);
     atomic_store(&progress->bytes, 0);
     atomic_store(&progress->due_ns, now + interval_ns(progress->style));
@@ -91,9 +99,16 @@ void progress_begin(struct progress *progress, const char *phase, uint64_t files
 
 bool progress_seconds_left(const struct progress_view *view, uint64_t *ret_seconds)
 {
-    if (view->bytes_total == 0 || view->bytes_per_second == 0 || view->bytes > view->bytes_total)
+    double seconds;
+    bool known = view->files_total > 0 || view->bytes_total > 0;
+    bool more_than_planned = (view->files_total > 0 && view->files > view->files_total) || (view->bytes_total > 0 && view->bytes > view->bytes_total);
+    if (!known || more_than_planned)
         return false;
-    *ret_seconds = (view->bytes_total - view->bytes + view->bytes_per_second - 1) / view->bytes_per_second;
+    double files = view->files_total > 0 ? (double)(view->files_total - view->files) : 0;
+    double bytes = view->bytes_total > 0 ? (double)(view->bytes_total - view->bytes) : 0;
+    if (!estimate_seconds(&view->measured, files, bytes, &seconds))
+        return false;
+    *ret_seconds = (uint64_t)(seconds + 0.999);
     return true;
 }
 
@@ -137,7 +152,7 @@ static void print_json(struct progress *progress, const struct progress_view *vi
     if (view->bytes_per_second)
         json_add_u64(line, "bytes_per_second", view->bytes_per_second);
     if (progress_seconds_left(view, &left))
-        json_add_u64(line, "seconds_left", left);
+        json_add_u64(line, "eta_s", left);
     if (json_line_print(&line, progress->stream, &err) < 0)
         atomic_store(&progress->due_ns, UINT64_MAX); // nobody reads; the run itself goes on
 }
@@ -171,6 +186,20 @@ static void measure_rate(struct progress *progress, uint64_t now, uint64_t bytes
     progress->rate_bytes = bytes;
 }
 
+// What has no total is not looked at: the time left is told from what has one.
+static void take_sample(struct progress *progress, uint64_t now, uint64_t files, uint64_t bytes)
+{
+    double seconds = (double)(now - progress->sampled_ns) / (double)SECOND_NS;
+    if (now < atomic_load(&progress->sample_ns))
+        return;
+    estimate_add(&progress->measured, progress->files_total > 0 ? (double)(files - progress->sampled_files) : 0,
+                 progress->bytes_total > 0 ? (double)(bytes - progress->sampled_bytes) : 0, seconds);
+    progress->sampled_ns = now;
+    progress->sampled_files = files;
+    progress->sampled_bytes = bytes;
+    atomic_store(&progress->sample_ns, now + SAMPLE_NS);
+}
+
 void progress_add(struct progress *progress, uint64_t files, uint64_t bytes)
 {
     if (!progress)
@@ -180,9 +209,9 @@ void progress_add(struct progress *progress, uint64_t files, uint64_t bytes)
     if (progress->style == PROGRESS_SILENT)
         return;
     uint64_t now = io_monotonic_ns(progress->io);
-    if (now < atomic_load(&progress->due_ns) || pthread_mutex_trylock(&progress->lock) != 0)
+    bool due = now >= atomic_load(&progress->due_ns);
+    if ((!due && now < atomic_load(&progress->sample_ns)) || pthread_mutex_trylock(&progress->lock) != 0)
         return;
-    atomic_store(&progress->due_ns, now + interval_ns(progress->style));
     struct progress_view view = { .phase = progress->phase,
                                   .files = atomic_load(&progress->files),
                                   .files_total = progress->files_total,
@@ -190,8 +219,13 @@ void progress_add(struct progress *progress, uint64_t files, uint64_t bytes)
                                   .bytes_total = progress->bytes_total,
                                   .elapsed_ns = now - progress->start_ns };
     measure_rate(progress, now, view.bytes);
+    take_sample(progress, now, view.files, view.bytes);
     view.bytes_per_second = progress->bytes_per_second;
-    print(progress, &view);
+    view.measured = progress->measured;
+    if (due) {
+        atomic_store(&progress->due_ns, now + interval_ns(progress->style));
+        print(progress, &view);
+    }
     (void)pthread_mutex_unlock(&progress->lock);
 }
 

@@ -4,8 +4,8 @@
 // JSON one {"type":"progress","schema":1,…} line at most once a second; nothing when silent. Lines for people go to
 // standard error, JSON to standard output.
 //
-// JSON keys: phase, files, bytes, elapsed_ms, and where known files_total, bytes_total, bytes_per_second (over the last
-// seconds) and seconds_left.
+// JSON keys: phase, files, bytes, elapsed_ms, and where known files_total, bytes_total, bytes_per_second and eta_s (seconds
+// left), both from what was measured in the last seconds of this phase (bkd/base/estimate.h).
 #ifndef BKD_BASE_PROGRESS_H
 #define BKD_BASE_PROGRESS_H
 
@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #include "bkd/base/buf.h"
+#include "bkd/base/estimate.h"
 #include "bkd/base/io.h"
 
 struct progress;
@@ -48,9 +49,10 @@ struct progress_view {
     uint64_t files, files_total, bytes, bytes_total; // totals 0 = unknown
     uint64_t elapsed_ns;
     uint64_t bytes_per_second; // 0 = unknown
+    struct estimate measured;  // of what has a total
 };
 void progress_format(const struct progress_view *view, struct buf *ret_text);
-// Seconds left at this rate; false when it cannot be told.
+// Seconds left by what was measured; false when it cannot be told.
 bool progress_seconds_left(const struct progress_view *view, uint64_t *ret_seconds);
 
 #endif

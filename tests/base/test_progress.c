@@ -101,7 +101,7 @@ static void test_json_at_most_one_a_second(void **state)
     assert_true(json_get_u64(line, "files", &value) && value == 30000);
     assert_true(json_get_u64(line, "elapsed_ms", &value) && value == 300000);
     assert_true(json_get_u64(line, "bytes_per_second", &value) && value == UINT64_C(100) << 20);
-    assert_true(json_get_u64(line, "seconds_left", &value) && value == 0);
+    assert_true(json_get_u64(line, "eta_s", &value) && value == 0);
     fixture_done(&f);
 }
 
@@ -128,7 +128,7 @@ static void test_unknown_totals(void **state)
     assert_string_equal(buf_str(&text), "scan: 1.5 KiB, 3 files");
     assert_false(progress_seconds_left(&view, &left));
     view.bytes_total = 1000; // less than there turned out to be
-    view.bytes_per_second = 10;
+    estimate_add(&view.measured, 0, 10, 1);
     assert_false(progress_seconds_left(&view, &left));
     assert_int_equal(left, 7);
 }
