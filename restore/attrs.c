@@ -87,12 +87,20 @@ void attrs_self_read(bool numeric_owner, struct attrs_self *ret_self)
     *ret_self = (struct attrs_self){ .root = geteuid() == 0, .uid = geteuid(), .gid = getegid(), .numeric_owner = numeric_owner };
 }
 
+static uint32_t owner_of(struct known_list *known, const struct attrs_self *self, bool group, const struct buf *name, uint32_t number)
+{
+    uint32_t id;
+    if (owner_map_find(self->owners, group, buf_str(name), name->len, number, &id))
+        return id;
+    return self->numeric_owner ? number : map_id(known, name, group, number);
+}
+
 void attrs_of_entry(struct attrs_names *names, const struct attrs_self *self, const struct manifest_entry *entry, struct attrs *ret_attrs)
 {
     *ret_attrs = (struct attrs){
         .mode = entry->mode,
-        .uid = self->numeric_owner ? entry->uid : map_id(&names->users, &entry->user, false, entry->uid),
-        .gid = self->numeric_owner ? entry->gid : map_id(&names->groups, &entry->group, true, entry->gid),
+        .uid = owner_of(&names->users, self, false, &entry->user, entry->uid),
+        .gid = owner_of(&names->groups, self, true, &entry->group, entry->gid),
         .mtime_s = entry->mtime_s,
         .mtime_ns = entry->mtime_ns,
         .flags = entry->flags,

@@ -9,6 +9,7 @@
 #include "bkd/base/buf.h"
 #include "bkd/base/io.h"
 #include "bkd/repo/manifest.h"
+#include "restore/owner_map.h"
 
 // What an entry should get. Plain values, so it can be copied and kept.
 struct attrs {
@@ -25,6 +26,7 @@ struct attrs_self {
     bool root; // may give files away
     uint32_t uid, gid;
     bool numeric_owner; // never map by name
+    const struct owner_map *owners; // goes before names and numbers; borrowed, may be NULL
 };
 
 // Names to numbers of this machine; remembers what it asked. One thread.
@@ -32,7 +34,7 @@ struct attrs_names;
 struct attrs_names *attrs_names_new(void);
 void attrs_names_free(struct attrs_names *names);
 
-// Fills attrs from an entry: owner by name when this machine knows the name (unless self->numeric_owner), else by number.
+// Fills attrs from an entry: owner by self->owners, else by name when this machine knows the name (unless self->numeric_owner), else by number.
 void attrs_of_entry(struct attrs_names *names, const struct attrs_self *self, const struct manifest_entry *entry, struct attrs *ret_attrs);
 void attrs_self_read(bool numeric_owner, struct attrs_self *ret_self);
 

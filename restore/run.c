@@ -266,6 +266,7 @@ int run_restore(const struct io *io, struct snapshot *snapshot, const struct run
     r.plan.fd = -1;
     attrs_self_read(options->numeric_owner, &r.self);
     r.rules = (struct decide_rules){ .mode = options->overwrite, .own_owners = !r.self.root };
+    r.self.owners = options->owners;
     int e = run_all(&r, err);
     take_stats(&r);
     clean_up(&r);

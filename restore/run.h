@@ -7,6 +7,7 @@
 
 #include "bkd/repo/snapshot.h"
 #include "restore/decide.h"
+#include "restore/owner_map.h"
 #include "restore/report.h"
 #include "restore/selection.h"
 #include "restore/timing.h"
@@ -20,6 +21,7 @@ struct run_options {
     bool dry_run;
     bool keep_going; // files whose stored data is damaged do not stop the others
     bool numeric_owner;
+    const struct owner_map *owners; // borrowed; NULL = none
     bool json, quiet;
     bool (*interrupted)(void); // asked between steps; NULL = never
 };

@@ -1,10 +1,31 @@
 // bkd-restore restore
+#include <fcntl.h>
 #include <string.h>
 
+#include "bkd/base/fs.h"
 #include "restore/interrupt.h"
 #include "restore/run.h"
 #include "restore/selection_args.h"
 #include "restore/verb.h"
+
+enum { OWNERS_FILE_MAX = 1 << 20 };
+
+static int read_owners(const struct io *io, const struct cli_args *args, struct owner_map *owners, struct error *err)
+{
+    const char *value;
+    int r = 0;
+    for (size_t i = 0; r == 0 && (value = cli_args_option_at(args, "chown-map", i)) != NULL; i++) {
+        _cleanup_buf_ struct buf text = { 0 };
+        if (owner_map_is_rule(value)) {
+            r = owner_map_add(owners, value, err);
+        } else {
+            r = fs_read_file(io, AT_FDCWD, value, OWNERS_FILE_MAX, &text, err);
+            if (r == 0)
+                r = owner_map_add_text(owners, buf_str(&text), value, err);
+        }
+    }
+    return r < 0 ? error_prefix(err, "--chown-map") : 0;
+}
 
 static int read_options(const struct cmd_context *ctx, const struct cli_args *args, struct run_options *ret_options, struct error *err)
 {
@@ -42,13 +63,17 @@ int verb_restore(struct cmd_context *ctx, const struct cli_args *args, struct er
     _cleanup_session_ struct session session = { 0 };
     _cleanup_snapshot_ struct snapshot snapshot = { 0 };
     _cleanup_selection_ struct selection *selection = NULL;
+    _cleanup_owner_map_ struct owner_map owners = { 0 };
     const struct repository_head *head = NULL;
     struct report report;
     uint64_t since = ctx->timing.started_ns;
     int r = read_options(ctx, args, &options, err);
     if (r == 0)
+        r = read_owners(ctx->io, args, &owners, err);
+    if (r == 0)
         r = selection_from_args(ctx->io, args, 1, &selection, err);
     options.selection = selection;
+    options.owners = &owners;
     if (r == 0)
         r = session_open(&session, ctx->io, &ctx->session, err);
     if (r == 0)

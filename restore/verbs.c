@@ -32,6 +32,7 @@ static const struct cli_option restore_options[] = {
     { "strip-components", 0, "N", "take N components off the front of each path" },
     { "dry-run", 'n', NULL, "only say what would be restored" },
     { "keep-going", 'k', NULL, "restore all the rest when stored data is damaged" },
+    { "chown-map", 0, "RULE|FILE", "exchange owners: user:OLD=NEW or group:OLD=NEW by name or number, or a file of such lines; may be repeated" },
     { "numeric-owner", 0, NULL, "owners by number even where this machine knows their names" },
     { "jobs", 'j', "N", "threads that decode, compare and write (the number of processors)" },
     { 0 },

@@ -80,4 +80,20 @@ is 0 "is found with --escaped" recover restore latest --escaped "$printed" --tar
 is 0 "and restored under its bytes" cmp "$(printf '%s/new\nline\\ \377' "$source")" "$(printf '%s/new\nline\\ \377' "$tree/odd$source")"
 is 2 "a bad escape" recover ls latest --escaped '/a\q'
 
+# ---- owners exchanged
+is 2 "a rule that is none" recover restore latest --target "$tree/owners" --chown-map user:root
+says "is explained" "write user:OLD=NEW"
+is 2 "an owner that this machine does not have" recover restore latest --target "$tree/owners" --chown-map user:root=no-such-user
+if [ "$(id -u)" = 0 ]; then
+    printf '# owners\nuser:0=4711\ngroup:root=4712\n' >"$tree/map"
+    is 0 "restore with a map of owners" recover restore latest "$source/src" --target "$tree/owners" --chown-map "$tree/map"
+    find "$tree/owners" -mindepth 1 -printf '%U:%G\n' | sort -u >"$tree/out"
+    exact "gives everything to the new ones" 4711:4712
+    is 0 "with --numeric-owner" recover restore latest "$source/src" --target "$tree/owners2" --chown-map group:root=daemon --numeric-owner
+    find "$tree/owners2" -mindepth 1 -printf '%u:%g\n' | sort -u >"$tree/out"
+    exact "a rule still goes first" root:daemon
+else
+    ok "owners are exchanged by root only # SKIP"
+fi
+
 finish
