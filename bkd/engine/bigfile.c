@@ -13,12 +13,14 @@
 #define HASHED_HOLES_MAX (UINT64_C(4) << 30)
 // Tags take 1/256 of a file's size, holes included. Beyond this much of holes (256 MiB of tags for nothing) the data is stored whole instead.
 #define TAGGED_HOLES_MAX (UINT64_C(64) << 30)
+// A stream that outgrew what was expected of it has a larger signature than a file of its size; beyond this much memory it is not searched.
+#define SEARCH_MEMORY_MAX (UINT64_C(4) * DELTA_SIGNATURE_MEMORY)
 
 struct bigfile {
     const struct bigfile_context *ctx;
-    int fd; // borrowed
+    int fd; // borrowed; -1: a stream
     char *name;
-    uint64_t size;
+    uint64_t size; // of a stream: of the pieces so far
     struct versions_base base;
     bool has_base;
     bool renew; // no new delta: the chain is long enough
@@ -44,6 +46,7 @@ struct bigfile_job {
     uint64_t index;
     uint32_t length; // to be read, then as read
     bool is_hole, same;
+    bool is_read; // the bytes stand in `data` already
     uint8_t *data;
     uint8_t sha256[CRYPTO_SHA256_SIZE];
     uint8_t *tags;
@@ -67,7 +70,7 @@ static bool needs_usable(const struct bigfile *f, const struct versions_needs *n
 static void load_base(struct bigfile *f, const struct place *base)
 {
     struct error why;
-    if (versions_load(f->ctx->versions, base, true, &f->base, &why) < 0) {
+    if (versions_load(f->ctx->versions, base, f->ctx->block_size != 0 ? UINT64_MAX : SEARCH_MEMORY_MAX, &f->base, &why) < 0) {
         log_debug("'%s' is stored whole: %s", f->name, why.text);
         return;
     }
@@ -81,14 +84,13 @@ static void load_base(struct bigfile *f, const struct place *base)
     f->search.search = f->base.search;
 }
 
-static int begin_cache(struct bigfile *f, struct error *err)
+static int begin_cache(struct bigfile *f, uint64_t expected_size, struct error *err)
 {
     if (extents_hole_bytes(&f->recipe, f->size) > TAGGED_HOLES_MAX)
         return 0;
     struct version_cache_info *info = &f->cache_info;
     memcpy(info->version_id, f->recipe.id, sizeof info->version_id);
-    info->file_size = f->size;
-    info->signature_block = f->ctx->block_size != 0 ? f->ctx->block_size : delta_block_size(f->size, 0);
+    info->signature_block = f->ctx->block_size != 0 ? f->ctx->block_size : delta_block_size(expected_size, 0);
     if (f->has_base && f->base.cache != NULL)
         memcpy(info->key, version_cache_info(f->base.cache)->key, sizeof info->key);
     else
@@ -107,24 +109,15 @@ static void hash_zeros(uint8_t ret_sha256[CRYPTO_SHA256_SIZE])
     crypto_sha256_final(&hash, ret_sha256);
 }
 
-int bigfile_begin(const struct bigfile_context *ctx, int fd, const char *name, uint64_t size, uint64_t blocks_bytes, const struct place *base,
-                  const struct recipe *index_from, struct bigfile **ret_file, struct error *err)
+// Takes f: frees it when it fails.
+static int begin(struct bigfile *f, uint64_t expected_size, const struct place *base, struct bigfile **ret_file, struct error *err)
 {
-    struct bigfile *f = xcalloc(1, sizeof *f);
-    *f = (struct bigfile){ .ctx = ctx, .fd = fd, .name = xstrdup(name), .size = size, .all_same = true };
-    f->pieces = size / RECIPE_PIECE_SIZE + (size % RECIPE_PIECE_SIZE != 0);
-    io_random(ctx->io, f->recipe.id, sizeof f->recipe.id);
-    if (blocks_bytes < size)
-        extents_find(ctx->io, fd, size, &f->recipe);
-    for (size_t i = 0; index_from != NULL && i < index_from->n_index; i++)
-        recipe_add_index(&f->recipe, index_from->index[i].offset, index_from->index[i].path, strlen(index_from->index[i].path));
-    if (f->recipe.n_extents > 0)
-        hash_zeros(f->hole_sha256);
+    io_random(f->ctx->io, f->recipe.id, sizeof f->recipe.id);
     if (base != NULL && place_is_set(base))
         load_base(f, base);
-    f->hash_whole = extents_hole_bytes(&f->recipe, size) <= HASHED_HOLES_MAX;
+    f->hash_whole = extents_hole_bytes(&f->recipe, f->size) <= HASHED_HOLES_MAX;
     crypto_sha256_init(&f->hash);
-    int r = begin_cache(f, err);
+    int r = begin_cache(f, expected_size, err);
     if (r < 0) {
         bigfile_free(f);
         return r;
@@ -132,6 +125,29 @@ int bigfile_begin(const struct bigfile_context *ctx, int fd, const char *name, u
     f->compares = f->cache != NULL;
     *ret_file = f;
     return 0;
+}
+
+int bigfile_begin(const struct bigfile_context *ctx, int fd, const char *name, uint64_t size, uint64_t blocks_bytes, const struct place *base,
+                  const struct recipe *index_from, struct bigfile **ret_file, struct error *err)
+{
+    struct bigfile *f = xcalloc(1, sizeof *f);
+    *f = (struct bigfile){ .ctx = ctx, .fd = fd, .name = xstrdup(name), .size = size, .all_same = true };
+    f->pieces = size / RECIPE_PIECE_SIZE + (size % RECIPE_PIECE_SIZE != 0);
+    if (blocks_bytes < size)
+        extents_find(ctx->io, fd, size, &f->recipe);
+    for (size_t i = 0; index_from != NULL && i < index_from->n_index; i++)
+        recipe_add_index(&f->recipe, index_from->index[i].offset, index_from->index[i].path, strlen(index_from->index[i].path));
+    if (f->recipe.n_extents > 0)
+        hash_zeros(f->hole_sha256);
+    return begin(f, size, base, ret_file, err);
+}
+
+int bigfile_begin_stream(const struct bigfile_context *ctx, const char *name, uint64_t expected_size, const struct place *base, struct bigfile **ret_file,
+                         struct error *err)
+{
+    struct bigfile *f = xcalloc(1, sizeof *f);
+    *f = (struct bigfile){ .ctx = ctx, .fd = -1, .name = xstrdup(name), .all_same = true };
+    return begin(f, expected_size, base, ret_file, err);
 }
 
 void bigfile_free(struct bigfile *f)
@@ -177,16 +193,31 @@ void bigfile_piece(struct bigfile *f, uint64_t index, struct bigfile_job *job)
     job->index = index;
     job->length = f->size - offset < RECIPE_PIECE_SIZE ? (uint32_t)(f->size - offset) : RECIPE_PIECE_SIZE;
     job->is_hole = extents_is_hole(&f->recipe, offset, job->length);
-    job->same = job->has_delta = false;
+    job->same = job->has_delta = job->is_read = false;
     job->status = 0;
     buf_reset(&job->entries);
+}
+
+uint8_t *bigfile_job_space(struct bigfile_job *job)
+{
+    if (job->data == NULL)
+        job->data = xmalloc(RECIPE_PIECE_SIZE);
+    return job->data;
+}
+
+void bigfile_stream_piece(struct bigfile *f, struct bigfile_job *job, uint32_t length)
+{
+    f->size += length;
+    bigfile_piece(f, f->pieces++, job);
+    job->is_read = true;
 }
 
 static int read_piece(struct bigfile_job *job)
 {
     const struct bigfile *f = job->file;
-    if (job->data == NULL)
-        job->data = xmalloc(RECIPE_PIECE_SIZE);
+    if (job->is_read)
+        return 0;
+    (void)bigfile_job_space(job);
     if (job->is_hole) {
         if (f->hash_whole || f->compares || job->length < RECIPE_PIECE_SIZE) // else nobody looks at them
             memset(job->data, 0, job->length);
@@ -454,7 +485,7 @@ static int store_recipe(struct bigfile *f, struct bigfile_result *result, struct
     crypto_sha256(text.data, text.len, result->recipe_sha256);
     result->recipe_size = text.len;
     struct error cache_error;
-    bool has_cache = f->cache != NULL && version_cache_close(&f->cache, result->sha256, &cache_error) == 0;
+    bool has_cache = f->cache != NULL && version_cache_close(&f->cache, f->position, result->sha256, &cache_error) == 0;
     r = versions_save(f->ctx->versions, &result->version, &text, &f->needs, has_cache ? recipe->id : NULL, err);
     if (r == 0 && result->has_sha256)
         r = known_add(f->ctx->known, KNOWN_VERSION, result->sha256, &result->version, err);

@@ -1,7 +1,8 @@
 // A file stored as a version with a recipe: cut into pieces that worker threads read, hash and compare with the previous version, and that
-// the main thread places in order. Also how the manifest itself is stored.
+// the main thread places in order. Also how the manifest itself is stored, and the output of commands, whose pieces come one after the other.
 //
 // Order: bigfile_begin; for each piece bigfile_piece (job) → a worker runs bigfile_piece_work → in order bigfile_take; bigfile_finish; bigfile_free.
+// Of a stream: bigfile_begin_stream; bytes into bigfile_job_space, bigfile_stream_piece instead of bigfile_piece.
 #ifndef BKD_ENGINE_BIGFILE_H
 #define BKD_ENGINE_BIGFILE_H
 
@@ -33,6 +34,9 @@ struct bigfile;
 // What cannot be loaded of the base means going on without. index_from: the path index to put into the recipe (manifests), or NULL.
 MUST_USE int bigfile_begin(const struct bigfile_context *ctx, int fd, const char *name, uint64_t size, uint64_t blocks_bytes, const struct place *base,
                            const struct recipe *index_from, struct bigfile **ret_file, struct error *err);
+// The same for bytes that come in order and whose number is known at their end; expected_size is a guess that chooses the signature's blocks.
+MUST_USE int bigfile_begin_stream(const struct bigfile_context *ctx, const char *name, uint64_t expected_size, const struct place *base,
+                                  struct bigfile **ret_file, struct error *err);
 void bigfile_free(struct bigfile *f);
 uint64_t bigfile_pieces(const struct bigfile *f);
 
@@ -41,6 +45,9 @@ struct bigfile_job;
 struct bigfile_job *bigfile_job_new(void);
 void bigfile_job_free(struct bigfile_job *job);
 void bigfile_piece(struct bigfile *f, uint64_t index, struct bigfile_job *job);
+// The next piece of a stream: `length` bytes (only the last piece has fewer than RECIPE_PIECE_SIZE) that stand in the job's space of that size.
+uint8_t *bigfile_job_space(struct bigfile_job *job);
+void bigfile_stream_piece(struct bigfile *f, struct bigfile_job *job, uint32_t length);
 void bigfile_piece_work(struct bigfile_job *job); // any thread
 uint32_t bigfile_job_length(const struct bigfile_job *job); // bytes, as read once the work is done
 // Places the next piece. A read error of the source is ERROR_FAILED with *ret_source_failed true.

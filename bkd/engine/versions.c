@@ -107,7 +107,13 @@ static int load_search(struct versions_base *base, struct error *err)
     return r < 0 ? r : delta_search_new(signature.data, signature.len, base->recipe.size, &base->search, err);
 }
 
-int versions_load(struct versions *v, const struct place *place, bool with_search, struct versions_base *ret_base, struct error *err)
+static uint64_t memory_of_search(const struct version_cache *cache)
+{
+    const struct version_cache_info *info = version_cache_info(cache);
+    return info->signature_block == 0 ? 0 : delta_signature_memory(delta_signature_count(info->file_size, info->signature_block));
+}
+
+int versions_load(struct versions *v, const struct place *place, uint64_t search_memory, struct versions_base *ret_base, struct error *err)
 {
     struct versions_base base = { .place = *place };
     char name[NAME_MAX_SIZE];
@@ -126,7 +132,8 @@ int versions_load(struct versions *v, const struct place *place, bool with_searc
     base_name(name, place, "tags");
     if (version_cache_open(v->io, v->dirfd, name, base.recipe.id, v->key, &base.cache, &ignored) < 0)
         base.cache = NULL;
-    if (base.cache != NULL && with_search && version_cache_info(base.cache)->signature_block > 0 && load_search(&base, &ignored) < 0)
+    uint64_t memory = base.cache == NULL ? 0 : memory_of_search(base.cache);
+    if (memory > 0 && memory <= search_memory && load_search(&base, &ignored) < 0)
         base.search = NULL;
     *ret_base = base;
     return 0;

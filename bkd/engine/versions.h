@@ -47,8 +47,9 @@ struct versions_base {
     struct version_cache *cache; // tags; NULL: none, then nothing is found at the same place
     struct delta_search *search; // NULL: none
 };
-// ERROR_NOT_FOUND / ERROR_INTEGRITY: no such base; the caller goes on without. with_search loads the signature (32 MiB at most).
-MUST_USE int versions_load(struct versions *v, const struct place *place, bool with_search, struct versions_base *ret_base, struct error *err);
+// ERROR_NOT_FOUND / ERROR_INTEGRITY: no such base; the caller goes on without. The signature is loaded when that takes at most search_memory
+// bytes (0: never).
+MUST_USE int versions_load(struct versions *v, const struct place *place, uint64_t search_memory, struct versions_base *ret_base, struct error *err);
 void versions_base_done(struct versions_base *base);
 // Only the needs; and marks the version as used by the new snapshot. A version whose needs are unknown is ERROR_NOT_FOUND or ERROR_INTEGRITY.
 MUST_USE int versions_use(struct versions *v, const struct place *place, struct versions_needs *ret_needs, struct error *err);

@@ -50,7 +50,7 @@ static struct made make(uint64_t size, uint32_t block)
         tag += t;
         entry += e;
     }
-    scratch_ok(version_cache_close(&w, m.info.sha256, &err), &err);
+    scratch_ok(version_cache_close(&w, m.info.file_size, m.info.sha256, &err), &err);
     assert_null(w);
     return m;
 }
@@ -72,9 +72,10 @@ static void check_content(const struct made *m)
     scratch_ok(version_cache_tags(c, UINT64_MAX / 16, 4096, tags, &n, &err), &err);
     assert_int_equal(n, 0);
     if (m->signature.len > 0) {
-        uint64_t count = (m->signature.len - 12) / 36, first = count > 3 ? 3 : 0;
+        uint64_t count = (m->signature.len - 12) / 36, first = count > 3 && m->info.signature_block < 1 << 20 ? 3 : 0;
         scratch_ok(version_cache_entries(c, first, 4096, entries, &n, &err), &err);
-        assert_int_equal(n, count - first < 4096 ? count - first : 4096);
+        uint64_t piece = (16u << 20) / m->info.signature_block - first; // not beyond the piece
+        assert_int_equal(n, count - first < piece ? count - first : piece);
         assert_memory_equal(entries, m->signature.data + 12 + first * 36, n * 36);
         _cleanup_buf_ struct buf signature = { 0 };
         scratch_ok(version_cache_signature(c, &signature, &err), &err);
@@ -118,7 +119,7 @@ static void test_every_byte_is_bound(void **state)
     _cleanup_made_ struct made m = make(100000, 4096);
     _cleanup_buf_ struct buf file = { 0 };
     scratch_read(&m.scratch, "x", &file);
-    assert_int_equal(file.len, 128 + 25 * 16 + 12 + 25 * 36 + 32);
+    assert_int_equal(file.len, 128 + 25 * 16 + 25 * 36 + 32);
     for (size_t i = 0; i < file.len; i++) {
         file.data[i] ^= 0x10;
         scratch_write(&m.scratch, "x", file.data, file.len);
@@ -157,12 +158,16 @@ static void test_incomplete_writes_leave_nothing_valid(void **state)
     // Too few.
     scratch_ok(version_cache_create(io_real(), m.dirfd, "y", &m.info, host_key, &w, &err), &err);
     scratch_ok(version_cache_add(w, m.tags.data, 25, m.signature.data + 12, 24, &err), &err);
-    assert_int_equal(version_cache_close(&w, m.info.sha256, &err), ERROR_FAILED);
+    assert_int_equal(version_cache_close(&w, m.info.file_size, m.info.sha256, &err), ERROR_FAILED);
     assert_null(w);
     scratch_run("test ! -e '%s/y'", m.scratch.dir);
-    // Too many.
+    // More than the file has, and after the last piece.
     scratch_ok(version_cache_create(io_real(), m.dirfd, "y", &m.info, host_key, &w, &err), &err);
-    assert_int_equal(version_cache_add(w, m.tags.data, 26, NULL, 0, &err), ERROR_FAILED);
+    scratch_ok(version_cache_add(w, m.tags.data, 25, m.signature.data + 12, 25, &err), &err);
+    assert_int_equal(version_cache_close(&w, 98000, m.info.sha256, &err), ERROR_FAILED);
+    scratch_ok(version_cache_create(io_real(), m.dirfd, "y", &m.info, host_key, &w, &err), &err);
+    scratch_ok(version_cache_add(w, m.tags.data, 25, m.signature.data + 12, 25, &err), &err);
+    assert_int_equal(version_cache_add(w, m.tags.data, 1, NULL, 0, &err), ERROR_FAILED);
     version_cache_abort(&w);
     scratch_run("test ! -e '%s/y'", m.scratch.dir);
     version_cache_abort(&w);
@@ -179,17 +184,20 @@ static void test_sizes_are_bounded(void **state)
 {
     (void)state;
     struct error err;
+    _cleanup_made_ struct made m = make(5000, 0);
     struct version_cache_writer *w = NULL;
-    struct version_cache_info bad[] = {
-        { .file_size = 0 },
-        { .file_size = VERSION_CACHE_FILE_MAX + 1 },
-        { .file_size = 100000, .signature_block = 2048 },
-        { .file_size = 100000, .signature_block = 5000 },
-        { .file_size = 100000, .signature_block = 32u << 20 },
-        { .file_size = UINT64_C(1) << 40, .signature_block = 4096 },
-    };
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        assert_int_equal(version_cache_create(io_real(), AT_FDCWD, "/nonexistent/x", &bad[i], host_key, &w, &err), ERROR_FAILED);
+    static const uint32_t blocks[] = { 2048, 5000, 32u << 20 };
+    for (size_t i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++) {
+        struct version_cache_info info = { .signature_block = blocks[i] };
+        assert_int_equal(version_cache_create(io_real(), m.dirfd, "y", &info, host_key, &w, &err), ERROR_FAILED);
+    }
+    static const uint64_t sizes[] = { 0, VERSION_CACHE_FILE_MAX + 1, VERSION_CACHE_FILE_MAX };
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct version_cache_info info = { .signature_block = 4096 };
+        scratch_ok(version_cache_create(io_real(), m.dirfd, "y", &info, host_key, &w, &err), &err);
+        assert_int_equal(version_cache_close(&w, sizes[i], m.info.sha256, &err), ERROR_FAILED);
+    }
+    scratch_run("test ! -e '%s/y'", m.scratch.dir);
 }
 
 int main(void)
