@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "bkd/base/log.h"
 #include "bkd/base/work.h"
 #include "bkd/engine/guard.h"
 #include "bkd/engine/run.h"
@@ -12,7 +13,8 @@
 static int check_not_emptied(const struct run *run, struct error *err)
 {
     const struct repository_head *last = run->parent.head;
-    if (run->options->accept_source_change || last == NULL || last->head.files == 0 || select_counts(run->plan)->files > 0)
+    const struct backup_options *o = run->options;
+    if (o->accept_source_change || o->n_sources == 0 || last == NULL || last->head.files <= o->n_streams || select_counts(run->plan)->files > 0)
         return 0;
     return error_set(err, ERROR_FAILED,
                      "the sources hold no file, but the last snapshot had %llu: are their disks mounted? Nothing was stored. When they are meant to be empty, "
@@ -20,10 +22,20 @@ static int check_not_emptied(const struct run *run, struct error *err)
                      (unsigned long long)last->head.files);
 }
 
+static void make_stream_entries(struct run *run)
+{
+    const struct backup_options *o = run->options;
+    run->streams = xcalloc(o->n_streams + 1, sizeof *run->streams);
+    for (size_t i = 0; i < o->n_streams; i++)
+        stream_entry(&o->streams[i], run->started_ns, &run->streams[i]);
+}
+
 static int scan_and_select(struct run *run, struct error *err)
 {
     const struct backup_options *o = run->options;
+    make_stream_entries(run);
     struct select_options options = {
+        .streams = run->streams, .n_streams = o->n_streams,
         .scan = { .sources = o->sources, .n_sources = o->n_sources, .one_filesystem = o->one_filesystem, .scratch_fd = run->state.dirfd },
         .keep = run_keep_content, .keep_arg = run, .compare_inode = o->compare_inode,
     };
@@ -50,13 +62,28 @@ static void note_progress(void *arg, uint64_t bytes, uint64_t files)
 {
     struct run *run = arg;
     const struct select_counts *counts = select_counts(run->plan);
-    run->options->progress(run->options->arg, "read", bytes, counts->read_bytes, files, counts->read_files);
+    run->options->progress(run->options->arg, "read", bytes, counts->read_bytes + counts->stream_bytes, files, counts->read_files + counts->streams);
 }
 
 static void pass_problem(void *arg, const struct scan_problem *problem)
 {
     struct run *run = arg;
     run->options->problem(run->options->arg, problem);
+}
+
+static void pass_said(void *arg, const char *name, const char *line)
+{
+    struct run *run = arg;
+    if (run->options->said != NULL)
+        run->options->said(run->options->arg, name, line);
+}
+
+// A command failed, nothing of ours did: what was read by then is made durable, so that the next run goes on from there.
+static void keep_what_was_read(struct run *run)
+{
+    struct error why;
+    if (object_writer_finish(run->writer, &why) < 0)
+        log_warn("what was read will be read again: %s", why.text);
 }
 
 static int read_and_store(struct run *run, struct error *err)
@@ -69,8 +96,11 @@ static int read_and_store(struct run *run, struct error *err)
     struct intake_options options = {
         .big = run_big_context(run), .output = &run->output, .plan = run->plan, .big_size = o->delta_min_size != 0 ? o->delta_min_size : MIN_SIZE_AUTO,
         .jobs = o->jobs, .problem = pass_problem, .progress = note_progress, .arg = run,
+        .streams = o->streams, .n_streams = o->n_streams, .said = pass_said,
     };
     r = intake_run(run->io, &options, &run->intake, err);
+    if (r < 0 && run->intake.stream_failed)
+        keep_what_was_read(run);
     run->result.read_ns = io_monotonic_ns(run->io) - start;
     return r;
 }

@@ -10,6 +10,7 @@
 #include "bkd/base/io.h"
 #include "bkd/codec/age.h"
 #include "bkd/engine/scan.h"
+#include "bkd/engine/stream.h"
 
 struct backup_options {
     const char *state_dir;
@@ -23,6 +24,8 @@ struct backup_options {
     size_t n_recipients;
     const struct scan_source *sources;
     size_t n_sources;
+    const struct stream_source *streams; // in the order of their names
+    size_t n_streams;
     bool one_filesystem;
     bool compare_inode;
     int compression_level;
@@ -37,6 +40,7 @@ struct backup_options {
     // Called now and then, in the calling thread. total is known after the scan; phase: "scan", "read", "commit".
     void (*progress)(void *arg, const char *phase, uint64_t bytes, uint64_t total_bytes, uint64_t files, uint64_t total_files);
     scan_problem_fn *problem;
+    stream_said_fn *said; // NULL = not wanted
     void *arg;
 };
 
@@ -45,6 +49,7 @@ struct backup_result {
     uint64_t files, entries, changed_files, moved_files, gone_files;
     uint64_t bytes_source, bytes_read, bytes_stored;
     uint64_t objects;
+    uint64_t streams; // among the files; of a dry run beside them
     uint64_t unstable_files, skipped;
     uint64_t vanished;        // files that disappeared between scan and read
     uint64_t damaged_objects; // of earlier snapshots, missing or of another size: nothing new refers to them

@@ -4,57 +4,16 @@
 #include <string.h>
 
 #include "bkd/base/crypto.h"
-#include "bkd/base/work.h"
-#include "bkd/engine/batch.h"
+#include "bkd/engine/intake_parts.h"
 
-struct intake;
-
-// A big file on its way through the queue.
-struct big_entry {
-    struct big_entry *next; // of those under way
-    struct source_file source;
-    struct manifest_entry entry, old; // old.version: the version it probably continues
-    struct buf xattrs;
-    struct bigfile *file;
-    uint64_t left; // pieces not placed yet
-    bool failed;
-};
-
-// One element of the queue: a batch, or a piece (the last one ends its file).
-struct job {
-    struct intake *in;
-    struct batch *batch;
-    struct bigfile_job *piece;
-    struct big_entry *big;
-};
-
-struct intake {
-    const struct io *io;
-    const struct intake_options *options;
-    struct work_pool *pool;
-    struct batch_worker *workers;
-    struct batch_worker own; // of the main thread, for big files
-    struct big_entry *under_way;
-    struct batch *filling;
-    struct batch *idle_batch[8];
-    size_t n_idle_batches;
-    struct bigfile_job *idle_piece[8];
-    size_t n_idle_pieces;
-    struct intake_stats stats;
-    struct buf line;
-    uint64_t bytes_done, files_done;
-};
-
-enum { IDLE_MAX = 8 };
-
-static void note_problem(struct intake *in, const struct manifest_entry *entry, const char *reason)
+void intake_note_problem(struct intake *in, const struct manifest_entry *entry, const char *reason)
 {
     struct scan_problem problem = { buf_str(&entry->path), reason };
     in->stats.skipped++;
     in->options->problem(in->options->arg, &problem);
 }
 
-static void note_progress(struct intake *in, uint64_t bytes, uint64_t files)
+void intake_note_progress(struct intake *in, uint64_t bytes, uint64_t files)
 {
     in->bytes_done += bytes;
     in->files_done += files;
@@ -70,7 +29,7 @@ static bool place_usable(const struct intake *in, const struct place *place)
     return place->object == 0 || big->usable(big->usable_arg, place->object);
 }
 
-static int place_xattrs(struct intake *in, struct manifest_entry *entry, const uint8_t *text, size_t n, struct error *err)
+int intake_place_xattrs(struct intake *in, struct manifest_entry *entry, const uint8_t *text, size_t n, struct error *err)
 {
     uint8_t sha256[CRYPTO_SHA256_SIZE];
     int r = 0;
@@ -87,7 +46,7 @@ static int place_xattrs(struct intake *in, struct manifest_entry *entry, const u
     return r;
 }
 
-static int finish_entry(struct intake *in, struct manifest_entry *entry, const struct scan_stat *stat, struct error *err)
+int intake_finish_entry(struct intake *in, struct manifest_entry *entry, const struct scan_stat *stat, struct error *err)
 {
     int r = output_entry(in->options->output, entry, stat, &in->line, err);
     if ((entry->notes & MANIFEST_UNSTABLE) != 0)
@@ -145,7 +104,7 @@ static int keep_directory(struct intake *in, const struct batch *b, struct batch
 {
     int r = manifest_parse(buf_str(&b->text) + item->line, item->line_len, &item->entry, err);
     item->stat = (struct scan_stat){ 0 }; // no inode: it is looked at again next time
-    return r < 0 ? r : finish_entry(in, &item->entry, &item->stat, err);
+    return r < 0 ? r : intake_finish_entry(in, &item->entry, &item->stat, err);
 }
 
 static int place_item(struct intake *in, struct batch *b, struct batch_item *item, struct error *err)
@@ -153,7 +112,7 @@ static int place_item(struct intake *in, struct batch *b, struct batch_item *ite
     struct manifest_entry *entry = &item->entry, old = { 0 };
     if (item->result != SOURCE_FILE_READ) {
         if (item->result == SOURCE_FILE_PROBLEM)
-            note_problem(in, entry, item->problem);
+            intake_note_problem(in, entry, item->problem);
         else
             in->stats.gone++;
         return entry->type == MANIFEST_DIR ? keep_directory(in, b, item, err) : 0;
@@ -165,13 +124,13 @@ static int place_item(struct intake *in, struct batch *b, struct batch_item *ite
     if (item->base_len > 0)
         r = manifest_parse(buf_str(&b->text) + item->base, item->base_len, &old, err);
     if (r == 0)
-        r = place_xattrs(in, entry, content + item->xattrs, item->xattrs_len, err);
+        r = intake_place_xattrs(in, entry, content + item->xattrs, item->xattrs_len, err);
     if (r == 0 && entry->type == MANIFEST_FILE && item->data_len > 0)
         r = place_content(in, item, item->base_len > 0 ? &old : NULL, content + item->data, err);
     else if (entry->type == MANIFEST_FILE && (item->base_len == 0 || old.size > 0))
         in->stats.changed_files++;
     manifest_entry_done(&old);
-    return r < 0 ? r : finish_entry(in, entry, &item->stat, err);
+    return r < 0 ? r : intake_finish_entry(in, entry, &item->stat, err);
 }
 
 static int place_batch(struct intake *in, struct batch *b, struct error *err)
@@ -189,118 +148,7 @@ static int place_batch(struct intake *in, struct batch *b, struct error *err)
     }
     in->stats.read_ns += b->read_ns;
     if (files > 0)
-        note_progress(in, bytes, files);
-    return 0;
-}
-
-// ---- big files
-
-static void free_big(struct intake *in, struct big_entry *big)
-{
-    struct big_entry **link = &in->under_way;
-    while (*link != big)
-        link = &(*link)->next;
-    *link = big->next;
-    bigfile_free(big->file);
-    source_file_close(&big->source, in->io);
-    manifest_entry_done(&big->entry);
-    manifest_entry_done(&big->old);
-    buf_done(&big->xattrs);
-    free(big);
-}
-
-static int begin_big(struct intake *in, struct big_entry *big, struct error *err)
-{
-    const struct place *base = place_is_set(&big->old.version) ? &big->old.version : NULL;
-    return bigfile_begin(&in->options->big, big->source.fd, buf_str(&big->entry.path), big->entry.size, big->source.blocks_bytes, base, NULL, &big->file, err);
-}
-
-// Reads a file again in this thread, at its place in the order; what is stored already is found to be.
-static int read_again(struct intake *in, struct big_entry *big, struct bigfile_result *ret_result, bool *ret_source_failed, struct error *err)
-{
-    bigfile_free(big->file);
-    big->file = NULL;
-    int r = begin_big(in, big, err);
-    struct bigfile_job *piece = bigfile_job_new();
-    for (uint64_t i = 0; r == 0 && i < bigfile_pieces(big->file); i++) {
-        bigfile_piece(big->file, i, piece);
-        bigfile_piece_work(piece);
-        r = bigfile_take(piece, ret_source_failed, err);
-    }
-    bigfile_job_free(piece);
-    return r < 0 ? r : bigfile_finish(big->file, ret_result, err);
-}
-
-// A file that changed while it was read is read again, and in the end taken as it was read, with a note.
-static int read_until_quiet(struct intake *in, struct big_entry *big, struct bigfile_result *result, bool *ret_source_failed, struct error *err)
-{
-    struct manifest_entry *entry = &big->entry;
-    int r = bigfile_finish(big->file, result, err);
-    for (int try = 1; r == 0; try++) {
-        bool changed = false;
-        struct error ignored; // a file that cannot be asked any more is stored as it was read
-        uint64_t read_size = result->size;
-        enum source_file_result seen = source_file_changed(&big->source, in->io, in->own.names, &changed, &ignored);
-        bool unstable = seen == SOURCE_FILE_READ && (changed || result->short_read);
-        if (!unstable || try == SOURCE_FILE_TRIES || entry->size == 0) {
-            entry->notes |= unstable ? MANIFEST_UNSTABLE : 0;
-            entry->size = read_size;
-            break;
-        }
-        versions_needs_done(&result->needs);
-        r = read_again(in, big, result, ret_source_failed, err);
-    }
-    return r;
-}
-
-static int finish_big(struct intake *in, struct big_entry *big, struct error *err)
-{
-    struct bigfile_result result = { 0 };
-    struct manifest_entry *entry = &big->entry;
-    bool source_failed = false;
-    int r = read_until_quiet(in, big, &result, &source_failed, err);
-    if (r < 0 && source_failed) {
-        note_problem(in, entry, err->text);
-        free_big(in, big);
-        return 0;
-    }
-    if (r < 0)
-        return r;
-    entry->version = result.version;
-    entry->has_sha256 = result.has_sha256;
-    memcpy(entry->sha256, result.sha256, sizeof entry->sha256);
-    in->stats.bytes_read += result.bytes_read;
-    if (!result.is_base)
-        in->stats.changed_files++;
-    output_need(in->options->output, &result.needs);
-    versions_needs_done(&result.needs);
-    r = place_xattrs(in, entry, big->xattrs.data, big->xattrs.len, err);
-    if (r == 0)
-        r = finish_entry(in, entry, &big->source.stat, err);
-    note_progress(in, 0, 1);
-    free_big(in, big);
-    return r;
-}
-
-static int place_piece(struct intake *in, struct job *job, struct error *err)
-{
-    struct big_entry *big = job->big;
-    bool source_failed = false;
-    struct error why;
-    int r = big->failed ? 0 : bigfile_take(job->piece, &source_failed, &why);
-    if (r < 0 && source_failed) {
-        note_problem(in, &big->entry, why.text);
-        big->failed = true;
-    } else if (r < 0) {
-        *err = why;
-        return r;
-    }
-    note_progress(in, bigfile_job_length(job->piece), 0);
-    if (--big->left > 0)
-        return 0;
-    if (!big->failed)
-        return finish_big(in, big, err);
-    free_big(in, big);
+        intake_note_progress(in, bytes, files);
     return 0;
 }
 
@@ -308,22 +156,22 @@ static int place_piece(struct intake *in, struct job *job, struct error *err)
 
 static void work_job(void *arg, unsigned worker)
 {
-    struct job *job = arg;
+    struct intake_job *job = arg;
     if (job->batch != NULL)
         batch_work(job->batch, &job->in->workers[worker]);
     else
         bigfile_piece_work(job->piece);
 }
 
-static void recycle(struct intake *in, struct job *job)
+static void recycle(struct intake *in, struct intake_job *job)
 {
-    if (job->batch != NULL && in->n_idle_batches < IDLE_MAX) {
+    if (job->batch != NULL && in->n_idle_batches < INTAKE_IDLE_MAX) {
         batch_reset(job->batch);
         in->idle_batch[in->n_idle_batches++] = job->batch;
     } else {
         batch_free(job->batch);
     }
-    if (job->piece != NULL && in->n_idle_pieces < IDLE_MAX)
+    if (job->piece != NULL && in->n_idle_pieces < INTAKE_IDLE_MAX)
         in->idle_piece[in->n_idle_pieces++] = job->piece;
     else
         bigfile_job_free(job->piece);
@@ -332,13 +180,13 @@ static void recycle(struct intake *in, struct job *job)
 
 static int place_next(struct intake *in, struct error *err)
 {
-    struct job *job = work_next(in->pool);
-    int r = job->batch != NULL ? place_batch(in, job->batch, err) : place_piece(in, job, err);
+    struct intake_job *job = work_next(in->pool);
+    int r = job->batch != NULL ? place_batch(in, job->batch, err) : intake_place_piece(in, job, err);
     recycle(in, job);
     return r;
 }
 
-static int submit(struct intake *in, struct batch *batch, struct bigfile_job *piece, struct big_entry *big, struct error *err)
+int intake_submit(struct intake *in, struct batch *batch, struct bigfile_job *piece, struct intake_big *big, struct error *err)
 {
     while (work_count(in->pool) > work_threads(in->pool)) {
         int r = place_next(in, err);
@@ -348,13 +196,13 @@ static int submit(struct intake *in, struct batch *batch, struct bigfile_job *pi
             return r;
         }
     }
-    struct job *job = xcalloc(1, sizeof *job);
-    *job = (struct job){ .in = in, .batch = batch, .piece = piece, .big = big };
+    struct intake_job *job = xcalloc(1, sizeof *job);
+    *job = (struct intake_job){ .in = in, .batch = batch, .piece = piece, .big = big };
     work_submit(in->pool, work_job, job);
     return 0;
 }
 
-static int drain(struct intake *in, struct error *err)
+int intake_drain(struct intake *in, struct error *err)
 {
     int r = 0;
     while (r == 0 && work_count(in->pool) > 0)
@@ -366,7 +214,7 @@ static int submit_batch(struct intake *in, struct error *err)
 {
     if (in->filling == NULL || in->filling->count == 0)
         return 0;
-    return submit(in, TAKE(in->filling), NULL, NULL, err);
+    return intake_submit(in, TAKE(in->filling), NULL, NULL, err);
 }
 
 static int add_to_batch(struct intake *in, const struct select_item *item, uint64_t size, struct error *err)
@@ -375,73 +223,6 @@ static int add_to_batch(struct intake *in, const struct select_item *item, uint6
         in->filling = in->n_idle_batches > 0 ? in->idle_batch[--in->n_idle_batches] : batch_new();
     batch_add(in->filling, item, size);
     return batch_is_full(in->filling) ? submit_batch(in, err) : 0;
-}
-
-static int submit_pieces(struct intake *in, struct big_entry *big, struct error *err)
-{
-    int r = begin_big(in, big, err);
-    if (r < 0)
-        return r;
-    uint64_t pieces = bigfile_pieces(big->file);
-    big->left = pieces;
-    for (uint64_t i = 0; r == 0 && i < pieces; i++) {
-        struct bigfile_job *piece = in->n_idle_pieces > 0 ? in->idle_piece[--in->n_idle_pieces] : bigfile_job_new();
-        bigfile_piece(big->file, i, piece);
-        r = submit(in, NULL, piece, big, err);
-    }
-    return r;
-}
-
-// A new big file whose first piece is stored already is probably a copy or a moved file: its version is the base then.
-static void guess_base(struct intake *in, struct big_entry *big)
-{
-    size_t n = big->entry.size < RECIPE_PIECE_SIZE ? (size_t)big->entry.size : RECIPE_PIECE_SIZE, got = 0;
-    uint8_t sha256[CRYPTO_SHA256_SIZE];
-    struct error ignored;
-    _cleanup_free_ char *data = xmalloc(n);
-    if (io_pread_full(in->io, big->source.fd, data, n, 0, buf_str(&big->entry.path), &got, &ignored) < 0 || got != n)
-        return;
-    crypto_sha256(data, n, sha256);
-    enum known_kind kind = big->entry.size > RECIPE_PIECE_SIZE ? KNOWN_FIRST : KNOWN_VERSION;
-    (void)known_find(in->options->big.known, kind, sha256, &big->old.version);
-}
-
-static int take_big(struct intake *in, const struct select_item *item, struct error *err)
-{
-    struct big_entry *big = xcalloc(1, sizeof *big);
-    big->source.fd = -1;
-    big->next = in->under_way;
-    in->under_way = big;
-    int r = manifest_parse(item->line, item->line_len, &big->entry, err);
-    if (r == 0 && item->base_len > 0)
-        r = manifest_parse(item->base, item->base_len, &big->old, err);
-    if (r < 0) {
-        free_big(in, big);
-        return r;
-    }
-    struct error why;
-    enum source_file_result result = source_file_open(&big->source, &in->own.chain, in->own.names, &big->entry, &why);
-    if (result == SOURCE_FILE_READ)
-        result = source_file_attrs(&big->source, in->io, &big->xattrs, &why);
-    if (result == SOURCE_FILE_READ && big->entry.size > 0) {
-        if (!place_is_set(&big->old.version))
-            guess_base(in, big);
-        return submit_pieces(in, big, err);
-    }
-    if (result == SOURCE_FILE_READ) { // emptied since it was planned
-        r = drain(in, err);
-        in->stats.changed_files++;
-        if (r == 0)
-            r = place_xattrs(in, &big->entry, big->xattrs.data, big->xattrs.len, err);
-        if (r == 0)
-            r = finish_entry(in, &big->entry, &big->source.stat, err);
-    } else if (result == SOURCE_FILE_PROBLEM) {
-        note_problem(in, &big->entry, why.text);
-    } else {
-        in->stats.gone++;
-    }
-    free_big(in, big);
-    return r;
 }
 
 // Size of a planned entry, without parsing the whole line.
@@ -464,11 +245,12 @@ static int feed(struct intake *in, struct error *err)
         if (item == NULL)
             break;
         uint64_t size = item->action == SELECT_READ ? line_size(item) : 0;
-        bool sparse = size > 65536 && item->blocks_bytes < size / 2;
-        if (item->action == SELECT_READ && (size >= in->options->big_size || sparse)) {
+        bool sparse = size > 65536 && item->blocks_bytes < size / 2, is_stream = item->action == SELECT_STREAM;
+        if (is_stream || (item->action == SELECT_READ && (size >= in->options->big_size || sparse))) {
             // Entries come out in the order of the queue: what was collected goes first.
             r = submit_batch(in, err);
-            r = r < 0 ? r : take_big(in, item, err);
+            if (r == 0)
+                r = is_stream ? intake_take_stream(in, item, err) : intake_take_big(in, item, err);
         } else {
             r = add_to_batch(in, item, size, err);
         }
@@ -476,7 +258,7 @@ static int feed(struct intake *in, struct error *err)
             return r;
     }
     int r = submit_batch(in, err);
-    return r < 0 ? r : drain(in, err);
+    return r < 0 ? r : intake_drain(in, err);
 }
 
 static int open_worker(struct batch_worker *w, const struct intake *in, struct error *err)
@@ -496,11 +278,11 @@ static void close_worker(struct batch_worker *w)
 // After a failure: waits for the workers and forgets what they made.
 static void drop_queue(struct intake *in)
 {
-    struct job *job;
+    struct intake_job *job;
     while ((job = work_next(in->pool)) != NULL)
         recycle(in, job);
     while (in->under_way != NULL)
-        free_big(in, in->under_way);
+        intake_free_big(in, in->under_way);
 }
 
 int intake_run(const struct io *io, const struct intake_options *options, struct intake_stats *ret_stats, struct error *err)
@@ -526,7 +308,6 @@ int intake_run(const struct io *io, const struct intake_options *options, struct
         bigfile_job_free(in.idle_piece[--in.n_idle_pieces]);
     free(in.workers);
     buf_done(&in.line);
-    if (r == 0)
-        *ret_stats = in.stats;
+    *ret_stats = in.stats;
     return r;
 }

@@ -9,16 +9,20 @@
 #include "bkd/engine/bigfile.h"
 #include "bkd/engine/output.h"
 #include "bkd/engine/select.h"
+#include "bkd/engine/stream.h"
 
 struct intake_options {
     struct bigfile_context big;  // writer, known, versions, journal …
     struct output *output;
     struct select_plan *plan;
+    const struct stream_source *streams; // those the plan has entries of
+    size_t n_streams;
     uint64_t big_size; // files from this size on are stored as versions with a recipe
     unsigned jobs;
     scan_problem_fn *problem; // what could not be read
     void (*progress)(void *arg, uint64_t bytes, uint64_t files); // read so far
-    void *arg; // of both
+    stream_said_fn *said;     // by a stream's command
+    void *arg; // of all three
 };
 
 struct intake_stats {
@@ -28,8 +32,10 @@ struct intake_stats {
     uint64_t skipped; // entries left out because they could not be read
     uint64_t gone;    // entries that disappeared meanwhile
     uint64_t read_ns; // sum over threads: reading and hashing
+    bool stream_failed; // of a run that failed: a command did, nothing of ours
 };
 
+// *ret_stats is set on failure too.
 MUST_USE int intake_run(const struct io *io, const struct intake_options *options, struct intake_stats *ret_stats, struct error *err);
 
 #endif

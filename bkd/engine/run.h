@@ -27,6 +27,7 @@ struct run {
     struct known *known;
     struct versions versions;
     struct object_writer *writer;
+    struct manifest_entry *streams; // one a stream of the options; owned
     struct select_plan *plan;
     struct output output;
     struct intake_stats intake;

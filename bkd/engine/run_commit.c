@@ -198,6 +198,7 @@ void run_fill_result(struct run *run)
     result->bytes_source = is_read ? run->output.bytes : counts->bytes;
     result->gone_files = counts->gone_files - (counts->moved_files < counts->gone_files ? counts->moved_files : counts->gone_files);
     result->moved_files = counts->moved_files;
+    result->streams = counts->streams;
     result->changed_files = run->intake.changed_files;
     result->bytes_read = run->intake.bytes_read;
     result->unstable_files = run->intake.unstable_files;

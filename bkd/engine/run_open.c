@@ -221,6 +221,9 @@ void run_close(struct run *run)
 {
     object_writer_free(run->writer);
     select_free(run->plan);
+    for (size_t i = 0; run->streams != NULL && i < run->options->n_streams; i++)
+        manifest_entry_done(&run->streams[i]);
+    free(run->streams);
     output_done(&run->output);
     versions_needs_done(&run->manifest.needs);
     previous_done(&run->previous);

@@ -422,6 +422,8 @@ static int walk_all(struct walk *w, struct error *err)
 
 int scan_run(const struct io *io, const struct scan_options *options, const struct scan_callbacks *callbacks, struct error *err)
 {
+    if (options->n_sources == 0)
+        return 0;
     struct walk w = { .io = io, .options = options, .callbacks = callbacks, .owners = scan_names_new(), .listing = xmalloc(LISTING) };
     int r = walk_all(&w, err);
     while (w.depth > 0) {

@@ -48,7 +48,7 @@ struct scan_callbacks {
     void *arg;
 };
 
-// A source that does not exist is ERROR_NOT_FOUND naming it.
+// A source that does not exist is ERROR_NOT_FOUND naming it. Without sources nothing is visited, not even the root.
 MUST_USE int scan_run(const struct io *io, const struct scan_options *options, const struct scan_callbacks *callbacks, struct error *err);
 
 // Fills metadata of an entry from statx (not path, target, source); names by number through the cache.

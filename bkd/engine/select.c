@@ -181,6 +181,20 @@ static int load_old(struct select_plan *p, struct error *err)
     return r;
 }
 
+// Goes on in the previous stream to the path of this entry: what it passes is gone. *ret_is_known: the entry was there before.
+static int pass_gone(struct select_plan *p, const struct manifest_entry *now, bool *ret_is_known, struct error *err)
+{
+    int c = -1;
+    while (p->has_old && (c = manifest_path_compare(p->old.entry->path.data, p->old.entry->path.len, now->path.data, now->path.len)) < 0) {
+        int r = add_gone(p, err);
+        r = r < 0 ? r : load_old(p, err);
+        if (r < 0)
+            return r;
+    }
+    *ret_is_known = p->has_old && c == 0;
+    return 0;
+}
+
 static int visit(void *arg, const struct manifest_entry *now, const struct scan_stat *stat, uint32_t links, uint64_t blocks, struct error *err)
 {
     struct select_plan *p = arg;
@@ -192,20 +206,31 @@ static int visit(void *arg, const struct manifest_entry *now, const struct scan_
     }
     if (now->source != MANIFEST_NO_SOURCE)
         p->counts.source_entries[now->source]++;
-    int c = -1;
-    while (p->has_old && (c = manifest_path_compare(p->old.entry->path.data, p->old.entry->path.len, now->path.data, now->path.len)) < 0) {
-        int r = add_gone(p, err);
-        r = r < 0 ? r : load_old(p, err);
-        if (r < 0)
-            return r;
-    }
-    bool is_known = p->has_old && c == 0;
-    if (!is_known)
-        return to_read(p, now, stat, blocks, false, err);
+    bool is_known;
+    int r = pass_gone(p, now, &is_known, err);
+    if (r < 0 || !is_known)
+        return r < 0 ? r : to_read(p, now, stat, blocks, false, err);
     bool same_type = p->old.entry->type == now->type;
     bool may_keep = is_unchanged(p, now, stat) && p->keep(p->keep_arg, p->old.entry);
-    int r = may_keep ? keep(p, now, stat, err) : to_read(p, now, stat, blocks, same_type, err);
+    r = may_keep ? keep(p, now, stat, err) : to_read(p, now, stat, blocks, same_type, err);
     return r < 0 ? r : load_old(p, err);
+}
+
+// What a command writes is never known before, but the version before is what it probably continues.
+static int visit_stream(struct select_plan *p, const struct manifest_entry *now, struct error *err)
+{
+    const struct scan_stat no_inode = { 0 };
+    bool is_known;
+    int r = pass_gone(p, now, &is_known, err);
+    if (r < 0)
+        return r;
+    p->counts.entries++;
+    p->counts.streams++;
+    p->counts.stream_bytes += is_known ? p->old.entry->size : 0;
+    buf_reset(&p->line);
+    manifest_format(&p->line, now);
+    r = add_plan(p, SELECT_STREAM, &no_inode, 0, buf_str(&p->line), p->line.len - 1, is_known ? p->old.line : NULL, is_known ? p->old.line_len : 0, err);
+    return r < 0 || !is_known ? r : load_old(p, err);
 }
 
 static void note_problem(void *arg, const struct scan_problem *problem)
@@ -277,6 +302,8 @@ int select_run(const struct io *io, const struct select_options *options, struct
         r = load_old(p, err);
     if (r == 0)
         r = scan_run(io, &options->scan, &callbacks, err);
+    for (size_t i = 0; r == 0 && i < options->n_streams; i++)
+        r = visit_stream(p, &options->streams[i], err);
     while (r == 0 && p->has_old) {
         r = add_gone(p, err);
         r = r < 0 ? r : load_old(p, err);

@@ -14,6 +14,8 @@ typedef bool select_keep_fn(void *arg, const struct manifest_entry *old);
 
 struct select_options {
     struct scan_options scan;
+    const struct manifest_entry *streams; // without content, in path order: behind all that is scanned
+    size_t n_streams;
     select_keep_fn *keep;
     void *keep_arg;
     bool compare_inode; // false: size and mtime decide (file systems with unstable inodes)
@@ -23,6 +25,7 @@ enum select_action {
     SELECT_KEEP = 'k',  // `line` is complete
     SELECT_ATTRS = 'a', // no content to read, but extended attributes may have changed
     SELECT_READ = 'r',  // content and attributes are to be read
+    SELECT_STREAM = 's', // content is what a command will write
 };
 
 // One plan record, borrowed until the next call.
@@ -41,6 +44,8 @@ struct select_counts {
     uint64_t bytes;       // logical bytes of regular files
     uint64_t read_files;  // to be read
     uint64_t read_bytes;
+    uint64_t streams; // counted nowhere else
+    uint64_t stream_bytes; // as large as they were before
     uint64_t gone_files;
     uint64_t moved_files; // taken over without reading
     uint64_t problems;
