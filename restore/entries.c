@@ -7,6 +7,7 @@
 
 #include "restore/content.h"
 #include "restore/replace.h"
+#include "restore/streams.h"
 
 void entries_done(struct entries *r) { buf_done(&r->skipped); }
 
@@ -402,13 +403,30 @@ static int restore_root(struct entries *r, const struct manifest_entry *e, const
     return defer_dir(r, e, path, 0, r->target->root, false, err);
 }
 
-static int restore_entry(struct entries *r, const struct manifest_entry *e, enum plan_role role, bool later, struct error *err)
+// Streams come last in the manifest. Their directory is no entry: it is made before the first of them.
+static int restore_stream(struct entries *r, const struct manifest_entry *e, const char *path, struct error *err)
 {
-    const char *path = buf_str(&e->path);
-    if (*path != '/') {
+    struct target_dir *dir = NULL;
+    struct error why;
+    if (r->leave_streams) {
         r->report->streams++;
         return 0;
     }
+    if (e->type != MANIFEST_FILE) {
+        (void)error_set(&why, ERROR_INTEGRITY, "a stream is a regular file");
+        return data_fault(r, REPORT_REFUSED, path, &why, err);
+    }
+    if (!r->has_stream_dir && target_mkdir(r->target, STREAMS_DIR, strlen(STREAMS_DIR), &dir, &why) < 0) {
+        skip_below(r, STREAMS_DIR);
+        return target_fault(r, path, &why, err);
+    }
+    r->has_stream_dir = true;
+    return restore_file(r, e, path, path, err);
+}
+
+static int restore_entry(struct entries *r, const struct manifest_entry *e, enum plan_role role, bool later, struct error *err)
+{
+    const char *path = buf_str(&e->path);
     const char *below = plan_strip(path, r->strip);
     if (below == NULL)
         return restore_root(r, e, path, role, err);
@@ -418,6 +436,8 @@ static int restore_entry(struct entries *r, const struct manifest_entry *e, enum
         report_problem(r->report, REPORT_SKIPPED, path, "its directory could not be made");
         return 0;
     }
+    if (*path != '/')
+        return restore_stream(r, e, path, err);
     switch (e->type) {
     case MANIFEST_DIR:
         return restore_dir(r, e, role, path, below, err);

@@ -22,9 +22,11 @@ struct entries {
     struct meet *meet;
     unsigned strip;
     bool keep_going;
+    bool leave_streams;
     bool (*interrupted)(void); // may be NULL
     // Its own:
     struct buf skipped; // below this directory nothing can be restored; len 0 = none
+    bool has_stream_dir;
     bool root_claimed;  // the target itself stands for a directory of the snapshot
 };
 

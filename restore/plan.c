@@ -46,6 +46,8 @@ int plan_scratch_file(const struct io *io, int dirfd, int *ret_fd, struct error 
 
 const char *plan_strip(const char *path, unsigned strip)
 {
+    if (*path != '/') // a stream
+        return path;
     while (*path == '/')
         path++;
     for (; strip > 0 && *path != '\0'; strip--) {

@@ -96,7 +96,8 @@ struct plan_link {
 MUST_USE int plan_links_rewind(struct plan *p, struct error *err);
 MUST_USE int plan_links_next(struct plan *p, struct plan_link *ret_link, bool *ret_more, struct error *err);
 
-// `path` without its first `strip` components, relative to a target: no slash at the start. NULL when nothing is left (n_left 0).
+// `path` without its first `strip` components, relative to a target: no slash at the start. NULL when nothing is left (n_left 0). A stream's
+// path stays as it is.
 const char *plan_strip(const char *path, unsigned strip);
 
 #endif

@@ -30,7 +30,8 @@ int rehearse_run(const struct io *io, struct plan *plan, const char *target, uns
     int r = plan_rewind(plan, err);
     while (r == 0 && (r = plan_next(plan, &e, &role, &later, err)) == 0 && e != NULL) {
         const char *below = plan_strip(buf_str(&e->path), strip);
-        if (below != NULL && e->path.data[0] == '/')
+        bool left_out = report->streams > 0 && e->path.data[0] != '/';
+        if (below != NULL && !left_out)
             look_at(io, &chain, e, below, report);
     }
     return r;

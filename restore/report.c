@@ -159,7 +159,7 @@ static void print_text(const struct report *r, const struct report_place *place,
     print_count(r->owners_above, "directories on the way to the sources belong to you instead of their owners");
     print_count(r->existing_dirs, "directories existed and keep their own metadata");
     print_count(r->sockets, "sockets are not restored (their programs make them anew)");
-    print_count(r->streams, "streams are not files: `bkd-restore dump` writes one out");
+    print_count(r->streams, "streams have no place in a running system: name them (stream/NAME) with another --target, or write one out with `bkd-restore dump`");
     print_count(r->unstable, "files were changing while they were backed up");
     print_count(r->mounts, "mount points had not been entered by the backup");
 }

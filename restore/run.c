@@ -8,6 +8,7 @@
 #include "restore/entries.h"
 #include "restore/rehearse.h"
 #include "restore/selection_args.h"
+#include "restore/streams.h"
 
 enum { OPEN_DIRS_MAX = 2048, DESCRIPTORS_KEPT = 256 };
 
@@ -18,6 +19,7 @@ struct run {
     struct timing *timing;
     struct report *report;
     int scratch_fd;
+    bool leave_streams;
     struct attrs_self self;
     struct attrs_names *names;
     struct plan plan;
@@ -137,6 +139,7 @@ static int start_workers(struct run *r, struct error *err)
         .meet = &r->meet,
         .strip = r->options->strip,
         .keep_going = r->options->keep_going,
+        .leave_streams = r->leave_streams,
         .interrupted = r->options->interrupted,
     };
     return windows_init(&r->windows, jobs, err);
@@ -197,7 +200,7 @@ static void fill_counts(struct run *r)
     r->report->others = t->others;
     r->report->hard_links = t->names;
     r->report->sockets = t->sockets;
-    r->report->streams = t->streams;
+    r->report->streams = r->leave_streams ? t->streams : 0;
 }
 
 static int run_all(struct run *r, struct error *err)
@@ -205,6 +208,9 @@ static int run_all(struct run *r, struct error *err)
     uint64_t since = timing_now(r->timing);
     int e = make_plan(r, err);
     (void)timing_add(r->timing, TIMING_PLAN, since, r->snapshot->head->manifest_size);
+    if (e < 0)
+        return e;
+    e = streams_check(&r->plan, r->options->target, r->options->strip, &r->leave_streams, err);
     if (e < 0)
         return e;
     fill_counts(r);

@@ -144,7 +144,7 @@ int survey_run(struct survey *s, struct plan *plan, unsigned strip, int target_f
         r = plan_rewind(plan, err);
     while (r == 0 && (r = plan_next(plan, &e, &role, &later, err)) == 0 && e != NULL) {
         const char *below = plan_strip(buf_str(&e->path), strip);
-        if (below != NULL && e->path.data[0] == '/')
+        if (below != NULL)
             r = look_at(s, names, &chain, e, below, plan->sequence, err);
     }
     return r < 0 ? r : judge_all(s, names, err);

@@ -42,10 +42,10 @@ static const char *type_name(enum manifest_type type)
 static void print_entry(const struct manifest_entry *e, struct buf *line)
 {
     const char *type = type_name(e->type);
-    if (type == NULL || e->path.data[0] != '/') // sockets and streams are not restored into a tree
+    if (type == NULL) // sockets are not restored
         return;
     buf_reset(line);
-    buf_add_char(line, '.');
+    buf_add_str(line, e->path.data[0] == '/' ? "." : "./"); // streams are restored below the target as all else is
     if (e->path.len > 1)
         add_vis(line, &e->path);
     buf_addf(line, " type=%s uid=%" PRIu32 " gid=%" PRIu32, type, e->uid, e->gid);

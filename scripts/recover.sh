@@ -215,7 +215,8 @@ awk -v w="$W/" -v root="$(id -u)" -v setfattr="$(command -v setfattr)" "$lib"'
       e1 = $1; sub(/^\//, "", e1); r = raw(e1) }
     pass == 1 { if (!("hardlink" in v) || !seen[v["hardlink"]]++) { if ("at" in v) uses[member(v["at"])]++; if ("version" in v) uses["v/" v["version"]]++ } next }
     $1 == "/" { next } # TARGET keeps its own owner, mode and time
-    $1 ~ /^stream\// && !("stream" in dir) && !stream++ { print "-m700 stream" > (w "dirs"); dir["stream"] = 1 }
+    $1 ~ /^stream\// && !stream++ { clash = "stream" in dir; if (!clash) print "-m700 stream" > (w "dirs"); dir["stream"] = 1 }
+    $1 ~ /^stream\// && clash { lost("/stream stands where it would go"); next }
     { parent = r; if (!sub(/\/[^\/]*$/, "", parent)) parent = "" }
     ("/" r "/") ~ /\/\.?\.?\// || $1 == last || (parent != "" && !(parent in dir)) { lost("refused, its path is not right"); next }
     { p = "./" r; last = $1 }

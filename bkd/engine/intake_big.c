@@ -255,7 +255,10 @@ int intake_take_stream(struct intake *in, const struct select_item *item, struct
     _cleanup_stream_ struct stream *stream = NULL;
     struct intake_big *big;
     bool more = true;
-    int r = parse_big(in, item, &big, err);
+    // What was read before is placed first: should the command fail, the next run need not read it again.
+    int r = intake_drain(in, err);
+    if (r == 0)
+        r = parse_big(in, item, &big, err);
     if (r < 0)
         return r;
     big->left = 1;
