@@ -252,6 +252,9 @@ static enum selection_answer ask_paths(struct selection *s, const char *path, si
     size_t after = paths_up_to(s, path, n);
     for (size_t i = after; i > 0 && strcmp(s->paths[i - 1].text, path) == 0; i--)
         s->paths[i - 1].met = true;
+    for (size_t i = after; i > 0 && *path != '/' && *s->paths[i - 1].text != '/'; i--)
+        if (strchr(s->paths[i - 1].text, '/') == NULL) // the directory of streams is no entry: any of them stands for it
+            s->paths[i - 1].met = true;
     size_t low = 0, high = s->n_bounds;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
