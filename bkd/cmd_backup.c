@@ -71,6 +71,9 @@ static int print_json(const struct setup *s, const struct backup_result *r, bool
     json_add_u64(line, "skipped", r->skipped);
     json_add_u64(line, "vanished", r->vanished);
     json_add_u64(line, "damaged_objects", r->damaged_objects);
+    struct json *excluded = json_add_object(line, "excluded");
+    for (int reason = EXCLUDE_NOT + 1; reason < EXCLUDE_REASONS; reason++)
+        json_add_u64(excluded, exclude_reason_name((enum exclude_reason)reason), r->excluded[reason]);
     json_add_bool(line, "resumed", r->resumed);
     json_add_u64(line, "duration_ms", r->duration_ns / 1000000);
     struct json *phases = json_add_object(line, "phases");
@@ -82,6 +85,25 @@ static int print_json(const struct setup *s, const struct backup_result *r, bool
     return cmd_print_line(&line, err);
 }
 
+// "; left out 12 (pattern 10, filesystem 2)": places where something was left out, not what lies below them.
+static void add_excluded(struct buf *out, const struct backup_result *r)
+{
+    uint64_t total = 0;
+    for (int reason = EXCLUDE_NOT + 1; reason < EXCLUDE_REASONS; reason++)
+        total += r->excluded[reason];
+    if (total == 0)
+        return;
+    buf_addf(out, "; left out %llu", (unsigned long long)total);
+    const char *before = " (";
+    for (int reason = EXCLUDE_NOT + 1; reason < EXCLUDE_REASONS; reason++) {
+        if (r->excluded[reason] == 0)
+            continue;
+        buf_addf(out, "%s%s %llu", before, exclude_reason_name((enum exclude_reason)reason), (unsigned long long)r->excluded[reason]);
+        before = ", ";
+    }
+    buf_add_char(out, ')');
+}
+
 static void print_text(const struct setup *s, const struct backup_result *r, bool dry_run)
 {
     char source[CLOCK_TEXT_MAX], read[CLOCK_TEXT_MAX], stored[CLOCK_TEXT_MAX], duration[CLOCK_TEXT_MAX];
@@ -89,14 +111,16 @@ static void print_text(const struct setup *s, const struct backup_result *r, boo
     clock_format_bytes(read, r->bytes_read);
     clock_format_bytes(stored, r->bytes_stored);
     clock_format_duration(duration, r->duration_ns);
+    _cleanup_buf_ struct buf excluded = { 0 };
+    add_excluded(&excluded, r);
     if (dry_run) {
-        printf("%s: %llu files, %s; %llu of them (%s) would be read\n", s->policy.name, (unsigned long long)r->files, source,
-               (unsigned long long)r->changed_files, read);
+        printf("%s: %llu files, %s; %llu of them (%s) would be read%s\n", s->policy.name, (unsigned long long)r->files, source,
+               (unsigned long long)r->changed_files, read, buf_str(&excluded));
         return;
     }
-    printf("%s: snapshot %llu, %llu files, %s; changed %llu, moved %llu, gone %llu; read %s, stored %s; %s%s\n", s->policy.name,
+    printf("%s: snapshot %llu, %llu files, %s; changed %llu, moved %llu, gone %llu; read %s, stored %s; %s%s%s\n", s->policy.name,
            (unsigned long long)r->snapshot, (unsigned long long)r->files, source, (unsigned long long)r->changed_files,
-           (unsigned long long)r->moved_files, (unsigned long long)r->gone_files, read, stored, duration, r->resumed ? "; went on where an earlier run was cut off" : "");
+           (unsigned long long)r->moved_files, (unsigned long long)r->gone_files, read, stored, duration, buf_str(&excluded), r->resumed ? "; went on where an earlier run was cut off" : "");
 }
 
 static int report(const struct setup *s, const struct backup_result *r, bool dry_run, bool is_held, struct error *err)
@@ -156,7 +180,7 @@ int cmd_backup(struct cmd_context *ctx, const struct cli_args *args, struct erro
     struct backup_options options = {
         .state_dir = ctx->state_dir, .policy = s.policy.name, .host = s.host, .repository = s.policy.repository, .signers = buf_str(&s.signers),
         .signing_key = s.signing_key.data, .signing_key_len = s.signing_key.len, .recipients = s.recipients.list, .n_recipients = s.recipients.n,
-        .sources = s.sources, .n_sources = s.policy.source_count, .one_filesystem = s.policy.one_filesystem,
+        .sources = s.sources.list, .n_sources = s.sources.count, .one_filesystem = s.policy.one_filesystem,
         .compare_inode = s.policy.compare == POLICY_COMPARE_INODE, .compression_level = (int)s.policy.compression_level,
         .delta_min_size = s.policy.delta_min_size_bytes, .delta_block_size = (uint32_t)s.policy.delta_block_size_bytes,
         .delta_max_chain = (uint32_t)s.policy.delta_max_chain, .delta_max_share_percent = (uint32_t)s.policy.delta_max_share_percent,

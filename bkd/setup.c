@@ -16,10 +16,7 @@
 
 void setup_done(struct setup *s)
 {
-    for (size_t i = 0; s->excludes != NULL && i < s->policy.source_count; i++)
-        pattern_set_free(&s->excludes[i]);
-    free(s->excludes);
-    free(s->sources);
+    sources_done(&s->sources);
     free(s->host);
     if (s->signing_key.data != NULL)
         curve_wipe(s->signing_key.data, s->signing_key.len);
@@ -91,21 +88,6 @@ static int load_recipients(struct setup *s, struct error *err)
     return 0;
 }
 
-static int compile_sources(struct setup *s, struct error *err)
-{
-    const struct policy *policy = &s->policy;
-    s->sources = xcalloc(policy->source_count, sizeof *s->sources);
-    s->excludes = xcalloc(policy->source_count, sizeof(struct pattern_set *));
-    for (size_t i = 0; i < policy->source_count; i++) {
-        const struct policy_source *from = &policy->sources[i];
-        int r = policy_source_patterns(policy, from, &s->excludes[i], err);
-        if (r < 0)
-            return error_prefix(err, "source '%s'", from->path);
-        s->sources[i] = (struct scan_source){ .path = from->path, .exclude = s->excludes[i] };
-    }
-    return 0;
-}
-
 // What this host signs must be what it will believe afterwards: else its snapshots would be void, and say so only when they are needed.
 static int check_signing_key(const struct setup *s, struct error *err)
 {
@@ -139,7 +121,7 @@ int setup_load_writing(struct setup *s, struct error *err)
     int r = setup_load_signing(s, err);
     if (r == 0 && s->policy.encrypted)
         r = load_recipients(s, err);
-    return r < 0 ? r : compile_sources(s, err);
+    return r < 0 ? r : sources_compile(&s->policy, &s->sources, err);
 }
 
 int setup_open_repository(const struct setup *s, struct repository **ret_repository, struct error *err)

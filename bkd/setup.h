@@ -2,13 +2,13 @@
 #ifndef BKD_SETUP_H
 #define BKD_SETUP_H
 
-#include "bkd/base/pattern.h"
 #include "bkd/cmd.h"
 #include "bkd/codec/agekeys.h"
 #include "bkd/engine/backup.h"
 #include "bkd/policy/policy.h"
 #include "bkd/repo/repository.h"
 #include "bkd/repo/snapshot.h"
+#include "bkd/sources.h"
 
 struct setup {
     const struct cmd_context *ctx;
@@ -16,8 +16,7 @@ struct setup {
     struct buf signers;     // text of allowed_signers
     struct buf signing_key; // bytes of the private key file; wiped
     struct age_recipients recipients;
-    struct scan_source *sources;
-    struct pattern_set **excludes;
+    struct sources sources;
     char *host;
 };
 
@@ -28,7 +27,7 @@ void setup_done(struct setup *s);
 MUST_USE int setup_load(const struct cmd_context *ctx, const char *policy, struct setup *ret_setup, struct error *err);
 // Loads the signing key, and makes sure that it will be believed.
 MUST_USE int setup_load_signing(struct setup *s, struct error *err);
-// Loads what a backup needs in addition: the signing key, the recipients, the compiled exclusions.
+// Loads what a backup needs in addition: the signing key, the recipients, the sources with their rules.
 MUST_USE int setup_load_writing(struct setup *s, struct error *err);
 // Opens the policy's repository, heads verified.
 MUST_USE int setup_open_repository(const struct setup *s, struct repository **ret_repository, struct error *err);

@@ -203,6 +203,7 @@ void run_fill_result(struct run *run)
     result->bytes_read = run->intake.bytes_read;
     result->unstable_files = run->intake.unstable_files;
     result->vanished = run->intake.gone;
+    memcpy(result->excluded, counts->excluded, sizeof result->excluded);
     result->skipped = run->intake.skipped + counts->problems;
     result->bytes_stored = stats.stored_bytes;
     result->objects = stats.objects;

@@ -1,134 +1,17 @@
 #include "bkd/engine/scan.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <linux/magic.h>
 #include <linux/stat.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statfs.h>
-#include <sys/sysmacros.h>
 
 #include "bkd/base/buf.h"
 #include "bkd/base/spill.h"
+#include "bkd/engine/levels.h"
 
-enum { LISTING = 65536, LISTING_MEMORY = 4 << 20, KEEP_OPEN = 128, NAME_SPACE = 16384, GROUP_SPACE = 1 << 20 };
-
-// Names of owners: asked once for each number. There are as many as accounts, not as files.
-struct name {
-    uint32_t id;
-    char *text; // NULL = none
-};
-
-struct name_list {
-    struct name *items;
-    size_t count;
-};
-
-struct scan_names {
-    struct name_list users, groups;
-};
-
-struct scan_names *scan_names_new(void) { return xcalloc(1, sizeof(struct scan_names)); }
-
-static void free_list(struct name_list *list)
-{
-    for (size_t i = 0; i < list->count; i++)
-        free(list->items[i].text);
-    free(list->items);
-}
-
-void scan_names_free(struct scan_names *names)
-{
-    if (names == NULL)
-        return;
-    free_list(&names->users);
-    free_list(&names->groups);
-    free(names);
-}
-
-// Threads look names up at the same time, each with its own cache: hence the reentrant calls.
-static char *look_up_user(uint32_t id)
-{
-    char space[NAME_SPACE];
-    struct passwd entry, *found = NULL;
-    return getpwuid_r(id, &entry, space, sizeof space, &found) != 0 || found == NULL ? NULL : xstrdup(found->pw_name);
-}
-
-static char *look_up_group(uint32_t id)
-{
-    _cleanup_free_ char *space = xmalloc(GROUP_SPACE); // holds all members of the group
-    struct group entry, *found = NULL;
-    return getgrgid_r(id, &entry, space, GROUP_SPACE, &found) != 0 || found == NULL ? NULL : xstrdup(found->gr_name);
-}
-
-static void add_name(struct buf *out, struct name_list *list, uint32_t id, char *(*look_up)(uint32_t))
-{
-    size_t i = 0;
-    while (i < list->count && list->items[i].id != id)
-        i++;
-    if (i == list->count) {
-        list->items = xrealloc(list->items, (list->count + 1) * sizeof *list->items);
-        list->items[list->count++] = (struct name){ id, look_up(id) };
-    }
-    if (i > 0) { // the owner just asked for is the likely next one
-        struct name found = list->items[i];
-        memmove(list->items + 1, list->items, i * sizeof found);
-        list->items[0] = found;
-    }
-    if (list->items[0].text != NULL)
-        buf_add_str(out, list->items[0].text);
-}
-
-static enum manifest_type type_of_mode(uint32_t mode)
-{
-    switch (mode & S_IFMT) {
-    case S_IFDIR:
-        return MANIFEST_DIR;
-    case S_IFLNK:
-        return MANIFEST_LINK;
-    case S_IFIFO:
-        return MANIFEST_FIFO;
-    case S_IFCHR:
-        return MANIFEST_CHAR;
-    case S_IFBLK:
-        return MANIFEST_BLOCK;
-    case S_IFSOCK:
-        return MANIFEST_SOCKET;
-    default:
-        return MANIFEST_FILE;
-    }
-}
-
-void scan_fill_entry(struct scan_names *names, const struct statx *st, struct manifest_entry *entry, struct scan_stat *ret_stat)
-{
-    entry->type = type_of_mode(st->stx_mode);
-    entry->mode = st->stx_mode & 07777;
-    entry->uid = st->stx_uid;
-    entry->gid = st->stx_gid;
-    buf_reset(&entry->user);
-    buf_reset(&entry->group);
-    add_name(&entry->user, &names->users, st->stx_uid, look_up_user);
-    add_name(&entry->group, &names->groups, st->stx_gid, look_up_group);
-    entry->mtime_s = st->stx_mtime.tv_sec;
-    entry->mtime_ns = st->stx_mtime.tv_nsec;
-    entry->size = entry->type == MANIFEST_FILE ? st->stx_size : 0;
-    entry->device_major = st->stx_rdev_major;
-    entry->device_minor = st->stx_rdev_minor;
-    buf_reset(&entry->hardlink);
-    if (entry->type != MANIFEST_DIR && st->stx_nlink > 1)
-        buf_addf(&entry->hardlink, "%x.%llx", (unsigned)(st->stx_dev_major << 20 | st->stx_dev_minor), (unsigned long long)st->stx_ino);
-    *ret_stat = (struct scan_stat){ .inode = st->stx_ino, .ctime_s = st->stx_ctime.tv_sec, .ctime_ns = st->stx_ctime.tv_nsec };
-}
-
-struct level {
-    int fd; // -1 when given up to save descriptors
-    struct spill *names;
-    size_t path_len;
-    uint64_t device, inode;
-    bool is_parent; // an ancestor of sources: only the way to them is walked
-};
+enum { LISTING = 65536, LISTING_MEMORY = 4 << 20 };
 
 struct walk {
     const struct io *io;
@@ -137,18 +20,45 @@ struct walk {
     struct scan_names *owners;
     struct manifest_entry entry;
     struct buf path; // of the entry at hand, absolute; "" stands for the root
-    struct level *levels;
-    size_t depth, cap;
-    uint32_t source;      // of the entry at hand
-    size_t source_len;    // length of the source's path in `path`
-    uint64_t device;      // of the source
+    struct levels levels;
+    uint32_t source;   // of the entry at hand
+    size_t source_len; // length of the source's path in `path`
     char *listing;
 };
 
+// The entry at hand.
+struct visit {
+    int dirfd; // of the directory that holds it
+    const char *name;
+    struct level_place place, dir; // its own, and of the directory that holds it
+    struct statx st;
+    bool is_dir;
+    bool at_source; // it is a source
+    bool is_parent; // it is on the way to one
+};
+
+// A directory that was opened and read.
+struct opened {
+    int fd; // -1 = it could not be
+    struct spill *names;
+    bool gone;
+    struct exclude_verdict cut; // a file in it says that it holds nothing to keep
+};
+
+static const char *path_of(const struct walk *w) { return w->path.len == 0 ? "/" : buf_str(&w->path); }
+
 static void report(struct walk *w, const char *reason)
 {
-    struct scan_problem problem = { w->path.len == 0 ? "/" : buf_str(&w->path), reason };
+    struct scan_problem problem = { path_of(w), reason };
     w->callbacks->problem(w->callbacks->arg, &problem);
+}
+
+static void report_excluded(struct walk *w, const struct visit *v, struct exclude_verdict verdict)
+{
+    struct scan_excluded excluded = { .path = path_of(w), .source = w->source, .type = v->is_dir ? MANIFEST_DIR : scan_type(v->st.stx_mode),
+                                      .size = v->st.stx_size, .verdict = verdict };
+    if (w->callbacks->excluded != NULL)
+        w->callbacks->excluded(w->callbacks->arg, &excluded);
 }
 
 static int compare_names(const void *a, size_t a_len, const void *b, size_t b_len)
@@ -157,69 +67,90 @@ static int compare_names(const void *a, size_t a_len, const void *b, size_t b_le
     return c != 0 ? c : a_len < b_len ? -1 : a_len > b_len;
 }
 
-static uint64_t device_of(const struct statx *st) { return makedev(st->stx_dev_major, st->stx_dev_minor); }
-
-static bool is_at_source(const struct walk *w) { return w->path.len == w->source_len; }
+static const struct exclude_rules *rules_here(const struct walk *w) { return w->options->sources[w->source].exclude; }
 
 static int source_error(const struct walk *w, int os_errno, struct error *err)
 {
-    return error_set_errno(err, os_errno, "source '%s' cannot be read; nothing was stored", w->path.len == 0 ? "/" : buf_str(&w->path));
+    return error_set_errno(err, os_errno, "source '%s' cannot be read; nothing was stored", path_of(w));
 }
 
-static int read_names(struct walk *w, int fd, struct spill *names, struct error *err)
+// ---- the files of exclude_if_present
+
+static bool has_signature(const struct walk *w, int dirfd, const char *name)
 {
-    for (;;) {
-        ssize_t n = w->io->getdents64(w->io, fd, w->listing, LISTING);
-        if (n < 0 && is_at_source(w))
-            return source_error(w, errno, err);
-        if (n < 0) {
-            report(w, strerror(errno));
-            return 0;
+    struct error ignored; // what cannot be read marks nothing: then the directory is stored
+    struct statx st;
+    char head[sizeof EXCLUDE_CACHEDIR_SIGNATURE - 1];
+    size_t n = 0;
+    int fd = -1;
+    if (io_open(w->io, dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0, &fd, &ignored) < 0)
+        return false;
+    bool is_file = io_stat(w->io, fd, "", AT_EMPTY_PATH, &st, &ignored) == 0 && S_ISREG(st.stx_mode);
+    if (is_file)
+        (void)!io_pread_full(w->io, fd, head, sizeof head, 0, name, &n, &ignored);
+    io_close_quietly(w->io, &fd);
+    return exclude_marks(name, is_file, head, n);
+}
+
+// Of a marked directory only the marking files stay: a restored tree then tells why it is empty, and is left out again.
+static int keep_markers(struct walk *w, uint32_t present, struct opened *dir, struct error *err)
+{
+    const struct exclude_rules *rules = rules_here(w);
+    struct spill *kept = NULL;
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < rules->n_markers; i++) {
+        const char *name = rules->markers[i];
+        struct statx st;
+        struct error ignored; // gone just now
+        if ((present >> i & 1) == 0 || (strcmp(name, EXCLUDE_CACHEDIR_TAG) == 0 && !has_signature(w, dir->fd, name)))
+            continue;
+        if (kept == NULL) {
+            kept = spill_new(w->io, w->options->scratch_fd, compare_names, LISTING_MEMORY);
+            dir->cut = (struct exclude_verdict){ EXCLUDE_MARKER, i };
         }
-        if (n == 0)
-            return 0;
+        if (io_stat(w->io, dir->fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, &st, &ignored) == 0 && !S_ISDIR(st.stx_mode))
+            r = spill_add(kept, name, strlen(name), err);
+    }
+    if (kept != NULL) {
+        spill_free(dir->names);
+        dir->names = kept;
+    }
+    return r;
+}
+
+// ---- listing directories
+
+static void note_marker(const struct exclude_rules *rules, const char *name, uint32_t *present)
+{
+    for (size_t i = 0; i < rules->n_markers; i++)
+        if (strcmp(rules->markers[i], name) == 0)
+            *present |= UINT32_C(1) << i;
+}
+
+static int read_names(struct walk *w, const struct visit *v, struct opened *dir, struct error *err)
+{
+    const struct exclude_rules *rules = v->at_source ? NULL : rules_here(w);
+    uint32_t present = 0; // markers
+    for (;;) {
+        ssize_t n = w->io->getdents64(w->io, dir->fd, w->listing, LISTING);
+        if (n < 0 && v->at_source)
+            return source_error(w, errno, err);
+        if (n < 0)
+            report(w, strerror(errno));
+        if (n <= 0)
+            return present == 0 ? 0 : keep_markers(w, present, dir, err);
         for (ssize_t at = 0; at < n;) {
             const struct dirent64 *d = (const struct dirent64 *)(w->listing + at);
             at += d->d_reclen;
             if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
                 continue;
-            int r = spill_add(names, d->d_name, strlen(d->d_name), err);
+            if (rules != NULL)
+                note_marker(rules, d->d_name, &present);
+            int r = spill_add(dir->names, d->d_name, strlen(d->d_name), err);
             if (r < 0)
                 return r;
         }
     }
-}
-
-static void push_level(struct walk *w, int fd, struct spill *names, const struct statx *st, bool is_parent)
-{
-    if (w->depth == w->cap) {
-        w->cap = w->cap == 0 ? 32 : 2 * w->cap;
-        w->levels = xrealloc(w->levels, w->cap * sizeof *w->levels);
-    }
-    w->levels[w->depth++] = (struct level){
-        .fd = fd, .names = names, .path_len = w->path.len, .device = device_of(st), .inode = st->stx_ino, .is_parent = is_parent,
-    };
-    if (w->depth > KEEP_OPEN)
-        io_close_quietly(w->io, &w->levels[w->depth - 1 - KEEP_OPEN].fd);
-}
-
-// The parent's descriptor may have been given up on the way down: get it back through "..", and make sure it is the same directory.
-static int pop_level(struct walk *w, struct error *err)
-{
-    struct level *child = &w->levels[--w->depth];
-    int r = 0;
-    if (w->depth > 0 && w->levels[w->depth - 1].fd < 0) {
-        struct level *parent = &w->levels[w->depth - 1];
-        struct statx st;
-        r = io_open(w->io, child->fd, "..", O_RDONLY | O_DIRECTORY, 0, &parent->fd, err);
-        if (r == 0)
-            r = io_stat(w->io, parent->fd, "", AT_EMPTY_PATH, &st, err);
-        if (r == 0 && (st.stx_ino != parent->inode || device_of(&st) != parent->device))
-            r = error_set(err, ERROR_FAILED, "directory '%.*s' was moved while it was read; run again", (int)parent->path_len, buf_str(&w->path));
-    }
-    io_close_quietly(w->io, &child->fd);
-    spill_free(child->names);
-    return r;
 }
 
 // The component below the directory at hand that leads to a source; NULL when it does not lie below.
@@ -252,46 +183,63 @@ static int list_towards_sources(struct walk *w, struct spill *names, struct erro
     return 0;
 }
 
-static int list_children(struct walk *w, int fd, bool is_parent, struct spill *names, struct error *err)
+static int open_fd(const struct walk *w, const struct visit *v, int *ret_fd, struct error *err)
 {
-    int r = is_parent ? list_towards_sources(w, names, err) : read_names(w, fd, names, err);
-    return r < 0 ? r : spill_sort(names, err);
+    int flags = (v->is_parent ? O_PATH : O_RDONLY) | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK; // the way to a source need not be readable
+    int r = io_open(w->io, v->dirfd, v->name, v->is_parent ? flags : flags | O_NOATIME, 0, ret_fd, err);
+    if (r < 0 && err->os_errno == EPERM) // O_NOATIME is for the owner and root
+        r = io_open(w->io, v->dirfd, v->name, flags, 0, ret_fd, err);
+    return r;
 }
 
-// Opens the directory of the entry at hand and makes it the level to go on with.
-static int enter_directory(struct walk *w, int parent_fd, const char *name, const struct statx *st, bool is_parent, struct error *err)
+// Opens the directory, and makes sure that it is the one that was looked at: it might have been exchanged for another one in between, on
+// another file system for example. Of a source, and on the way to one, what was opened counts: opening may have mounted it.
+static int open_directory(struct walk *w, struct visit *v, struct opened *dir, struct error *err)
 {
     struct error why;
-    int fd = -1;
-    int flags = (is_parent ? O_PATH : O_RDONLY) | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK; // the way to a source need not be readable
-    int r = io_open(w->io, parent_fd, name, is_parent ? flags : flags | O_NOATIME, 0, &fd, &why);
-    if (r < 0 && why.os_errno == EPERM) // O_NOATIME is for the owner and root
-        r = io_open(w->io, parent_fd, name, flags, 0, &fd, &why);
-    if (r < 0 && (is_parent || is_at_source(w)))
+    struct statx st;
+    int r = open_fd(w, v, &dir->fd, &why);
+    if (r == 0)
+        r = io_stat(w->io, dir->fd, "", AT_EMPTY_PATH, &st, &why);
+    if (r < 0 && (v->is_parent || v->at_source))
         return source_error(w, why.os_errno, err);
     if (r < 0) {
-        report(w, strerror(why.os_errno));
+        dir->gone = why.os_errno == ENOENT || why.os_errno == ENOTDIR || why.os_errno == ELOOP;
+        if (why.os_errno != ENOENT)
+            report(w, dir->gone ? "it was exchanged for something else while it was read" : strerror(why.os_errno));
+        io_close_quietly(w->io, &dir->fd);
         return 0;
     }
-    struct spill *names = spill_new(w->io, w->options->scratch_fd, compare_names, LISTING_MEMORY);
-    r = list_children(w, fd, is_parent, names, err);
-    if (r < 0) {
-        spill_free(names);
-        io_close_quietly(w->io, &fd);
-        return r;
+    struct level_place place = level_place_of(&st);
+    dir->gone = !v->is_parent && !v->at_source && !level_same_place(&place, &v->place);
+    if (dir->gone) {
+        report(w, "it was exchanged for another directory while it was read");
+        io_close_quietly(w->io, &dir->fd);
     }
-    push_level(w, fd, names, st, is_parent);
+    v->place = place;
     return 0;
 }
 
-static int read_target(struct walk *w, int dirfd, const char *name, struct buf *target, struct error *err)
+static int list_directory(struct walk *w, struct visit *v, struct opened *dir, struct error *err)
 {
-    (void)err;
+    int r = open_directory(w, v, dir, err);
+    if (r < 0 || dir->fd < 0)
+        return r;
+    dir->names = spill_new(w->io, w->options->scratch_fd, compare_names, LISTING_MEMORY);
+    r = v->is_parent ? list_towards_sources(w, dir->names, err) : read_names(w, v, dir, err);
+    return r < 0 ? r : spill_sort(dir->names, err);
+}
+
+// ---- one entry
+
+static int read_target(struct walk *w, const struct visit *v, struct buf *target)
+{
     buf_reset(target);
     buf_reserve(target, 4096);
-    ssize_t n = w->io->readlinkat(w->io, dirfd, name, (char *)target->data, 4096);
+    ssize_t n = w->io->readlinkat(w->io, v->dirfd, v->name, (char *)target->data, 4096);
     if (n < 0) {
-        report(w, strerror(errno));
+        if (errno != ENOENT)
+            report(w, strerror(errno));
         return 1;
     }
     (void)buf_extend(target, (size_t)n);
@@ -313,95 +261,166 @@ static bool begins_source(struct walk *w)
     return false;
 }
 
-static bool is_excluded(const struct walk *w, bool is_dir)
+// Asked without O_DIRECTORY, which would mount what autofs has there.
+static enum exclude_filesystem filesystem_of(const struct walk *w, const struct visit *v)
 {
-    const struct pattern_set *exclude = w->options->sources[w->source].exclude;
-    const char *relative = buf_str(&w->path) + w->source_len + 1;
-    return exclude != NULL && pattern_set_match(exclude, relative, is_dir, NULL);
-}
-
-// Kernel interfaces that look like files.
-static bool is_pseudo_filesystem(int fd)
-{
-    struct statfs fs;
-    if (fstatfs(fd, &fs) < 0)
-        return false;
-    switch ((unsigned long)fs.f_type) {
-    case PROC_SUPER_MAGIC:
-    case SYSFS_MAGIC:
-    case DEVPTS_SUPER_MAGIC:
-    case CGROUP_SUPER_MAGIC:
-    case CGROUP2_SUPER_MAGIC:
-    case DEBUGFS_MAGIC:
-    case TRACEFS_MAGIC:
-    case SECURITYFS_MAGIC:
-    case BPF_FS_MAGIC:
-        return true;
-    default:
-        return false;
-    }
-}
-
-static bool must_not_enter(struct walk *w, int dirfd, const char *name, const struct statx *st)
-{
-    if (device_of(st) == w->device)
-        return false;
-    if (w->options->one_filesystem)
-        return true;
-    int fd = openat(dirfd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    bool pseudo = fd >= 0 && is_pseudo_filesystem(fd);
+    struct error ignored; // gone, or closed to us: the next step will say so
+    struct statfs fs = { 0 };
+    int fd = -1;
+    if (io_open(w->io, v->dirfd, v->name, O_PATH | O_NOFOLLOW, 0, &fd, &ignored) < 0)
+        return EXCLUDE_FS_FILES;
+    int r = fstatfs(fd, &fs);
     io_close_quietly(w->io, &fd);
-    return pseudo;
+    return r < 0 ? EXCLUDE_FS_FILES : exclude_filesystem_of((uint64_t)fs.f_type);
 }
 
-// The entry whose path stands in w->path. `in_source`: inside (or at) a source, else on the way to one.
-static int visit_entry(struct walk *w, int dirfd, const char *name, bool parent_is_parent, struct error *err)
+// One that is another user's (FUSE) or whose server is gone can be told to be a mount point, but not more.
+static bool is_closed_mount(struct walk *w, struct visit *v)
 {
-    struct statx st;
+    int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;
+    v->st = (struct statx){ 0 };
+    if (!w->options->one_filesystem || w->io->statx(w->io, v->dirfd, v->name, flags, 0, &v->st) < 0)
+        return false;
+    v->place = level_place_of(&v->st);
+    v->is_dir = true;
+    return level_is_elsewhere(&v->place, &v->dir);
+}
+
+// 0 and the facts, 1 when there is nothing to visit, or an error: a source must be there.
+static int look(struct walk *w, struct visit *v, bool on_the_way, struct error *err)
+{
     struct error why;
-    bool at_source = parent_is_parent && begins_source(w);
-    if (io_stat(w->io, dirfd, name, AT_SYMLINK_NOFOLLOW, &st, &why) < 0) {
-        if (parent_is_parent)
-            return error_set(err, ERROR_NOT_FOUND, "source '%s' cannot be read: %s; mount it, or correct `sources` in the policy", buf_str(&w->path), strerror(why.os_errno));
-        if (why.os_errno != ENOENT) // gone since the directory was read: as if it never was
-            report(w, strerror(why.os_errno));
+    int flags = AT_SYMLINK_NOFOLLOW | (on_the_way ? 0 : AT_NO_AUTOMOUNT); // what leads to a source may be mounted for it
+    if (io_stat(w->io, v->dirfd, v->name, flags, &v->st, &why) == 0) {
+        v->place = level_place_of(&v->st);
+        v->is_dir = S_ISDIR(v->st.stx_mode);
         return 0;
     }
-    bool is_dir = S_ISDIR(st.stx_mode);
-    bool is_parent = parent_is_parent && !at_source;
-    if (is_parent && !is_dir)
-        return error_set(err, ERROR_USAGE, "'%s' on the way to a source is not a directory (links are not followed); name the real path in `sources`", buf_str(&w->path));
-    if (at_source && S_ISLNK(st.stx_mode))
-        return error_set(err, ERROR_USAGE, "source '%s' is a symbolic link, which is not followed; name the directory it leads to in `sources`", buf_str(&w->path));
-    if (at_source)
-        w->device = device_of(&st);
-    if (!parent_is_parent && is_excluded(w, is_dir))
-        return 0;
+    if (on_the_way)
+        return error_set(err, ERROR_NOT_FOUND, "source '%s' cannot be read: %s; mount it, or correct `sources` in the policy", path_of(w), strerror(why.os_errno));
+    if (why.os_errno == ENOENT) // gone since the directory was read: as if it never was
+        return 1;
+    if (is_closed_mount(w, v))
+        report_excluded(w, v, (struct exclude_verdict){ EXCLUDE_FILESYSTEM, 0 });
+    else
+        report(w, strerror(why.os_errno));
+    return 1;
+}
 
+static int check_source(const struct walk *w, const struct visit *v, struct error *err)
+{
+    const char *path = path_of(w);
+    if (v->is_parent && !v->is_dir)
+        return error_set(err, ERROR_USAGE, "'%s' on the way to a source is not a directory (links are not followed); name the real path in `sources`", path);
+    if (v->at_source && S_ISLNK(v->st.stx_mode))
+        return error_set(err, ERROR_USAGE, "source '%s' is a symbolic link, which is not followed; name the directory it leads to in `sources`", path);
+    if (v->at_source && filesystem_of(w, v) == EXCLUDE_FS_KERNEL)
+        return error_set(err, ERROR_USAGE, "source '%s' is an interface of the kernel (proc, sysfs and the like), not files that could be restored; take it out of `sources`", path);
+    return 0;
+}
+
+// The one place where entries below a source are left out. *ret_cut: the entry stays, but nothing below it.
+static bool is_left_out(struct walk *w, const struct visit *v, struct exclude_verdict *ret_cut)
+{
+    struct exclude_entry entry = {
+        .path = buf_str(&w->path) + w->source_len + 1, .is_dir = v->is_dir, .is_file = S_ISREG(v->st.stx_mode), .size = v->st.stx_size,
+        .nodump = (v->st.stx_attributes & STATX_ATTR_NODUMP) != 0,
+    };
+    struct exclude_verdict verdict = exclude_entry(rules_here(w), &entry);
+    bool automount = (v->st.stx_attributes & STATX_ATTR_AUTOMOUNT) != 0;
+    if (verdict.reason == EXCLUDE_NOT && (automount || level_is_elsewhere(&v->place, &v->dir))) {
+        // A directory that is left out anyway is not asked: its server may not answer.
+        bool ask = !v->is_dir || !w->options->one_filesystem;
+        struct exclude_mount mount = { .is_dir = v->is_dir, .automount = automount, .filesystem = ask && !automount ? filesystem_of(w, v) : EXCLUDE_FS_FILES };
+        verdict.reason = exclude_mount(w->options->one_filesystem, &mount);
+        if (v->is_dir) {
+            *ret_cut = verdict;
+            return false;
+        }
+    }
+    if (verdict.reason != EXCLUDE_NOT)
+        report_excluded(w, v, verdict);
+    return verdict.reason != EXCLUDE_NOT;
+}
+
+// Hands the entry out and goes into its directory.
+static int take_entry(struct walk *w, const struct visit *v, struct opened *dir, struct exclude_verdict cut, struct error *err)
+{
     struct manifest_entry *e = &w->entry;
     struct scan_stat stat;
     manifest_entry_reset(e);
-    buf_add(&e->path, w->path.data, w->path.len);
-    if (w->path.len == 0)
-        buf_add_char(&e->path, '/');
-    scan_fill_entry(w->owners, &st, e, &stat);
-    e->source = is_parent ? MANIFEST_NO_SOURCE : w->source;
-    if (e->type == MANIFEST_LINK && read_target(w, dirfd, name, &e->target, err) != 0)
+    buf_add_str(&e->path, path_of(w));
+    scan_fill_entry(w->owners, &v->st, e, &stat);
+    e->source = v->is_parent ? MANIFEST_NO_SOURCE : w->source;
+    e->notes |= cut.reason == EXCLUDE_NOT ? 0 : cut.reason == EXCLUDE_MARKER ? MANIFEST_EXCLUDED : MANIFEST_MOUNT;
+    if (e->type == MANIFEST_LINK && read_target(w, v, &e->target) != 0)
         return 0;
-    bool mount = is_dir && !is_parent && !at_source && must_not_enter(w, dirfd, name, &st);
-    if (mount)
-        e->notes |= MANIFEST_MOUNT;
-    int r = w->callbacks->visit(w->callbacks->arg, e, &stat, st.stx_nlink, st.stx_blocks * 512, err);
+    int r = w->callbacks->visit(w->callbacks->arg, e, &stat, v->st.stx_nlink, v->st.stx_blocks * 512, err);
     if (r != 0)
         return r;
-    return is_dir && !mount ? enter_directory(w, dirfd, name, &st, is_parent, err) : 0;
+    if (cut.reason != EXCLUDE_NOT)
+        report_excluded(w, v, cut);
+    if (dir->fd >= 0) {
+        struct level level = { .fd = dir->fd, .names = TAKE(dir->names), .path_len = w->path.len, .place = v->place, .is_parent = v->is_parent };
+        dir->fd = -1;
+        levels_push(&w->levels, &level);
+    }
+    return 0;
+}
+
+// The entry whose path stands in w->path, in the directory `level` (NULL: the root itself).
+static int visit_entry(struct walk *w, const struct level *level, const char *name, struct error *err)
+{
+    bool on_the_way = level == NULL || level->is_parent;
+    struct visit v = { .dirfd = level == NULL ? AT_FDCWD : level->fd, .name = name, .at_source = on_the_way && begins_source(w) };
+    v.is_parent = on_the_way && !v.at_source;
+    if (level != NULL)
+        v.dir = level->place;
+    int r = look(w, &v, on_the_way, err);
+    if (r == 0)
+        r = check_source(w, &v, err);
+    if (r != 0)
+        return r > 0 ? 0 : r;
+    struct opened dir = { .fd = -1 };
+    struct exclude_verdict cut = { EXCLUDE_NOT, 0 };
+    if (!on_the_way && is_left_out(w, &v, &cut))
+        return 0;
+    if (v.is_dir && cut.reason == EXCLUDE_NOT) {
+        r = list_directory(w, &v, &dir, err);
+        cut = dir.cut;
+    }
+    if (r == 0 && !dir.gone)
+        r = take_entry(w, &v, &dir, cut, err);
+    io_close_quietly(w->io, &dir.fd);
+    spill_free(dir.names);
+    return r;
+}
+
+// ---- the walk
+
+// Leaves the directory whose entries are all visited.
+static void leave_directory(struct walk *w)
+{
+    size_t lost = levels_pop(&w->levels, buf_str(&w->path));
+    if (lost == 0)
+        return;
+    w->path.len = w->levels.depth == 0 ? 0 : w->levels.items[w->levels.depth - 1].path_len;
+    report(w, "directories below it were moved while they were read; what they hold was not read to the end");
+}
+
+// Is the entry at hand on the way to the place that is wanted, or below it?
+static bool is_wanted(const struct walk *w)
+{
+    const char *only = w->options->only;
+    return only == NULL || manifest_path_below(only, strlen(only), path_of(w), strlen(path_of(w))) ||
+           manifest_path_below(path_of(w), strlen(path_of(w)), only, strlen(only));
 }
 
 static int walk_all(struct walk *w, struct error *err)
 {
-    int r = visit_entry(w, AT_FDCWD, "/", true, err);
-    while (r == 0 && w->depth > 0) {
-        struct level *level = &w->levels[w->depth - 1];
+    int r = visit_entry(w, NULL, "/", err);
+    while (r == 0 && w->levels.depth > 0) {
+        struct level *level = &w->levels.items[w->levels.depth - 1];
         const void *name;
         size_t n;
         w->path.len = level->path_len;
@@ -409,13 +428,14 @@ static int walk_all(struct walk *w, struct error *err)
         if (r < 0)
             break;
         if (name == NULL) {
-            r = pop_level(w, err);
+            leave_directory(w);
             continue;
         }
         buf_add_char(&w->path, '/');
         buf_add(&w->path, name, n);
         _cleanup_free_ char *copy = xstrndup(name, n);
-        r = visit_entry(w, level->fd, copy, level->is_parent, err);
+        if (is_wanted(w))
+            r = visit_entry(w, level, copy, err);
     }
     return r;
 }
@@ -424,14 +444,9 @@ int scan_run(const struct io *io, const struct scan_options *options, const stru
 {
     if (options->n_sources == 0)
         return 0;
-    struct walk w = { .io = io, .options = options, .callbacks = callbacks, .owners = scan_names_new(), .listing = xmalloc(LISTING) };
+    struct walk w = { .io = io, .options = options, .callbacks = callbacks, .owners = scan_names_new(), .levels = { .io = io }, .listing = xmalloc(LISTING) };
     int r = walk_all(&w, err);
-    while (w.depth > 0) {
-        struct level *level = &w.levels[--w.depth];
-        io_close_quietly(io, &level->fd);
-        spill_free(level->names);
-    }
-    free(w.levels);
+    levels_done(&w.levels);
     free(w.listing);
     buf_done(&w.path);
     manifest_entry_done(&w.entry);

@@ -1,6 +1,7 @@
 // Walking the sources in path order: the entries that exist now, with what the local cache remembers of them.
 // Directories are read by descriptor and sorted (through spill-sorted runs where they are large), so memory does not grow with
-// the number of files and paths may be of any length. Nothing is opened but directories; symbolic links are never followed.
+// the number of files and paths may be of any length. Nothing is opened but directories (and CACHEDIR.TAG, where that counts); symbolic
+// links are never followed. What is left out, and why, is decided by bkd/engine/exclude.
 #ifndef BKD_ENGINE_SCAN_H
 #define BKD_ENGINE_SCAN_H
 
@@ -9,7 +10,7 @@
 
 #include "bkd/base/error.h"
 #include "bkd/base/io.h"
-#include "bkd/base/pattern.h"
+#include "bkd/engine/exclude.h"
 #include "bkd/repo/manifest.h"
 
 // What the source host remembers of an entry beside the manifest.
@@ -21,7 +22,7 @@ struct scan_stat {
 
 struct scan_source {
     const char *path; // absolute, normalised
-    const struct pattern_set *exclude; // NULL = none
+    const struct exclude_rules *exclude; // NULL = none
 };
 
 struct scan_options {
@@ -29,6 +30,7 @@ struct scan_options {
     size_t n_sources;
     bool one_filesystem;
     int scratch_fd; // directory for spilled listings
+    const char *only; // absolute: visit only this, what is below it and the directories on the way; NULL = everything
 };
 
 struct scan_problem {
@@ -42,13 +44,25 @@ typedef int scan_visit_fn(void *arg, const struct manifest_entry *entry, const s
 // Something could not be read; the walk goes on. problem->path is absolute.
 typedef void scan_problem_fn(void *arg, const struct scan_problem *problem);
 
+// Something is left out: the entry and all below it or, where `verdict` cuts a directory off, what it holds (its own visit came just before).
+struct scan_excluded {
+    const char *path; // absolute
+    uint32_t source;
+    enum manifest_type type;
+    uint64_t size;
+    struct exclude_verdict verdict;
+};
+typedef void scan_excluded_fn(void *arg, const struct scan_excluded *excluded);
+
 struct scan_callbacks {
     scan_visit_fn *visit;
     scan_problem_fn *problem;
     void *arg;
+    scan_excluded_fn *excluded; // NULL = nobody wants to know
 };
 
-// A source that does not exist is ERROR_NOT_FOUND naming it. Without sources nothing is visited, not even the root.
+// A source that does not exist is ERROR_NOT_FOUND naming it; one that is a link or a kernel interface is ERROR_USAGE. Without sources nothing is
+// visited, not even the root.
 MUST_USE int scan_run(const struct io *io, const struct scan_options *options, const struct scan_callbacks *callbacks, struct error *err);
 
 // Fills metadata of an entry from statx (not path, target, source); names by number through the cache.
@@ -56,6 +70,7 @@ struct scan_names;
 struct scan_names *scan_names_new(void);
 void scan_names_free(struct scan_names *names);
 struct statx;
+enum manifest_type scan_type(uint32_t mode); // of stx_mode
 void scan_fill_entry(struct scan_names *names, const struct statx *st, struct manifest_entry *entry, struct scan_stat *ret_stat);
 
 // What identifies the file system a source is on: its type, and its id where that is stable over reboots (else 0).

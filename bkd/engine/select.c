@@ -240,6 +240,12 @@ static void note_problem(void *arg, const struct scan_problem *problem)
     p->problem(p->problem_arg, problem);
 }
 
+static void count_excluded(void *arg, const struct scan_excluded *excluded)
+{
+    struct select_plan *p = arg;
+    p->counts.excluded[excluded->verdict.reason]++;
+}
+
 // Sizes and times of gone and fresh records with one inode agree: the move record is the path, and the gone entry's record.
 static int join_pair(struct select_plan *p, const struct buf *gone, const uint8_t *fresh, size_t fresh_len, struct error *err)
 {
@@ -296,7 +302,7 @@ int select_run(const struct io *io, const struct select_options *options, struct
     p->gone = spill_new(io, scratch, compare_inodes, JOIN_MEMORY);
     p->fresh = spill_new(io, scratch, compare_inodes, JOIN_MEMORY);
     p->moves = spill_new(io, scratch, previous_compare_records, JOIN_MEMORY);
-    struct scan_callbacks callbacks = { visit, note_problem, p };
+    struct scan_callbacks callbacks = { .visit = visit, .problem = note_problem, .arg = p, .excluded = count_excluded };
     int r = open_scratch(io, scratch, &p->fd, err);
     if (r == 0)
         r = load_old(p, err);

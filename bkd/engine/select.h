@@ -49,6 +49,7 @@ struct select_counts {
     uint64_t gone_files;
     uint64_t moved_files; // taken over without reading
     uint64_t problems;
+    uint64_t excluded[EXCLUDE_REASONS]; // entries left out and directories cut off; what lies below them is not looked at
     uint64_t *source_entries; // one count a source, without parents; owned
     uint64_t *previous_source_entries;
 };

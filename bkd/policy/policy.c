@@ -8,6 +8,7 @@
 #include "bkd/policy/policy_read.h"
 #include "bkd/policy/policy_text.h"
 #include "bkd/policy/policy_yaml.h"
+#include "bkd/policy/schema.h"
 
 bool policy_is_name(const char *name, size_t n)
 {
@@ -35,6 +36,11 @@ int policy_source_patterns(const struct policy *policy, const struct policy_sour
     int rc = pattern_set_new(patterns, count, ret_set, err);
     free(patterns);
     return rc;
+}
+
+unsigned policy_source_line(const struct policy_source *source, const char *key)
+{
+    return source->key_lines[schema_index(schema_find("sources", key))];
 }
 
 bool policy_names_commands(const struct policy *policy)

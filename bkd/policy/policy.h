@@ -109,6 +109,9 @@ bool policy_names_commands(const struct policy *policy);
 // The patterns that hold in a source, in their order: the policy's, then its own. Free with pattern_set_free.
 MUST_USE int policy_source_patterns(const struct policy *policy, const struct policy_source *source, struct pattern_set **ret_set, struct error *err);
 
+// The line on which the source itself says `key` ("exclude_nodump"); 0 when it does not.
+unsigned policy_source_line(const struct policy_source *source, const char *key);
+
 // Letters, digits, "-", "_" and "." (not first), at most POLICY_NAME_MAX bytes.
 bool policy_is_name(const char *name, size_t n);
 // Is this item of `recipients` an age recipient ("age1…") rather than a file name?

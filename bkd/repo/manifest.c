@@ -186,15 +186,20 @@ static void add_content(struct buf *out, const struct manifest_entry *e)
     add_place(out, " version=", &e->version);
 }
 
+const char *const manifest_note_names[MANIFEST_NOTES] = { "unstable", "mount", "excluded" };
+
 static void add_notes(struct buf *out, uint32_t notes)
 {
     if (notes == 0)
         return;
-    buf_add_str(out, " note=");
-    if ((notes & MANIFEST_UNSTABLE) != 0)
-        buf_add_str(out, "unstable");
-    if ((notes & MANIFEST_MOUNT) != 0)
-        buf_add_str(out, (notes & MANIFEST_UNSTABLE) != 0 ? ",mount" : "mount");
+    const char *before = " note=";
+    for (size_t i = 0; i < MANIFEST_NOTES; i++) {
+        if ((notes >> i & 1) == 0)
+            continue;
+        buf_add_str(out, before);
+        buf_add_str(out, manifest_note_names[i]);
+        before = ",";
+    }
 }
 
 void manifest_format(struct buf *out, const struct manifest_entry *e)

@@ -25,7 +25,10 @@ enum manifest_type {
     MANIFEST_SOCKET = 's',
 };
 
-enum { MANIFEST_UNSTABLE = 1, MANIFEST_MOUNT = 2 }; // notes
+// Notes. What the bits are called in the text, in its order, stands in manifest_note_names.
+enum { MANIFEST_UNSTABLE = 1, MANIFEST_MOUNT = 2, MANIFEST_EXCLUDED = 4 };
+#define MANIFEST_NOTES 3
+extern const char *const manifest_note_names[MANIFEST_NOTES];
 
 struct manifest_entry {
     struct buf path; // raw bytes, not escaped; NUL-terminated by struct buf

@@ -158,18 +158,17 @@ static bool take_notes(struct scan *s, uint32_t *ret_notes)
 {
     const char *value;
     size_t n = take_value(s, &value);
-    static const struct {
-        const char *text;
-        uint32_t notes;
-    } known[] = { { "unstable", MANIFEST_UNSTABLE },
-                  { "mount", MANIFEST_MOUNT },
-                  { "unstable,mount", MANIFEST_UNSTABLE | MANIFEST_MOUNT } };
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (strlen(known[i].text) == n && memcmp(known[i].text, value, n) == 0) {
-            *ret_notes = known[i].notes;
-            return true;
-        }
-    return false;
+    const char *end = value + n;
+    uint32_t notes = 0;
+    for (size_t i = 0; i < MANIFEST_NOTES && value < end; i++) {
+        size_t len = strlen(manifest_note_names[i]), left = (size_t)(end - value);
+        if (left < len || memcmp(value, manifest_note_names[i], len) != 0 || (left > len && (value[len] != ',' || left == len + 1)))
+            continue;
+        notes |= UINT32_C(1) << i;
+        value += len + (left > len);
+    }
+    *ret_notes = notes;
+    return value == end && notes != 0;
 }
 
 // Components are not empty, not "." and not "..": a restore must never leave its target because of a path.

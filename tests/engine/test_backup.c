@@ -222,10 +222,11 @@ static void test_excludes_change(void **state)
     const char *pattern = "*.txt";
     struct pattern_set *set = NULL;
     scratch_ok(pattern_set_new(&pattern, 1, &set, &err), &err);
+    struct exclude_rules rules = { .patterns = set };
     make_tree(lab);
     (void)lab_backup(lab);
     assert_paths(lab, "/docs/1.txt f ", "/none");
-    lab->sources[0].exclude = set;
+    lab->sources[0].exclude = &rules;
     struct backup_result second = lab_backup(lab);
     assert_int_equal(second.files, 4);
     assert_paths(lab, "/docs/middle f ", ".txt f ");

@@ -73,7 +73,7 @@ static void note_problem(void *arg, const struct scan_problem *problem)
 
 static int walk(struct place_dir *p, const struct io *io, struct error *err)
 {
-    struct scan_callbacks callbacks = { visit, note_problem, p };
+    struct scan_callbacks callbacks = { .visit = visit, .problem = note_problem, .arg = p };
     buf_reset(&p->entries);
     buf_reset(&p->problems);
     p->count = 0;
@@ -165,7 +165,8 @@ static void test_excludes(void **state)
     struct pattern_set *set = NULL;
     scratch_ok(pattern_set_new(patterns, 5, &set, &err), &err);
     sh(p, "mkdir -p cache/deep sub/cache logs sub/logs other; touch cache/x cache/deep/x sub/cache/kept logs/keep.tmp sub/logs/x a.tmp sub/b.tmp important.tmp other/f; touch sub/logs.txt");
-    p->sources[0].exclude = set;
+    struct exclude_rules rules = { .patterns = set };
+    p->sources[0].exclude = &rules;
     walk_ok(p);
     expect(p, " d 0\n/important.tmp f 0\n/other d 0\n/other/f f 0\n/sub d 0\n/sub/cache d 0\n/sub/cache/kept f 0\n/sub/logs.txt f 0\n");
     pattern_set_free(&set);
@@ -384,7 +385,7 @@ static void test_facts(void **state)
     struct place_dir *p = *state;
     unsigned seen = 0;
     struct error err;
-    struct scan_callbacks callbacks = { check_entry, note_problem, &seen };
+    struct scan_callbacks callbacks = { .visit = check_entry, .problem = note_problem, .arg = &seen };
     sh(p, "echo hi >a; chmod 6711 a; ln a b; mkdir -m 1777 d; mkfifo p; truncate -s 1G sparse; touch -d '1901-12-13 20:45:52.000000001' old; ln -s $(printf %04000d 0) l; ln -s x k\n"
           "if [ $(id -u) = 0 ]; then chown 12345:54321 d; fi");
     scratch_ok(scan_run(io_real(), &p->options, &callbacks, &err), &err);

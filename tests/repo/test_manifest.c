@@ -138,7 +138,12 @@ static const char *const refused[] = {
     "/a d mode=0755 uid=0 gid=0 mtime=1.000000000 flags=123456789",
     "/a d mode=0755 uid=0 gid=0 mtime=1.000000000 xattr=0:0+3",
     "/a d mode=0755 uid=0 gid=0 mtime=1.000000000 note=",
-    "/a d mode=0755 uid=0 gid=0 mtime=1.000000000 note=excluded",
+    "/a d mode=0755 uid=0 gid=0 mtime=1.000000000 note=skipped",
+    "/a d mode=0755 uid=0 gid=0 mtime=1.000000000 note=mount,",
+    "/a d mode=0755 uid=0 gid=0 mtime=1.000000000 note=,mount",
+    "/a d mode=0755 uid=0 gid=0 mtime=1.000000000 note=mount,mount",
+    "/a d mode=0755 uid=0 gid=0 mtime=1.000000000 note=mountexcluded",
+    "/a d mode=0755 uid=0 gid=0 mtime=1.000000000 note=excluded,mount",
     "/a d mode=0755 uid=0 gid=0 mtime=1.000000000 note=mount,unstable",
     "/a d mode=0755 uid=0 gid=0 mtime=1.000000000 source=4294967295",
     "/a d mode=0755 uid=0 gid=0 mtime=1.000000000 source=1 source=1",
@@ -262,7 +267,7 @@ static void random_entry(uint64_t *seed, struct manifest_entry *e)
         random_place(seed, 1 + next_random(seed) % 5000, &e->xattr);
     if (e->type == MANIFEST_FILE)
         random_content(seed, e);
-    e->notes = next_random(seed) & 3;
+    e->notes = next_random(seed) & 7;
     e->source = next_random(seed) % 3 == 0 ? MANIFEST_NO_SOURCE : (uint32_t)(next_random(seed) % 10);
 }
 
