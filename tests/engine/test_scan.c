@@ -1,143 +1,39 @@
-// The walk: its order against `sort`, several sources, exclusions, mounts, trees of any depth and names of any byte.
-#include "tests/codec/scratch.h"
+// The walk: its order against `sort`, several sources, trees of any depth and names of any byte. What it leaves out: test_where.
+#include "tests/engine/walkway.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "bkd/engine/scan.h"
-
-struct place_dir {
-    struct scratch scratch;
-    int dirfd;
-    char *root; // scratch/tree
-    struct scan_source sources[4];
-    struct scan_options options;
-    struct buf entries;  // "PATH TYPE SOURCE\n", escaped; source "-" for parents
-    struct buf problems; // "PATH: REASON\n"
-    uint64_t count;
-    uint64_t stop_at; // the visit that ends the walk
-    size_t longest;
-};
-
-static int setup(void **state)
-{
-    struct place_dir *p = xcalloc(1, sizeof *p);
-    p->scratch = scratch_new();
-    p->dirfd = open(p->scratch.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    p->root = xasprintf("%s/tree", p->scratch.dir);
-    assert_int_equal(mkdir(p->root, 0755), 0);
-    p->sources[0] = (struct scan_source){ .path = p->root };
-    p->options = (struct scan_options){ .sources = p->sources, .n_sources = 1, .scratch_fd = p->dirfd };
-    *state = p;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct place_dir *p = *state;
-    (void)close(p->dirfd);
-    scratch_run("chmod -R u+rwX '%s' 2>/dev/null; true", p->root);
-    scratch_done(&p->scratch);
-    buf_done(&p->entries);
-    buf_done(&p->problems);
-    free(p->root);
-    free(p);
-    return 0;
-}
-
-static int visit(void *arg, const struct manifest_entry *e, const struct scan_stat *stat, uint32_t links, uint64_t blocks_bytes, struct error *err)
-{
-    struct place_dir *p = arg;
-    (void)stat, (void)links, (void)blocks_bytes;
-    if (++p->count == p->stop_at)
-        return error_set(err, ERROR_BUSY, "enough");
-    p->longest = e->path.len > p->longest ? e->path.len : p->longest;
-    if (e->path.len < 10000)
-        manifest_escape(&p->entries, e->path.data, e->path.len);
-    if (e->source == MANIFEST_NO_SOURCE)
-        buf_addf(&p->entries, " %c -\n", e->type);
-    else
-        buf_addf(&p->entries, " %c %u%s\n", e->type, e->source, (e->notes & MANIFEST_MOUNT) != 0 ? " mount" : "");
-    return 0;
-}
-
-static void note_problem(void *arg, const struct scan_problem *problem)
-{
-    struct place_dir *p = arg;
-    buf_addf(&p->problems, "%s: %s\n", problem->path, problem->reason);
-}
-
-static int walk(struct place_dir *p, const struct io *io, struct error *err)
-{
-    struct scan_callbacks callbacks = { .visit = visit, .problem = note_problem, .arg = p };
-    buf_reset(&p->entries);
-    buf_reset(&p->problems);
-    p->count = 0;
-    return scan_run(io, &p->options, &callbacks, err);
-}
-
-static void walk_ok(struct place_dir *p)
-{
-    struct error err;
-    scratch_ok(walk(p, io_real(), &err), &err);
-}
-
-static void sh(const struct place_dir *p, const char *script)
-{
-    _cleanup_free_ char *line = xasprintf("cd '%s' && LC_ALL=C; export LC_ALL; set -e\n%s", p->root, script);
-    if (system(line) != 0)
-        fail_msg("'%s' failed", script);
-}
-
-// The text with the root's path taken out of each line, "" for lines that do not begin with it.
-static char *below_root(const struct place_dir *p)
-{
-    struct buf text = { 0 };
-    size_t n = strlen(p->root);
-    for (const char *line = buf_str(&p->entries); *line != '\0'; line = strchr(line, '\n') + 1)
-        if (strncmp(line, p->root, n) == 0)
-            buf_add(&text, line + n, strcspn(line, "\n") + 1 - n);
-    buf_add_str(&text, "");
-    return buf_take_str(&text);
-}
-
-static void expect(const struct place_dir *p, const char *text)
-{
-    _cleanup_free_ char *got = below_root(p);
-    assert_string_equal(got, text);
-}
-
 // '/' becomes the lowest byte for sort, so that names compare component by component.
 static void test_order_as_sort_says(void **state)
 {
-    struct place_dir *p = *state;
-    sh(p, "mkdir -p a a.b a-b/x a/b 'a b' ab A; for d in a a.b a-b/x a/b 'a b' ab A; do for f in z a.c a-c ac a 0 '~' .h; do : >\"$d/$f\"; done; done\n"
+    struct walkway *p = *state;
+    walkway_sh(p, "mkdir -p a a.b a-b/x a/b 'a b' ab A; for d in a a.b a-b/x a/b 'a b' ab A; do for f in z a.c a-c ac a 0 '~' .h; do : >\"$d/$f\"; done; done\n"
           ": >a!; ln -s a link; mkfifo fifo; i=0; while [ $i -lt 3000 ]; do : >ab/$i; i=$((i + 1)); done");
-    walk_ok(p);
-    _cleanup_free_ char *got = below_root(p);
+    walkway_walk_ok(p);
+    _cleanup_free_ char *got = walkway_below_root(p, &p->entries);
     scratch_write(&p->scratch, "got", got, strlen(got));
-    sh(p, "find . -printf '%P\\t%y\\n' | tr / '\\001' | sort -t \"$(printf '\\t')\" -k1,1 | tr '\\001' / | sed 's/ /%20/g; s/\\t/ /; s|^|/|; s|^/ | |; s/$/ 0/' >../expected\n"
+    walkway_sh(p, "find . -printf '%P\\t%y\\n' | tr / '\\001' | sort -t \"$(printf '\\t')\" -k1,1 | tr '\\001' / | sed 's/ /%20/g; s/\\t/ /; s|^|/|; s|^/ | |; s/$/ 0/' >../expected\n"
           "diff ../expected ../got >&2");
     assert_int_equal(p->problems.len, 0);
 }
 
 static void test_parents_and_metadata(void **state)
 {
-    struct place_dir *p = *state;
-    sh(p, "echo 12345 >f; chmod 4755 f; ln f g");
-    walk_ok(p);
+    struct walkway *p = *state;
+    walkway_sh(p, "echo 12345 >f; chmod 4755 f; ln f g");
+    walkway_walk_ok(p);
     _cleanup_free_ char *expected = xasprintf("/ d -\n/tmp d -\n%s d -\n%s d 0\n%s/f f 0\n%s/g f 0\n", p->scratch.dir, p->root, p->root, p->root);
     assert_string_equal(buf_str(&p->entries), expected);
 }
 
 static void test_several_sources(void **state)
 {
-    struct place_dir *p = *state;
-    sh(p, "mkdir -p x/one x/two/deep x/other y/three; echo 1 >x/one/f; echo 2 >x/two/deep/f; echo 3 >x/other/f; echo 4 >y/three/f; echo 5 >single");
+    struct walkway *p = *state;
+    walkway_sh(p, "mkdir -p x/one x/two/deep x/other y/three; echo 1 >x/one/f; echo 2 >x/two/deep/f; echo 3 >x/other/f; echo 4 >y/three/f; echo 5 >single");
     _cleanup_free_ char *one = xasprintf("%s/x/one", p->root), *two = xasprintf("%s/x/two/deep", p->root), *three = xasprintf("%s/y/three", p->root),
                         *single = xasprintf("%s/single", p->root);
     p->sources[0].path = three; // in no particular order
@@ -145,59 +41,44 @@ static void test_several_sources(void **state)
     p->sources[2].path = two;
     p->sources[3].path = one;
     p->options.n_sources = 4;
-    walk_ok(p);
-    expect(p, " d -\n/single f 1\n/x d -\n/x/one d 3\n/x/one/f f 3\n/x/two d -\n/x/two/deep d 2\n/x/two/deep/f f 2\n/y d -\n/y/three d 0\n/y/three/f f 0\n");
+    walkway_walk_ok(p);
+    walkway_expect(p, " d -\n/single f 1\n/x d -\n/x/one d 3\n/x/one/f f 3\n/x/two d -\n/x/two/deep d 2\n/x/two/deep/f f 2\n/y d -\n/y/three d 0\n/y/three/f f 0\n");
     // Sources whose names begin alike are not within each other.
-    sh(p, "mkdir -p x/one-more; echo 6 >x/one-more/f");
+    walkway_sh(p, "mkdir -p x/one-more; echo 6 >x/one-more/f");
     _cleanup_free_ char *more = xasprintf("%s/x/one-more", p->root);
     p->sources[0].path = more;
     p->sources[1].path = one;
     p->options.n_sources = 2;
-    walk_ok(p);
-    expect(p, " d -\n/x d -\n/x/one d 1\n/x/one/f f 1\n/x/one-more d 0\n/x/one-more/f f 0\n");
-}
-
-static void test_excludes(void **state)
-{
-    struct place_dir *p = *state;
-    struct error err;
-    const char *patterns[] = { "*.tmp", "/cache/", "logs/", "!logs/keep.tmp", "!important.tmp" };
-    struct pattern_set *set = NULL;
-    scratch_ok(pattern_set_new(patterns, 5, &set, &err), &err);
-    sh(p, "mkdir -p cache/deep sub/cache logs sub/logs other; touch cache/x cache/deep/x sub/cache/kept logs/keep.tmp sub/logs/x a.tmp sub/b.tmp important.tmp other/f; touch sub/logs.txt");
-    struct exclude_rules rules = { .patterns = set };
-    p->sources[0].exclude = &rules;
-    walk_ok(p);
-    expect(p, " d 0\n/important.tmp f 0\n/other d 0\n/other/f f 0\n/sub d 0\n/sub/cache d 0\n/sub/cache/kept f 0\n/sub/logs.txt f 0\n");
-    pattern_set_free(&set);
+    walkway_walk_ok(p);
+    walkway_expect(p, " d -\n/x d -\n/x/one d 1\n/x/one/f f 1\n/x/one-more d 0\n/x/one-more/f f 0\n");
 }
 
 static void test_missing_and_link_sources(void **state)
 {
-    struct place_dir *p = *state;
+    struct walkway *p = *state;
     struct error err;
     _cleanup_free_ char *missing = xasprintf("%s/none/deeper", p->root), *link = xasprintf("%s/link", p->root), *through = xasprintf("%s/link/in", p->root),
                         *file = xasprintf("%s/file/in", p->root);
-    sh(p, "mkdir -p real/in; ln -s real link; : >file");
+    walkway_sh(p, "mkdir -p real/in; ln -s real link; : >file");
     p->sources[0].path = missing;
-    assert_int_equal(walk(p, io_real(), &err), ERROR_NOT_FOUND);
+    assert_int_equal(walkway_walk(p, io_real(), &err), ERROR_NOT_FOUND);
     assert_non_null(strstr(err.text, "/none'"));
     p->sources[0].path = through;
-    assert_int_equal(walk(p, io_real(), &err), ERROR_USAGE);
+    assert_int_equal(walkway_walk(p, io_real(), &err), ERROR_USAGE);
     p->sources[0].path = file;
-    assert_int_equal(walk(p, io_real(), &err), ERROR_USAGE);
+    assert_int_equal(walkway_walk(p, io_real(), &err), ERROR_USAGE);
     p->sources[0].path = link;
-    assert_int_equal(walk(p, io_real(), &err), ERROR_USAGE);
+    assert_int_equal(walkway_walk(p, io_real(), &err), ERROR_USAGE);
     // One of two that is missing ends the walk as well.
     p->sources[0].path = p->root;
     p->sources[1].path = "/nowhere";
     p->options.n_sources = 2;
-    assert_int_equal(walk(p, io_real(), &err), ERROR_NOT_FOUND);
+    assert_int_equal(walkway_walk(p, io_real(), &err), ERROR_NOT_FOUND);
 }
 
 static void test_every_byte_in_names(void **state)
 {
-    struct place_dir *p = *state;
+    struct walkway *p = *state;
     _cleanup_buf_ struct buf expected = { 0 };
     buf_add_str(&expected, " d 0\n");
     int fd = open(p->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -218,14 +99,14 @@ static void test_every_byte_in_names(void **state)
     assert_int_equal(symlinkat("\x01\n\xfe", fd, longest), 0);
     buf_addf(&expected, "/%s l 0\n", longest);
     assert_int_equal(close(fd), 0);
-    walk_ok(p);
-    expect(p, buf_str(&expected));
+    walkway_walk_ok(p);
+    walkway_expect(p, buf_str(&expected));
 }
 
 // 3,000 levels, a file after each: down and up again with few descriptors and no path given to the kernel.
 static void test_deep(void **state)
 {
-    struct place_dir *p = *state;
+    struct walkway *p = *state;
     enum { LEVELS = 3000 };
     int fd = open(p->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     for (int i = 0; i < LEVELS; i++) {
@@ -241,7 +122,7 @@ static void test_deep(void **state)
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
     few.rlim_max = before.rlim_max;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
-    walk_ok(p);
+    walkway_walk_ok(p);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
     assert_int_equal(p->count, 2 * LEVELS + 4);
     assert_int_equal(p->longest, strlen(p->root) + LEVELS * 10);
@@ -249,22 +130,22 @@ static void test_deep(void **state)
 }
 
 // An unreadable directory is reported and stays an entry; the rest is there. As an ordinary user: root may read everything.
-static int walk_as_nobody(struct place_dir *p)
+static int walk_as_nobody(struct walkway *p)
 {
     struct error err = { 0 };
     if (geteuid() == 0 && setresuid(65534, 65534, 65534) != 0)
         return 10;
-    int r = walk(p, io_real(), &err);
+    int r = walkway_walk(p, io_real(), &err);
     if (r < 0)
         return r == ERROR_NOT_FOUND ? 1 : 2;
-    _cleanup_free_ char *got = below_root(p);
+    _cleanup_free_ char *got = walkway_below_root(p, &p->entries);
     _cleanup_free_ char *problem = xasprintf("%s/closed: Permission denied\n", p->root);
     if (strcmp(got, " d 0\n/a f 0\n/closed d 0\n/z f 0\n") != 0)
         return 3;
     return strcmp(buf_str(&p->problems), problem) == 0 ? 0 : 4;
 }
 
-static int in_child(int (*run)(struct place_dir *), struct place_dir *p)
+static int in_child(int (*run)(struct walkway *), struct walkway *p)
 {
     pid_t child = fork();
     if (child == 0)
@@ -277,10 +158,10 @@ static int in_child(int (*run)(struct place_dir *), struct place_dir *p)
 
 static void test_unreadable(void **state)
 {
-    struct place_dir *p = *state;
-    sh(p, "mkdir closed; touch a z closed/in; chmod 0 closed; chmod 711 ..; chmod 777 ."); // the way to the source may be passed, not listed
+    struct walkway *p = *state;
+    walkway_sh(p, "mkdir closed; touch a z closed/in; chmod 0 closed; chmod 711 ..; chmod 777 ."); // the way to the source may be passed, not listed
     assert_int_equal(in_child(walk_as_nobody, p), 0);
-    sh(p, "chmod 311 .");
+    walkway_sh(p, "chmod 311 .");
     assert_int_equal(in_child(walk_as_nobody, p), 2); // a source that cannot be read ends the run
 }
 
@@ -309,45 +190,20 @@ static ssize_t failing_getdents(const struct io *io, int fd, void *data, size_t 
 
 static void test_troubles_on_the_way(void **state)
 {
-    struct place_dir *p = *state;
+    struct walkway *p = *state;
     struct error err;
-    sh(p, "mkdir bad good; touch bad/x good/y vanished");
+    walkway_sh(p, "mkdir bad good; touch bad/x good/y vanished");
     struct io io = *io_real();
     io.statx = vanishing_statx;
     io.getdents64 = failing_getdents;
     vanishing = "vanished";
-    scratch_ok(walk(p, &io, &err), &err);
-    expect(p, " d 0\n/bad d 0\n/good d 0\n/good/y f 0\n");
+    scratch_ok(walkway_walk(p, &io, &err), &err);
+    walkway_expect(p, " d 0\n/bad d 0\n/good d 0\n/good/y f 0\n");
     _cleanup_free_ char *problem = xasprintf("%s/bad: Input/output error\n", p->root);
     assert_string_equal(buf_str(&p->problems), problem); // what went away is none
     p->stop_at = 5;
-    assert_int_equal(walk(p, io_real(), &err), ERROR_BUSY);
+    assert_int_equal(walkway_walk(p, io_real(), &err), ERROR_BUSY);
     assert_string_equal(err.text, "enough");
-}
-
-static void test_mounts(void **state)
-{
-    struct place_dir *p = *state;
-    sh(p, "mkdir -p mnt kernel; : >z");
-    _cleanup_free_ char *mnt = xasprintf("%s/mnt", p->root), *kernel = xasprintf("%s/kernel", p->root);
-    if (mount("none", mnt, "tmpfs", 0, NULL) != 0) {
-        print_message("mounting is not allowed here\n");
-        skip();
-    }
-    bool has_proc = mount("none", kernel, "proc", 0, NULL) == 0;
-    sh(p, "mkdir mnt/sub; : >mnt/sub/f");
-    p->options.one_filesystem = true;
-    walk_ok(p);
-    _cleanup_free_ char *one = below_root(p);
-    p->options.one_filesystem = false;
-    walk_ok(p);
-    _cleanup_free_ char *all = below_root(p);
-    assert_int_equal(umount(mnt), 0);
-    if (has_proc)
-        assert_int_equal(umount(kernel), 0);
-    assert_string_equal(one, has_proc ? " d 0\n/kernel d 0 mount\n/mnt d 0 mount\n/z f 0\n" : " d 0\n/kernel d 0\n/mnt d 0 mount\n/z f 0\n");
-    assert_string_equal(all, has_proc ? " d 0\n/kernel d 0 mount\n/mnt d 0\n/mnt/sub d 0\n/mnt/sub/f f 0\n/z f 0\n"
-                                      : " d 0\n/kernel d 0\n/mnt d 0\n/mnt/sub d 0\n/mnt/sub/f f 0\n/z f 0\n");
 }
 
 static int check_entry(void *arg, const struct manifest_entry *e, const struct scan_stat *stat, uint32_t links, uint64_t blocks_bytes, struct error *err)
@@ -382,11 +238,11 @@ static int check_entry(void *arg, const struct manifest_entry *e, const struct s
 
 static void test_facts(void **state)
 {
-    struct place_dir *p = *state;
+    struct walkway *p = *state;
     unsigned seen = 0;
     struct error err;
-    struct scan_callbacks callbacks = { .visit = check_entry, .problem = note_problem, .arg = &seen };
-    sh(p, "echo hi >a; chmod 6711 a; ln a b; mkdir -m 1777 d; mkfifo p; truncate -s 1G sparse; touch -d '1901-12-13 20:45:52.000000001' old; ln -s $(printf %04000d 0) l; ln -s x k\n"
+    struct scan_callbacks callbacks = { .visit = check_entry, .problem = walkway_note_problem, .arg = &seen };
+    walkway_sh(p, "echo hi >a; chmod 6711 a; ln a b; mkdir -m 1777 d; mkfifo p; truncate -s 1G sparse; touch -d '1901-12-13 20:45:52.000000001' old; ln -s $(printf %04000d 0) l; ln -s x k\n"
           "if [ $(id -u) = 0 ]; then chown 12345:54321 d; fi");
     scratch_ok(scan_run(io_real(), &p->options, &callbacks, &err), &err);
     assert_int_equal(seen, 9 + 3 + 2); // entries, the parents, links twice
@@ -395,17 +251,15 @@ static void test_facts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_order_as_sort_says, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_parents_and_metadata, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_several_sources, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_excludes, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_missing_and_link_sources, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_every_byte_in_names, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_deep, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_unreadable, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_troubles_on_the_way, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_mounts, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_facts, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_order_as_sort_says, walkway_setup, walkway_teardown),
+        cmocka_unit_test_setup_teardown(test_parents_and_metadata, walkway_setup, walkway_teardown),
+        cmocka_unit_test_setup_teardown(test_several_sources, walkway_setup, walkway_teardown),
+        cmocka_unit_test_setup_teardown(test_missing_and_link_sources, walkway_setup, walkway_teardown),
+        cmocka_unit_test_setup_teardown(test_every_byte_in_names, walkway_setup, walkway_teardown),
+        cmocka_unit_test_setup_teardown(test_deep, walkway_setup, walkway_teardown),
+        cmocka_unit_test_setup_teardown(test_unreadable, walkway_setup, walkway_teardown),
+        cmocka_unit_test_setup_teardown(test_troubles_on_the_way, walkway_setup, walkway_teardown),
+        cmocka_unit_test_setup_teardown(test_facts, walkway_setup, walkway_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
