@@ -58,6 +58,14 @@ char *cmd_key_path(const struct cmd_context *ctx, const char *name)
     return xasprintf("%s/keys/%s", ctx->config_dir, name);
 }
 
+char *cmd_clean_path(const char *path)
+{
+    char *clean = xasprintf("%s%s", path[0] == '/' ? "" : "/", path);
+    for (size_t n = strlen(clean); n > 1 && clean[n - 1] == '/'; n--)
+        clean[n - 1] = '\0';
+    return clean;
+}
+
 int cmd_print_line(struct json **line, struct error *err)
 {
     return json_line_print(line, stdout, err);

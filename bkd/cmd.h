@@ -17,6 +17,7 @@ struct cmd_context {
     const char *state_dir;  // --state-dir, BKD_STATE_DIR, /var/lib/bkd, or ~/.local/state/bkd when not root
     bool json;              // --json: every result is one JSON object a line on stdout, nothing else is
     int verbosity;          // -1 = -q, 0, 1 = -v (the log level is set accordingly)
+    int exit_code;          // of a handler that returns 0: what it found may ask for another than 0
 };
 
 // Loads POLICY: a name in CONFIG_DIR/policies (without .yaml) or a path with a slash. All mistakes of the file are printed
@@ -27,6 +28,8 @@ MUST_USE int cmd_load_policy(const struct cmd_context *ctx, const char *policy, 
 void cmd_print_policy_errors(const struct cmd_context *ctx, const struct policy_errors *errors);
 // CONFIG_DIR/keys/NAME, or NAME itself when absolute. Caller frees.
 char *cmd_key_path(const struct cmd_context *ctx, const char *name);
+// PATH as a person types it: with the leading slash, without slashes at its end. Caller frees.
+char *cmd_clean_path(const char *path);
 // Prints one JSON line on stdout and frees it.
 MUST_USE int cmd_print_line(struct json **line, struct error *err);
 

@@ -62,15 +62,6 @@ static int print_json(const struct manifest_entry *e, struct error *err)
     return cmd_print_line(&line, err);
 }
 
-// PATH as a person types it: with or without the leading slash, with slashes at the end.
-static char *clean_path(const char *path)
-{
-    char *clean = xasprintf("%s%s", path[0] == '/' ? "" : "/", path);
-    for (size_t n = strlen(clean); n > 1 && clean[n - 1] == '/'; n--)
-        clean[n - 1] = '\0';
-    return clean;
-}
-
 int cmd_ls(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_setup_ struct setup s = { 0 };
@@ -78,7 +69,7 @@ int cmd_ls(struct cmd_context *ctx, const struct cli_args *args, struct error *e
     _cleanup_setup_manifest_ struct setup_manifest manifest = { 0 };
     const struct repository_head *head = NULL;
     const char *given = cli_args_value(args, 2);
-    _cleanup_free_ char *path = clean_path(given == NULL ? "/" : given);
+    _cleanup_free_ char *path = cmd_clean_path(given == NULL ? "/" : given);
     int r = setup_load(ctx, cli_args_value(args, 0), &s, err);
     if (r == 0)
         r = setup_open_repository(&s, &repository, err);

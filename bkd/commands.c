@@ -39,6 +39,14 @@ static const struct cli_option identity_options[] = {
     { 0 },
 };
 
+static const struct cli_option diff_options[] = {
+    { "identity", 'i', "FILE", "age identity, for snapshots whose manifest is not kept locally" },
+    { "content", 0, NULL, "compare the content of every live file, whatever its size and times say" },
+    { "stat", 0, NULL, "only count" },
+    { "exit-code", 0, NULL, "end with 1 when something differs" },
+    { 0 },
+};
+
 static const struct cli_option snapshots_options[] = {
     { "all", 'a', NULL, "all chains of the repository, not only this policy's" },
     { 0 },
@@ -90,9 +98,12 @@ static const struct cli_command commands[] = {
       "Writes a record, signed with the retention key, which does not stay on a host that is backed up: so nobody who breaks in there can give up what is held. "
       "From then on retention may remove the snapshot in its turn; nothing is removed at once.", release_options, cmd_release },
     { "ls", "POLICY SNAPSHOT [PATH]", 2, 3, "list what a snapshot holds", "SNAPSHOT is a number, latest, latest~2, or a tag.", identity_options, cmd_ls },
-    { "diff", "POLICY A B", 3, 3, "compare two snapshots",
-      "One line for each entry that differs: + added, - removed, M other content or type, m other metadata. SNAPSHOT is a number, latest, latest~2, or a tag.",
-      identity_options, cmd_diff },
+    { "diff", "POLICY A [B] [PATH]...", 2, CLI_ARGS_MANY, "compare a snapshot with another, or with the files as they are now",
+      "A and B are snapshots: a number, latest, latest~2, or a tag. Without B, or with `live`, A is compared with what a backup would find now. One line for each "
+      "entry that differs, and in what: + only in B, - only in A, M other content or type, m other metadata. With PATHs, which begin with '/', only these and "
+      "what lies below. Live files are hashed where size, times or inode say that they may have changed since the newest snapshot; --content hashes all. Of hard "
+      "links it is compared whether there are other names. Streams have no live side.",
+      diff_options, cmd_diff },
     { "check", "POLICY", 1, 1, "prove that the repository is whole",
       "Checks signatures, the chain of heads, and presence, size and SHA-256 of every stored file; needs no identity. With --read-data all content is decoded "
       "and compared, too. Ends with 4 when something is damaged, and names it.",

@@ -87,5 +87,5 @@ int main(int argc, char **argv)
         rc = run(&ctx, &args, &err);
     if (rc < 0)
         report(&ctx, &err);
-    return error_exit_code(rc < 0 ? err.code : ERROR_NONE);
+    return rc < 0 ? error_exit_code(err.code) : ctx.exit_code;
 }

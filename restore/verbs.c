@@ -49,8 +49,8 @@ static const struct cli_command commands[] = {
     { "list", "", 0, 0, "list snapshots", "Needs no identity. Numbers that are void and chains that do not fit together are shown as such.",
       NULL, verb_list },
     { "ls", "SNAPSHOT [PATH]...", 1, CLI_ARGS_MANY, "list what a snapshot holds",
-      "With PATHs, only these and what lies below them; patterns choose further. SNAPSHOT is a number, latest, or latest~2 (two before the "
-      "latest). Control bytes and backslashes in names are printed as \\ooo; --escaped takes PATHs written so. A PATH that begins with '-' "
+      "With PATHs, only these and what lies below them; patterns choose further. SNAPSHOT is a number, latest, latest~2 (two before the "
+      "latest), or a tag. Control bytes and backslashes in names are printed as \\ooo; --escaped takes PATHs written so. A PATH that begins with '-' "
       "follows '--'.",
       ls_options, verb_ls },
     { "restore", "SNAPSHOT [PATH]...", 1, CLI_ARGS_MANY, "restore a snapshot, or parts of it, into a directory",

@@ -26,6 +26,8 @@ int tags_check(const char *tag, struct error *err)
         why = "it is longer than 255 bytes";
     else if (tag[0] == '-')
         why = "it would be taken for an option";
+    else if (tag[0] == '/')
+        why = "it would be taken for a path";
     else if (strspn(tag, "0123456789") == strlen(tag))
         why = "it would be taken for a snapshot's number";
     else if (strncmp(tag, "latest", 6) == 0 && (tag[6] == '\0' || tag[6] == '~'))

@@ -505,7 +505,7 @@ static void test_what_is_a_tag(void **state)
     (void)state;
     struct error err;
     static const char *const good[] = { "change-1234", "v1.2", "2026-11-23", "x", "latest-good", "CHG:77/b", "\xc3\xa9t\xc3\xa9" };
-    static const char *const bad[] = { "", "two words", "1234", "-n", "latest", "latest~1", "live", "a\tb", "a\x1b[31m", "line\n" };
+    static const char *const bad[] = { "", "two words", "1234", "-n", "latest", "latest~1", "live", "a\tb", "/srv", "a\x1b[31m", "line\n" };
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         OK(tags_check(good[i], &err));
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
