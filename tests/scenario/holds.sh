@@ -45,7 +45,7 @@ is 0 "bkd-restore list" recover list
 says "shows them too" '^ +2 .* golden$'
 is 0 "ls by tag" run_bkd ls p golden
 is 0 "diff by tag" run_bkd diff p change-1234 golden -i "$config/keys/operations.txt"
-says "finds what changed" '^M f .*/file$'
+says "finds what changed" '^M f .*/file  \(content '
 is 0 "restore by tag" restore change-1234
 seq 1 1000 | cmp -s - "$tree/restored$source/file" && ok "it is the snapshot with the tag" || bad "it is the snapshot with the tag"
 is 1 "an unknown tag" run_bkd ls p chang-1234
