@@ -66,6 +66,20 @@ char *cmd_clean_path(const char *path)
     return clean;
 }
 
+void cmd_add_quoted(const char *text, struct buf *ret_text)
+{
+    buf_add_char(ret_text, '"');
+    for (const char *s = text; *s; s++) {
+        if (*s == '"' || *s == '\\')
+            buf_addf(ret_text, "\\%c", *s);
+        else if ((unsigned char)*s < 0x20 || *s == 0x7f)
+            buf_addf(ret_text, "\\x%02x", (unsigned char)*s);
+        else
+            buf_add_char(ret_text, *s);
+    }
+    buf_add_char(ret_text, '"');
+}
+
 int cmd_print_line(struct json **line, struct error *err)
 {
     return json_line_print(line, stdout, err);

@@ -30,6 +30,8 @@ void cmd_print_policy_errors(const struct cmd_context *ctx, const struct policy_
 char *cmd_key_path(const struct cmd_context *ctx, const char *name);
 // PATH as a person types it: with the leading slash, without slashes at its end. Caller frees.
 char *cmd_clean_path(const char *path);
+// A double-quoted YAML scalar, as a policy file has it.
+void cmd_add_quoted(const char *text, struct buf *ret_text);
 // Prints one JSON line on stdout and frees it.
 MUST_USE int cmd_print_line(struct json **line, struct error *err);
 
@@ -46,6 +48,7 @@ int cmd_init(struct cmd_context *ctx, const struct cli_args *args, struct error 
 int cmd_keys_init(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_keys_sheet(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_ls(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_ls_source(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_policy_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_policy_show(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_release(struct cmd_context *ctx, const struct cli_args *args, struct error *err);

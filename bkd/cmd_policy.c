@@ -121,27 +121,12 @@ int cmd_policy_check(struct cmd_context *ctx, const struct cli_args *args, struc
 
 // ---- show --------------------------------------------------------------------------------------------------------------
 
-// A double-quoted YAML scalar.
-static void add_quoted(const char *text, struct buf *ret_text)
-{
-    buf_add_char(ret_text, '"');
-    for (const char *s = text; *s; s++) {
-        if (*s == '"' || *s == '\\')
-            buf_addf(ret_text, "\\%c", *s);
-        else if ((unsigned char)*s < 0x20 || *s == 0x7f)
-            buf_addf(ret_text, "\\x%02x", (unsigned char)*s);
-        else
-            buf_add_char(ret_text, *s);
-    }
-    buf_add_char(ret_text, '"');
-}
-
 static void add_list(const struct policy_list *list, struct buf *ret_text)
 {
     buf_add_char(ret_text, '[');
     for (size_t i = 0; i < list->count; i++) {
         buf_add_str(ret_text, i ? ", " : "");
-        add_quoted(list->items[i], ret_text);
+        cmd_add_quoted(list->items[i], ret_text);
     }
     buf_add_char(ret_text, ']');
 }
@@ -158,7 +143,7 @@ static void add_commands(const struct policy_commands *commands, struct buf *ret
         add_list(&c->argv, ret_text);
         if (c->name[0]) {
             buf_add_str(ret_text, "\n      name: ");
-            add_quoted(c->name, ret_text);
+            cmd_add_quoted(c->name, ret_text);
         }
         buf_addf(ret_text, "\n      timeout: %s", timeout);
     }
@@ -174,7 +159,7 @@ static void add_value(const struct schema_key *key, const void *base, struct buf
     case SCHEMA_SOURCES: add_sources(base, ret_text); break;
     case SCHEMA_COMMANDS: add_commands(at, ret_text); break;
     case SCHEMA_PATH:
-    case SCHEMA_TEXT: add_quoted(*(char *const *)at, ret_text); break;
+    case SCHEMA_TEXT: cmd_add_quoted(*(char *const *)at, ret_text); break;
     case SCHEMA_PATTERNS:
     case SCHEMA_NAMES:
     case SCHEMA_ARGV:
@@ -198,7 +183,7 @@ static void add_sources(const struct policy *policy, struct buf *ret_text)
     for (size_t i = 0; i < policy->source_count; i++) {
         const struct policy_source *source = &policy->sources[i];
         buf_add_str(ret_text, "\n  - path: ");
-        add_quoted(source->path, ret_text);
+        cmd_add_quoted(source->path, ret_text);
         for (size_t k = 0; k < count; k++) {
             if (!is_said(&keys[k], source))
                 continue;

@@ -47,6 +47,11 @@ static const struct cli_option diff_options[] = {
     { 0 },
 };
 
+static const struct cli_option ls_source_options[] = {
+    { "excluded", 'x', NULL, "list what would be left out, and which rule of the policy does it" },
+    { 0 },
+};
+
 static const struct cli_option snapshots_options[] = {
     { "all", 'a', NULL, "all chains of the repository, not only this policy's" },
     { 0 },
@@ -98,6 +103,11 @@ static const struct cli_command commands[] = {
       "Writes a record, signed with the retention key, which does not stay on a host that is backed up: so nobody who breaks in there can give up what is held. "
       "From then on retention may remove the snapshot in its turn; nothing is removed at once.", release_options, cmd_release },
     { "ls", "POLICY SNAPSHOT [PATH]", 2, 3, "list what a snapshot holds", "SNAPSHOT is a number, latest, latest~2, or a tag.", identity_options, cmd_ls },
+    { "ls-source", "POLICY [PATH]", 1, 2, "list what a backup would take, or leave out",
+      "Looks at the sources as a backup would and lists type, size and path of what it would take; nothing is stored. With --excluded it lists instead what "
+      "would be left out, and the rule and line of the policy that does it. With PATH only what lies there: ends with 1, and says why, when nothing of it would "
+      "be taken. Ends with 3 when there are places that cannot be read.",
+      ls_source_options, cmd_ls_source },
     { "diff", "POLICY A [B] [PATH]...", 2, CLI_ARGS_MANY, "compare a snapshot with another, or with the files as they are now",
       "A and B are snapshots: a number, latest, latest~2, or a tag. Without B, or with `live`, A is compared with what a backup would find now. One line for each "
       "entry that differs, and in what: + only in B, - only in A, M other content or type, m other metadata. With PATHs, which begin with '/', only these and "
