@@ -38,6 +38,26 @@ int content_recipe(struct snapshot *snapshot, struct compare *compare, const str
     return 0;
 }
 
+int content_pieces(struct snapshot *snapshot, struct compare *compare, const struct manifest_entry *e, struct recipe *ret_recipe,
+                   struct error *err)
+{
+    bool whole;
+    int r = content_check_entry(e, err);
+    if (r < 0)
+        return r;
+    if (e->size > 0 && e->at.length == 0)
+        return content_recipe(snapshot, compare, e, false, ret_recipe, &whole, err);
+    *ret_recipe = (struct recipe){ .size = e->size };
+    if (e->size == 0)
+        return 0;
+    struct recipe_piece *piece = recipe_add_piece(ret_recipe);
+    piece->kind = RECIPE_WHOLE;
+    piece->length = (uint32_t)e->at.length;
+    piece->member = e->at;
+    memcpy(piece->sha256, e->sha256, sizeof piece->sha256);
+    return 0;
+}
+
 int content_piece(struct snapshot *snapshot, const struct recipe_piece *piece, void *data, struct error *err)
 {
     struct place scratch;

@@ -16,6 +16,11 @@ MUST_USE int content_check_entry(const struct manifest_entry *e, struct error *e
 MUST_USE int content_recipe(struct snapshot *snapshot, struct compare *compare, const struct manifest_entry *e, bool may_hash_whole,
                             struct recipe *ret_recipe, bool *ret_whole, struct error *err);
 
+// The pieces of any regular file, as a recipe: of a small one, whose place stands in the entry, it has one piece; of an empty one none.
+// Believed without a second look (content_recipe without may_hash_whole).
+MUST_USE int content_pieces(struct snapshot *snapshot, struct compare *compare, const struct manifest_entry *e, struct recipe *ret_recipe,
+                            struct error *err);
+
 // One piece into memory (piece->length bytes), compared with its SHA-256.
 MUST_USE int content_piece(struct snapshot *snapshot, const struct recipe_piece *piece, void *data, struct error *err);
 

@@ -155,9 +155,16 @@ static int next_later(struct plan *p, struct error *err)
     const void *record;
     size_t n;
     int r = spill_next(p->later, &record, &n, err);
-    if (r == 0)
-        p->next_later = record == NULL ? 0 : get_u64be(record);
-    return r;
+    if (r < 0)
+        return r;
+    struct buf first = p->first; // the memory changes places
+    p->first = p->next_first;
+    p->next_first = first;
+    buf_reset(&p->next_first);
+    p->next_later = record == NULL ? 0 : get_u64be(record);
+    if (record != NULL)
+        buf_add(&p->next_first, (const uint8_t *)record + 8, n - 8);
+    return 0;
 }
 
 int plan_rewind(struct plan *p, struct error *err)
@@ -241,6 +248,8 @@ void plan_done(struct plan *p)
         manifest_reader_done(&p->reader);
     manifest_entry_done(&p->above_entry);
     buf_done(&p->above_path);
+    buf_done(&p->next_first);
+    buf_done(&p->first);
     free(p->above);
     io_close_quietly(p->io == NULL ? io_real() : p->io, &p->fd);
     free(p->parts);
@@ -324,6 +333,8 @@ int plan_next(struct plan *p, const struct manifest_entry **ret_entry, enum plan
     return *ret_later ? next_later(p, err) : 0;
 }
 
+const char *plan_first_name(const struct plan *p) { return buf_str(&p->first); }
+
 // ---- counting
 
 static int compare_records(const void *a, size_t a_len, const void *b, size_t b_len)
@@ -374,7 +385,10 @@ static int add_link(struct plan *p, const struct buf *first, const uint8_t *furt
     buf_add_char(&record, '\0');
     buf_add(&record, further_path, strlen(further_path) + 1);
     int r = spill_add(p->links, record.data, record.len, err);
-    return r < 0 ? r : spill_add(p->later, further, 8, err);
+    buf_reset(&record);
+    buf_add(&record, further, 8);
+    buf_add_str(&record, (const char *)first->data + id_len + 17);
+    return r < 0 ? r : spill_add(p->later, record.data, record.len, err);
 }
 
 // Names sorted by inode: the first of each is restored as a file, the others become links to it.

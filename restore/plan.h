@@ -53,8 +53,9 @@ struct plan {
     struct buf above_path; // of the innermost
     struct manifest_entry above_entry;
     uint64_t sequence;
-    struct spill *later; // sequence numbers of entries that are further names, ascending
+    struct spill *later; // entries that are further names: sequence number and the first name's path, ascending
     uint64_t next_later;
+    struct buf next_first, first; // their first names: of next_later, and of the entry given last
     struct spill *links; // (first name's sequence, further name's sequence, both paths), ascending
 };
 
@@ -87,6 +88,9 @@ enum plan_role {
 MUST_USE int plan_rewind(struct plan *p, struct error *err);
 MUST_USE int plan_next(struct plan *p, const struct manifest_entry **ret_entry, enum plan_role *ret_role, bool *ret_later,
                        struct error *err);
+
+// After plan_next said *ret_later: the path of that inode's first selected name.
+const char *plan_first_name(const struct plan *p);
 
 // Further names, ascending by their first name's sequence; *ret_more false at the end. Paths are borrowed until the next call.
 struct plan_link {

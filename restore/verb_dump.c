@@ -1,56 +1,88 @@
-// bkd-restore dump: one file to standard output, piece by piece, each compared before it is written.
-#include <stdlib.h>
+// bkd-restore dump: one file to standard output, or a selection as a tar stream; each piece is compared before it is written.
+#include <inttypes.h>
 #include <unistd.h>
 
-#include "restore/content.h"
-#include "restore/plan.h"
+#include "bkd/base/log.h"
+#include "restore/interrupt.h"
 #include "restore/selection_args.h"
+#include "restore/tar.h"
 #include "restore/verb.h"
 
-static int write_out(const struct cmd_context *ctx, const void *data, size_t n, struct error *err)
+// ---- one file
+
+static int begin_file(void *arg, const struct stream_member *m, struct error *err)
 {
-    return io_write_all(ctx->io, STDOUT_FILENO, data, n, "standard output", err);
+    (void)arg, (void)m, (void)err; // verb_dump looked at it
+    return 0;
 }
 
-static int dump_version(struct cmd_context *ctx, struct snapshot *snapshot, struct compare *compare, const struct manifest_entry *e,
-                        void *data, struct error *err)
+static int write_file(void *arg, const void *data, size_t n, struct error *err)
 {
-    _cleanup_recipe_ struct recipe recipe = { 0 };
-    bool whole;
-    int r = content_recipe(snapshot, compare, e, false, &recipe, &whole, err);
-    for (size_t i = 0; r == 0 && i < recipe.n_pieces; i++) {
-        r = content_piece(snapshot, &recipe.pieces[i], data, err);
-        if (r == 0)
-            r = write_out(ctx, data, recipe.pieces[i].length, err);
-    }
+    return io_write_all(arg, STDOUT_FILENO, data, n, "standard output", err);
+}
+
+static int end_file(void *arg, struct error *err)
+{
+    (void)arg, (void)err;
+    return 0;
+}
+
+// Is the selection one regular file? *ret_type is that of the first selected entry.
+static int look(struct plan *plan, bool *ret_one_file, char *ret_type, struct error *err)
+{
+    const struct manifest_entry *e;
+    enum plan_role role;
+    bool later;
+    *ret_type = '\0';
+    int r = plan_rewind(plan, err);
+    while (r == 0 && *ret_type == '\0' && (r = plan_next(plan, &e, &role, &later, err)) == 0 && e != NULL)
+        if (role == PLAN_SELECTED)
+            *ret_type = (char)e->type;
+    *ret_one_file = plan->totals.selected == 1 && *ret_type == MANIFEST_FILE;
     return r;
 }
 
-static int dump_entry(struct cmd_context *ctx, struct snapshot *snapshot, const struct manifest_entry *e, struct error *err)
+// ---- several
+
+static int dump_tar(const struct stream_source *source, struct error *err)
 {
-    void *data = NULL;
-    if (e->type != MANIFEST_FILE)
-        return error_set(err, ERROR_USAGE, "it is not a regular file; `bkd-restore restore` restores it");
-    int r = content_check_entry(e, err);
-    if (r < 0 || e->size == 0)
-        return r;
-    r = io_alloc(ctx->io, RECIPE_PIECE_SIZE, "a piece", &data, err);
+    struct tar tar;
+    if (isatty(STDOUT_FILENO))
+        return error_set(err, ERROR_USAGE, "a tar stream is nothing for a terminal: send it to a file or to `tar x`");
+    int r = tar_open(&tar, source->io, STDOUT_FILENO, err);
     if (r < 0)
         return r;
-    struct compare *compare = compare_new(snapshot->repository->store, &snapshot->refs, snapshot->repository->info.encrypted, &ctx->timing);
-    if (e->at.length > 0) {
-        struct recipe_piece piece = { .kind = RECIPE_WHOLE, .length = (uint32_t)e->at.length, .member = e->at };
-        for (size_t i = 0; i < sizeof piece.sha256; i++)
-            piece.sha256[i] = e->sha256[i];
-        r = content_piece(snapshot, &piece, data, err);
-        if (r == 0)
-            r = write_out(ctx, data, piece.length, err);
-    } else {
-        r = dump_version(ctx, snapshot, compare, e, data, err);
-    }
-    compare_free(compare);
-    free(data);
+    struct stream_sink sink = tar_sink(&tar);
+    r = stream_run(source, &sink, err);
+    if (r == 0)
+        r = tar_close(&tar, err);
+    if (r == 0 && tar.sockets > 0)
+        log_info("%" PRIu64 " sockets are not in the tar, which has no place for them", tar.sockets);
+    tar_done(&tar);
     return r;
+}
+
+static int dump(struct stream_source *source, bool tar, bool one_path, struct error *err)
+{
+    bool one_file;
+    char type;
+    int r = look(source->plan, &one_file, &type, err);
+    if (r < 0)
+        return r;
+    if (tar || (!one_file && type != '\0' && (!one_path || type == MANIFEST_DIR)))
+        return dump_tar(source, err);
+    if (!one_file)
+        return error_set(err, ERROR_USAGE, "it is not a regular file: --tar writes it as a tar member, `bkd-restore restore` restores it");
+    struct stream_sink sink = { .begin = begin_file, .data = write_file, .end = end_file, .arg = (void *)source->io };
+    return stream_run(source, &sink, err);
+}
+
+static int check_arguments(const struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+{
+    if (ctx->json)
+        return error_set(err, ERROR_USAGE, "dump writes files themselves to standard output: leave --json out");
+    bool chosen = args->count > 1 || cli_args_flag(args, "include") || cli_args_flag(args, "include-from") || cli_args_flag(args, "tar");
+    return chosen ? 0 : error_set(err, ERROR_USAGE, "which file? Give a PATH, or --tar for the whole snapshot");
 }
 
 int verb_dump(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
@@ -59,13 +91,13 @@ int verb_dump(struct cmd_context *ctx, const struct cli_args *args, struct error
     _cleanup_snapshot_ struct snapshot snapshot = { 0 };
     _cleanup_selection_ struct selection *selection = NULL;
     _cleanup_plan_ struct plan plan = { .fd = -1 };
-    const struct manifest_entry *e;
-    enum plan_role role;
-    bool later;
+    unsigned long jobs = 0;
     int scratch = -1;
-    if (ctx->json)
-        return error_set(err, ERROR_USAGE, "dump writes the file itself to standard output: leave --json out");
-    int r = selection_from_args(ctx->io, args, 1, &selection, err);
+    int r = check_arguments(ctx, args, err);
+    if (r == 0)
+        r = cli_args_number(args, "jobs", 256, &jobs, err);
+    if (r == 0)
+        r = selection_from_args(ctx->io, args, 1, &selection, err);
     if (r == 0)
         r = session_open(&session, ctx->io, &ctx->session, err);
     if (r == 0)
@@ -75,13 +107,15 @@ int verb_dump(struct cmd_context *ctx, const struct cli_args *args, struct error
     if (r == 0)
         r = plan_open(&plan, ctx->io, &snapshot, scratch, selection, err);
     if (r == 0)
-        r = plan_rewind(&plan, err);
-    do {
-        if (r == 0)
-            r = plan_next(&plan, &e, &role, &later, err);
-    } while (r == 0 && e != NULL && role == PLAN_ANCESTOR);
-    if (r == 0 && e != NULL && dump_entry(ctx, &snapshot, e, err) < 0)
-        r = error_prefix(err, "'%s'", buf_str(&e->path));
+        r = plan_count(&plan, err);
+    if (r == 0)
+        r = selection_tell(selection, plan.totals.selected, false, err);
+    if (r == 0) {
+        struct stream_source source = { .io = ctx->io, .snapshot = &snapshot, .plan = &plan, .jobs = (unsigned)jobs, .interrupted = interrupt_requested };
+        source.compare = compare_new(snapshot.repository->store, &snapshot.refs, snapshot.repository->info.encrypted, &ctx->timing);
+        r = dump(&source, cli_args_flag(args, "tar"), args->count == 2, err);
+        compare_free(source.compare);
+    }
     io_close_quietly(ctx->io, &scratch);
     return r;
 }

@@ -24,6 +24,13 @@ static const struct cli_option ls_options[] = {
     { 0 },
 };
 
+static const struct cli_option dump_options[] = {
+    SELECTION_OPTIONS,
+    { "tar", 0, NULL, "a tar stream even of a single file; without PATHs, of the whole snapshot" },
+    { "jobs", 'j', "N", "threads that decode and compare (the number of processors)" },
+    { 0 },
+};
+
 static const struct cli_option restore_options[] = {
     { "target", 't', "DIR", "where to; made when it does not exist" },
     { "in-place", 0, NULL, "where the files were: --target /; nothing that exists is touched without --overwrite" },
@@ -59,7 +66,11 @@ static const struct cli_command commands[] = {
       "overwritten: such names are listed and the exit code is 3. A file gets its name only when all of its content was compared with what "
       "was signed. Ends with a timed report.",
       restore_options, verb_restore },
-    { "dump", "SNAPSHOT PATH", 2, 2, "write one file to standard output", NULL, NULL, verb_dump },
+    { "dump", "SNAPSHOT [PATH]...", 1, CLI_ARGS_MANY, "write a file, or a tar stream, to standard output",
+      "One regular file is written as it is. A directory, several PATHs, patterns or --tar give a tar stream (pax: hard links, devices, sparse "
+      "files, ACLs, extended attributes, nanoseconds) for `tar x`, names without the leading slash. Every piece is compared before it is "
+      "written; damage ends it with 4 and a torn tar.",
+      dump_options, verb_dump },
     { "check", "[SNAPSHOT]", 0, 1, "prove that the repository is whole",
       "Verifies signatures and chains, and reads every stored file and compares it with its name. Needs no identity, except with "
       "--read-data. With "

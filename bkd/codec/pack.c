@@ -3,10 +3,12 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bkd/base/buf.h"
+#include "bkd/base/bytes.h"
 
 #define HEADER_SIZE 512u
 
@@ -28,6 +30,7 @@ struct pack {
     void *arg;
     uint64_t offset;
     uint64_t left; // data of the current member still to come
+    locale_t locale; // a tree's: what makes valid UTF-8 of names be seen as such
     bool in_member;
     struct error *err;        // of the call under way: where the sink reports
     enum error_code sink_code; // what the sink failed with; stays
@@ -67,7 +70,7 @@ static int outcome(struct pack *p, int result, const char *what, struct error *e
     return error_set(err, ERROR_FAILED, "%s: %s", what, text != NULL ? text : "libarchive gives no reason");
 }
 
-int pack_open(pack_sink_fn *sink, void *arg, struct pack **ret_pack, struct error *err)
+static int open_stream(pack_sink_fn *sink, void *arg, bool tree, struct pack **ret_pack, struct error *err)
 {
     _cleanup_pack_ struct pack *p = xcalloc(1, sizeof(*p));
     p->sink = sink;
@@ -78,7 +81,9 @@ int pack_open(pack_sink_fn *sink, void *arg, struct pack **ret_pack, struct erro
     if (p->archive == NULL || p->entry == NULL)
         return error_set(err, ERROR_FAILED, "libarchive: out of memory");
     // No blocking: each header and each run of data reaches the sink during the call that makes it.
-    int result = archive_write_set_format_pax_restricted(p->archive);
+    int result = tree ? archive_write_set_format_pax(p->archive) : archive_write_set_format_pax_restricted(p->archive);
+    if (result == ARCHIVE_OK && tree)
+        result = archive_write_set_options(p->archive, "xattrheader=SCHILY");
     if (result == ARCHIVE_OK)
         result = archive_write_set_bytes_per_block(p->archive, 0);
     if (result == ARCHIVE_OK)
@@ -91,6 +96,8 @@ int pack_open(pack_sink_fn *sink, void *arg, struct pack **ret_pack, struct erro
     *ret_pack = TAKE(p);
     return 0;
 }
+
+int pack_open(pack_sink_fn *sink, void *arg, struct pack **ret_pack, struct error *err) { return open_stream(sink, arg, false, ret_pack, err); }
 
 uint64_t pack_offset(const struct pack *p) { return p->offset; }
 
@@ -169,6 +176,120 @@ int pack_close(struct pack *p, struct error *err)
     return outcome(p, archive_write_close(p->archive), "end a tar stream", err);
 }
 
+// ---- writing a tree ----
+
+int pack_open_tree(pack_sink_fn *sink, void *arg, struct pack **ret_pack, struct error *err)
+{
+    _cleanup_pack_ struct pack *p = NULL;
+    int rc = open_stream(sink, arg, true, &p, err);
+    if (rc < 0)
+        return rc;
+    p->locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    if (p->locale == (locale_t)0)
+        return error_set_errno(err, errno, "locale C.UTF-8, which tar's names need");
+    *ret_pack = TAKE(p);
+    return 0;
+}
+
+static unsigned file_type(char type)
+{
+    switch (type) {
+    case 'd':
+        return AE_IFDIR;
+    case 'l':
+        return AE_IFLNK;
+    case 'p':
+        return AE_IFIFO;
+    case 'c':
+        return AE_IFCHR;
+    case 'b':
+        return AE_IFBLK;
+    default:
+        return AE_IFREG;
+    }
+}
+
+void pack_describe(struct pack *p, const struct pack_member *m)
+{
+    struct archive_entry *e = p->entry;
+    archive_entry_clear(e);
+    archive_entry_copy_pathname(e, m->path);
+    archive_entry_set_filetype(e, file_type(m->type));
+    archive_entry_set_perm(e, m->mode);
+    archive_entry_set_uid(e, m->uid);
+    archive_entry_set_gid(e, m->gid);
+    if (m->user[0] != '\0')
+        archive_entry_copy_uname(e, m->user);
+    if (m->group[0] != '\0')
+        archive_entry_copy_gname(e, m->group);
+    archive_entry_set_mtime(e, m->mtime_s, (long)m->mtime_ns);
+    archive_entry_set_size(e, m->type == 'f' ? (la_int64_t)m->size : 0);
+    if (m->type == 'l')
+        archive_entry_copy_symlink(e, m->target);
+    if (m->type == 'h')
+        archive_entry_copy_hardlink(e, m->target);
+    if (m->type == 'c' || m->type == 'b') {
+        archive_entry_set_rdevmajor(e, m->device_major);
+        archive_entry_set_rdevminor(e, m->device_minor);
+    }
+}
+
+void pack_add_xattr(struct pack *p, const char *name, const void *value, size_t n)
+{
+    archive_entry_xattr_add_entry(p->entry, name, value, n);
+}
+
+// Linux: version 2, then entries of tag, permissions (16 bits each) and number (32 bits), all little-endian.
+bool pack_add_acl(struct pack *p, const void *acl, size_t n, bool is_default)
+{
+    static const struct {
+        unsigned posix;
+        int tag;
+    } tags[] = { { 0x01, ARCHIVE_ENTRY_ACL_USER_OBJ }, { 0x02, ARCHIVE_ENTRY_ACL_USER }, { 0x04, ARCHIVE_ENTRY_ACL_GROUP_OBJ },
+                 { 0x08, ARCHIVE_ENTRY_ACL_GROUP },    { 0x10, ARCHIVE_ENTRY_ACL_MASK }, { 0x20, ARCHIVE_ENTRY_ACL_OTHER } };
+    struct cursor c = cursor_of(acl, n);
+    uint32_t version, tag_and_bits, id;
+    if (!cursor_u32le(&c, &version) || version != 2)
+        return false;
+    while (cursor_left(&c) > 0) {
+        size_t i = 0;
+        if (!cursor_u32le(&c, &tag_and_bits) || !cursor_u32le(&c, &id))
+            return false;
+        while (i < sizeof tags / sizeof *tags && tags[i].posix != (tag_and_bits & 0xffff))
+            i++;
+        if (i == sizeof tags / sizeof *tags)
+            return false;
+        bool named = tags[i].tag == ARCHIVE_ENTRY_ACL_USER || tags[i].tag == ARCHIVE_ENTRY_ACL_GROUP;
+        (void)archive_entry_acl_add_entry(p->entry, is_default ? ARCHIVE_ENTRY_ACL_TYPE_DEFAULT : ARCHIVE_ENTRY_ACL_TYPE_ACCESS,
+                                          (int)(tag_and_bits >> 16 & 7), tags[i].tag, named ? (int)id : -1, NULL);
+    }
+    return true;
+}
+
+void pack_add_extent(struct pack *p, uint64_t offset, uint64_t length)
+{
+    archive_entry_sparse_add_entry(p->entry, (la_int64_t)offset, (la_int64_t)length);
+}
+
+int pack_begin_described(struct pack *p, struct error *err)
+{
+    int rc = enter(p, err);
+    if (rc < 0)
+        return rc;
+    if (p->in_member)
+        return error_set(err, ERROR_FAILED, "a tar member is not ended");
+    locale_t before = uselocale(p->locale);
+    int result = archive_write_header(p->archive, p->entry);
+    (void)uselocale(before);
+    // A name that is no UTF-8 is written as its bytes, which libarchive warns of.
+    rc = outcome(p, result == ARCHIVE_WARN ? ARCHIVE_OK : result, "write a tar header", err);
+    if (rc < 0)
+        return rc;
+    p->in_member = true;
+    p->left = archive_entry_hardlink(p->entry) != NULL ? 0 : (uint64_t)archive_entry_size(p->entry);
+    return 0;
+}
+
 void pack_free(struct pack *p)
 {
     if (p == NULL)
@@ -179,6 +300,8 @@ void pack_free(struct pack *p)
         (void)archive_write_free(p->archive);
     if (p->entry != NULL)
         archive_entry_free(p->entry);
+    if (p->locale != (locale_t)0)
+        freelocale(p->locale);
     free(p);
 }
 

@@ -36,6 +36,29 @@ void pack_free(struct pack *p);
 void pack_freep(struct pack **p);
 #define _cleanup_pack_ __attribute__((cleanup(pack_freep)))
 
+// Writing a tree as other programs read it (GNU tar, bsdtar): any name, type and time, hard links, sparse maps, extended attributes as
+// SCHILY.xattr and ACLs as SCHILY.acl. pack_open_tree, then for each member pack_describe, pack_add_…, pack_begin_described, and for files of
+// some size pack_data… (the whole logical size: what lies in holes is passed over), pack_end_member; at last pack_close.
+struct pack_member {
+    const char *path; // raw bytes, relative
+    char type;        // as in manifests: d f l p c b; 'h' = a further name of the member `target`
+    const char *target;
+    uint32_t mode, uid, gid;
+    const char *user, *group; // "" = none
+    int64_t mtime_s;
+    uint32_t mtime_ns;
+    uint64_t size; // of files
+    uint32_t device_major, device_minor;
+};
+MUST_USE int pack_open_tree(pack_sink_fn *sink, void *arg, struct pack **ret_pack, struct error *err);
+void pack_describe(struct pack *p, const struct pack_member *member);
+void pack_add_xattr(struct pack *p, const char *name, const void *value, size_t n);
+// The bytes of system.posix_acl_access, or of system.posix_acl_default; false when they are not such an ACL.
+bool pack_add_acl(struct pack *p, const void *acl, size_t n, bool is_default);
+// Data of a sparse file, ascending; a file that has none is one hole of its size.
+void pack_add_extent(struct pack *p, uint64_t offset, uint64_t length);
+MUST_USE int pack_begin_described(struct pack *p, struct error *err);
+
 // Reading a tar stream front to back, for salvage and `check --read-data`: tar only, no filters, regular members only.
 // Gives the next bytes of the stream: *ret_data stays valid until the next call; *ret_n 0 is the end.
 typedef int pack_source_fn(void *arg, const void **ret_data, size_t *ret_n, struct error *err);

@@ -260,6 +260,67 @@ static void test_largest_member_keeps_a_plain_header(void **state)
     assert_int_equal(offset, 512);
 }
 
+// What the kernel stores for u::rw,u:1:rwx,g::r,m::rx,o::-.
+static const uint8_t an_acl[] = { 2,    0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2,    0, 7, 0, 1,   0,   0,   0,  4, 0,
+                                  4,    0, 255, 255, 255, 255, 16, 0, 5, 0, 255, 255, 255, 255, 32, 0, 0, 0, 255, 255, 255, 255 };
+
+static void add_member(struct pack *p, char type, const char *path, const char *target, uint64_t size)
+{
+    struct pack_member m = { .path = path, .type = type, .target = target, .mode = 0640, .uid = 4000000000u, .gid = 7, .user = "u", .group = "",
+                             .mtime_s = 4102444800, .mtime_ns = 123456789, .size = size, .device_major = 4000, .device_minor = 70000 };
+    pack_describe(p, &m);
+}
+
+static void write_member(struct pack *p, const void *data, size_t n)
+{
+    struct error err;
+    scratch_ok(pack_begin_described(p, &err), &err);
+    if (n > 0)
+        scratch_ok(pack_data(p, data, n, &err), &err);
+    scratch_ok(pack_end_member(p, &err), &err);
+}
+
+static void test_tree(void **state)
+{
+    (void)state;
+    struct error err;
+    _cleanup_buf_ struct buf tar = { 0 };
+    struct pack *p = NULL;
+    char *zeros = xcalloc(1, 1 << 20);
+    scratch_ok(pack_open_tree(to_buf, &tar, &p, &err), &err);
+    add_member(p, 'd', "d", "", 0);
+    write_member(p, NULL, 0);
+    add_member(p, 'f', "d/bad\377\nname", "", 5);
+    pack_add_xattr(p, "user.x", "a\0=\n", 4);
+    assert_true(pack_add_acl(p, an_acl, sizeof an_acl, false));
+    assert_false(pack_add_acl(p, an_acl, sizeof an_acl - 1, false));
+    write_member(p, "hello", 5);
+    add_member(p, 'h', "d/again", "d/bad\377\nname", 5);
+    write_member(p, NULL, 0);
+    add_member(p, 'l', "d/link", "no \377where", 0);
+    write_member(p, NULL, 0);
+    add_member(p, 'f', "d/sparse", "", 1 << 20);
+    pack_add_extent(p, 700000, 10);
+    memcpy(zeros + 700000, "0123456789", 10);
+    write_member(p, zeros, 1 << 20);
+    add_member(p, 'f', "d/hole", "", 1 << 20);
+    pack_add_extent(p, 0, 0);
+    write_member(p, zeros, 1 << 20);
+    scratch_ok(pack_close(p, &err), &err);
+    assert_true(tar.len < 40000); // holes take nothing
+    _cleanup_scratch_ struct scratch s = scratch_new();
+    scratch_write(&s, "tree.tar", tar.data, tar.len);
+    static const char *const programs[] = { "tar", "bsdtar" };
+    for (size_t i = 0; i < 2; i++)
+        scratch_run("cd '%s' && rm -rf x && mkdir x && LC_ALL=C.UTF-8 %s -xpf tree.tar -C x 2>/dev/null && cd x/d && test \"$(cat bad*)\" = hello && "
+                    "test bad* -ef again && test \"$(TZ=UTC stat -c '%%a %%y' sparse)\" = '640 2100-01-01 00:00:00.123456789 +0000' && "
+                    "test \"$(tail -c +700001 sparse | head -c 10)\" = 0123456789 && test \"$(stat -c %%s hole)\" = 1048576 && "
+                    "readlink link | grep -aq where",
+                    s.dir, programs[i]);
+    pack_free(p);
+    free(zeros);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +331,7 @@ int main(void)
         cmocka_unit_test(test_sink_errors_come_through),
         cmocka_unit_test(test_wrong_use_is_refused),
         cmocka_unit_test(test_largest_member_keeps_a_plain_header),
+        cmocka_unit_test(test_tree),
     };
     return cmocka_run_group_tests_name("pack", tests, NULL, NULL);
 }

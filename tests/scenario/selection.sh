@@ -80,6 +80,78 @@ is 0 "is found with --escaped" recover restore latest --escaped "$printed" --tar
 is 0 "and restored under its bytes" cmp "$(printf '%s/new\nline\\ \377' "$source")" "$(printf '%s/new\nline\\ \377' "$tree/odd$source")"
 is 2 "a bad escape" recover ls latest --escaped '/a\q'
 
+# ---- dump: a file, and tar streams that stock tars extract
+is 2 "dump of nothing" recover dump latest
+is 0 "dump of one file" recover dump latest "$source/src/main.c"
+exact "is the file" src/main.c
+is 2 "dump with --json" recover dump latest "$source/src/main.c" --json
+is 1 "dump of a PATH that is not there" recover dump latest "$source/none" --tar
+mkdir -p "$source/tar/sub"
+head -c 40000000 /dev/urandom >"$source/tar/large"
+truncate -s 300M "$source/tar/holes"
+printf 'in the middle' | dd of="$source/tar/holes" bs=1 seek=200000000 conv=notrunc 2>/dev/null
+truncate -s 5M "$source/tar/nothing-but-hole"
+: >"$source/tar/empty"
+ln "$source/tar/large" "$source/tar/sub/again"
+ln -s 'no where' "$source/tar/sub/link"
+mkfifo -m 640 "$source/tar/fifo"
+echo x >"$(printf '%s/tar/bad\377\nname' "$source")"
+echo y >"$source/tar/hÃ©"
+long=$(printf 'n%.0s' $(seq 200))
+mkdir -p "$source/tar/$long/$long" && echo deep >"$source/tar/$long/$long/$long"
+setfattr -n user.colour -v 'b=lue' "$source/tar/large" 2>/dev/null || true
+setfacl -m u:1:rwx -d -m g:2:rx "$source/tar/sub" 2>/dev/null || true
+if [ "$(id -u)" = 0 ]; then
+    mknod "$source/tar/device" b 4000 70000
+    chown 12345:54321 "$source/tar/empty"
+    setcap cap_net_raw+ep "$source/tar/empty" 2>/dev/null || true
+fi
+chmod 2755 "$source/tar/empty"
+touch -d '1969-12-31 23:59:30' "$source/tar/hÃ©"
+touch -d '2100-01-01 00:00:00.123456789' "$source/tar/empty" "$source/tar/sub"
+is 0 "a night with more kinds of entries" backup
+# attributes DIR: what find, getfattr and getfacl say of all entries, by names relative to it.
+attributes() {
+    (cd "$1" && listing . && find . -printf '%p %b\n' | grep -e holes -e nothing && getfattr -Rdhm - . 2>/dev/null; getfacl -Rnp . 2>/dev/null; find . -type b -exec stat -c '%n %t %T' {} +)
+}
+attributes "$source/tar" >"$tree/before" 2>&1
+for program in tar bsdtar; do
+    mkdir "$tree/$program"
+    options=-xpf
+    [ $program = tar ] && options="--xattrs --xattrs-include=* --acls $options"
+    # The options are words. bsdtar takes names of owners only as root.
+    # shellcheck disable=SC2086
+    is 0 "a directory as a tar stream into $program" sh -c "$BKD_BIN/bkd-restore -r $repo -i $config/keys/operations.txt -s $config/keys/allowed_signers dump latest $source/tar | (set -f; LC_ALL=C.UTF-8 $program $options - -C $tree/$program)"
+    attributes "$tree/$program$source/tar" >"$tree/after" 2>&1
+    if diff "$tree/before" "$tree/after" >"$tree/out"; then ok "$program extracts it identically"; else bad "$program extracts it identically"; fi
+done
+recover dump latest --tar "$source/src/main.c" "$source/tar/sub/again" --exclude '*.zig' 2>"$tree/err" | tar -tf - >"$tree/out"
+says "two PATHs are a tar, names without the leading slash" "^${source#/}/tar/sub/again"
+says "with the directories on the way" "^${source#/}/src/\$"
+says_not "and nothing else" notes
+recover dump latest --tar --include main.c | tar -xOf - "${source#/}/src/main.c" >"$tree/out"
+exact "patterns choose for a tar as well" src/main.c
+recover dump latest --tar | tar -tf - | wc -l >"$tree/out"
+recover ls latest | wc -l >"$tree/wanted"
+if cmp -s "$tree/out" "$tree/wanted"; then ok "the whole snapshot is a tar with all its entries"; else bad "the whole snapshot is a tar with all its entries"; fi
+# Damage in the middle of the large file's object: exit 4, and a tar that says so.
+cp -a "$repo" "$tree/copy"
+object=$(find "$tree/copy/objects" -type f -size +20M | head -n 1)
+chmod u+w "$object"
+printf 'XXXX' | dd of="$object" bs=1 seek=20000000 conv=notrunc 2>/dev/null
+for program in tar bsdtar; do
+    got=0
+    "$BKD_BIN/bkd-restore" -r "$tree/copy" -i "$config/keys/operations.txt" -s "$config/keys/allowed_signers" dump latest "$source/tar" >"$tree/torn.tar" 2>"$tree/out" || got=$?
+    if [ $got = 4 ]; then ok "damaged data ends a tar with 4"; else bad "damaged data ends a tar with $got"; fi
+    says "naming the file" "error: '/.*/tar/[^:]*':"
+    if $program -tf "$tree/torn.tar" >"$tree/out" 2>&1; then bad "$program complains of the torn tar"; else ok "$program complains of the torn tar"; fi
+done
+is 4 "and one file as well" "$BKD_BIN/bkd-restore" -r "$tree/copy" -i "$config/keys/operations.txt" -s "$config/keys/allowed_signers" dump latest "$source/tar/large"
+rm -rf "$tree/copy" "$tree/torn.tar" "$tree/tar" "$tree/bsdtar"
+is 0 "a fifo alone" sh -c "$BKD_BIN/bkd-restore -r $repo -i $config/keys/operations.txt -s $config/keys/allowed_signers dump latest --tar $source/tar/fifo | tar -tvf -"
+says "is a member with --tar" "^prw-r-----"
+is 2 "and nothing for standard output without" recover dump latest "$source/tar/fifo"
+
 # ---- owners exchanged
 is 2 "a rule that is none" recover restore latest --target "$tree/owners" --chown-map user:root
 says "is explained" "write user:OLD=NEW"
