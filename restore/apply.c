@@ -1,11 +1,14 @@
 #include "restore/apply.h"
 
 #include <errno.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "restore/existing.h"
 #include "restore/replace.h"
+#include "restore/reuse.h"
 
 void apply_init(struct apply *a, const struct io *io, unsigned n_workers)
 {
@@ -38,7 +41,7 @@ struct apply_file *apply_file_new(struct target_dir *dir, const char *path, cons
     f->dir = target_ref(dir);
     f->path = xstrdup(path);
     f->name = xstrdup(name);
-    f->fd = -1;
+    f->fd = f->source_fd = -1;
     atomic_init(&f->pieces_left, 1);
     atomic_init(&f->result, APPLY_PENDING);
     return f;
@@ -92,7 +95,7 @@ static bool concerns_one_file(const struct error *err)
     }
 }
 
-static void fail_writing(struct apply *a, struct apply_file *f, const struct error *err)
+void apply_fail(struct apply *a, struct apply_file *f, const struct error *err)
 {
     if (err->code == ERROR_EXISTS) {
         set_result(a, f, APPLY_EXISTS, f->replaces ? err : NULL);
@@ -112,7 +115,7 @@ void apply_lose(struct apply *a, struct apply_file *f, const struct error *err)
 
 static uint32_t mode_at_creation(const struct apply_file *f) { return f->attrs.xattr.length > 0 || f->multi ? 0600 : f->attrs.mode & 0777; }
 
-static int make_part(struct apply *a, struct apply_file *f, struct error *err)
+int apply_make_part(struct apply *a, struct apply_file *f, struct error *err)
 {
     const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
     f->part = apply_part_name(a, f->sequence);
@@ -129,10 +132,20 @@ static int make_part(struct apply *a, struct apply_file *f, struct error *err)
     return r;
 }
 
-static void remove_part(struct apply *a, struct apply_file *f)
+// Large ones serve the run that goes on with an interrupted restore; what was somebody's file is never removed.
+static bool is_worth_keeping(const struct apply *a, const struct apply_file *f)
+{
+    return (f->borrowed && f->touched) || (a->may_resume && f->multi && atomic_load(&a->stop) && atomic_load(&f->result) != APPLY_LOST);
+}
+
+void apply_remove_part(struct apply *a, struct apply_file *f)
 {
     io_close_quietly(a->io, &f->fd);
-    if (f->part.name[0] != '\0')
+    if (f->part.name[0] == '\0')
+        return;
+    if (f->borrowed && !f->touched)
+        (void)a->io->renameat2(a->io, f->dir->fd, f->part.name, f->dir->fd, f->name, RENAME_NOREPLACE); // or it stays aside
+    else if (!is_worth_keeping(a, f))
         (void)a->io->unlinkat(a->io, f->dir->fd, f->part.name, 0); // the file's own failure is what gets reported
     f->part.name[0] = '\0';
 }
@@ -142,12 +155,12 @@ void apply_begin(struct apply *a, struct apply_file *f)
     struct error err;
     uint64_t since = timing_now(a->timing);
     f->multi = true;
-    int r = make_part(a, f, &err);
+    int r = apply_make_part(a, f, &err);
     if (r == 0)
         r = io_truncate(a->io, f->fd, f->size, f->name, &err);
     if (r < 0) {
-        remove_part(a, f);
-        fail_writing(a, f, &err);
+        apply_remove_part(a, f);
+        apply_fail(a, f, &err);
     }
     (void)timing_add(a->timing, TIMING_WRITE, since, 0);
 }
@@ -180,8 +193,14 @@ static void set_attributes(struct apply *a, unsigned worker, struct apply_file *
     struct attrs_object object = {
         .fd = f->fd, .mode = mode_at_creation(f), .plain_owner = f->dir->plain_owner, .clear_acl = f->dir->imposes_acl
     };
+    if (f->reused) { // nothing is known of it
+        object.mode = UINT32_MAX;
+        object.plain_owner = false;
+    }
     if (f->attrs.xattr.length > 0 && apply_xattr(a, worker, &f->attrs.xattr, &object.xattr_text, &object.n, &err) < 0)
         buf_addf(&f->loss.why, "extended attributes: %s", err.text);
+    else if (f->reused)
+        existing_remove_xattrs(a->io, f->fd, object.xattr_text, object.n);
     attrs_apply(a->io, &object, &f->attrs, a->self, &f->loss);
 }
 
@@ -192,11 +211,30 @@ static int name_file(struct apply *a, struct apply_file *f, struct error *err)
         r = target_id_of(a->io, f->fd, &f->id, err);
     if (r == 0)
         r = io_close(a->io, &f->fd, f->name, err);
-    if (r == 0)
+    if (r == 0 && f->part.name[0] != '\0')
         r = replace_name(a->io, f->dir->fd, f->part.name, f->name, f->replaces ? &f->old : NULL, f->old_tree, err);
     if (r == 0)
         f->part.name[0] = '\0';
     return r;
+}
+
+// An existing file of which every piece was right is not even renamed.
+static void settle_source(struct apply *a, struct apply_file *f)
+{
+    if (f->source_fd < 0)
+        return;
+    if (f->fd < 0 && f->part.name[0] == '\0' && is_pending(f)) {
+        f->fd = f->source_fd;
+        f->source_fd = -1;
+        f->unchanged = true;
+    }
+    io_close_quietly(a->io, &f->source_fd);
+}
+
+static void tell_what_is_left(struct apply_file *f)
+{
+    if (f->borrowed && f->touched && f->error != NULL)
+        (void)error_prefix(f->error, "its old content is partly overwritten and stands beside it as '%s'", f->part.name);
 }
 
 // All pieces are written or failed.
@@ -212,17 +250,20 @@ static void finish(struct apply *a, unsigned worker, struct apply_file *f)
     }
     if (is_pending(f) && atomic_load(&a->stop))
         set_result(a, f, APPLY_STOPPED, NULL);
+    settle_source(a, f);
     if (is_pending(f)) {
         uint64_t since = timing_now(a->timing);
         set_attributes(a, worker, f);
         if (name_file(a, f, &err) < 0)
-            fail_writing(a, f, &err);
+            apply_fail(a, f, &err);
         else
             set_result(a, f, APPLY_DONE, NULL);
         (void)timing_add(a->timing, TIMING_METADATA, since, 0);
     }
-    if (atomic_load(&f->result) != APPLY_DONE)
-        remove_part(a, f);
+    if (atomic_load(&f->result) != APPLY_DONE) {
+        tell_what_is_left(f);
+        apply_remove_part(a, f);
+    }
 }
 
 void apply_piece_over(struct apply *a, unsigned worker, struct apply_file *f)
@@ -254,12 +295,15 @@ static int write_piece(struct apply *a, struct apply_file *f, uint64_t offset, c
 {
     int r = 0;
     if (f->fd < 0) {
-        r = make_part(a, f, err);
+        r = apply_make_part(a, f, err);
         if (r == 0 && f->sparse)
             r = io_truncate(a->io, f->fd, f->size, f->name, err);
     }
     if (r < 0)
         return r;
+    if (f->reused)
+        return reuse_write(a, f, offset, data, length, err);
+    atomic_fetch_add(&a->written_bytes, length);
     if (f->sparse && f->recipe.n_extents > 0)
         return write_extents(a, f, offset, data, length, err);
     return io_pwrite_all(a->io, f->fd, data, length, offset, f->name, err);
@@ -277,7 +321,7 @@ void apply_piece(struct apply *a, unsigned worker, struct apply_file *f, uint32_
         } else {
             uint64_t since = timing_now(a->timing);
             if (write_piece(a, f, offset, data, length, &err) < 0)
-                fail_writing(a, f, &err);
+                apply_fail(a, f, &err);
             (void)timing_add(a->timing, TIMING_WRITE, since, length);
         }
     }
@@ -298,8 +342,8 @@ void apply_empty(struct apply *a, unsigned worker, struct apply_file *f)
     struct error err;
     if (!atomic_load(&a->stop)) {
         uint64_t since = timing_now(a->timing);
-        if (make_part(a, f, &err) < 0)
-            fail_writing(a, f, &err);
+        if (apply_make_part(a, f, &err) < 0)
+            apply_fail(a, f, &err);
         (void)timing_add(a->timing, TIMING_WRITE, since, 0);
     }
     apply_piece_over(a, worker, f);
@@ -308,5 +352,7 @@ void apply_empty(struct apply *a, unsigned worker, struct apply_file *f)
 void apply_abandon(struct apply *a, struct apply_file *f)
 {
     set_result(a, f, APPLY_STOPPED, NULL);
-    remove_part(a, f);
+    tell_what_is_left(f);
+    io_close_quietly(a->io, &f->source_fd);
+    apply_remove_part(a, f);
 }

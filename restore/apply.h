@@ -34,6 +34,8 @@ struct apply {
     bool resume;      // part files of an interrupted run of this restore are taken up again
     bool may_resume;  // a marker stands in the target: large part files stay when the restore stops
     atomic_bool stop;     // workers do nothing more than clean up
+    atomic_ullong kept_bytes;    // found in the target, not fetched
+    atomic_ullong written_bytes; // to files
     bool keep_going;      // a file lost does not stop the others
     pthread_mutex_t lock; // for errors
     struct apply_worker *workers;
@@ -65,7 +67,8 @@ struct apply_file {
     struct attrs attrs;
     uint64_t size;
     uint64_t sequence; // number of the entry in the selection; part of the part's name
-    bool replaces;     // `old` has the name now, and goes
+    bool existed;      // something has the name: `old`
+    bool replaces;     // which goes when the part file gets it
     bool old_tree;     // even when it is a directory that holds something
     struct target_id old;
     bool has_sha256;
@@ -76,7 +79,12 @@ struct apply_file {
     struct recipe recipe;
     struct compare_whole *whole; // NULL = the pieces' hashes are enough
     atomic_uint pieces_left;
-    int fd; // of the part file, while it is open
+    bool reused;    // content that may be right is there (restore/reuse.h)
+    bool borrowed;  // the part file is the existing file itself
+    bool touched;   // and is no longer what it was
+    bool unchanged; // every piece of the existing file was right
+    int source_fd;  // the existing file, only read; -1 = none
+    int fd;         // of the part file, while it is open
     struct apply_part part; // empty = none
     // the result
     _Atomic enum apply_result result;
@@ -89,6 +97,11 @@ struct apply_file {
 struct apply_file *apply_file_new(struct target_dir *dir, const char *path, const char *name);
 void apply_file_free(struct apply_file *f);
 
+// The part file, empty; the name of one that stands there from an interrupted run is used anew. Removing it gives back what was borrowed and
+// keeps what the restore can go on with.
+MUST_USE int apply_make_part(struct apply *a, struct apply_file *f, struct error *err);
+void apply_remove_part(struct apply *a, struct apply_file *f);
+
 // For files of several pieces: makes the part file with its size. On failure the file's result says so.
 void apply_begin(struct apply *a, struct apply_file *f);
 // One piece came out: compares it with sha256 and writes it at `offset`. When it was the last one the file is finished.
@@ -99,7 +112,9 @@ void apply_piece(struct apply *a, unsigned worker, struct apply_file *f, uint32_
 void apply_hole(struct apply *a, unsigned worker, struct apply_file *f, uint32_t index, uint32_t length);
 // The file cannot be had; err says why (copied). Its pieces must still be given or be over.
 void apply_lose(struct apply *a, struct apply_file *f, const struct error *err);
-// A piece will not come: its file is lost, or everything stops.
+// The target did not take it; err is copied. As with apply_lose.
+void apply_fail(struct apply *a, struct apply_file *f, const struct error *err);
+// A piece will not come, or is there already: its file is lost, or everything stops.
 void apply_piece_over(struct apply *a, unsigned worker, struct apply_file *f);
 // A file without content.
 void apply_empty(struct apply *a, unsigned worker, struct apply_file *f);

@@ -7,6 +7,7 @@
 
 #include "restore/content.h"
 #include "restore/replace.h"
+#include "restore/reuse.h"
 #include "restore/streams.h"
 
 void entries_done(struct entries *r) { buf_done(&r->skipped); }
@@ -65,7 +66,8 @@ static int meet(struct entries *r, const struct manifest_entry *e, const struct 
         *ret_met = false;
         return target_fault(r, buf_str(&e->path), &why, err);
     }
-    if (r->meet->rules->resume && e->type != MANIFEST_FILE) // of files, make_part knows what to do with it
+    bool makes_part = e->type == MANIFEST_FILE && (ret_meeting->action == DECIDE_CREATE || ret_meeting->action == DECIDE_REPLACE);
+    if (r->meet->rules->resume && !makes_part)
         replace_discard(r->io, dir->fd, apply_part_name(r->apply, r->plan->sequence).name);
     return 0;
 }
@@ -254,13 +256,28 @@ static int restore_special(struct entries *r, const struct manifest_entry *e, co
     return make_anew(r, e, path, dir, name, &m, err);
 }
 
+// Is the piece in the target already? Where not, the file is made ready to be changed: what goes wrong there is the file's own failure, and
+// its pieces pass by.
+static bool keep_piece(struct entries *r, struct apply_file *f, const struct recipe_piece *piece, uint64_t offset)
+{
+    struct error err;
+    bool hole = piece->kind == RECIPE_HOLE;
+    if (!hole && reuse_piece(r->apply, f, offset, piece->length, piece->sha256))
+        return true;
+    if (reuse_claim(r->apply, f, &err) < 0 || (hole && reuse_hole(r->apply, f, offset, piece->length, &err) < 0)) {
+        apply_fail(r->apply, f, &err);
+        return true;
+    }
+    return false;
+}
+
 static int add_pieces(struct entries *r, struct apply_file *f, struct error *err)
 {
     const struct recipe *recipe = &f->recipe;
     uint64_t offset = 0;
     atomic_store(&f->pieces_left, (unsigned)recipe->n_pieces);
     f->sparse = recipe->n_extents > 0;
-    if (recipe->n_pieces > 1 || recipe->pieces[0].kind == RECIPE_HOLE)
+    if (!f->reused && (recipe->n_pieces > 1 || recipe->pieces[0].kind == RECIPE_HOLE))
         apply_begin(r->apply, f); // a file of one piece is made by the worker that has it, so that not thousands are open
     for (size_t i = 0; i < recipe->n_pieces; i++) {
         const struct recipe_piece *piece = &recipe->pieces[i];
@@ -269,7 +286,9 @@ static int add_pieces(struct entries *r, struct apply_file *f, struct error *err
         size_t n;
         if (is_stopped(r) || is_interrupted(r))
             return windows_give_up(r->windows, f, 0, err);
-        if (piece->kind == RECIPE_HOLE) {
+        if (f->reused && keep_piece(r, f, piece, offset)) {
+            apply_piece_over(r->apply, r->apply->n_workers - 1, f);
+        } else if (piece->kind == RECIPE_HOLE) {
             apply_hole(r->apply, r->apply->n_workers - 1, f, (uint32_t)i, piece->length);
             r->report->holes += piece->length;
         } else {
@@ -283,6 +302,14 @@ static int add_pieces(struct entries *r, struct apply_file *f, struct error *err
     }
     fetch_own(windows_filling(r->windows), f);
     return 0;
+}
+
+static void one_piece(const struct manifest_entry *e, struct recipe *ret_recipe)
+{
+    struct recipe_piece *piece = recipe_add_piece(ret_recipe);
+    *piece = (struct recipe_piece){ .kind = RECIPE_WHOLE, .length = (uint32_t)e->size, .member = e->at };
+    memcpy(piece->sha256, e->sha256, sizeof piece->sha256);
+    ret_recipe->size = e->size;
 }
 
 static int add_content(struct entries *r, const struct manifest_entry *e, struct apply_file *f, struct error *err)
@@ -299,13 +326,16 @@ static int add_content(struct entries *r, const struct manifest_entry *e, struct
         fetch_own(w, f);
         return 0;
     }
-    if (e->at.length > 0) {
+    if (e->at.length > 0 && !f->reused) {
         fetch_add_piece(w, f, 0, 0, (uint32_t)e->size, e->sha256, &e->at, 1, false);
         fetch_own(w, f);
         return 0;
     }
     bool whole = false;
-    got = content_recipe(r->snapshot, r->compare, e, true, &f->recipe, &whole, &why);
+    if (e->at.length > 0)
+        one_piece(e, &f->recipe);
+    else // what is there is only changed for a recipe that was proved beforehand
+        got = content_recipe(r->snapshot, r->compare, e, !f->reused, &f->recipe, &whole, &why);
     if (got == 0 && whole)
         f->whole = compare_whole_new(r->timing, (uint32_t)f->recipe.n_pieces);
     if (got == 0)
@@ -346,12 +376,15 @@ static int put_file(struct entries *r, const struct manifest_entry *e, const cha
     f->attrs = *attrs;
     f->size = e->size;
     f->sequence = r->plan->sequence;
-    f->replaces = m->action == DECIDE_REPLACE;
+    f->existed = f->replaces = m->action == DECIDE_REPLACE;
     f->old_tree = f->replaces && r->meet->rules->delete;
     f->old = m->existing.id;
     f->has_sha256 = e->has_sha256;
     memcpy(f->sha256, e->sha256, sizeof f->sha256);
     f->leader = e->hardlink.len > 0;
+    bool large = e->size >= REUSE_MIN, is_file = f->existed && m->existing.there.type == MANIFEST_FILE;
+    if (large && !(r->apply->resume && reuse_part(r->apply, f)) && r->in_place_delta && is_file)
+        (void)reuse_existing(r->apply, f); // what cannot be read is replaced as a whole
     return add_content(r, e, f, err);
 }
 
@@ -396,7 +429,7 @@ static int restore_root(struct entries *r, const struct manifest_entry *e, const
     }
     _cleanup_free_ char *child = xasprintf("%s/x", strcmp(path, "/") == 0 ? "" : path);
     bool stands_for_target = plan_strip(child, r->strip) != NULL;
-    if (!stands_for_target || !r->target->root->made || r->root_claimed)
+    if (!stands_for_target || !r->root_made || r->root_claimed)
         return 0;
     r->root_claimed = true;
     r->report->dirs++;

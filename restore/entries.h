@@ -23,6 +23,8 @@ struct entries {
     unsigned strip;
     bool keep_going;
     bool leave_streams;
+    bool in_place_delta; // existing files serve what they hold
+    bool root_made;      // the target itself was made by this restore, in this run or the one it goes on with
     bool (*interrupted)(void); // may be NULL
     // Its own:
     struct buf skipped; // below this directory nothing can be restored; len 0 = none

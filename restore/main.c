@@ -68,7 +68,7 @@ int main(int argc, char **argv)
     (void)mallopt(M_TRIM_THRESHOLD, 256 << 20);
     (void)mallopt(M_ARENA_MAX, 1);
     (void)umask(0); // modes are given exactly, at creation
-    struct cmd_context ctx = { .io = io_real() };
+    struct cmd_context ctx = { .io = io_real(), .argc = argc, .argv = argv };
     timing_init(&ctx.timing, ctx.io);
     int rc = cli_parse(verbs_program(), argc, argv, &args, &err);
     ctx.json = cli_args_flag(&args, "json");

@@ -424,16 +424,20 @@ static int join_names(struct plan *p, struct spill *names, struct error *err)
 int plan_count(struct plan *p, struct error *err)
 {
     _cleanup_spill_ struct spill *names = NULL;
+    _cleanup_crypto_sha256_ struct crypto_sha256 paths;
     const struct manifest_entry *e;
     enum plan_role role;
     bool later;
     p->totals = (struct plan_totals){ 0 };
+    crypto_sha256_init(&paths);
     int r = plan_rewind(p, err);
     while (r == 0 && (r = plan_next(p, &e, &role, &later, err)) == 0 && e != NULL) {
         count_entry(&p->totals, e, role);
+        crypto_sha256_update(&paths, e->path.data, e->path.len + 1);
         if (e->hardlink.len > 0 && e->type != MANIFEST_DIR)
             r = add_name(&names, p, e, err);
     }
+    crypto_sha256_final(&paths, p->totals.fingerprint);
     return r < 0 || names == NULL ? r : join_names(p, names, err);
 }
 

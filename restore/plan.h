@@ -26,6 +26,7 @@ struct plan_totals {
     uint64_t blocks; // the same rounded up to 4 KiB a file
     uint64_t names;  // further names of files already counted
     uint64_t unstable, mounts;
+    uint8_t fingerprint[32]; // SHA-256 of all paths: the same for the same selection, however it was asked for
 };
 
 // A directory that is given only when something below it is selected: where its line stands in the manifest.

@@ -97,6 +97,9 @@ static void print_json(const struct report *r, const struct report_place *place,
     json_add_u64(line, "left", r->left);
     json_add_u64(line, "deleted", r->deleted);
     json_add_u64(line, "bytes", r->bytes);
+    json_add_u64(line, "bytes_fetched", timing->bytes[TIMING_FETCH]);
+    json_add_u64(line, "bytes_written", r->written);
+    json_add_u64(line, "bytes_kept", r->kept);
     json_add_u64(line, "duration_ms", duration_ns / 1000000);
     add_phases(line, timing);
     struct json *problems = json_add_object(line, "problems");
@@ -144,6 +147,13 @@ static void print_text(const struct report *r, const struct report_place *place,
         printf("  of these %" PRIu64 " replaced what was there; besides %" PRIu64 " got only their metadata, %" PRIu64 " were left as they are, %" PRIu64
                " were deleted\n",
                r->replaced, r->updated, r->left, r->deleted);
+    if (r->kept > 0) {
+        char kept[CLOCK_TEXT_MAX], written[CLOCK_TEXT_MAX], fetched[CLOCK_TEXT_MAX];
+        clock_format_bytes(kept, r->kept);
+        clock_format_bytes(written, r->written);
+        clock_format_bytes(fetched, timing->bytes[TIMING_FETCH]);
+        printf("  %s were there already, %s were written, %s fetched\n", kept, written, fetched);
+    }
     if (!r->dry_run) {
         printf("  in %s: %s/s, %.0f files/s\n", duration, rate, (double)r->files / seconds);
         print_phases(timing);

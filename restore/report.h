@@ -30,6 +30,7 @@ struct report {
     uint64_t left;     // existed and are the same, or newer where that was asked for
     uint64_t deleted;  // not in the snapshot, removed
     uint64_t holes;        // bytes that needed no writing
+    uint64_t kept, written; // bytes that were in the target already; bytes written to files
     uint64_t owners;       // entries whose owner could not be given (not counting the way to the sources)
     uint64_t owners_above; // the way to the sources
     uint64_t sockets, streams, unstable, mounts, existing_dirs;

@@ -1,11 +1,15 @@
 #include "restore/run.h"
 
+#include <linux/stat.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 
 #include "bkd/base/clock.h"
+#include "bkd/base/log.h"
 #include "bkd/base/progress.h"
 #include "restore/entries.h"
+#include "restore/marker.h"
 #include "restore/rehearse.h"
 #include "restore/selection_args.h"
 #include "restore/streams.h"
@@ -28,6 +32,7 @@ struct run {
     struct apply apply;
     struct decide_rules rules;
     struct survey survey;
+    struct marker marker;
     struct meet meet;
     struct deferred deferred;
     struct windows windows;
@@ -87,18 +92,76 @@ static int make_plan(struct run *r, struct error *err)
     return e < 0 ? e : selection_tell(r->options->selection, r->plan.totals.selected, r->options->json, err);
 }
 
-// What stands in the target is looked at once as a whole, unless nothing does.
-static int survey_target(struct run *r, struct error *err)
+static struct marker_facts facts_of(const struct run *r, struct buf *options)
+{
+    const struct format_head *head = r->snapshot->head;
+    struct marker_facts facts = { .snapshot = head->number, .strip = r->options->strip, .command = r->options->again };
+    memcpy(facts.repository, head->repository, sizeof facts.repository);
+    memcpy(facts.chain, head->chain, sizeof facts.chain);
+    memcpy(facts.selection, r->plan.totals.fingerprint, sizeof facts.selection);
+    buf_addf(options, "--overwrite %s%s%s", decide_mode_name(r->options->overwrite), r->options->in_place_delta ? " --in-place-delta" : "",
+             r->options->numeric_owner ? " --numeric-owner" : "");
+    facts.options = buf_str(options);
+    return facts;
+}
+
+static int refuse_marked(const struct run *r, struct error *err)
+{
+    return error_set(err, ERROR_USAGE,
+                     "an interrupted restore of the same stands in '%s'; go on with it: `%.600s`. To begin a new one, remove '%s' there first",
+                     r->target.name, r->options->again == NULL ? "the same command and --resume" : r->options->again, r->marker.name);
+}
+
+// Goes on with what an earlier run began, or leaves word of what is begun now.
+static int mark_target(struct run *r, bool empty, struct error *err)
+{
+    _cleanup_buf_ struct buf options = { 0 };
+    struct marker_facts facts = facts_of(r, &options);
+    bool found = false;
+    int e = marker_open(&r->marker, r->io, r->target.root->fd, &facts, &r->survey, &found, err);
+    if (e < 0)
+        return e;
+    if (found && !r->options->resume)
+        return refuse_marked(r, err);
+    if (!found && r->options->resume)
+        return error_set(err, ERROR_USAGE,
+                         "there is nothing to resume in '%s': no interrupted restore of this snapshot and these paths left its marker there (a "
+                         "restore that has ended removes it). Leave out --resume",
+                         r->target.name);
+    r->rules.resume = found;
+    r->rules.doubt = r->marker.doubt;
+    if (!found || !empty)
+        e = survey_run(&r->survey, &r->plan, r->options->strip, r->target.root->fd, !found, err);
+    if (e == 0 && !found)
+        e = marker_create(&r->marker, &facts, r->target.root->made, &r->survey, err);
+    return e < 0 ? e : survey_rewind(&r->survey, err);
+}
+
+// Only a restore that begins makes its target.
+static int open_target(struct run *r, struct error *err)
+{
+    struct statx st;
+    if (r->options->resume && io_stat(r->io, AT_FDCWD, r->options->target, 0, &st, err) < 0)
+        return error_prefix(err, "nothing to resume");
+    return target_open(&r->target, r->io, r->options->target, err);
+}
+
+static int prepare_target(struct run *r, struct error *err)
 {
     bool empty = r->target.root->made;
     int e = empty ? 0 : target_is_empty(&r->target, &empty, err);
-    r->meet = (struct meet){ .io = r->io, .rules = &r->rules, .apply = &r->apply };
-    if (e < 0 || empty)
-        return e;
     survey_init(&r->survey, r->io, r->scratch_fd);
-    r->meet.survey = &r->survey;
-    e = survey_run(&r->survey, &r->plan, r->options->strip, r->target.root->fd, err);
-    return e < 0 ? e : survey_rewind(&r->survey, err);
+    r->meet = (struct meet){ .io = r->io, .rules = &r->rules, .apply = &r->apply, .survey = &r->survey };
+    if (e == 0)
+        e = mark_target(r, empty, err);
+    if (e < 0)
+        return e;
+    _cleanup_free_ char *other = marker_other(&r->marker);
+    if (other != NULL)
+        log_warn("'%s' holds '%s' of another restore, running or interrupted", r->target.name, other);
+    if (r->marker.fd < 0)
+        log_info("'%s' takes no marker from you: this restore cannot be resumed; should it be interrupted, run it again", r->target.name);
+    return 0;
 }
 
 static int start_workers(struct run *r, struct error *err)
@@ -113,6 +176,10 @@ static int start_workers(struct run *r, struct error *err)
         .keep_going = r->options->keep_going,
     };
     apply_init(&r->apply, r->io, jobs + 1);
+    r->apply.resume = r->rules.resume;
+    r->apply.may_resume = r->marker.fd >= 0;
+    if (r->apply.may_resume)
+        r->apply.run = r->marker.parts;
     deferred_init(&r->deferred, r->io, r->scratch_fd, &r->rules);
     r->windows = (struct windows){
         .apply = &r->apply,
@@ -140,13 +207,30 @@ static int start_workers(struct run *r, struct error *err)
         .strip = r->options->strip,
         .keep_going = r->options->keep_going,
         .leave_streams = r->leave_streams,
+        .in_place_delta = r->options->in_place_delta,
+        .root_made = r->target.root->made || r->marker.root_made,
         .interrupted = r->options->interrupted,
     };
     return windows_init(&r->windows, jobs, err);
 }
 
+// ---- the end
+
+// What goes on with a restore that stopped; "" where nothing can.
+static void add_next_step(const struct run *r, struct error *err)
+{
+    char why[ERROR_TEXT_MAX / 2];
+    const char *again = r->options->again;
+    if (r->marker.fd < 0)
+        return;
+    (void)snprintf(why, sizeof why, "%.500s", err->text);
+    (void)error_set(err, err->code, "%s. What has its name is whole; what does not is named " APPLY_PART_PREFIX "*. Go on with%s%.400s", why,
+                    again == NULL || strlen(again) > 400 ? " the same command and --resume" : ": ",
+                    again == NULL || strlen(again) > 400 ? "" : again);
+}
+
 // How a restore that stopped says so.
-static int say_why(const struct error *cause, struct error *err)
+static int say_why(const struct run *r, const struct error *cause, struct error *err)
 {
     *err = *cause;
     if (err->code == ERROR_NONE)
@@ -155,6 +239,14 @@ static int say_why(const struct error *cause, struct error *err)
         err->code = ERROR_INTEGRITY;
         (void)error_prefix(err, "stopped at stored data that is damaged or missing (--keep-going restores all the rest)");
     }
+    add_next_step(r, err);
+    return err->code;
+}
+
+static int say_interrupted(const struct run *r, struct error *err)
+{
+    (void)error_set(err, ERROR_FAILED, "interrupted after %llu files", (unsigned long long)r->report->files);
+    add_next_step(r, err);
     return err->code;
 }
 
@@ -169,9 +261,8 @@ static int write_content(struct run *r, struct error *err)
     if (cause.code == ERROR_NONE)
         cause = last;
     if (r->options->interrupted != NULL && r->options->interrupted())
-        return error_set(err, ERROR_FAILED,
-                         "interrupted; unfinished files were removed, finished ones are in place. Start again into an empty --target");
-    return e < 0 || f < 0 || atomic_load(&r->apply.stop) ? say_why(&cause, err) : 0;
+        return say_interrupted(r, err);
+    return e < 0 || f < 0 || atomic_load(&r->apply.stop) ? say_why(r, &cause, err) : 0;
 }
 
 static int write_tree(struct run *r, struct error *err)
@@ -183,7 +274,7 @@ static int write_tree(struct run *r, struct error *err)
     if (e == 0)
         e = io_syncfs(r->io, r->target.root->fd, r->target.name, err);
     (void)timing_add(r->timing, TIMING_METADATA, since, 0);
-    return e;
+    return e < 0 ? e : marker_remove(&r->marker, err);
 }
 
 static void fill_counts(struct run *r)
@@ -219,11 +310,11 @@ static int run_all(struct run *r, struct error *err)
     r->progress = progress_new(r->io, progress_style_for(r->options->json, r->options->quiet), NULL);
     r->report->progress = r->progress;
     progress_begin(r->progress, "restore", r->plan.totals.files - r->plan.totals.names, r->plan.totals.bytes);
-    e = target_open(&r->target, r->io, r->options->target, err);
+    e = open_target(r, err);
     if (e == 0)
         e = check_space(r, err);
     if (e == 0)
-        e = survey_target(r, err);
+        e = prepare_target(r, err);
     if (e == 0)
         e = start_workers(r, err);
     return e < 0 ? e : write_tree(r, err);
@@ -233,6 +324,8 @@ static void take_stats(struct run *r)
 {
     struct object_reader_stats stats = { 0 };
     object_reader_stats(r->snapshot->reader, &stats);
+    r->report->kept = atomic_load(&r->apply.kept_bytes);
+    r->report->written = atomic_load(&r->apply.written_bytes);
     atomic_fetch_add(&r->timing->bytes[TIMING_FETCH], stats.fetched_bytes);
     atomic_fetch_add(&r->timing->ns[TIMING_FETCH], stats.fetch_ns);
     atomic_fetch_add(&r->timing->bytes[TIMING_DECODE], stats.decoded_bytes);
@@ -251,6 +344,7 @@ static void clean_up(struct run *r)
     deferred_done(&r->deferred);
     if (r->survey.io != NULL)
         survey_done(&r->survey);
+    marker_done(&r->marker);
     if (r->target.io != NULL)
         target_done(&r->target);
     plan_done(&r->plan);

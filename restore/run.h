@@ -18,6 +18,9 @@ struct run_options {
     unsigned strip; // components taken off the front of each path
     unsigned jobs;  // worker threads; 0 = as many as processors
     enum decide_mode overwrite; // what becomes of names that are taken
+    bool in_place_delta; // existing files serve what they hold; only blocks that differ are written
+    bool resume;         // go on with an interrupted restore of the same
+    const char *again;   // the command line that goes on with it, for messages; NULL = not known
     bool dry_run;
     bool keep_going; // files whose stored data is damaged do not stop the others
     bool numeric_owner;

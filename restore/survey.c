@@ -72,7 +72,7 @@ static int add_name(struct spill *names, const struct manifest_entry *e, uint64_
 }
 
 static int look_at(struct survey *s, struct spill *names, struct dirchain *chain, const struct manifest_entry *e, const char *below,
-                   uint64_t sequence, struct error *err)
+                   uint64_t sequence, bool dirs, struct error *err)
 {
     int dirfd;
     const char *name;
@@ -81,7 +81,7 @@ static int look_at(struct survey *s, struct spill *names, struct dirchain *chain
     if (dirchain_parent(chain, below, &dirfd, &name, &ignored) < 0 || io_stat(s->io, dirfd, name, AT_SYMLINK_NOFOLLOW, &st, &ignored) < 0)
         return 0;
     if (S_ISDIR(st.stx_mode))
-        return e->type == MANIFEST_DIR ? survey_add_dir(s, sequence, err) : 0;
+        return dirs && e->type == MANIFEST_DIR ? survey_add_dir(s, sequence, err) : 0;
     return st.stx_nlink > 1 ? add_name(names, e, sequence, &st, err) : 0;
 }
 
@@ -132,7 +132,7 @@ static int judge_all(struct survey *s, struct spill *names, struct error *err)
     return r;
 }
 
-int survey_run(struct survey *s, struct plan *plan, unsigned strip, int target_fd, struct error *err)
+int survey_run(struct survey *s, struct plan *plan, unsigned strip, int target_fd, bool dirs, struct error *err)
 {
     _cleanup_dirchain_ struct dirchain chain = { .io = s->io, .root_fd = -1 };
     _cleanup_spill_ struct spill *names = spill_new(s->io, s->scratch_dirfd, compare_bytes_of, SPILL_MEMORY);
@@ -145,7 +145,7 @@ int survey_run(struct survey *s, struct plan *plan, unsigned strip, int target_f
     while (r == 0 && (r = plan_next(plan, &e, &role, &later, err)) == 0 && e != NULL) {
         const char *below = plan_strip(buf_str(&e->path), strip);
         if (below != NULL)
-            r = look_at(s, names, &chain, e, below, plan->sequence, err);
+            r = look_at(s, names, &chain, e, below, plan->sequence, dirs, err);
     }
     return r < 0 ? r : judge_all(s, names, err);
 }

@@ -20,9 +20,9 @@ struct survey {
 void survey_init(struct survey *s, const struct io *io, int scratch_dirfd);
 void survey_done(struct survey *s);
 
-// Looks at every entry of the plan below the open directory. Rewinds the plan.
-MUST_USE int survey_run(struct survey *s, struct plan *plan, unsigned strip, int target_fd, struct error *err);
-// A directory that existed before, as an earlier survey found it (a resumed restore looks only once).
+// Looks at every entry of the plan below the open directory. Rewinds the plan. dirs false: which ones existed is known (survey_add_dir).
+MUST_USE int survey_run(struct survey *s, struct plan *plan, unsigned strip, int target_fd, bool dirs, struct error *err);
+// A directory that existed before the restore began, as the survey of its first run found it.
 MUST_USE int survey_add_dir(struct survey *s, uint64_t sequence, struct error *err);
 
 // Directories that exist, ascending, from the beginning after survey_rewind; 0 at the end.

@@ -14,6 +14,8 @@ struct cmd_context {
     const struct io *io;
     bool json, quiet;
     bool told; // a summary line was printed that tells of the failure too
+    int argc; // the command line, borrowed
+    char **argv;
     struct session_options session;
     struct timing timing; // started when the program did
 };
@@ -24,6 +26,9 @@ void verb_print_error(const struct error *err);
 MUST_USE int verb_print_line(struct json **line, struct error *err);
 // Text with bytes that could control a terminal escaped, appended.
 void verb_add_printable(struct buf *out, const char *text, size_t n);
+
+// The command line as a shell takes it, with --resume, appended. Nothing when a byte of it could not stand in one line.
+void verb_format_again(const struct cmd_context *ctx, struct buf *out);
 
 // The handlers. 0, or a negative error_code and one sentence in *err; main prints it once and turns it into the exit code.
 int verb_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err);

@@ -32,6 +32,8 @@ static int read_options(const struct cmd_context *ctx, const struct cli_args *ar
     unsigned long strip = 0, jobs = 0;
     *ret_options = (struct run_options){
         .target = cli_args_option(args, "target"),
+        .in_place_delta = cli_args_flag(args, "in-place-delta"),
+        .resume = cli_args_flag(args, "resume"),
         .dry_run = cli_args_flag(args, "dry-run"),
         .keep_going = cli_args_flag(args, "keep-going"),
         .numeric_owner = cli_args_flag(args, "numeric-owner"),
@@ -60,6 +62,7 @@ static int read_options(const struct cmd_context *ctx, const struct cli_args *ar
 int verb_restore(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
 {
     struct run_options options;
+    _cleanup_buf_ struct buf again = { 0 };
     _cleanup_session_ struct session session = { 0 };
     _cleanup_snapshot_ struct snapshot snapshot = { 0 };
     _cleanup_selection_ struct selection *selection = NULL;
@@ -74,6 +77,8 @@ int verb_restore(struct cmd_context *ctx, const struct cli_args *args, struct er
         r = selection_from_args(ctx->io, args, 1, &selection, err);
     options.selection = selection;
     options.owners = &owners;
+    verb_format_again(ctx, &again);
+    options.again = again.len > 0 ? buf_str(&again) : NULL;
     if (r == 0)
         r = session_open(&session, ctx->io, &ctx->session, err);
     if (r == 0)

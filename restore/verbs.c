@@ -33,9 +33,11 @@ static const struct cli_option dump_options[] = {
 
 static const struct cli_option restore_options[] = {
     { "target", 't', "DIR", "where to; made when it does not exist" },
+    { "resume", 0, NULL, "go on with an interrupted restore: the same command, and this" },
     { "in-place", 0, NULL, "where the files were: --target /; nothing that exists is touched without --overwrite" },
     { "overwrite", 0, "MODE", "what becomes of names that exist: never (left and listed), if-changed, if-newer, always" },
     SELECTION_OPTIONS,
+    { "in-place-delta", 0, NULL, "existing files serve what they hold; only their blocks that differ are written" },
     { "strip-components", 0, "N", "take N components off the front of each path" },
     { "dry-run", 'n', NULL, "only say what would be restored" },
     { "keep-going", 'k', NULL, "restore all the rest when stored data is damaged" },

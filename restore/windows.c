@@ -41,8 +41,9 @@ static int take_result(struct windows *w, struct apply_file *f, struct error *er
     default:
         return 0;
     }
-    w->report->files++;
-    w->report->replaced += f->replaces;
+    w->report->files += !f->unchanged;
+    w->report->replaced += f->existed && !f->unchanged;
+    w->report->updated += f->unchanged;
     w->report->bytes += f->size;
     w->report->owners += f->loss.owner;
     if (f->loss.why.len > 0)

@@ -85,6 +85,13 @@ static int real_setflags(UNUSED const struct io *self, int fd, unsigned flags, u
     return wanted == now ? 0 : ioctl(fd, FS_IOC_SETFLAGS, &wanted);
 }
 
+static int real_clone(UNUSED const struct io *self, int to_fd, int from_fd) { return ioctl(to_fd, FICLONE, from_fd); }
+
+static int real_punch(UNUSED const struct io *self, int fd, off_t offset, off_t n)
+{
+    return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, n);
+}
+
 static int real_fstatvfs(UNUSED const struct io *self, int fd, struct statvfs *ret_st) { return fstatvfs(fd, ret_st); }
 static int real_clock(UNUSED const struct io *self, clockid_t clock, struct timespec *ret_now) { return clock_gettime(clock, ret_now); }
 
@@ -131,6 +138,8 @@ static const struct io real = {
     .fsetxattr = real_fsetxattr,
     .fremovexattr = real_fremovexattr,
     .setflags = real_setflags,
+    .clone = real_clone,
+    .punch = real_punch,
     .fstatvfs = real_fstatvfs,
     .clock = real_clock,
     .random = real_random,

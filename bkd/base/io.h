@@ -48,6 +48,8 @@ struct io {
     int (*fremovexattr)(const struct io *self, int fd, const char *name);
     int (*setflags)(const struct io *self, int fd, unsigned flags, unsigned mask); // FS_IOC_SETFLAGS of the bits in mask
     int (*fstatvfs)(const struct io *self, int fd, struct statvfs *ret_st);
+    int (*clone)(const struct io *self, int to_fd, int from_fd);                  // FICLONE: shares all blocks of another file
+    int (*punch)(const struct io *self, int fd, off_t offset, off_t n);           // makes a hole, within the file's size
     int (*clock)(const struct io *self, clockid_t clock, struct timespec *ret_now);
     int (*random)(const struct io *self, void *data, size_t n); // all n bytes or -1
     void *(*alloc)(const struct io *self, size_t n);            // large memory; free() it
