@@ -162,6 +162,7 @@ static void add_value(const struct schema_key *key, const void *base, struct buf
     case SCHEMA_TEXT: cmd_add_quoted(*(char *const *)at, ret_text); break;
     case SCHEMA_PATTERNS:
     case SCHEMA_NAMES:
+    case SCHEMA_ENV:
     case SCHEMA_ARGV:
     case SCHEMA_RECIPIENTS: add_list(at, ret_text); break;
     case SCHEMA_MAP_OR_NONE: buf_add_str(ret_text, *(const bool *)at ? "" : "none"); break;
@@ -173,24 +174,33 @@ static void add_value(const struct schema_key *key, const void *base, struct buf
 // What each source says; where it says nothing, what the top level says holds.
 static bool is_said(const struct schema_key *key, const struct policy_source *source)
 {
-    return schema_owner(key) == SCHEMA_OF_SOURCE && source->key_lines[schema_index(key)] != 0 && strcmp(key->name, "sources.path") != 0;
+    bool is_kind = strcmp(key->name, "sources.path") == 0 || strcmp(key->name, "sources.stream") == 0;
+    return schema_owner(key) == SCHEMA_OF_SOURCE && source->key_lines[schema_index(key)] != 0 && !is_kind;
+}
+
+static void add_said(const struct policy_source *source, struct buf *ret_text)
+{
+    size_t count;
+    const struct schema_key *keys = schema_keys(&count);
+    for (size_t k = 0; k < count; k++) {
+        if (!is_said(&keys[k], source))
+            continue;
+        _cleanup_buf_ struct buf value = { 0 };
+        add_value(&keys[k], source, &value);
+        buf_addf(ret_text, "\n    %s%s:%s%s", schema_is_below(&keys[k], "sources") ? "" : "  ", schema_leaf(&keys[k]), value.len ? " " : "", buf_str(&value));
+    }
 }
 
 static void add_sources(const struct policy *policy, struct buf *ret_text)
 {
-    size_t count;
-    const struct schema_key *keys = schema_keys(&count);
     for (size_t i = 0; i < policy->source_count; i++) {
-        const struct policy_source *source = &policy->sources[i];
         buf_add_str(ret_text, "\n  - path: ");
-        cmd_add_quoted(source->path, ret_text);
-        for (size_t k = 0; k < count; k++) {
-            if (!is_said(&keys[k], source))
-                continue;
-            _cleanup_buf_ struct buf value = { 0 };
-            add_value(&keys[k], source, &value);
-            buf_addf(ret_text, "\n    %s%s:%s%s", schema_is_below(&keys[k], "sources") ? "" : "  ", schema_leaf(&keys[k]), value.len ? " " : "", buf_str(&value));
-        }
+        cmd_add_quoted(policy->sources[i].path, ret_text);
+        add_said(&policy->sources[i], ret_text);
+    }
+    for (size_t i = 0; i < policy->stream_count; i++) {
+        buf_add_str(ret_text, "\n  - stream:");
+        add_said(&policy->streams[i], ret_text);
     }
 }
 
@@ -262,6 +272,7 @@ static void json_add_value(struct json *object, const struct schema_key *key, co
     case SCHEMA_PATH: json_add_str(object, schema_leaf(key), *(char *const *)at); return;
     case SCHEMA_PATTERNS:
     case SCHEMA_NAMES:
+    case SCHEMA_ENV:
     case SCHEMA_ARGV:
     case SCHEMA_RECIPIENTS: json_add_list(object, schema_leaf(key), at); return;
     case SCHEMA_BOOL: json_add_bool(object, schema_leaf(key), *(const bool *)at); return;
@@ -273,25 +284,33 @@ static void json_add_value(struct json *object, const struct schema_key *key, co
     }
 }
 
-static void json_add_sources(struct json *object, const struct policy *policy)
+static void json_add_said(struct json *object, const struct policy_source *source)
 {
     size_t count;
     const struct schema_key *keys = schema_keys(&count);
+    struct json *parent = object;
+    for (size_t k = 0; k < count; k++) {
+        if (!is_said(&keys[k], source))
+            continue;
+        if (schema_is_below(&keys[k], "sources"))
+            parent = object;
+        if (keys[k].type == SCHEMA_MAP_OR_NONE && source->snapshot.wanted)
+            parent = json_add_object(object, schema_leaf(&keys[k]));
+        else
+            json_add_value(parent, &keys[k], source);
+    }
+}
+
+static void json_add_sources(struct json *object, const struct policy *policy)
+{
     struct json *array = json_add_array(object, "sources");
     for (size_t i = 0; i < policy->source_count; i++) {
         struct json *source = json_append_object(array);
-        struct json *parent = source;
         json_add_str(source, "path", policy->sources[i].path);
-        for (size_t k = 0; k < count; k++) {
-            if (!is_said(&keys[k], &policy->sources[i]))
-                continue;
-            parent = schema_is_below(&keys[k], "sources") ? source : parent;
-            if (keys[k].type == SCHEMA_MAP_OR_NONE && policy->sources[i].snapshot.wanted)
-                parent = json_add_object(source, schema_leaf(&keys[k]));
-            else
-                json_add_value(parent, &keys[k], &policy->sources[i]);
-        }
+        json_add_said(source, &policy->sources[i]);
     }
+    for (size_t i = 0; i < policy->stream_count; i++)
+        json_add_said(json_add_object(json_append_object(array), "stream"), &policy->streams[i]);
 }
 
 static struct json *show_json(const struct policy *policy)

@@ -48,7 +48,7 @@ bool policy_names_commands(const struct policy *policy)
     bool some = policy->hooks_before.count + policy->hooks_after.count + policy->hooks_on_failure.count > 0;
     for (size_t i = 0; i < policy->source_count; i++)
         some = some || policy->sources[i].snapshot.create.count > 0;
-    return some;
+    return some || policy->stream_count > 0;
 }
 
 static void list_done(struct policy_list *list)
@@ -77,13 +77,20 @@ static void source_done(struct policy_source *source)
     list_done(&source->snapshot.release);
     free(source->snapshot.place);
     free(source->snapshot.path);
+    free(source->stream.name);
+    free(source->stream.user);
+    list_done(&source->stream.command);
+    list_done(&source->stream.env);
 }
 
 void policy_done(struct policy *policy)
 {
     for (size_t i = 0; i < policy->source_count; i++)
         source_done(&policy->sources[i]);
+    for (size_t i = 0; i < policy->stream_count; i++)
+        source_done(&policy->streams[i]);
     free(policy->sources);
+    free(policy->streams);
     list_done(&policy->recipients);
     list_done(&policy->exclude);
     list_done(&policy->exclude_if_present);

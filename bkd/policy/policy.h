@@ -20,7 +20,7 @@
 #define POLICY_PATTERNS_MAX 1024u // in one list
 #define POLICY_MARKERS_MAX 16u    // names in one `exclude_if_present`
 #define POLICY_RECIPIENTS_MAX 64u
-#define POLICY_ARGUMENTS_MAX 256u // of one command
+#define POLICY_ARGUMENTS_MAX 256u // of one command, and variables of its environment
 #define POLICY_COMMANDS_MAX 64u   // in one hook
 
 enum policy_compare {
@@ -58,6 +58,14 @@ struct policy_snapshot {
     uint64_t timeout_s;
 };
 
+// A source that is a command: what it writes becomes the file stream/NAME.
+struct policy_stream {
+    char *name; // a file name
+    struct policy_list command, env; // env: "NAME=value"
+    char *user; // "" = as bkd itself
+    uint64_t timeout_s;
+};
+
 struct policy_source {
     char *path;                 // absolute, without "//", "." or "..", no trailing slash (but "/" itself)
     struct policy_list exclude;            // patterns, valid for pattern_set_new; they come after the policy's
@@ -65,6 +73,7 @@ struct policy_source {
     uint64_t exclude_larger_than_bytes;
     bool exclude_nodump;
     struct policy_snapshot snapshot;
+    struct policy_stream stream; // then nothing else is set
     unsigned key_lines[POLICY_KEYS_MAX]; // where this source says each key "sources.…"; 0 = not at all
 };
 
@@ -73,8 +82,10 @@ struct policy {
     char *name;        // file name without .yaml
     char *file;        // as it was opened
     char *description; // "" when not given
-    struct policy_source *sources;
+    struct policy_source *sources; // those with a path
     size_t source_count;
+    struct policy_source *streams; // those with a stream, in the order of their names
+    size_t stream_count;
     char *repository; // absolute path of a directory, normalised like a source
     bool encrypted;
     struct policy_list recipients; // each an age recipient (policy_is_recipient) or a file, relative to CONFIG_DIR/keys

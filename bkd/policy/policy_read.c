@@ -144,25 +144,38 @@ static int check_name(const char *text, struct error *err)
     return is_name ? 0 : error_set(err, ERROR_USAGE, "'%.60s' is not the name of a file: no path, 1 to 255 bytes", text);
 }
 
+static int check_variable(const char *text, struct error *err)
+{
+    size_t n = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
+    bool is_variable = n > 0 && text[n] == '=' && !(text[0] >= '0' && text[0] <= '9');
+    return is_variable ? 0 : error_set(err, ERROR_USAGE, "'%.60s' is not a variable: write \"NAME=value\"", text);
+}
+
+static int check_item(enum schema_type type, const char *text, struct error *err)
+{
+    return type == SCHEMA_PATTERNS ? pattern_check(text, err) : type == SCHEMA_ENV ? check_variable(text, err) : check_name(text, err);
+}
+
 static void read_list(struct reader *r, const struct schema_key *key, const struct policy_node *node, void *base)
 {
     struct policy_list *list = (struct policy_list *)((char *)base + key->offset);
-    bool patterns = key->type == SCHEMA_PATTERNS;
+    static const char *const nouns[] = { [SCHEMA_PATTERNS] = "pattern", [SCHEMA_NAMES] = "name", [SCHEMA_ENV] = "variable" };
+    static const size_t limits[] = { [SCHEMA_PATTERNS] = POLICY_PATTERNS_MAX, [SCHEMA_NAMES] = POLICY_MARKERS_MAX, [SCHEMA_ENV] = POLICY_ARGUMENTS_MAX };
     struct error err;
     if (node->kind != POLICY_NODE_LIST) {
         _cleanup_free_ char *hint = node->kind == POLICY_NODE_TEXT && !is_nothing(node) ? xasprintf("write [\"%.60s\"]", node->text) : NULL;
         REPORT(r, node, hint, "'%s' must be %s, not %s", schema_leaf(key), key->form, is_nothing(node) ? "empty" : kind_name(node));
         return;
     }
-    if (!check_count(r, key, node, patterns ? POLICY_PATTERNS_MAX : POLICY_MARKERS_MAX))
+    if (!check_count(r, key, node, limits[key->type]))
         return;
     for (size_t i = 0; i < node->count; i++) {
         const struct policy_node *item = node->items[i];
         if (item->spoiled)
             continue;
         if (item->kind != POLICY_NODE_TEXT)
-            REPORT(r, item, NULL, "a %s must be text in quotes, not %s", patterns ? "pattern" : "name", kind_name(item));
-        else if ((patterns ? pattern_check(item->text, &err) : check_name(item->text, &err)) < 0)
+            REPORT(r, item, NULL, "a %s must be text in quotes, not %s", nouns[key->type], kind_name(item));
+        else if (check_item(key->type, item->text, &err) < 0)
             REPORT(r, item, NULL, "%s", err.text);
         else
             list_add(list, item->text, item->line);
@@ -336,7 +349,8 @@ static void read_value(struct reader *r, const struct schema_key *key, const str
         read_path(r, key, node, base);
         break;
     case SCHEMA_PATTERNS:
-    case SCHEMA_NAMES: read_list(r, key, node, base); break;
+    case SCHEMA_NAMES:
+    case SCHEMA_ENV: read_list(r, key, node, base); break;
     case SCHEMA_ARGV: read_argv(r, key, node, base); break;
     case SCHEMA_COMMANDS: read_commands(r, key, node, base); break;
     case SCHEMA_RECIPIENTS: read_recipients(r, key, node, base); break;
@@ -407,9 +421,30 @@ static void read_map(struct reader *r, const struct policy_node *node, const cha
         report_missing(r, node, parent, seen);
 }
 
+static int compare_streams(const void *a, const void *b)
+{
+    const struct policy_source *x = a, *y = b;
+    return strcmp(x->stream.name, y->stream.name);
+}
+
+// Of a policy without mistakes: a source is one or the other.
+static void part_streams(struct policy *policy)
+{
+    size_t paths = 0;
+    policy->streams = xcalloc(policy->source_count + 1, sizeof *policy->streams);
+    for (size_t i = 0; i < policy->source_count; i++) {
+        if (policy->sources[i].path)
+            policy->sources[paths++] = policy->sources[i];
+        else
+            policy->streams[policy->stream_count++] = policy->sources[i];
+    }
+    policy->source_count = paths;
+    qsort(policy->streams, policy->stream_count, sizeof *policy->streams, compare_streams);
+}
+
 void policy_read(const struct policy_node *root, bool complete, struct policy *policy, struct policy_errors *errors)
 {
-    struct reader r = { .policy = policy, .errors = errors, .complete = complete };
+    struct reader r = { .policy = policy, .errors = errors, .complete = complete, .places = { .complete = complete } };
     const struct schema_key *recipients = schema_find("encryption", "recipients");
     set_defaults(SCHEMA_OF_POLICY, policy);
     policy->encrypted = true;
@@ -422,4 +457,6 @@ void policy_read(const struct policy_node *root, bool complete, struct policy *p
     if (policy->encrypted && !r.places.recipients)
         list_add(&policy->recipients, recipients->default_text, 0);
     policy_rules_check(policy, &r.places, errors);
+    if (errors->count == 0)
+        part_streams(policy);
 }

@@ -103,9 +103,48 @@ static void check_snapshot(const struct policy *policy, const struct policy_plac
     }
 }
 
+static bool is_file_name(const char *name)
+{
+    for (const char *s = name; *s; s++)
+        if (*s == '/' || (unsigned char)*s < 0x20 || *s == 0x7f)
+            return false;
+    return name[0] != '\0' && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
+static void check_stream_name(const struct policy *policy, const struct policy_places *places, size_t index, struct policy_errors *errors)
+{
+    const char *name = policy->sources[index].stream.name;
+    const struct policy_node *place = value_of(value_of(places->sources->items[index], "stream"), "name");
+    if (!is_file_name(name)) {
+        REPORT(errors, place, NULL, "'%.60s' is not the name of a file", name);
+        return;
+    }
+    for (size_t i = 0; i < index; i++) {
+        const struct policy_node *stream = value_of(places->sources->items[i], "stream");
+        if (policy->sources[i].stream.name && strcmp(policy->sources[i].stream.name, name) == 0)
+            REPORT(errors, place, NULL, "stream '%.60s' is given twice, first on line %u", name, value_of(stream, "name")->line);
+    }
+}
+
+// A source has a path, or it is a stream and nothing else.
+static void check_kind(const struct policy *policy, const struct policy_places *places, size_t index, struct policy_errors *errors)
+{
+    const struct policy_node *item = places->sources->items[index], *stream = value_of(item, "stream");
+    if (item->spoiled || item->kind != POLICY_NODE_MAP)
+        return;
+    for (size_t i = 0; stream && i < item->count; i += 2)
+        if (item->items[i + 1] != stream && item->items[i]->kind == POLICY_NODE_TEXT)
+            REPORT(errors, item->items[i], NULL, "'%.60s' cannot stand beside 'stream'", item->items[i]->text);
+    if (places->complete && !stream && !value_of(item, "path"))
+        REPORT(errors, item, NULL, "'path' is missing: an absolute path (or 'stream': a command)");
+    if (policy->sources[index].stream.name)
+        check_stream_name(policy, places, index, errors);
+}
+
 void policy_rules_check(const struct policy *policy, const struct policy_places *places, struct policy_errors *errors)
 {
     for (size_t i = 0; i < policy->source_count; i++) {
+        check_kind(policy, places, i, errors);
         if (!policy->sources[i].path)
             continue;
         for (size_t j = 0; j < i; j++)

@@ -7,6 +7,7 @@
 
 // Where values stand in the file; NULL when they are not in it.
 struct policy_places {
+    bool complete; // the file could be read to its end: what is missing is missing
     const struct policy_node *sources; // the list; item i belongs to policy->sources[i]
     const struct policy_node *repository;
     const struct policy_node *recipients;

@@ -23,6 +23,7 @@ enum schema_type {
     SCHEMA_PATH,        // absolute path
     SCHEMA_PATTERNS,    // list of exclusion patterns (bkd/base/pattern.h)
     SCHEMA_NAMES,       // list of file names
+    SCHEMA_ENV,         // list of "NAME=value"
     SCHEMA_ARGV,        // list of a program and its arguments
     SCHEMA_COMMANDS,    // such a list, or a map with the keys "hooks.HOOK.", or a list of these: struct policy_commands
     SCHEMA_RECIPIENTS,  // one file or a list of files and age recipients
