@@ -49,6 +49,21 @@ static void show_problem(void *arg, const struct scan_problem *problem)
         log_warn("more entries could not be read; they are counted, and listed with --json");
 }
 
+// What a stream's command says on its standard error.
+static void show_said(void *arg, const char *name, const char *line)
+{
+    struct display *d = arg;
+    if (d->ctx->json) {
+        struct error ignored; // as above
+        struct json *said = json_line_new("output");
+        json_add_str(said, "stream", name);
+        json_add_name(said, "line", line, strlen(line));
+        (void)!cmd_print_line(&said, &ignored);
+    }
+    progress_pause(d->progress);
+    log_info("stream '%s' says: %s", name, line);
+}
+
 static int print_json(const struct setup *s, const struct backup_result *r, bool dry_run, bool is_held, struct error *err)
 {
     struct json *line = json_line_new("summary");
@@ -59,6 +74,7 @@ static int print_json(const struct setup *s, const struct backup_result *r, bool
         json_add_u64(line, "snapshot", r->snapshot);
     json_add_bool(line, "held", is_held);
     json_add_u64(line, "files", r->files);
+    json_add_u64(line, "streams", r->streams);
     json_add_u64(line, "entries", r->entries);
     json_add_u64(line, "changed_files", r->changed_files);
     json_add_u64(line, "moved_files", r->moved_files);
@@ -116,6 +132,8 @@ static void print_text(const struct setup *s, const struct backup_result *r, boo
     if (dry_run) {
         printf("%s: %llu files, %s; %llu of them (%s) would be read%s\n", s->policy.name, (unsigned long long)r->files, source,
                (unsigned long long)r->changed_files, read, buf_str(&excluded));
+        for (size_t i = 0; i < s->streams.count; i++)
+            printf("%s: stream '%s': a dry run does not run its command\n", s->policy.name, s->streams.list[i].name);
         return;
     }
     printf("%s: snapshot %llu, %llu files, %s; changed %llu, moved %llu, gone %llu; read %s, stored %s; %s%s%s\n", s->policy.name,
@@ -180,12 +198,12 @@ int cmd_backup(struct cmd_context *ctx, const struct cli_args *args, struct erro
     struct backup_options options = {
         .state_dir = ctx->state_dir, .policy = s.policy.name, .host = s.host, .repository = s.policy.repository, .signers = buf_str(&s.signers),
         .signing_key = s.signing_key.data, .signing_key_len = s.signing_key.len, .recipients = s.recipients.list, .n_recipients = s.recipients.n,
-        .sources = s.sources.list, .n_sources = s.sources.count, .one_filesystem = s.policy.one_filesystem,
+        .sources = s.sources.list, .n_sources = s.sources.count, .streams = s.streams.list, .n_streams = s.streams.count, .one_filesystem = s.policy.one_filesystem,
         .compare_inode = s.policy.compare == POLICY_COMPARE_INODE, .compression_level = (int)s.policy.compression_level,
         .delta_min_size = s.policy.delta_min_size_bytes, .delta_block_size = (uint32_t)s.policy.delta_block_size_bytes,
         .delta_max_chain = (uint32_t)s.policy.delta_max_chain, .delta_max_share_percent = (uint32_t)s.policy.delta_max_share_percent,
         .jobs = (unsigned)jobs, .accept_source_change = cli_args_flag(args, "accept-source-change"), .dry_run = dry_run,
-        .tag = cli_args_option(args, "tag"), .progress = show_progress, .problem = show_problem, .arg = &display,
+        .tag = cli_args_option(args, "tag"), .progress = show_progress, .problem = show_problem, .said = show_said, .arg = &display,
     };
     struct backup_result result = { 0 };
     r = backup_run(ctx->io, &options, &result, err);

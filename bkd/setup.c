@@ -17,6 +17,7 @@
 void setup_done(struct setup *s)
 {
     sources_done(&s->sources);
+    stream_sources_done(&s->streams);
     free(s->host);
     if (s->signing_key.data != NULL)
         curve_wipe(s->signing_key.data, s->signing_key.len);
@@ -121,6 +122,8 @@ int setup_load_writing(struct setup *s, struct error *err)
     int r = setup_load_signing(s, err);
     if (r == 0 && s->policy.encrypted)
         r = load_recipients(s, err);
+    if (r == 0)
+        stream_sources_make(&s->policy, s->host, &s->streams);
     return r < 0 ? r : sources_compile(&s->policy, &s->sources, err);
 }
 

@@ -9,6 +9,7 @@
 #include "bkd/repo/repository.h"
 #include "bkd/repo/snapshot.h"
 #include "bkd/sources.h"
+#include "bkd/stream_sources.h"
 
 struct setup {
     const struct cmd_context *ctx;
@@ -17,6 +18,7 @@ struct setup {
     struct buf signing_key; // bytes of the private key file; wiped
     struct age_recipients recipients;
     struct sources sources;
+    struct stream_sources streams;
     char *host;
 };
 
