@@ -445,10 +445,6 @@ static int restore_stream(struct entries *r, const struct manifest_entry *e, con
         r->report->streams++;
         return 0;
     }
-    if (e->type != MANIFEST_FILE) {
-        (void)error_set(&why, ERROR_INTEGRITY, "a stream is a regular file");
-        return data_fault(r, REPORT_REFUSED, path, &why, err);
-    }
     if (!r->has_stream_dir && target_mkdir(r->target, STREAMS_DIR, strlen(STREAMS_DIR), &dir, &why) < 0) {
         skip_below(r, STREAMS_DIR);
         return target_fault(r, path, &why, err);

@@ -178,10 +178,13 @@ static bool path_is_sound(const char *path, size_t n)
         return false;
     if (n == 1 && path[0] == '/')
         return true;
-    if (path[0] != '/' && (n <= sizeof "stream/" - 1 || memcmp(path, "stream/", sizeof "stream/" - 1) != 0))
-        return false;
-    const char *end = path + n;
-    for (const char *p = path + (path[0] == '/');;) {
+    const char *end = path + n, *p = path + 1;
+    if (path[0] != '/') { // a stream: one name below stream/
+        p = path + sizeof "stream/" - 1;
+        if (n <= sizeof "stream/" - 1 || memcmp(path, "stream/", sizeof "stream/" - 1) != 0 || memchr(p, '/', (size_t)(end - p)) != NULL)
+            return false;
+    }
+    for (;;) {
         const char *slash = memchr(p, '/', (size_t)(end - p));
         size_t length = (size_t)((slash == NULL ? end : slash) - p);
         if (length == 0 || (p[0] == '.' && (length == 1 || (length == 2 && p[1] == '.'))))
@@ -200,7 +203,8 @@ static bool take_path_and_type(struct scan *s, struct manifest_entry *e, const c
         *ret_wrong = "path";
         return false;
     }
-    if (s->end - s->at < 2 || memchr("dflpcbs", s->at[1], 7) == NULL) {
+    bool is_stream = e->path.data[0] != '/';
+    if (s->end - s->at < 2 || memchr("dflpcbs", s->at[1], 7) == NULL || (is_stream && s->at[1] != MANIFEST_FILE)) {
         *ret_wrong = "type";
         return false;
     }

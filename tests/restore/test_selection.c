@@ -69,6 +69,7 @@ static void test_paths(void **state)
     expect((struct list){ LIST("/srv/a") }, none, none, " /srv/a /srv/a/keep /srv/a/keep/z.log /srv/a/main.c /srv/a/main.h /srv/a/run.log");
     expect((struct list){ LIST("srv//a/./main.c/", "etc/ssh", "/etc/ssh/key") }, none, none, " /etc/ssh /etc/ssh/key /srv/a/main.c");
     expect((struct list){ LIST("stream/db") }, none, none, " stream/db");
+    expect((struct list){ LIST("stream/") }, none, none, " stream/db");
 }
 
 static void test_include(void **state)
