@@ -60,7 +60,8 @@ char *cmd_key_path(const struct cmd_context *ctx, const char *name)
 
 char *cmd_clean_path(const char *path)
 {
-    char *clean = xasprintf("%s%s", path[0] == '/' ? "" : "/", path);
+    bool is_stream = strncmp(path, "stream/", 7) == 0;
+    char *clean = xasprintf("%s%s", path[0] == '/' || is_stream ? "" : "/", path);
     for (size_t n = strlen(clean); n > 1 && clean[n - 1] == '/'; n--)
         clean[n - 1] = '\0';
     return clean;

@@ -28,7 +28,7 @@ MUST_USE int cmd_load_policy(const struct cmd_context *ctx, const char *policy, 
 void cmd_print_policy_errors(const struct cmd_context *ctx, const struct policy_errors *errors);
 // CONFIG_DIR/keys/NAME, or NAME itself when absolute. Caller frees.
 char *cmd_key_path(const struct cmd_context *ctx, const char *name);
-// PATH as a person types it: with the leading slash, without slashes at its end. Caller frees.
+// PATH as a person types it: with the leading slash (but for "stream/…"), without slashes at its end. Caller frees.
 char *cmd_clean_path(const char *path);
 // A double-quoted YAML scalar, as a policy file has it.
 void cmd_add_quoted(const char *text, struct buf *ret_text);

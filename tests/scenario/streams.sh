@@ -79,7 +79,7 @@ is 0 "bkd ls of one" run_bkd ls p latest stream/big.bin
 is 0 "bkd ls of their directory" run_bkd ls p latest stream/
 [ "$(wc -l <"$tree/out")" = 4 ] && ok "lists four" || bad "lists four"
 is 0 "bkd diff" run_bkd diff p 2 3 -i "$config/keys/operations.txt"
-says "shows which one changed" '^M f stream/big.bin$'
+says "shows which one changed" '^M f stream/big.bin '
 is 0 "bkd status" run_bkd status
 is 0 "policy show" run_bkd policy show p
 says "shows them" 'name: "big.bin"'
