@@ -2,10 +2,12 @@
 #include <string.h>
 
 #include "bkd/base/clock.h"
+#include "bkd/base/interrupt.h"
 #include "bkd/base/log.h"
 #include "bkd/base/progress.h"
 #include "bkd/holding.h"
 #include "bkd/repo/tags.h"
+#include "bkd/surroundings.h"
 
 enum { PROBLEMS_SHOWN = 100 };
 
@@ -179,43 +181,62 @@ static int check_options(const struct setup *s, const struct cli_args *args, boo
     return r < 0 || !is_to_hold ? r : holding_check(s, err);
 }
 
-int cmd_backup(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+static int run_backup(struct setup *s, const struct cli_args *args, struct display *display, struct surroundings *around, struct error *err)
 {
-    _cleanup_setup_ struct setup s = { 0 };
-    int r = setup_load(ctx, cli_args_value(args, 0), &s, err);
-    if (r == 0)
-        r = setup_load_writing(&s, err);
+    const struct cmd_context *ctx = s->ctx;
     unsigned long jobs = 0;
-    bool is_to_hold = cli_args_flag(args, "hold") || cli_args_flag(args, "hold-reason");
+    bool dry_run = cli_args_flag(args, "dry-run");
+    bool is_to_hold = (cli_args_flag(args, "hold") || cli_args_flag(args, "hold-reason")) && !dry_run;
+    int r = setup_load_writing(s, err);
     if (r == 0)
-        r = check_options(&s, args, is_to_hold, err);
+        r = check_options(s, args, is_to_hold, err);
     if (r == 0)
         r = cli_args_number(args, "jobs", 256, &jobs, err);
     if (r < 0)
         return r;
-    struct display display = { .ctx = ctx, .progress = progress_new(ctx->io, progress_style_for(ctx->json, ctx->verbosity < 0), NULL) };
-    bool dry_run = cli_args_flag(args, "dry-run");
     struct backup_options options = {
-        .state_dir = ctx->state_dir, .policy = s.policy.name, .host = s.host, .repository = s.policy.repository, .signers = buf_str(&s.signers),
-        .signing_key = s.signing_key.data, .signing_key_len = s.signing_key.len, .recipients = s.recipients.list, .n_recipients = s.recipients.n,
-        .sources = s.sources.list, .n_sources = s.sources.count, .streams = s.streams.list, .n_streams = s.streams.count, .one_filesystem = s.policy.one_filesystem,
-        .compare_inode = s.policy.compare == POLICY_COMPARE_INODE, .compression_level = (int)s.policy.compression_level,
-        .delta_min_size = s.policy.delta_min_size_bytes, .delta_block_size = (uint32_t)s.policy.delta_block_size_bytes,
-        .delta_max_chain = (uint32_t)s.policy.delta_max_chain, .delta_max_share_percent = (uint32_t)s.policy.delta_max_share_percent,
+        .state_dir = ctx->state_dir, .policy = s->policy.name, .host = s->host, .repository = s->policy.repository, .signers = buf_str(&s->signers),
+        .signing_key = s->signing_key.data, .signing_key_len = s->signing_key.len, .recipients = s->recipients.list, .n_recipients = s->recipients.n,
+        .sources = s->sources.list, .n_sources = s->sources.count, .streams = s->streams.list, .n_streams = s->streams.count, .one_filesystem = s->policy.one_filesystem,
+        .compare_inode = s->policy.compare == POLICY_COMPARE_INODE, .compression_level = (int)s->policy.compression_level,
+        .delta_min_size = s->policy.delta_min_size_bytes, .delta_block_size = (uint32_t)s->policy.delta_block_size_bytes,
+        .delta_max_chain = (uint32_t)s->policy.delta_max_chain, .delta_max_share_percent = (uint32_t)s->policy.delta_max_share_percent,
         .jobs = (unsigned)jobs, .accept_source_change = cli_args_flag(args, "accept-source-change"), .dry_run = dry_run,
-        .tag = cli_args_option(args, "tag"), .progress = show_progress, .problem = show_problem, .said = show_said, .arg = &display,
+        .tag = cli_args_option(args, "tag"), .progress = show_progress, .problem = show_problem, .said = show_said, .arg = display,
+        .interrupted = interrupt_requested, .around = around == NULL ? NULL : &around->around,
     };
     struct backup_result result = { 0 };
     r = backup_run(ctx->io, &options, &result, err);
-    progress_free(&display.progress);
+    progress_free(&display->progress);
     if (r < 0)
-        return error_prefix(err, "policy %s", s.policy.name);
+        return error_prefix(err, "policy %s", s->policy.name);
     struct error hold_error;
-    int held = is_to_hold && !dry_run ? hold(&s, &result, cli_args_option(args, "hold-reason"), &hold_error) : 0;
-    r = report(&s, &result, dry_run, is_to_hold && !dry_run && held == 0, err);
+    int held = is_to_hold ? hold(s, &result, cli_args_option(args, "hold-reason"), &hold_error) : 0;
+    result.complete = result.complete && (around == NULL || !surroundings_failed(around));
+    r = report(s, &result, dry_run, is_to_hold && held == 0, err);
     if (held < 0) { // weighs more than what report may have found missing
         *err = hold_error;
         return held;
     }
+    return r == ERROR_INCOMPLETE && around != NULL && surroundings_failed(around) ? surroundings_problem(around, err) : r;
+}
+
+int cmd_backup(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+{
+    _cleanup_setup_ struct setup s = { 0 };
+    int r = setup_load(ctx, cli_args_value(args, 0), &s, err);
+    if (r < 0)
+        return r;
+    bool dry_run = cli_args_flag(args, "dry-run"), wanted = surroundings_are_wanted(&s.policy);
+    struct display display = { .ctx = ctx, .progress = progress_new(ctx->io, progress_style_for(ctx->json, ctx->verbosity < 0), NULL) };
+    struct surroundings around;
+    surroundings_init(&around, &s, display.progress, cli_args_option(args, "tag"));
+    if (dry_run && wanted)
+        log_info("a dry run runs no hooks and takes no snapshots of sources: it looks at them as they are");
+    interrupt_install();
+    r = run_backup(&s, args, &display, wanted && !dry_run ? &around : NULL, err);
+    if (r < 0 && wanted && !dry_run)
+        surroundings_tell_failure(&around, err);
+    progress_free(&display.progress);
     return r;
 }

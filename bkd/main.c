@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bkd/base/interrupt.h"
 #include "bkd/base/log.h"
 #include "bkd/cmd.h"
 #include "bkd/commands.h"

@@ -6,8 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bkd/base/interrupt.h"
 #include "bkd/base/log.h"
-#include "restore/interrupt.h"
 #include "restore/verb.h"
 #include "restore/verbs.h"
 

@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "bkd/base/clock.h"
+#include "bkd/base/interrupt.h"
 #include "bkd/base/log.h"
 #include "bkd/base/progress.h"
 #include "bkd/repo/verify.h"
-#include "restore/interrupt.h"
 #include "restore/plan.h"
 #include "restore/verb.h"
 

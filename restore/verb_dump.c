@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include "bkd/base/log.h"
-#include "restore/interrupt.h"
+#include "bkd/base/interrupt.h"
 #include "restore/selection_args.h"
 #include "restore/tar.h"
 #include "restore/verb.h"

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "bkd/base/fs.h"
-#include "restore/interrupt.h"
+#include "bkd/base/interrupt.h"
 #include "restore/run.h"
 #include "restore/selection_args.h"
 #include "restore/verb.h"

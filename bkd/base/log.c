@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bkd/base/printable.h"
+
 static enum log_level current_level = LOG_LEVEL_WARN;
 
 void log_set_level(enum log_level level) { current_level = level; }
@@ -19,13 +21,12 @@ __attribute__((format(printf, 3, 0))) static void log_line(enum log_level level,
     int n = snprintf(text, sizeof text, "%s", word);
     (void)vsnprintf(text + n, sizeof text - (size_t)n, format, args);
     char line[sizeof text * 4 + 2];
-    size_t out = 0;
-    for (const char *p = text; *p != '\0'; p++) {
-        unsigned char c = (unsigned char)*p;
-        if (c < 0x20 || c == 0x7f)
-            out += (size_t)snprintf(line + out, 5, "\\x%02x", c);
-        else
-            line[out++] = (char)c;
+    size_t out = 0, length = strlen(text);
+    for (size_t at = 0, len; at < length; at += len) {
+        bool safe;
+        len = printable_next(text + at, length - at, &safe);
+        for (size_t i = at; i < at + len; i++)
+            out += (size_t)snprintf(line + out, 5, safe ? "%c" : "\\x%02x", (unsigned char)text[i]);
     }
     line[out++] = '\n';
     (void)!write(STDERR_FILENO, line, out); // nowhere else to report it

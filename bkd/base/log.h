@@ -1,5 +1,5 @@
 // Messages for people, on standard error. The level is the one global a process has.
-// A message is one line: control bytes are escaped on the way out (names come from outside).
+// A message is one line: what is not safe to print (bkd/base/printable.h) is escaped on the way out (names come from outside).
 #ifndef BKD_BASE_LOG_H
 #define BKD_BASE_LOG_H
 

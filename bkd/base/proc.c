@@ -110,8 +110,10 @@ static int start(struct proc *p, struct error *err)
         r = look_up_user(&c, groups, err);
     if (r == 0)
         r = open_pipe(&p->streams[PROC_OUTPUT], &c.output_fd, err);
-    if (r == 0)
+    if (r == 0 && !o->merge)
         r = open_pipe(&p->streams[PROC_ERROR], &c.error_fd, err);
+    else if (r == 0 && (c.error_fd = fcntl(c.output_fd, F_DUPFD_CLOEXEC, 0)) < 0)
+        r = error_set_errno(err, errno, "pipe");
     if (r == 0 && o->stdin_fd == 0)
         r = io_open(p->io, AT_FDCWD, "/dev/null", O_RDONLY, 0, &null_fd, err);
     if (r < 0)

@@ -36,6 +36,7 @@ struct proc_options {
     uint64_t timeout_ms;     // 0 = none
     uint64_t grace_ms;       // from SIGTERM to SIGKILL; 0 = PROC_GRACE_MS
     size_t keep_bytes;       // of each stream; 0 = PROC_KEEP_BYTES
+    bool merge;              // standard error goes where standard output goes, in the order it was written
     bool read_output;        // the caller takes standard output with proc_read; none of it is kept
     // Each line as it comes, without its LF, NUL-terminated, any bytes (NULL = not wanted).
     void (*line)(void *arg, enum proc_stream stream, const char *line, size_t n);

@@ -37,7 +37,7 @@ static int scan_and_select(struct run *run, struct error *err)
     struct select_options options = {
         .streams = run->streams, .n_streams = o->n_streams,
         .scan = { .sources = o->sources, .n_sources = o->n_sources, .one_filesystem = o->one_filesystem, .scratch_fd = run->state.dirfd },
-        .keep = run_keep_content, .keep_arg = run, .compare_inode = o->compare_inode,
+        .keep = run_keep_content, .keep_arg = run, .compare_inode = o->compare_inode, .interrupted = o->interrupted,
     };
     uint64_t start = io_monotonic_ns(run->io);
     o->progress(o->arg, "scan", 0, 0, 0, 0);
@@ -78,7 +78,7 @@ static void pass_said(void *arg, const char *name, const char *line)
         run->options->said(run->options->arg, name, line);
 }
 
-// A command failed, nothing of ours did: what was read by then is made durable, so that the next run goes on from there.
+// Nothing of ours failed: what was read by then is made durable, so that the next run goes on from there.
 static void keep_what_was_read(struct run *run)
 {
     struct error why;
@@ -95,11 +95,11 @@ static int read_and_store(struct run *run, struct error *err)
         return r;
     struct intake_options options = {
         .big = run_big_context(run), .output = &run->output, .plan = run->plan, .big_size = o->delta_min_size != 0 ? o->delta_min_size : MIN_SIZE_AUTO,
-        .jobs = o->jobs, .problem = pass_problem, .progress = note_progress, .arg = run,
+        .jobs = o->jobs, .problem = pass_problem, .progress = note_progress, .arg = run, .interrupted = o->interrupted,
         .streams = o->streams, .n_streams = o->n_streams, .said = pass_said,
     };
     r = intake_run(run->io, &options, &run->intake, err);
-    if (r < 0 && run->intake.stream_failed)
+    if (r < 0 && (run->intake.stream_failed || (o->interrupted != NULL && o->interrupted())))
         keep_what_was_read(run);
     run->result.read_ns = io_monotonic_ns(run->io) - start;
     return r;
@@ -119,9 +119,28 @@ static int only_plan(struct run *run, struct error *err)
     return r;
 }
 
+static int begin(struct run *run, struct error *err)
+{
+    const struct backup_around *around = run->options->around;
+    int r = run_lock(run, err);
+    if (r < 0 || around == NULL)
+        return r;
+    run->begun = true;
+    return around->begin(around->arg, err);
+}
+
+static void end(struct run *run, int r, const struct error *err)
+{
+    const struct backup_around *around = run->options->around;
+    if (run->begun)
+        around->end(around->arg, r, &run->result, err);
+}
+
 static int run_steps(struct run *run, struct error *err)
 {
-    int r = run_open(run, err);
+    int r = begin(run, err);
+    if (r == 0)
+        r = run_open(run, err);
     if (r == 0)
         r = scan_and_select(run, err);
     if (r < 0 || run->options->dry_run)
@@ -150,6 +169,7 @@ int backup_run(const struct io *io, const struct backup_options *options, struct
     if (r == ERROR_NO_SPACE)
         r = say_what_is_full(&o, err);
     run.result.duration_ns = io_monotonic_ns(io) - run.started_mono_ns;
+    end(&run, r, err);
     run_close(&run);
     if (r == 0)
         *ret_result = run.result;

@@ -12,6 +12,17 @@
 #include "bkd/engine/scan.h"
 #include "bkd/engine/stream.h"
 
+struct backup_result;
+
+// What the caller does around the work, while the policy's lock is held.
+struct backup_around {
+    // Before the repository and the sources are looked at; may still set scan_source.read_from. A failure is the run's.
+    int (*begin)(void *arg, struct error *err);
+    // Whenever begin was called: r and err are how the run ended, the result is as far as it came.
+    void (*end)(void *arg, int r, const struct backup_result *result, const struct error *err);
+    void *arg;
+};
+
 struct backup_options {
     const char *state_dir;
     const char *policy; // label
@@ -42,6 +53,8 @@ struct backup_options {
     scan_problem_fn *problem;
     stream_said_fn *said; // NULL = not wanted
     void *arg;
+    bool (*interrupted)(void); // somebody wants the run to end; may be NULL
+    const struct backup_around *around; // NULL = nothing
 };
 
 struct backup_result {

@@ -188,13 +188,15 @@ static int place_next(struct intake *in, struct error *err)
 
 int intake_submit(struct intake *in, struct batch *batch, struct bigfile_job *piece, struct intake_big *big, struct error *err)
 {
-    while (work_count(in->pool) > work_threads(in->pool)) {
-        int r = place_next(in, err);
-        if (r < 0) {
-            batch_free(batch);
-            bigfile_job_free(piece);
-            return r;
-        }
+    int r = 0;
+    if (in->options->interrupted != NULL && in->options->interrupted())
+        r = error_set(err, ERROR_FAILED, "interrupted; there is no new snapshot, and the next run goes on from what was stored");
+    while (r == 0 && work_count(in->pool) > work_threads(in->pool))
+        r = place_next(in, err);
+    if (r < 0) {
+        batch_free(batch);
+        bigfile_job_free(piece);
+        return r;
     }
     struct intake_job *job = xcalloc(1, sizeof *job);
     *job = (struct intake_job){ .in = in, .batch = batch, .piece = piece, .big = big };

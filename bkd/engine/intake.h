@@ -23,6 +23,7 @@ struct intake_options {
     void (*progress)(void *arg, uint64_t bytes, uint64_t files); // read so far
     stream_said_fn *said;     // by a stream's command
     void *arg; // of all three
+    bool (*interrupted)(void); // may be NULL
 };
 
 struct intake_stats {

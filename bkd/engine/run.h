@@ -14,6 +14,7 @@ struct run {
     const struct io *io;
     const struct backup_options *options;
     struct state state;
+    bool begun; // what is around the run has begun
     uint8_t cache_key[SEALED_KEY_SIZE];
     struct sshkey signing_key;
     struct repository *repository;
@@ -36,7 +37,9 @@ struct run {
     struct backup_result result;
 };
 
-// Opens the state (locked), the repository, the parent's objects, journal and caches. Nothing is written to the repository.
+// Opens the state, locked.
+MUST_USE int run_lock(struct run *run, struct error *err);
+// Opens the repository, the parent's objects, journal and caches. Nothing is written to the repository.
 MUST_USE int run_open(struct run *run, struct error *err);
 // Opens the writer of objects, with numbers that were never given before.
 MUST_USE int run_open_writer(struct run *run, struct error *err);

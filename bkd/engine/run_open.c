@@ -204,12 +204,12 @@ struct bigfile_context run_big_context(struct run *run)
     };
 }
 
+int run_lock(struct run *run, struct error *err) { return state_open(run->io, run->options->state_dir, run->options->policy, &run->state, err); }
+
 int run_open(struct run *run, struct error *err)
 {
     const struct backup_options *o = run->options;
-    int r = state_open(run->io, o->state_dir, o->policy, &run->state, err);
-    if (r == 0)
-        r = sshkey_parse(o->signing_key, o->signing_key_len, &run->signing_key, err);
+    int r = sshkey_parse(o->signing_key, o->signing_key_len, &run->signing_key, err);
     if (r == 0)
         r = open_repository(run, err);
     if (r == 0)

@@ -199,6 +199,8 @@ static int visit(void *arg, const struct manifest_entry *now, const struct scan_
 {
     struct select_plan *p = arg;
     (void)links;
+    if (p->options->interrupted != NULL && p->options->interrupted())
+        return error_set(err, ERROR_FAILED, "interrupted; nothing was stored");
     p->counts.entries++;
     if (now->type == MANIFEST_FILE) {
         p->counts.files++;

@@ -18,6 +18,7 @@ struct select_options {
     size_t n_streams;
     select_keep_fn *keep;
     void *keep_arg;
+    bool (*interrupted)(void); // may be NULL
     bool compare_inode; // false: size and mtime decide (file systems with unstable inodes)
 };
 

@@ -29,7 +29,7 @@ enum policy_compare {
 };
 
 struct policy_list {
-    char **items;
+    char **items;    // NULL behind the last; NULL itself when there is none
     unsigned *lines; // where each stands in the file; 0 = it is a default
     size_t count;
 };

@@ -125,10 +125,11 @@ static void read_path(struct reader *r, const struct schema_key *key, const stru
 
 static void list_add(struct policy_list *list, const char *text, unsigned line)
 {
-    list->items = xrealloc(list->items, (list->count + 1) * sizeof *list->items);
+    list->items = xrealloc(list->items, (list->count + 2) * sizeof *list->items);
     list->lines = xrealloc(list->lines, (list->count + 1) * sizeof *list->lines);
     list->lines[list->count] = line;
     list->items[list->count++] = xstrdup(text);
+    list->items[list->count] = NULL;
 }
 
 static bool check_count(struct reader *r, const struct schema_key *key, const struct policy_node *node, size_t max)

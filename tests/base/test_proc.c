@@ -71,6 +71,17 @@ static void test_outputs_are_kept_apart(void **state)
     assert_int_equal(r.output.total_bytes, 8);
 }
 
+static void test_outputs_in_one(void **state)
+{
+    (void)state;
+    struct proc_options o = command(SH("echo 1; echo 2 >&2; echo 3; echo 4 >&2"));
+    o.merge = true;
+    _cleanup_proc_result_ struct proc_result r = run(&o);
+    assert_string_equal(buf_str(&r.output.tail), "1\n2\n3\n4\n");
+    assert_int_equal(r.error.total_bytes, 0);
+    assert_true(r.duration_ns < PROC_LINGER_MS * 1000000ull);
+}
+
 // Arguments and environment arrive byte for byte, and nothing else does.
 static void test_what_it_finds(void **state)
 {
@@ -221,7 +232,7 @@ static void test_lines(void **state)
 {
     (void)state;
     struct lines l = { 0 };
-    struct proc_options o = command(SH("echo one; echo; sleep 0.1; printf tw; sleep 0.1; echo o; sleep 0.1; echo e >&2; sleep 0.1; printf last"));
+    struct proc_options o = command(SH("echo one; echo; sleep 0.1; printf tw; sleep 0.1; echo o; sleep 1; echo e >&2; sleep 1; printf last"));
     o.line = note_line;
     o.arg = &l;
     _cleanup_proc_result_ struct proc_result r = run(&o);
@@ -396,6 +407,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ends),
         cmocka_unit_test(test_outputs_are_kept_apart),
+        cmocka_unit_test(test_outputs_in_one),
         cmocka_unit_test(test_what_it_finds),
         cmocka_unit_test(test_no_descriptor_is_inherited),
         cmocka_unit_test(test_signals_are_reset),

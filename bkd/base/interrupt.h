@@ -1,7 +1,7 @@
-// The one flag a signal sets: a person, or the system going down, wants bkd-restore to end. Work in hand is undone or completed first;
+// The one flag a signal sets: a person, or the system going down, wants the program to end. Work in hand is undone or completed first;
 // a second signal ends at once (part files then stay, and say by their name what they are).
-#ifndef BKD_RESTORE_INTERRUPT_H
-#define BKD_RESTORE_INTERRUPT_H
+#ifndef BKD_BASE_INTERRUPT_H
+#define BKD_BASE_INTERRUPT_H
 
 #include <stdbool.h>
 

@@ -1,4 +1,4 @@
-#include "restore/interrupt.h"
+#include "bkd/base/interrupt.h"
 
 #include <signal.h>
 #include <stddef.h>
@@ -19,7 +19,9 @@ void interrupt_install(void)
     struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
-    (void)sigaction(SIGHUP, &action, NULL);
+    struct sigaction hangup;
+    if (sigaction(SIGHUP, NULL, &hangup) < 0 || hangup.sa_handler != SIG_IGN) // nohup(1) means it
+        (void)sigaction(SIGHUP, &action, NULL);
 }
 
 bool interrupt_requested(void) { return requested != 0; }

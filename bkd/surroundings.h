@@ -1,0 +1,31 @@
+// What a policy asks for around a backup run: hooks, and snapshots of its sources.
+//   lock -> hooks before -> snapshots of sources taken -> the backup -> snapshots released -> hooks on_failure (if it failed) -> hooks after
+// Whatever fails once the lock is held, the part behind the backup is done. Usual order: surroundings_init; backup_run with .around; surroundings_problem.
+#ifndef BKD_SURROUNDINGS_H
+#define BKD_SURROUNDINGS_H
+
+#include "bkd/around/hooks.h"
+#include "bkd/base/progress.h"
+#include "bkd/engine/backup.h"
+#include "bkd/setup.h"
+
+struct surroundings {
+    struct setup *setup;       // borrowed
+    struct progress *progress; // borrowed
+    const char *tag;           // borrowed
+    struct backup_around around;
+    struct hooks hooks;
+    bool has_ended;
+    struct error problem; // after the backup something failed: code is not 0
+};
+
+void surroundings_init(struct surroundings *s, struct setup *setup, struct progress *progress, const char *tag);
+// The run could not even begin, for another reason than that there is one already: runs the hooks on_failure, unless they were.
+void surroundings_tell_failure(struct surroundings *s, const struct error *err);
+// Did something go wrong behind the backup? Then surroundings_problem says what, as ERROR_INCOMPLETE: the snapshot is committed.
+static inline bool surroundings_failed(const struct surroundings *s) { return s->problem.code != 0; }
+int surroundings_problem(const struct surroundings *s, struct error *err);
+// Does the policy ask for anything here? (a dry run leaves it out)
+bool surroundings_are_wanted(const struct policy *policy);
+
+#endif
