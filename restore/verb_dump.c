@@ -2,8 +2,8 @@
 #include <inttypes.h>
 #include <unistd.h>
 
-#include "bkd/base/log.h"
 #include "bkd/base/interrupt.h"
+#include "bkd/base/log.h"
 #include "restore/selection_args.h"
 #include "restore/tar.h"
 #include "restore/verb.h"
