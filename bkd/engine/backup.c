@@ -14,6 +14,9 @@ static int check_not_emptied(const struct run *run, struct error *err)
 {
     const struct repository_head *last = run->parent.head;
     const struct backup_options *o = run->options;
+    for (size_t i = 0; i < o->n_sources; i++)
+        if (select_counts(run->plan)->source_excluded[i] > 0)
+            return 0; // there is something, and rules leave it out
     if (o->accept_source_change || o->n_sources == 0 || last == NULL || last->head.files <= o->n_streams || select_counts(run->plan)->files > 0)
         return 0;
     return error_set(err, ERROR_FAILED,

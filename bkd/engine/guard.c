@@ -56,7 +56,8 @@ int guard_check(const struct guard *g, const struct select_counts *counts, struc
 {
     for (size_t i = 0; i < g->n_sources && !g->accept; i++) {
         uint64_t before = counts->previous_source_entries[i];
-        if (counts->source_entries[i] <= 1 && before > 1)
+        // Where rules left something out, something is there: the rules have changed, no disk is missing.
+        if (counts->source_entries[i] <= 1 && before > 1 && counts->source_excluded[i] == 0)
             return error_set(err, ERROR_FAILED,
                              "source '%s' is empty, but had %llu entries at the last backup: is its disk mounted? Nothing was stored. When it is meant to be "
                              "empty, run once with --accept-source-change",

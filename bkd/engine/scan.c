@@ -405,7 +405,7 @@ static void leave_directory(struct walk *w)
     if (lost == 0)
         return;
     w->path.len = w->levels.depth == 0 ? 0 : w->levels.items[w->levels.depth - 1].path_len;
-    buf_add_str(&w->path, ""); // ends the text here
+    (void)buf_extend(&w->path, 0); // ends the text here
     report(w, "directories below it were moved while they were read; what they hold was not read to the end");
 }
 

@@ -246,6 +246,7 @@ static void count_excluded(void *arg, const struct scan_excluded *excluded)
 {
     struct select_plan *p = arg;
     p->counts.excluded[excluded->verdict.reason]++;
+    p->counts.source_excluded[excluded->source] += excluded->verdict.reason < EXCLUDE_FILESYSTEM;
 }
 
 // Sizes and times of gone and fresh records with one inode agree: the move record is the path, and the gone entry's record.
@@ -301,6 +302,7 @@ int select_run(const struct io *io, const struct select_options *options, struct
                                 .keep = options->keep, .keep_arg = options->keep_arg };
     p->counts.source_entries = xcalloc(options->scan.n_sources, sizeof(uint64_t));
     p->counts.previous_source_entries = xcalloc(options->scan.n_sources, sizeof(uint64_t));
+    p->counts.source_excluded = xcalloc(options->scan.n_sources, sizeof(uint64_t));
     p->gone = spill_new(io, scratch, compare_inodes, JOIN_MEMORY);
     p->fresh = spill_new(io, scratch, compare_inodes, JOIN_MEMORY);
     p->moves = spill_new(io, scratch, previous_compare_records, JOIN_MEMORY);
@@ -343,6 +345,7 @@ void select_free(struct select_plan *p)
     buf_done(&p->item_line);
     free(p->counts.source_entries);
     free(p->counts.previous_source_entries);
+    free(p->counts.source_excluded);
     free(p);
 }
 

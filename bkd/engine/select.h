@@ -53,6 +53,7 @@ struct select_counts {
     uint64_t excluded[EXCLUDE_REASONS]; // entries left out and directories cut off; what lies below them is not looked at
     uint64_t *source_entries; // one count a source, without parents; owned
     uint64_t *previous_source_entries;
+    uint64_t *source_excluded; // left out of each source by the policy's rules, mounts not counted
 };
 
 struct select_plan;

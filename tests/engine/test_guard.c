@@ -14,7 +14,7 @@ struct place_dir {
     int dirfd;
     char *odd, *other;
     struct scan_source sources[2];
-    uint64_t now[2], before[2];
+    uint64_t now[2], before[2], excluded[2];
 };
 
 static int setup(void **state)
@@ -46,7 +46,7 @@ static int teardown(void **state)
 static int run_guard(struct place_dir *p, bool accept, bool remember, struct error *err)
 {
     struct guard g;
-    struct select_counts counts = { .source_entries = p->now, .previous_source_entries = p->before };
+    struct select_counts counts = { .source_entries = p->now, .previous_source_entries = p->before, .source_excluded = p->excluded };
     int r = guard_begin(&g, io_real(), p->dirfd, key, p->sources, 2, accept, err);
     if (r == 0)
         r = guard_check(&g, &counts, err);
@@ -75,6 +75,9 @@ static void test_empty_sources(void **state)
                 assert_non_null(strstr(err.text, p->sources[source].path));
                 assert_non_null(strstr(err.text, "--accept-source-change"));
                 scratch_ok(run_guard(p, true, false, &err), &err);
+                p->excluded[source] = 1; // it is not empty: rules leave out what it holds
+                scratch_ok(run_guard(p, false, false, &err), &err);
+                p->excluded[source] = 0;
             }
         }
 }

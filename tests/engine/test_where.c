@@ -221,6 +221,33 @@ static void test_automount_is_not_triggered(void **state)
     }
 }
 
+// Another user's FUSE mount may not even be looked at by root: with one_filesystem it is a mount point like others, no reason for exit 3. (The
+// daemon that would have to answer is not needed: the kernel refuses before it asks.)
+static void test_closed_mount(void **state)
+{
+    struct walkway *p = *state;
+    char options[100];
+    __attribute__((cleanup(umount_all))) struct mounts m = { .p = p };
+    walkway_sh(p, "mkdir fuse; touch z");
+    _cleanup_free_ char *at = xasprintf("%s/fuse", p->root), *problem = xasprintf("%s/fuse: Permission denied\n", p->root);
+    int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+    (void)snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=65534,group_id=65534", fd);
+    if (fd < 0 || mount("none", at, "fuse", 0, options) < 0) {
+        print_message("cannot mount FUSE: %s\n", strerror(errno));
+        skip();
+    }
+    m.at[m.n++] = TAKE(at);
+    p->options.one_filesystem = true;
+    walkway_walk_ok(p);
+    walkway_expect(p, " d 0\n/z f 0\n");
+    walkway_expect_excluded(p, "/fuse d filesystem\n");
+    assert_int_equal(p->problems.len, 0);
+    p->options.one_filesystem = false;
+    walkway_walk_ok(p);
+    assert_string_equal(buf_str(&p->problems), problem);
+    (void)close(fd);
+}
+
 // ---- moved while they are read
 
 static struct walkway *moving;
@@ -282,6 +309,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_sources_on_mounts, walkway_setup, walkway_teardown),
         cmocka_unit_test_setup_teardown(test_kernel_interfaces, walkway_setup, walkway_teardown),
         cmocka_unit_test_setup_teardown(test_automount_is_not_triggered, walkway_setup, walkway_teardown),
+        cmocka_unit_test_setup_teardown(test_closed_mount, walkway_setup, walkway_teardown),
         cmocka_unit_test_setup_teardown(test_moved_away, walkway_setup, walkway_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
