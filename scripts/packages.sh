@@ -2,7 +2,7 @@
 # Sourced by scripts/test and scripts/quickstart: which Debian packages are needed, and how missing ones are installed.
 
 BUILD_PACKAGES="autoconf automake gcc libc6-dev make pkg-config
-    libarchive-dev libjansson-dev libqrencode-dev librsync-dev libsodium-dev libssl-dev libyaml-dev libzstd-dev"
+    libarchive-dev libjansson-dev libqrencode-dev librsync-dev libseccomp-dev libsodium-dev libssl-dev libyaml-dev libzstd-dev"
 # The tools that tests compare with, and that restores by hand use.
 TEST_PACKAGES="acl age attr git libarchive-tools libcmocka-dev openssh-client procps rdiff rsync xz-utils zbar-tools zlib1g-dev zstd"
 

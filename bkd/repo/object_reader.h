@@ -1,7 +1,8 @@
-// Reading ranges of stored objects: locate frames by the seek table, fetch only the age chunks that cover them, decrypt,
-// decompress. Used by restore, check and by readers of old manifests. One reader serves all objects of a snapshot; safe for
-// several threads. Errors name the object file: ERROR_INTEGRITY when it is missing, damaged or not what is needed, ERROR_KEY when
-// no identity fits.
+// Reading ranges of stored objects: the one door through which stored bytes come in. A stored file is authenticated as a whole before its first
+// use (stored.h); then frames are located by the seek table, only the age chunks that cover them fetched, and decrypted and decompressed in a
+// process without rights (decoder.h). Used by restore, check and by readers of old manifests. One reader serves all objects of a snapshot;
+// safe for several threads. Errors name the object file: ERROR_INTEGRITY when it is missing, damaged or not what is needed, ERROR_KEY when no
+// identity fits.
 #ifndef BKD_REPO_OBJECT_READER_H
 #define BKD_REPO_OBJECT_READER_H
 
@@ -9,6 +10,7 @@
 
 #include "bkd/base/buf.h"
 #include "bkd/base/error.h"
+#include "bkd/base/sandbox.h"
 #include "bkd/repo/format.h"
 #include "bkd/repo/store.h"
 
@@ -17,16 +19,23 @@ struct age_identity; // codec/age.h
 
 // Counters in bytes and nanoseconds, summed over threads.
 struct object_reader_stats {
-    uint64_t fetched_bytes, fetch_ns;
+    uint64_t fetched_bytes, fetch_ns;  // read from the store, for authentication too
+    uint64_t hashed_bytes, hash_ns;    // authenticated
     uint64_t decoded_bytes, decode_ns; // decrypt + decompress, uncompressed bytes
 };
 
-// store and the array in refs borrowed; identities (copied) may be NULL where nothing is encrypted, else ERROR_KEY. cache_bytes
+// Forks, so it is called before threads start. store and the array in refs borrowed; identities (copied) may be NULL where nothing is encrypted, else ERROR_KEY. cache_bytes
 // bounds decoded frames kept for reuse.
 MUST_USE int object_reader_new(const struct io *io, struct store *store, const struct format_refs *refs, bool encrypted,
                                const struct age_identity *identities, size_t n_identities, size_t cache_bytes,
                                struct object_reader **ret_reader, struct error *err);
 void object_reader_free(struct object_reader *r);
+// From now on objects that are not what the refs say are read nevertheless (each is told once), for somebody who wants what can be had. What
+// comes from them must be compared with a hash from elsewhere: object_reader_authentic tells which they are.
+void object_reader_accept_damaged(struct object_reader *r);
+MUST_USE int object_reader_authentic(struct object_reader *r, uint32_t object, bool *ret_authentic, struct error *err);
+// What confines the processes that decode.
+struct sandbox_state object_reader_confinement(const struct object_reader *r);
 
 // Which frame holds a tar offset, and that frame's bounds. Reads the object's header and seek table when first asked.
 MUST_USE int object_reader_locate(struct object_reader *r, uint32_t object, uint64_t offset, uint32_t *ret_frame,

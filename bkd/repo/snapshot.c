@@ -44,8 +44,8 @@ static int read_manifest_recipe(struct snapshot *s, struct error *err)
     return 0;
 }
 
-int snapshot_open(const struct repository *r, const struct repository_head *head, const struct age_identity *identities,
-                  size_t n_identities, struct snapshot *ret_snapshot, struct error *err)
+static int open_snapshot(const struct repository *r, const struct repository_head *head, const struct age_identity *identities,
+                         size_t n_identities, bool accept_damaged, struct snapshot *ret_snapshot, struct error *err)
 {
     if (!head->valid)
         return error_set(err, ERROR_INTEGRITY, "snapshot %llu cannot be trusted: %s", (unsigned long long)head->number,
@@ -55,6 +55,8 @@ int snapshot_open(const struct repository *r, const struct repository_head *head
     if (e < 0)
         return e;
     e = object_reader_new(r->io, r->store, &s.refs, r->info.encrypted, identities, n_identities, CACHE_BYTES, &s.reader, err);
+    if (e == 0 && accept_damaged)
+        object_reader_accept_damaged(s.reader);
     if (e == 0)
         e = read_manifest_recipe(&s, err);
     if (e < 0)
@@ -62,6 +64,18 @@ int snapshot_open(const struct repository *r, const struct repository_head *head
     *ret_snapshot = s;
     s = (struct snapshot){ 0 };
     return 0;
+}
+
+int snapshot_open(const struct repository *r, const struct repository_head *head, const struct age_identity *identities,
+                  size_t n_identities, struct snapshot *ret_snapshot, struct error *err)
+{
+    return open_snapshot(r, head, identities, n_identities, false, ret_snapshot, err);
+}
+
+int snapshot_open_damaged(const struct repository *r, const struct repository_head *head, const struct age_identity *identities,
+                          size_t n_identities, struct snapshot *ret_snapshot, struct error *err)
+{
+    return open_snapshot(r, head, identities, n_identities, true, ret_snapshot, err);
 }
 
 void snapshot_done(struct snapshot *s)

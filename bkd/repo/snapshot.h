@@ -1,5 +1,4 @@
 // A snapshot's manifest and recipes as a reader sees them: head → refs → manifest recipe → manifest text; all verified by hash.
-// hash.
 #ifndef BKD_REPO_SNAPSHOT_H
 #define BKD_REPO_SNAPSHOT_H
 
@@ -20,6 +19,10 @@ struct snapshot {
 // it; ERROR_KEY when no identity fits.
 MUST_USE int snapshot_open(const struct repository *r, const struct repository_head *head, const struct age_identity *identities,
                            size_t n_identities, struct snapshot *ret_snapshot, struct error *err);
+// The same, but objects that are damaged elsewhere do not stand in the way (object_reader_accept_damaged). Head, manifest and its recipe are
+// compared with their hashes as ever.
+MUST_USE int snapshot_open_damaged(const struct repository *r, const struct repository_head *head, const struct age_identity *identities,
+                                   size_t n_identities, struct snapshot *ret_snapshot, struct error *err);
 void snapshot_done(struct snapshot *s);
 #define _cleanup_snapshot_ __attribute__((cleanup(snapshot_done)))
 
@@ -28,8 +31,8 @@ MUST_USE int snapshot_read_recipe(struct snapshot *s, const struct place *place,
 
 // Writes the whole manifest into fd (a scratch file, from its byte 0 on), verified against the head.
 MUST_USE int snapshot_fetch_manifest(struct snapshot *s, int fd, const char *name, struct error *err);
-// Writes only the part of the manifest that can hold `path` and what is below it (whole lines, whole pieces' hashes are not
-// verified: each needed range is authenticated by age or the object's hash is the caller's matter). Several small reads thanks to
+// Writes only the part of the manifest that can hold `path` and what is below it (whole lines; the objects are authenticated, the
+// pieces' own hashes are not looked at, so not for a snapshot opened with damage accepted). Several small reads thanks to
 // the path index. *ret_size bytes were written.
 MUST_USE int snapshot_fetch_part(struct snapshot *s, const char *path, int fd, const char *name, uint64_t *ret_size,
                                  struct error *err);

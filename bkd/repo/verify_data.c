@@ -116,7 +116,7 @@ static int take_manifest(struct data *v, const struct repository_head *head, str
     struct error why = { 0 };
     _cleanup_snapshot_ struct snapshot s = { 0 };
     _cleanup_free_ char *name = format_head_name(head->chain, head->number);
-    int r = snapshot_open(v->d->repository, head, o->identities, o->n_identities, &s, &why);
+    int r = snapshot_open_damaged(v->d->repository, head, o->identities, o->n_identities, &s, &why);
     if (r == 0)
         r = io_truncate(v->d->io, v->scratch_fd, 0, "scratch file", &why);
     if (r == 0)
@@ -361,6 +361,7 @@ int verify_data_run(struct verify_data *d, struct error *err)
                               &v.reader, err);
     if (r < 0)
         return r;
+    object_reader_accept_damaged(v.reader); // each piece is compared, so that the damage is told file by file
     v.recipes = spill_new(d->io, o->scratch_dirfd, compare_records, SPILL_MEMORY);
     v.pieces = spill_new(d->io, o->scratch_dirfd, compare_records, SPILL_MEMORY);
     r = run_all(&v, err);
