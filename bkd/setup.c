@@ -227,6 +227,8 @@ int setup_open_manifest(const struct setup *s, const struct repository *reposito
     if (r == 0)
         r = snapshot_open(repository, head, identities.list, identities.n, &opened, err);
     if (r == 0)
+        object_reader_tell_confinement(opened.reader);
+    if (r == 0)
         r = open_scratch(s->ctx->io, &m.fd, err);
     bool part = path != NULL && strcmp(path, "/") != 0;
     if (r == 0)

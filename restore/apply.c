@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "restore/content.h"
 #include "restore/existing.h"
 #include "restore/replace.h"
 #include "restore/reuse.h"
@@ -171,11 +172,7 @@ int apply_xattr(struct apply *a, unsigned worker, const struct place *place, con
     if (memcmp(&w->xattr_place, place, sizeof *place) != 0) {
         w->xattr_place = (struct place){ 0 };
         buf_reset(&w->xattr_text);
-        if (place->length > APPLY_XATTR_MAX)
-            return error_set(err, ERROR_FORMAT, "extended attributes of %llu bytes are refused", (unsigned long long)place->length);
-        int r = compare_object(a->compare, place->object, err);
-        if (r == 0)
-            r = object_reader_read(a->reader, place, buf_extend(&w->xattr_text, (size_t)place->length), err);
+        int r = content_xattr(a->reader, place, &w->xattr_text, err);
         if (r < 0) {
             buf_reset(&w->xattr_text);
             return r;

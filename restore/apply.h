@@ -16,7 +16,6 @@
 #include "restore/timing.h"
 
 #define APPLY_PART_PREFIX ".bkd-part-"
-#define APPLY_XATTR_MAX (16u << 20) // bytes of the text of one file's attributes
 
 // What one worker keeps between files: neighbours often share attributes.
 struct apply_worker {
@@ -26,8 +25,7 @@ struct apply_worker {
 
 struct apply {
     const struct io *io;
-    struct object_reader *reader; // borrowed, as the next three
-    struct compare *compare;
+    struct object_reader *reader; // borrowed, as the next two
     struct timing *timing;
     const struct attrs_self *self;
     uint64_t run;     // random: makes part names this restore's own

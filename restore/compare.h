@@ -1,11 +1,8 @@
 // Comparing what comes out of the repository with what was signed.
 //
-// The head is signed; it names manifest and refs by SHA-256; the manifest names each file's SHA-256. Two things stand between:
-//   - a recipe (pieces of a large file with their SHA-256) is only named by its place;
-//   - the text of extended attributes likewise.
-// Encryption does not help: whoever holds the store knows the recipients and can write objects of his own. So a recipe of several pieces is
-// trusted only when the whole file's SHA-256 is right before the file gets its name, or when the stored object it stands in has the SHA-256
-// that the refs say. The second costs one read of the object (about 128 MiB), the first a second hash of the file: the cheaper one is taken.
+// The head is signed; it names manifest and refs by SHA-256; the refs name every object, which is authenticated before its first use (so what
+// stands in it is believed: recipes, texts of attributes); the manifest names each file's SHA-256, a recipe each piece's. Pieces are compared
+// all the same: whoever decodes is not trusted. The whole file's hash is needed only where a recipe stands in an object that is damaged.
 #ifndef BKD_RESTORE_COMPARE_H
 #define BKD_RESTORE_COMPARE_H
 
@@ -13,21 +10,7 @@
 #include <stdint.h>
 
 #include "bkd/base/crypto.h"
-#include "bkd/repo/format.h"
-#include "bkd/repo/store.h"
 #include "restore/timing.h"
-
-struct compare;
-
-// All borrowed. Safe for several threads.
-struct compare *compare_new(struct store *store, const struct format_refs *refs, bool encrypted, struct timing *timing);
-void compare_free(struct compare *c);
-
-// Is the stored object what the refs say? Reads and hashes it once. ERROR_INTEGRITY names the object's file.
-MUST_USE int compare_object(struct compare *c, uint32_t object, struct error *err);
-// Decides for a file of `size` bytes whose recipe stands in `object`: *ret_whole true = the caller hashes the whole file,
-// false = the object was checked.
-MUST_USE int compare_recipe(struct compare *c, uint32_t object, uint64_t size, bool *ret_whole, struct error *err);
 
 // One-shot comparison, timed.
 bool compare_bytes(struct timing *timing, const void *data, size_t n, const uint8_t sha256[CRYPTO_SHA256_SIZE]);

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "bkd/base/crypto.h"
+
 int content_check_entry(const struct manifest_entry *e, struct error *err)
 {
     bool good = e->size == 0 ||
@@ -9,9 +11,10 @@ int content_check_entry(const struct manifest_entry *e, struct error *err)
     return good ? 0 : error_set(err, ERROR_INTEGRITY, "the manifest does not say where its content is");
 }
 
-static int believe(struct compare *compare, const struct manifest_entry *e, const struct recipe *recipe, bool may_hash_whole,
+static int believe(struct snapshot *snapshot, const struct manifest_entry *e, const struct recipe *recipe, bool may_hash_whole,
                    bool *ret_whole, struct error *err)
 {
+    bool authentic = false;
     *ret_whole = false;
     if (recipe->size != e->size || (e->has_sha256 && (!recipe->has_sha256 || memcmp(recipe->sha256, e->sha256, sizeof e->sha256) != 0)))
         return error_set(err, ERROR_INTEGRITY, "its recipe is not that of this file");
@@ -19,18 +22,20 @@ static int believe(struct compare *compare, const struct manifest_entry *e, cons
         return memcmp(recipe->pieces[0].sha256, e->sha256, sizeof e->sha256) == 0
                    ? 0
                    : error_set(err, ERROR_INTEGRITY, "its recipe contradicts the manifest");
-    if (e->has_sha256 && may_hash_whole)
-        return compare_recipe(compare, e->version.object, e->size, ret_whole, err);
-    return compare_object(compare, e->version.object, err);
+    int r = object_reader_authentic(snapshot->reader, e->version.object, &authentic, err);
+    if (r < 0 || authentic)
+        return r;
+    *ret_whole = e->has_sha256 && may_hash_whole;
+    return *ret_whole ? 0 : error_set(err, ERROR_INTEGRITY, "its recipe stands in a damaged object");
 }
 
-int content_recipe(struct snapshot *snapshot, struct compare *compare, const struct manifest_entry *e, bool may_hash_whole,
-                   struct recipe *ret_recipe, bool *ret_whole, struct error *err)
+int content_recipe(struct snapshot *snapshot, const struct manifest_entry *e, bool may_hash_whole, struct recipe *ret_recipe,
+                   bool *ret_whole, struct error *err)
 {
     _cleanup_recipe_ struct recipe recipe = { 0 };
     int r = snapshot_read_recipe(snapshot, &e->version, &recipe, err);
     if (r == 0)
-        r = believe(compare, e, &recipe, may_hash_whole, ret_whole, err);
+        r = believe(snapshot, e, &recipe, may_hash_whole, ret_whole, err);
     if (r < 0)
         return r;
     *ret_recipe = recipe;
@@ -38,15 +43,14 @@ int content_recipe(struct snapshot *snapshot, struct compare *compare, const str
     return 0;
 }
 
-int content_pieces(struct snapshot *snapshot, struct compare *compare, const struct manifest_entry *e, struct recipe *ret_recipe,
-                   struct error *err)
+int content_pieces(struct snapshot *snapshot, const struct manifest_entry *e, struct recipe *ret_recipe, struct error *err)
 {
     bool whole;
     int r = content_check_entry(e, err);
     if (r < 0)
         return r;
     if (e->size > 0 && e->at.length == 0)
-        return content_recipe(snapshot, compare, e, false, ret_recipe, &whole, err);
+        return content_recipe(snapshot, e, false, ret_recipe, &whole, err);
     *ret_recipe = (struct recipe){ .size = e->size };
     if (e->size == 0)
         return 0;
@@ -56,6 +60,23 @@ int content_pieces(struct snapshot *snapshot, struct compare *compare, const str
     piece->member = e->at;
     memcpy(piece->sha256, e->sha256, sizeof piece->sha256);
     return 0;
+}
+
+int content_xattr(struct object_reader *reader, const struct place *place, struct buf *ret_text, struct error *err)
+{
+    bool authentic = false;
+    if (place->length > CONTENT_XATTR_MAX)
+        return error_set(err, ERROR_INTEGRITY, "%llu bytes of them are refused", (unsigned long long)place->length);
+    int r = object_reader_authentic(reader, place->object, &authentic, err);
+    if (r == 0 && !authentic)
+        r = error_set(err, ERROR_INTEGRITY, "they stand in object %u, which is damaged, and nothing else has a hash of them", place->object);
+    if (r < 0)
+        return r;
+    size_t before = ret_text->len;
+    r = object_reader_read(reader, place, buf_extend(ret_text, (size_t)place->length), err);
+    if (r < 0)
+        ret_text->len = before;
+    return r;
 }
 
 int content_piece(struct snapshot *snapshot, const struct recipe_piece *piece, void *data, struct error *err)

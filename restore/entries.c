@@ -335,7 +335,7 @@ static int add_content(struct entries *r, const struct manifest_entry *e, struct
     if (e->at.length > 0)
         one_piece(e, &f->recipe);
     else // what is there is only changed for a recipe that was proved beforehand
-        got = content_recipe(r->snapshot, r->compare, e, !f->reused, &f->recipe, &whole, &why);
+        got = content_recipe(r->snapshot, e, !f->reused, &f->recipe, &whole, &why);
     if (got == 0 && whole)
         f->whole = compare_whole_new(r->timing, (uint32_t)f->recipe.n_pieces);
     if (got == 0)

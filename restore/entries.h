@@ -9,7 +9,6 @@
 struct entries {
     const struct io *io; // all borrowed
     struct snapshot *snapshot;
-    struct compare *compare;
     struct timing *timing;
     struct apply *apply;
     struct target *target;

@@ -28,7 +28,6 @@ struct run {
     struct attrs_names *names;
     struct plan plan;
     struct target target;
-    struct compare *compare;
     struct apply apply;
     struct decide_rules rules;
     struct survey survey;
@@ -167,10 +166,8 @@ static int prepare_target(struct run *r, struct error *err)
 static int start_workers(struct run *r, struct error *err)
 {
     unsigned jobs = r->options->jobs > 0 ? r->options->jobs : work_processors();
-    r->compare = compare_new(r->snapshot->repository->store, &r->snapshot->refs, r->snapshot->repository->info.encrypted, r->timing);
     r->apply = (struct apply){
         .reader = r->snapshot->reader,
-        .compare = r->compare,
         .timing = r->timing,
         .self = &r->self,
         .keep_going = r->options->keep_going,
@@ -193,7 +190,6 @@ static int start_workers(struct run *r, struct error *err)
     r->entries = (struct entries){
         .io = r->io,
         .snapshot = r->snapshot,
-        .compare = r->compare,
         .timing = r->timing,
         .apply = &r->apply,
         .target = &r->target,
@@ -328,6 +324,8 @@ static void take_stats(struct run *r)
     r->report->written = atomic_load(&r->apply.written_bytes);
     atomic_fetch_add(&r->timing->bytes[TIMING_FETCH], stats.fetched_bytes);
     atomic_fetch_add(&r->timing->ns[TIMING_FETCH], stats.fetch_ns);
+    atomic_fetch_add(&r->timing->bytes[TIMING_COMPARE], stats.hashed_bytes);
+    atomic_fetch_add(&r->timing->ns[TIMING_COMPARE], stats.hash_ns);
     atomic_fetch_add(&r->timing->bytes[TIMING_DECODE], stats.decoded_bytes);
     atomic_fetch_add(&r->timing->ns[TIMING_DECODE], stats.decode_ns);
 }
@@ -340,7 +338,6 @@ static void clean_up(struct run *r)
     entries_done(&r->entries);
     if (r->apply.workers != NULL)
         apply_done(&r->apply);
-    compare_free(r->compare);
     deferred_done(&r->deferred);
     if (r->survey.io != NULL)
         survey_done(&r->survey);

@@ -154,7 +154,10 @@ int session_snapshot(struct session *s, const char *name, struct snapshot *ret_s
     if (r == 0)
         r = session_unlock(s, err);
     if (r == 0)
-        r = snapshot_open(s->repository, head, s->identities.list, s->identities.n, ret_snapshot, err);
+        r = (s->options->accept_damaged ? snapshot_open_damaged : snapshot_open)(s->repository, head, s->identities.list, s->identities.n,
+                                                                                ret_snapshot, err);
+    if (r == 0)
+        object_reader_tell_confinement(ret_snapshot->reader);
     if (r == 0 && ret_head != NULL)
         *ret_head = head;
     return r;

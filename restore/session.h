@@ -14,6 +14,7 @@ struct session_options {
     const char *identity;   // age identity file, or NULL
     const char *signers;    // allowed_signers file; NULL = look in the usual places
     bool accept_unsigned;   // no signers: believe whatever is there
+    bool accept_damaged;    // objects that are damaged do not stand in the way of the rest
     const char *chain;      // 32 hex digits, or NULL
     const char *policy;     // label, or NULL
     const char *host;       // label, or NULL
@@ -44,7 +45,8 @@ MUST_USE int session_find(const struct session *s, const char *snapshot, const s
 // *ret_chosen false: no chain was asked for, all are meant.
 MUST_USE int session_chain(const struct session *s, bool *ret_chosen, uint8_t ret_chain[16], struct error *err);
 
-// session_unlock, session_find and snapshot_open. *ret_head may be NULL.
+// session_unlock, session_find and snapshot_open. *ret_head may be NULL. Says how the decoding processes are confined, where that is less than
+// it should be.
 MUST_USE int session_snapshot(struct session *s, const char *name, struct snapshot *ret_snapshot, const struct repository_head **ret_head,
                               struct error *err);
 

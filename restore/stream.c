@@ -6,7 +6,6 @@
 #include "bkd/base/work.h"
 #include "restore/content.h"
 
-#define XATTR_MAX (16u << 20)
 enum { JOBS_MAX = 512 };
 
 struct member {
@@ -149,11 +148,7 @@ static int read_xattr(struct stream *s, struct member *m, struct error *err)
     if (memcmp(&s->xattr_place, place, sizeof *place) != 0) {
         s->xattr_place = (struct place){ 0 };
         buf_reset(&s->xattr);
-        if (place->length > XATTR_MAX)
-            return error_set(err, ERROR_INTEGRITY, "extended attributes of %llu bytes are refused", (unsigned long long)place->length);
-        int r = compare_object(s->source->compare, place->object, err);
-        if (r == 0)
-            r = object_reader_read(s->source->snapshot->reader, place, buf_extend(&s->xattr, (size_t)place->length), err);
+        int r = content_xattr(s->source->snapshot->reader, place, &s->xattr, err);
         if (r < 0)
             return error_prefix(err, "extended attributes");
         s->xattr_place = *place;
@@ -173,7 +168,7 @@ static int take_entry(struct stream *s, const struct manifest_entry *e, bool lat
     else
         r = read_xattr(s, m, err);
     if (r == 0 && !later && e->type == MANIFEST_FILE)
-        r = content_pieces(s->source->snapshot, s->source->compare, e, &m->recipe, err);
+        r = content_pieces(s->source->snapshot, e, &m->recipe, err);
     if (r == 0)
         return submit_member(s, m, err);
     if (r == ERROR_FORMAT || r == ERROR_NOT_FOUND)

@@ -29,7 +29,6 @@ struct stream_sink {
 struct stream_source {
     const struct io *io; // all borrowed
     struct snapshot *snapshot;
-    struct compare *compare;
     struct plan *plan; // after plan_count
     unsigned jobs;     // threads; 0 = as many as processors
     bool (*interrupted)(void); // may be NULL

@@ -112,9 +112,7 @@ int verb_dump(struct cmd_context *ctx, const struct cli_args *args, struct error
         r = selection_tell(selection, plan.totals.selected, false, err);
     if (r == 0) {
         struct stream_source source = { .io = ctx->io, .snapshot = &snapshot, .plan = &plan, .jobs = (unsigned)jobs, .interrupted = interrupt_requested };
-        source.compare = compare_new(snapshot.repository->store, &snapshot.refs, snapshot.repository->info.encrypted, &ctx->timing);
         r = dump(&source, cli_args_flag(args, "tar"), args->count == 2, err);
-        compare_free(source.compare);
     }
     io_close_quietly(ctx->io, &scratch);
     return r;

@@ -79,6 +79,7 @@ int verb_restore(struct cmd_context *ctx, const struct cli_args *args, struct er
     options.owners = &owners;
     verb_format_again(ctx, &again);
     options.again = again.len > 0 ? buf_str(&again) : NULL;
+    ctx->session.accept_damaged = options.keep_going;
     if (r == 0)
         r = session_open(&session, ctx->io, &ctx->session, err);
     if (r == 0)

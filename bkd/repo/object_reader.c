@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bkd/base/log.h"
 #include "bkd/repo/decoder.h"
 #include "bkd/repo/frame_cache.h"
 #include "bkd/repo/stored.h"
@@ -83,7 +84,16 @@ void object_reader_free(struct object_reader *r)
 
 void object_reader_accept_damaged(struct object_reader *r) { stored_accept_damaged(r->stored); }
 
-struct sandbox_state object_reader_confinement(const struct object_reader *r) { return decoders_confinement(r->decoders); }
+void object_reader_tell_confinement(const struct object_reader *r)
+{
+    struct sandbox_state state = decoders_confinement(r->decoders);
+    if (!state.filtered)
+        log_warn("stored data is decoded without a filter of system calls (%s; some containers forbid it): going on with %s and resource "
+                 "limits; all content is still authenticated and compared",
+                 strerror(state.filter_errno), state.landlock > 0 ? "Landlock" : "neither it nor Landlock, only closed descriptors");
+    log_debug("decoding is confined: seccomp %s, Landlock %s (version %d)", state.filtered ? "yes" : "no", state.landlock > 0 ? "yes" : "no",
+              state.landlock);
+}
 
 // Whatever is wrong with stored bytes is an integrity failure that names the file; a wrong key and trouble with the store stay
 // what they are.

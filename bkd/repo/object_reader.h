@@ -10,7 +10,6 @@
 
 #include "bkd/base/buf.h"
 #include "bkd/base/error.h"
-#include "bkd/base/sandbox.h"
 #include "bkd/repo/format.h"
 #include "bkd/repo/store.h"
 
@@ -34,8 +33,8 @@ void object_reader_free(struct object_reader *r);
 // comes from them must be compared with a hash from elsewhere: object_reader_authentic tells which they are.
 void object_reader_accept_damaged(struct object_reader *r);
 MUST_USE int object_reader_authentic(struct object_reader *r, uint32_t object, bool *ret_authentic, struct error *err);
-// What confines the processes that decode.
-struct sandbox_state object_reader_confinement(const struct object_reader *r);
+// What confines the processes that decode: a warning when the kernel or a container forbids the filter of system calls, else a line for -v.
+void object_reader_tell_confinement(const struct object_reader *r);
 
 // Which frame holds a tar offset, and that frame's bounds. Reads the object's header and seek table when first asked.
 MUST_USE int object_reader_locate(struct object_reader *r, uint32_t object, uint64_t offset, uint32_t *ret_frame,

@@ -361,6 +361,7 @@ int verify_data_run(struct verify_data *d, struct error *err)
                               &v.reader, err);
     if (r < 0)
         return r;
+    object_reader_tell_confinement(v.reader);
     object_reader_accept_damaged(v.reader); // each piece is compared, so that the damage is told file by file
     v.recipes = spill_new(d->io, o->scratch_dirfd, compare_records, SPILL_MEMORY);
     v.pieces = spill_new(d->io, o->scratch_dirfd, compare_records, SPILL_MEMORY);

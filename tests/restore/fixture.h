@@ -39,6 +39,7 @@ struct fixture {
     uint64_t files, entries, bytes;
     uint64_t object_size;         // set before the first entry by fixture_object_size
     const uint8_t *forged_sha256; // what recipes claim to be, or NULL for the truth
+    bool exchanged;               // the store's owner put these objects where those that the refs name belong
 };
 
 void fixture_init(struct fixture *f, bool encrypted);
