@@ -5,7 +5,6 @@
 
 #include <stdbool.h>
 
-#include "restore/compare.h"
 #include "restore/plan.h"
 
 #define STREAM_IN_FLIGHT (96u << 20) // bytes of decoded pieces that wait at most
