@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bkd/base/bytes.h"
+#include "bkd/base/crypto.h"
 #include "restore/content.h"
 
 enum { SPILL_MEMORY = 4 << 20, BLOCK = 4096 };
