@@ -52,6 +52,7 @@ int cmd_ls_source(struct cmd_context *ctx, const struct cli_args *args, struct e
 int cmd_policy_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_policy_show(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_release(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_rollback(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_snapshots(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_status(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_tag(struct cmd_context *ctx, const struct cli_args *args, struct error *err);

@@ -39,6 +39,15 @@ static const struct cli_option identity_options[] = {
     { 0 },
 };
 
+static const struct cli_option rollback_options[] = {
+    { "identity", 'i', "FILE", "age identity, which this host does not keep: operations.txt, brought here for the time being" },
+    { "yes", 'y', NULL, "do not ask" },
+    { "dry-run", 'n', NULL, "only show what differs" },
+    { "delete", 0, NULL, "remove what has appeared since the snapshot, too" },
+    { "no-backup", 0, NULL, "do not make a snapshot of what is there now before" },
+    { 0 },
+};
+
 static const struct cli_option diff_options[] = {
     { "identity", 'i', "FILE", "age identity, for snapshots whose manifest is not kept locally" },
     { "content", 0, NULL, "compare the content of every live file, whatever its size and times say" },
@@ -114,6 +123,12 @@ static const struct cli_command commands[] = {
       "what lies below. Live files are hashed where size, times or inode say that they may have changed since the newest snapshot; --content hashes all. Of hard "
       "links it is compared whether there are other names. Streams have no live side.",
       diff_options, cmd_diff },
+    { "rollback", "POLICY SNAPSHOT [PATH]...", 2, CLI_ARGS_MANY, "put the files back to a snapshot",
+      "Shows what differs between SNAPSHOT (often a tag: change-1234) and the files as they are now, asks, makes a snapshot of what is there now (tag "
+      "before-rollback-TIME), and runs bkd-restore in place for what differs; then compares again and ends with 3 when something still does. Only what lies in "
+      "the policy's sources is touched; with PATHs, only these. What has appeared since stays unless --delete is given; what the policy leaves out is never "
+      "removed. Stop what writes there first.",
+      rollback_options, cmd_rollback },
     { "check", "POLICY", 1, 1, "prove that the repository is whole",
       "Checks signatures, the chain of heads, and presence, size and SHA-256 of every stored file; needs no identity. With --read-data all content is decoded "
       "and compared, too. Ends with 4 when something is damaged, and names it.",

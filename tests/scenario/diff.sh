@@ -8,7 +8,7 @@ key() { d "$@" -i "$config/keys/operations.txt"; }
 has() { if grep -Fqx -- "$2" "$tree/out"; then ok "$1"; else bad "$1"; fi; } # TITLE LINE
 # Paths that differ between the source and a copy, by rsync: not directories, whose times are another matter.
 rsync_paths() {
-    rsync -rlptgoDXAn --checksum --delete --out-format='%i %n' "$1/" "$source/" 2>/dev/null | sed -n 's/^\*deleting *//p; s/^[^ ]* //p' | sed 's/ -> .*//' |
+    rsync -rlptgoDXAn --modify-window=-1 --checksum --delete --out-format='%i %n' "$1/" "$source/" 2>/dev/null | sed -n 's/^\*deleting *//p; s/^[^ ]* //p' | sed 's/ -> .*//' |
         grep -v '/$' | sort -u
 }
 bkd_paths() { sed -n "s|^[-+Mm] [^d] $source/||p" "$tree/out" | sed 's/  (.*//' | sort -u; }

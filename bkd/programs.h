@@ -1,0 +1,20 @@
+// Running bkd's own programs in the foreground, as a person would: with this terminal, its Ctrl-C and its standard streams, so that passphrases
+// can be asked for and progress is seen. (Programs of others, which must not have any of that, are run by bkd/base/proc.)
+#ifndef BKD_PROGRAMS_H
+#define BKD_PROGRAMS_H
+
+#include <stdbool.h>
+
+#include "bkd/base/error.h"
+
+// The program beside the one that is running; where there is none, the name itself, to be found in PATH. Caller frees.
+char *programs_path(const char *name);
+
+// Runs it to its end. argv[0] is from programs_path, NULL ends the list. discard_output: standard output goes to /dev/null. *ret_code is its exit
+// code. ERROR_NOT_FOUND when there is no such program, ERROR_FAILED when it cannot be started or ended by a signal.
+MUST_USE int programs_run(const char *const *argv, bool discard_output, int *ret_code, struct error *err);
+
+// The error that an exit code of bkd or bkd-restore stands for; ERROR_NONE for 0.
+enum error_code programs_error(int exit_code);
+
+#endif

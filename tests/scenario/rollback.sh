@@ -1,0 +1,181 @@
+#!/bin/sh
+# A change that went wrong: a tagged backup that is held, then edits, deletions, additions, other types, modes, owners, ACLs; bkd rollback puts it all
+# back, which rsync, find and getfacl say against a copy. And what it must not touch. Prints TAP. BKD_BIN is the directory of bkd and bkd-restore.
+. "$(dirname "$0")/lib.sh"
+
+root=no
+[ "$(id -u)" != 0 ] || root=yes
+roll() { run_bkd rollback p "$@" -i "$config/keys/operations.txt"; }
+# Everything that a tree says of itself, by tools that are not bkd's.
+facts() {
+    listing "$1"
+    (cd "$1" && find . ! -type d ! -type l -links +1 -printf '%i %p\n' | sort -k2 | awk '{ if (!($1 in n)) n[$1] = ++k; print n[$1], $2 }')
+    (cd "$1" && { getfacl -R -P -n . 2>/dev/null; getfattr -R -P -h -d -m - -e hex . 2>/dev/null; })
+}
+same() { # TITLE COPY [TREE]
+    facts "$2" >"$tree/facts-a"
+    facts "${3-$source}" >"$tree/facts-b"
+    if cmp -s "$tree/facts-a" "$tree/facts-b"; then ok "$1"; else diff "$tree/facts-a" "$tree/facts-b" | head -n 12 >"$tree/out"; bad "$1"; fi
+    rsync -aHAXn --modify-window=-1 --checksum --delete --itemize-changes "$2/" "${3-$source}/" >"$tree/out" 2>&1
+    if [ -s "$tree/out" ]; then bad "$1, by rsync"; else ok "$1, by rsync"; fi
+}
+has() { if grep -Fq -- "$2" "$tree/out"; then ok "$1"; else bad "$1"; fi; }
+
+a_tree() { # below $1
+    mkdir -p "$1/app/etc/conf.d" "$1/app/var/empty" "$1/data"
+    for i in $(seq 1 30); do seq "$i" 400 >"$1/app/etc/conf.d/file-$i"; done
+    seq 1 300000 >"$1/data/table"
+    head -c 700000 /dev/urandom >"$1/data/random"
+    truncate -s 20M "$1/data/sparse"
+    printf end | dd of="$1/data/sparse" bs=1 seek=15000000 conv=notrunc 2>/dev/null
+    printf 'one\n' >"$1/app/linked"
+    ln "$1/app/linked" "$1/app/etc/linked"
+    ln "$1/app/linked" "$1/data/linked"
+    ln -s etc/conf.d "$1/app/current"
+    mkfifo "$1/app/var/fifo"
+    printf x >"$1/app/$(printf 'odd\nname \377%%20\\')"
+    printf x >"$1/app/-rf"
+    chmod 750 "$1/app/etc"
+    chmod 4755 "$1/app/etc/conf.d/file-9"
+    setfattr -n user.colour -v blue "$1/app/etc/conf.d/file-1" 2>/dev/null
+    setfacl -m u:12345:rw "$1/app/etc/conf.d/file-2" 2>/dev/null
+    setfacl -d -m g:54321:rx "$1/app/etc" 2>/dev/null
+    [ $root = no ] || chown -h 12:34 "$1/app/etc/conf.d/file-3" "$1/app/current"
+    [ $root = no ] || mknod "$1/app/var/null" c 1 3
+    touch -d '1960-01-01 00:00:00.25' "$1/app/etc/conf.d/file-4"
+}
+# What upgrades do. Every kind of difference, and many at once.
+the_change() { # below $1
+    echo upgraded >>"$1/app/etc/conf.d/file-1"
+    setfattr -n user.colour -v red "$1/app/etc/conf.d/file-1" 2>/dev/null
+    setfattr -n user.new -v x "$1/app/etc/conf.d/file-10" 2>/dev/null
+    setfacl -b "$1/app/etc/conf.d/file-2" 2>/dev/null
+    setfacl -m u:777:r "$1/app/etc/conf.d/file-11" 2>/dev/null
+    setfacl -k "$1/app/etc" 2>/dev/null
+    [ $root = no ] || chown -h 0:0 "$1/app/etc/conf.d/file-3" "$1/app/current"
+    touch "$1/app/etc/conf.d/file-4"
+    chmod 777 "$1/app/etc/conf.d/file-5" "$1/app/etc"
+    chmod 755 "$1/app/etc/conf.d/file-9"
+    rm "$1/app/etc/conf.d/file-6"
+    rm "$1/app/etc/conf.d/file-7"
+    mkdir "$1/app/etc/conf.d/file-7"
+    echo inner >"$1/app/etc/conf.d/file-7/inner"
+    ln -sf /etc/passwd "$1/app/etc/conf.d/file-8"
+    rm -r "$1/app/var/empty"
+    echo file >"$1/app/var/empty"
+    mv "$1/app/etc/conf.d/file-12" "$1/app/moved"
+    ln -sfn var "$1/app/current"
+    rm "$1/app/var/fifo"
+    printf y >"$1/app/$(printf 'odd\nname \377%%20\\')"
+    rm "$1/app/-rf"
+    rm "$1/app/etc/linked"
+    printf 'two\n' >"$1/app/etc/linked"
+    printf 'changed' | dd of="$1/data/table" bs=1 seek=100000 conv=notrunc 2>/dev/null
+    printf 'hole' | dd of="$1/data/sparse" bs=1 seek=3000000 conv=notrunc 2>/dev/null
+    touch -r "$1/data/random" "$tree/stamp"
+    printf 'sly' | dd of="$1/data/random" bs=1 seek=500 conv=notrunc 2>/dev/null
+    touch -r "$tree/stamp" "$1/data/random" # same size, same time
+    mkdir "$1/app/new"
+    echo n >"$1/app/new/file"
+    echo n >"$1/app/etc/new.conf"
+}
+
+# --- before the change
+host change '{recipients: recipients.txt}' 'exclude: ["*.cache", "/app/spool/"]'
+a_tree "$source"
+mkdir "$source/app/spool"
+echo mail >"$source/app/spool/mail"
+is 0 "init" run_bkd init p
+is 0 "a backup before the change" backup --tag change-1234 --hold
+cp -a "$source" "$tree/before"
+sleep 0.05
+the_change "$source"
+echo c >"$source/app/new/x.cache"
+cp -a "$source" "$tree/after"
+
+# --- looking, and what stops it
+is 0 "--dry-run" run_bkd rollback p change-1234 --dry-run
+has "shows other content" "M f $source/app/etc/conf.d/file-1  (content"
+has "and a mode" "(mode 0644 -> 0777)"
+has "and what is gone" "- f $source/app/etc/conf.d/file-6"
+has "and what has come" "+ f $source/app/new/file"
+says "and counts" '^Since snapshot 1 of .*: [0-9]+ added .*, [0-9]+ removed .*, [0-9]+ modified .*, [0-9]+ with other metadata'
+same "and changes nothing" "$tree/after"
+is 9 "without an identity" run_bkd rollback p change-1234 --yes
+says "it says where to get one" 'bring operations.txt from the host that restores'
+is 2 "without --yes there is nobody to ask" roll change-1234
+says "and it says so" 'look with --dry-run, then give --yes'
+is 2 "a PATH that no source holds" roll change-1234 --yes /etc
+is 1 "a PATH that is nowhere" roll change-1234 --yes "$source/nowhere"
+is 1 "an unknown tag" roll change-12345 --yes
+age-keygen 2>/dev/null >"$tree/other.txt"
+chmod 600 "$tree/other.txt"
+is 9 "another's identity" run_bkd rollback p change-1234 --yes -i "$tree/other.txt"
+is 0 "no snapshot was made by any of these" test "$(snapshots)" = 1
+same "and nothing changed" "$tree/after"
+if command -v script >/dev/null; then
+    answer() { printf '%s\n' "$1" | script -qec "'$BKD_BIN/bkd' --config-dir '$config' --state-dir '$state' rollback p change-1234 -i '$config/keys/operations.txt' '$source/app/-rf'" /dev/null; }
+    is 1 "asked on a terminal: no" answer n
+    says "the question" 'Put [0-9]+ entries back to snapshot 1\? \[y/N\]'
+    same "leaves all as it is" "$tree/after"
+fi
+
+# --- one path
+is 0 "one path" roll change-1234 --yes "$source/app/etc/conf.d/file-6" "$source/app/-rf"
+says "tells the tag of what was there" 'has the tag before-rollback-[0-9]{8}T[0-9]{6}\.[0-9]{3}Z'
+is 0 "brings that back" cmp "$source/app/etc/conf.d/file-6" "$tree/before/app/etc/conf.d/file-6"
+is 0 "and nothing else" cmp "$source/app/etc/conf.d/file-1" "$tree/after/app/etc/conf.d/file-1"
+
+# --- all of it, what was added stays
+is 3 "a directory that holds something new cannot become a file" roll change-1234 --yes
+says "it says what to do" 'still differ.*--delete'
+is 0 "what was added is still there" cmp "$source/app/new/file" "$tree/after/app/new/file"
+is 0 "and the rest is back" cmp "$source/data/random" "$tree/before/data/random"
+# --- with what was added removed
+is 3 "with --delete" roll change-1234 --yes --delete
+says "what the policy leaves out holds its directory" "app/new' was not removed: it holds something that the policy leaves out"
+is 0 "it is there" test -f "$source/app/new/x.cache"
+rm -r "$source/app/new"
+touch -r "$tree/before/app" "$source/app"
+same "everything is as it was" "$tree/before"
+is 0 "and bkd says so" run_bkd diff p change-1234 -i "$config/keys/operations.txt" --exit-code
+is 0 "again: nothing to do" roll change-1234 --yes --delete
+says "says so" 'nothing to put back'
+before=$(snapshots)
+is 0 "check" run_bkd check p
+is 0 "the snapshot is still held" sh -c "'$BKD_BIN/bkd' --config-dir '$config' --state-dir '$state' snapshots p | grep -q 'change-1234  held'"
+
+# --- undoing the rollback, by the tag it left; without another snapshot
+tag=$(run_bkd snapshots p --json | sed -n 's/.*"tags":\["\(before-rollback-[^"]*\)"\].*/\1/p' | head -n 1)
+is 0 "the rollback undone" roll "$tag" --yes --delete --no-backup --json
+says "a summary" '"type":"summary".*"saved_as":null.*"complete":true'
+is 0 "no snapshot was made" test "$(snapshots)" = "$before"
+touch -r "$tree/after/app/new" "$tree/stamp"
+rm "$tree/after/app/new/x.cache" # which no snapshot has
+touch -r "$tree/stamp" "$tree/after/app/new"
+same "all is as the change left it" "$tree/after"
+
+# --- what cannot be saved or restored
+is 0 "another change" sh -c "echo z >>'$source/data/table'"
+mv "$config/keys/signing" "$tree/signing"
+is 9 "what is there cannot be saved first" roll change-1234 --yes
+says "so nothing was done" 'nothing was rolled back'
+mv "$tree/signing" "$config/keys/signing"
+cp -a "$source" "$tree/now"
+same "which is so" "$tree/now"
+mkdir "$tree/alone"
+cp "$BKD_BIN/bkd" "$tree/alone/"
+is 1 "no bkd-restore at hand" env PATH=/usr/bin:/bin "$tree/alone/bkd" --config-dir "$config" --state-dir "$state" rollback p change-1234 --yes -i "$config/keys/operations.txt"
+says "says so" 'no bkd-restore beside bkd or in PATH'
+cp -a "$repo" "$tree/whole"
+for object in $(find "$repo/objects" -type f -size +100k); do
+    chmod u+w "$object"
+    for at in $(seq 5 20 "$(($(stat -c %s "$object") / 1000))"); do printf XXXX | dd of="$object" bs=1000 seek="$at" conv=notrunc 2>/dev/null; done
+done
+is 4 "damaged objects" roll change-1234 --yes --no-backup
+says "are no success" 'did not do it|is damaged'
+rm -rf "$repo"
+mv "$tree/whole" "$repo"
+is 0 "with a whole repository it goes on" roll change-1234 --yes --delete
+same "to the end" "$tree/before"
+finish
