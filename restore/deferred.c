@@ -375,16 +375,27 @@ static int apply_all(struct run *run, struct spill *spill, void (*one)(struct ru
     return r;
 }
 
-int deferred_run(struct deferred *d, struct plan *plan, unsigned strip, struct target *target, struct apply *apply, struct report *report,
-                 struct error *err)
+static struct run run_of(struct deferred *d, const struct deferred_context *c)
 {
-    struct run run = { .d = d, .plan = plan, .strip = strip, .target = target, .apply = apply, .report = report };
-    uint64_t since = timing_now(apply->timing);
+    return (struct run){ .d = d, .plan = c->plan, .strip = c->strip, .target = c->target, .apply = c->apply, .report = c->report };
+}
+
+int deferred_link(struct deferred *d, const struct deferred_context *context, struct error *err)
+{
+    struct run run = run_of(d, context);
+    uint64_t since = timing_now(context->apply->timing);
     int r = link_names(&run, err);
-    if (r == 0)
-        r = apply_all(&run, d->flags, apply_flags, err);
+    (void)timing_add(context->apply->timing, TIMING_METADATA, since, 0);
+    return r;
+}
+
+int deferred_finish(struct deferred *d, const struct deferred_context *context, struct error *err)
+{
+    struct run run = run_of(d, context);
+    uint64_t since = timing_now(context->apply->timing);
+    int r = apply_all(&run, d->flags, apply_flags, err);
     if (r == 0)
         r = apply_all(&run, d->dirs, apply_dir, err);
-    (void)timing_add(apply->timing, TIMING_METADATA, since, 0);
+    (void)timing_add(context->apply->timing, TIMING_METADATA, since, 0);
     return r;
 }

@@ -36,8 +36,17 @@ struct deferred_dir {
 };
 MUST_USE int deferred_add_dir(struct deferred *d, const char *path, size_t n, const struct deferred_dir *dir, struct error *err);
 
-// Does it all, in the one right order. The planner's thread, workers idle. What fails for one path is reported; errors are those of scratch files.
-MUST_USE int deferred_run(struct deferred *d, struct plan *plan, unsigned strip, struct target *target, struct apply *apply,
-                          struct report *report, struct error *err);
+// What it is done with and told to; all borrowed.
+struct deferred_context {
+    struct plan *plan;
+    struct target *target;
+    struct apply *apply;
+    struct report *report;
+    unsigned strip;
+};
+// Further names; then, when every name stands, flags and directories. The planner's thread, workers idle. What fails for one path is reported;
+// errors are those of scratch files.
+MUST_USE int deferred_link(struct deferred *d, const struct deferred_context *context, struct error *err);
+MUST_USE int deferred_finish(struct deferred *d, const struct deferred_context *context, struct error *err);
 
 #endif

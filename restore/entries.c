@@ -132,10 +132,11 @@ static int enter_dir(struct entries *r, const struct manifest_entry *e, enum pla
         r->report->replaced++;
     }
     bool existed = !dir->made && !m->existing.there.ours;
-    *(existed ? &r->report->existing_dirs : &r->report->dirs) += 1;
-    // What a restore of parts passes on its way keeps its own.
-    if (existed && (m->action != DECIDE_METADATA || role == PLAN_ANCESTOR))
+    if (existed && (m->action != DECIDE_METADATA || role == PLAN_ANCESTOR)) { // what a restore of parts passes on its way keeps its own
+        r->report->existing_dirs++;
         return 0;
+    }
+    r->report->dirs += !existed;
     return defer_dir(r, e, path, strlen(below), dir, existed, err);
 }
 

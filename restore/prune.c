@@ -8,7 +8,11 @@
 
 #include "bkd/base/fs.h"
 
-void prune_done(struct prune *p) { buf_done(&p->why); }
+void prune_done(struct prune *p)
+{
+    buf_done(&p->path);
+    buf_done(&p->why);
+}
 
 static bool keep(struct prune *p, const char *name, const char *why)
 {
@@ -46,8 +50,14 @@ static int visit(void *arg, const char *name, unsigned char type, struct error *
 {
     struct level *level = arg;
     (void)type, (void)err;
+    struct buf *path = &level->prune->path;
+    size_t n = path->len;
+    buf_add_char(path, '/');
+    buf_add_str(path, name);
     if (!prune_name(level->prune, level->fd, name))
         level->whole = false;
+    path->len = n;
+    path->data[n] = '\0';
     return 0;
 }
 
@@ -75,6 +85,8 @@ bool prune_name(struct prune *p, int dirfd, const char *name)
     if (p->io->statx(p->io, dirfd, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &st) < 0)
         return errno == ENOENT ? true : keep(p, name, strerror(errno));
     bool is_dir = S_ISDIR(st.stx_mode);
+    if (p->stays != NULL && p->stays(p->arg, buf_str(&p->path), is_dir))
+        return false;
     if (is_dir && is_mount(p->io, dirfd, &st))
         return keep(p, name, "something is mounted there");
     if (is_dir && is_spared(p, &st))

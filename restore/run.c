@@ -10,6 +10,7 @@
 #include "bkd/base/progress.h"
 #include "restore/entries.h"
 #include "restore/marker.h"
+#include "restore/mirror.h"
 #include "restore/rehearse.h"
 #include "restore/selection_args.h"
 #include "restore/streams.h"
@@ -32,6 +33,7 @@ struct run {
     struct decide_rules rules;
     struct survey survey;
     struct marker marker;
+    struct mirror mirror;
     struct meet meet;
     struct deferred deferred;
     struct windows windows;
@@ -98,8 +100,8 @@ static struct marker_facts facts_of(const struct run *r, struct buf *options)
     memcpy(facts.repository, head->repository, sizeof facts.repository);
     memcpy(facts.chain, head->chain, sizeof facts.chain);
     memcpy(facts.selection, r->plan.totals.fingerprint, sizeof facts.selection);
-    buf_addf(options, "--overwrite %s%s%s", decide_mode_name(r->options->overwrite), r->options->in_place_delta ? " --in-place-delta" : "",
-             r->options->numeric_owner ? " --numeric-owner" : "");
+    buf_addf(options, "--overwrite %s%s%s%s", decide_mode_name(r->options->overwrite), r->options->in_place_delta ? " --in-place-delta" : "",
+             r->options->delete ? " --delete" : "", r->options->numeric_owner ? " --numeric-owner" : "");
     facts.options = buf_str(options);
     return facts;
 }
@@ -145,12 +147,72 @@ static int open_target(struct run *r, struct error *err)
     return target_open(&r->target, r->io, r->options->target, err);
 }
 
+static int ask_to_delete(const struct run *r, struct error *err)
+{
+    const struct mirror *m = &r->mirror;
+    if (m->count == 0)
+        return 0;
+    if (r->options->may_delete == NULL)
+        return error_set(err, ERROR_USAGE,
+                         "%llu entries in '%s' are not in the snapshot and would be deleted, the first is '%s'; nothing was written. --dry-run lists "
+                         "them, --yes deletes them",
+                         (unsigned long long)m->count, r->target.name, m->first);
+    if (r->options->may_delete(m->count, m->first, r->target.name))
+        return 0;
+    return error_set(err, ERROR_USAGE, "nothing was deleted and nothing written, as you said");
+}
+
+// What is not in the snapshot is counted before anything is written.
+static int prepare_mirror(struct run *r, struct error *err)
+{
+    struct statx root, target;
+    size_t n = 0;
+    const char *const *bounds = r->options->selection == NULL ? NULL : selection_bounds(r->options->selection, &n);
+    if (!r->options->delete || r->target.root->made)
+        return 0;
+    int e = io_stat(r->io, AT_FDCWD, "/", 0, &root, err);
+    if (e == 0)
+        e = io_stat(r->io, r->target.root->fd, "", AT_EMPTY_PATH, &target, err);
+    if (e < 0)
+        return e;
+    bool is_root = root.stx_ino == target.stx_ino && root.stx_dev_major == target.stx_dev_major && root.stx_dev_minor == target.stx_dev_minor;
+    if (is_root && (n == 0 || strcmp(bounds[0], "/") == 0))
+        return error_set(err, ERROR_USAGE, "--delete in the running system needs PATHs: say below which directories it may delete");
+    r->mirror = (struct mirror){
+        .io = r->io,
+        .scratch_dirfd = r->scratch_fd,
+        .plan = &r->plan,
+        .selection = r->options->selection,
+        .strip = r->options->strip,
+        .target_fd = r->target.root->fd,
+        .repository = r->options->repository,
+        .replaces = r->options->overwrite != DECIDE_NEVER,
+    };
+    mirror_init(&r->mirror);
+    e = mirror_survey(&r->mirror, err);
+    return e < 0 ? e : ask_to_delete(r, err);
+}
+
+// Where something is missing, what stands there may be all there is of it.
+static int run_mirror(struct run *r, struct error *err)
+{
+    const struct report *t = r->report;
+    if (r->mirror.extras == NULL || spill_count(r->mirror.extras) == 0)
+        return 0;
+    if (t->count[REPORT_LOST] + t->count[REPORT_REFUSED] + t->count[REPORT_FAILED] == 0)
+        return mirror_run(&r->mirror, r->report, err);
+    report_problem(r->report, REPORT_SKIPPED, r->mirror.first == NULL ? r->target.name : r->mirror.first, "nothing was deleted, because not everything could be restored");
+    return 0;
+}
+
 static int prepare_target(struct run *r, struct error *err)
 {
     bool empty = r->target.root->made;
     int e = empty ? 0 : target_is_empty(&r->target, &empty, err);
     survey_init(&r->survey, r->io, r->scratch_fd);
     r->meet = (struct meet){ .io = r->io, .rules = &r->rules, .apply = &r->apply, .survey = &r->survey };
+    if (e == 0)
+        e = prepare_mirror(r, err);
     if (e == 0)
         e = mark_target(r, empty, err);
     if (e < 0)
@@ -263,9 +325,16 @@ static int write_content(struct run *r, struct error *err)
 
 static int write_tree(struct run *r, struct error *err)
 {
+    struct deferred_context context = {
+        .plan = &r->plan, .target = &r->target, .apply = &r->apply, .report = r->report, .strip = r->options->strip
+    };
     int e = write_content(r, err);
     if (e == 0)
-        e = deferred_run(&r->deferred, &r->plan, r->options->strip, &r->target, &r->apply, r->report, err);
+        e = deferred_link(&r->deferred, &context, err);
+    if (e == 0)
+        e = run_mirror(r, err);
+    if (e == 0)
+        e = deferred_finish(&r->deferred, &context, err);
     uint64_t since = timing_now(r->timing);
     if (e == 0)
         e = io_syncfs(r->io, r->target.root->fd, r->target.name, err);
@@ -342,6 +411,8 @@ static void clean_up(struct run *r)
     if (r->survey.io != NULL)
         survey_done(&r->survey);
     marker_done(&r->marker);
+    if (r->mirror.extras != NULL)
+        mirror_done(&r->mirror);
     if (r->target.io != NULL)
         target_done(&r->target);
     plan_done(&r->plan);
@@ -362,7 +433,7 @@ int run_restore(const struct io *io, struct snapshot *snapshot, const struct run
     *ret_report = (struct report){ .json = options->json, .quiet = options->quiet, .dry_run = options->dry_run };
     r.plan.fd = -1;
     attrs_self_read(options->numeric_owner, &r.self);
-    r.rules = (struct decide_rules){ .mode = options->overwrite, .own_owners = !r.self.root };
+    r.rules = (struct decide_rules){ .mode = options->overwrite, .own_owners = !r.self.root, .delete = options->delete };
     r.self.owners = options->owners;
     int e = run_all(&r, err);
     take_stats(&r);

@@ -19,6 +19,10 @@ struct run_options {
     unsigned jobs;  // worker threads; 0 = as many as processors
     enum decide_mode overwrite; // what becomes of names that are taken
     bool in_place_delta; // existing files serve what they hold; only blocks that differ are written
+    bool delete;         // what the selected directories hold beside the snapshot goes
+    // Asked before the first write when something would be deleted; NULL = nobody can be asked, which refuses.
+    bool (*may_delete)(uint64_t count, const char *first, const char *target);
+    const char *repository; // where it is, spared by `delete`; may be NULL
     bool resume;         // go on with an interrupted restore of the same
     const char *again;   // the command line that goes on with it, for messages; NULL = not known
     bool dry_run;

@@ -1,6 +1,9 @@
 // bkd-restore restore
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bkd/base/fs.h"
 #include "bkd/base/interrupt.h"
@@ -27,12 +30,32 @@ static int read_owners(const struct io *io, const struct cli_args *args, struct 
     return r < 0 ? error_prefix(err, "--chown-map") : 0;
 }
 
+static bool delete_unasked(uint64_t count, const char *first, const char *target)
+{
+    (void)count, (void)first, (void)target;
+    return true;
+}
+
+static bool ask_to_delete(uint64_t count, const char *first, const char *target)
+{
+    _cleanup_buf_ struct buf name = { 0 };
+    char answer[16] = "";
+    verb_add_printable(&name, first, strlen(first));
+    (void)fprintf(stderr, "%" PRIu64 " entries in '%s' are not in the snapshot and will be deleted, the first is '%s'. Go on? [y/N] ", count, target,
+                  buf_str(&name));
+    return fgets(answer, sizeof answer, stdin) != NULL && (strcmp(answer, "y\n") == 0 || strcmp(answer, "yes\n") == 0);
+}
+
 static int read_options(const struct cmd_context *ctx, const struct cli_args *args, struct run_options *ret_options, struct error *err)
 {
     unsigned long strip = 0, jobs = 0;
+    bool can_ask = !ctx->json && isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
     *ret_options = (struct run_options){
         .target = cli_args_option(args, "target"),
         .in_place_delta = cli_args_flag(args, "in-place-delta"),
+        .delete = cli_args_flag(args, "delete"),
+        .may_delete = cli_args_flag(args, "yes") ? delete_unasked : can_ask ? ask_to_delete : NULL,
+        .repository = ctx->session.repository,
         .resume = cli_args_flag(args, "resume"),
         .dry_run = cli_args_flag(args, "dry-run"),
         .keep_going = cli_args_flag(args, "keep-going"),

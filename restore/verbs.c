@@ -37,6 +37,8 @@ static const struct cli_option restore_options[] = {
     { "in-place", 0, NULL, "where the files were: --target /; nothing that exists is touched without --overwrite" },
     { "overwrite", 0, "MODE", "what becomes of names that exist: never (left and listed), if-changed, if-newer, always" },
     SELECTION_OPTIONS,
+    { "delete", 0, NULL, "an exact mirror: what the selected directories hold beside the snapshot is counted, asked about and deleted" },
+    { "yes", 'y', NULL, "delete without asking" },
     { "in-place-delta", 0, NULL, "existing files serve what they hold; only their blocks that differ are written" },
     { "strip-components", 0, "N", "take N components off the front of each path" },
     { "dry-run", 'n', NULL, "only say what would be restored" },

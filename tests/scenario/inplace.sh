@@ -90,6 +90,50 @@ rm "$source/file" && mkdir "$source/file" && echo mine >"$source/file/mine"
 is 3 "a directory that holds something is in the way" recover restore latest --in-place --overwrite always
 says "which is said" "file.*not empty"
 [ "$(cat "$source/file/mine")" = mine ] && ok "and it stays" || bad "directory in the way"
+
+# An exact mirror.
+rm -rf "$source" && cp -a "$tree/good" "$source"
+mkdir -p "$source/dir/more/deep" && echo x >"$source/dir/more/deep/file" && echo x >"$source/dir/keep.log" && echo x >"$source/dir/more/a.log"
+ln -s "$tree/good" "$source/dir/away" && printf x >"$(printf '%s/dir/new\nline' "$source")"
+rm "$source/file" && mkdir "$source/file" && echo mine >"$source/file/mine"
+listing "$source" >"$tree/before"
+is 2 "--delete without a terminal and without --yes" recover restore latest "$source" --in-place --overwrite if-changed --delete
+says "says how much it would delete" "9 entries in '/' are not in the snapshot"
+listing "$source" >"$tree/after"
+is 0 "and nothing was written" cmp "$tree/before" "$tree/after"
+is 2 "--delete in the running system without PATHs" recover restore latest --in-place --overwrite if-changed --delete --yes
+says "is refused" "needs PATHs"
+is 0 "--delete --yes with a pattern" recover restore latest "$source" --in-place --overwrite if-changed --delete --yes --exclude '*.log' --json
+[ "$(find "$source" -name '*.log' | wc -l)" = 2 ] && [ ! -e "$source/dir/more/deep" ] && [ -f "$source/file" ] && ok "what patterns leave out stays, the rest is gone" || bad "patterns and --delete"
+is 0 "--delete --yes" recover restore latest "$source" --in-place --overwrite if-changed --delete --yes --json
+[ "$(field deleted)" = 3 ] && ok "the two logs and their directory were deleted" || bad "deleted: $(field deleted)"
+rsync -aHAXn --checksum --delete --itemize-changes "$tree/good/" "$source/" >"$tree/out"
+[ ! -s "$tree/out" ] && ok "an exact mirror, by rsync" || bad "not a mirror"
+[ -e "$tree/good/same" ] && ok "a link that was deleted was not followed" || bad "followed"
+is 0 "again" recover restore latest "$source" --in-place --overwrite if-changed --delete --json
+[ "$(field deleted)" = 0 ] && ok "needs no answer, there is nothing to delete" || bad "again"
+echo x >"$(dirname "$source")/beside"
+mkdir "$tree/elsewhere" && cp -a "$tree/good" "$tree/elsewhere/x" && echo x >"$tree/elsewhere/x/extra"
+strip=$(echo "$source" | tr -cd / | wc -c)
+is 0 "--delete below another target" recover restore latest "$source" --strip-components "$strip" --target "$tree/elsewhere/x" --overwrite if-changed --delete --yes
+[ ! -e "$tree/elsewhere/x/extra" ] && [ -e "$(dirname "$source")/beside" ] && ok "only what stands in mirrored directories goes" || bad "elsewhere"
+if [ "$(id -u)" = 0 ] && mkdir -p "$source/dir/mnt" && mount -t tmpfs none "$source/dir/mnt" 2>/dev/null; then
+    echo x >"$source/dir/mnt/precious"
+    is 3 "a mount among what goes" recover restore latest "$source" --in-place --overwrite if-changed --delete --yes
+    says "is left and told" "mounted"
+    [ -e "$source/dir/mnt/precious" ] && ok "with what it holds" || bad "mount"
+    umount "$source/dir/mnt"
+else
+    ok "# SKIP mounts need root"
+fi
+if command -v script >/dev/null; then # from util-linux
+    echo x >"$source/dir/extra"
+    yes_no() { printf '%s\n' "$1" | script -qec "'$BKD_BIN/bkd-restore' -r '$repo' -s '$config/keys/allowed_signers' restore latest '$source' --in-place --overwrite if-changed --delete" /dev/null; }
+    is 2 "asked on a terminal: no" yes_no n
+    [ -e "$source/dir/extra" ] && ok "it stays" || bad "deleted all the same"
+    is 0 "asked on a terminal: y" yes_no y
+    [ ! -e "$source/dir/extra" ] && ok "it goes" || bad "not deleted"
+fi
 is 2 "an unknown mode" recover restore latest --in-place --overwrite sometimes
 is 2 "in place and a target" recover restore latest --in-place --target /x
 finish
