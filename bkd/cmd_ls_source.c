@@ -7,6 +7,7 @@
 #include "bkd/base/clock.h"
 #include "bkd/base/log.h"
 #include "bkd/cmd.h"
+#include "bkd/engine/stream.h"
 #include "bkd/sources.h"
 
 struct listing {
@@ -98,6 +99,34 @@ static int show_entry(void *arg, const struct manifest_entry *e, const struct sc
     }
     begin_text(l, e->type, e->size, path, e->path.len);
     return end_text(l, err);
+}
+
+// What a command will write nobody knows before; it is not run to find out.
+static int show_streams(struct listing *l, struct error *err)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < l->policy->stream_count; i++) {
+        _cleanup_free_ char *path = xasprintf(STREAM_ROOT "%s", l->policy->streams[i].stream.name);
+        if (!is_asked_for(l, path, strlen(path)))
+            continue;
+        l->entries++;
+        l->files++;
+        if (l->show_excluded)
+            continue;
+        if (l->ctx->json) {
+            struct json *line = json_line_new("entry");
+            json_add_str(line, "path", path);
+            json_add_str(line, "kind", "f");
+            json_add_null(line, "size");
+            r = cmd_print_line(&line, err);
+            continue;
+        }
+        buf_reset(&l->line);
+        buf_addf(&l->line, "f %15s ", "-");
+        manifest_escape(&l->line, path, strlen(path));
+        r = end_text(l, err);
+    }
+    return r;
 }
 
 static void show_excluded(void *arg, const struct scan_excluded *x)
@@ -222,6 +251,8 @@ int cmd_ls_source(struct cmd_context *ctx, const struct cli_args *args, struct e
         r = sources_compile(&policy, &sources, err);
     if (r == 0)
         r = list_sources(&l, &sources, err);
+    if (r == 0)
+        r = show_streams(&l, err);
     bool nothing = l.only != NULL && l.entries == 0 && !(l.show_excluded && l.kept_out.len > 0);
     if (r == 0 && (!nothing || ctx->json))
         r = show_totals(&l, err);

@@ -81,6 +81,8 @@ is 0 "bkd ls of their directory" run_bkd ls p latest stream/
 is 0 "bkd diff" run_bkd diff p 2 3 -i "$config/keys/operations.txt"
 says "shows which one changed" '^M f stream/big.bin '
 is 0 "bkd status" run_bkd status
+is 0 "bkd ls-source" run_bkd ls-source p
+says "names them, of no size" '^f +- stream/big.bin$'
 is 0 "policy show" run_bkd policy show p
 says "shows them" 'name: "big.bin"'
 is 0 "bkd-restore ls" recover ls latest stream/
