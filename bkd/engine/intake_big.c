@@ -263,7 +263,8 @@ int intake_take_stream(struct intake *in, const struct select_item *item, struct
         return r;
     big->left = 1;
     const struct stream_source *source = stream_find(in->options->streams, in->options->n_streams, buf_str(&big->entry.path));
-    r = stream_start(in->io, source, in->options->said, in->options->arg, &stream, err);
+    const struct stream_watch watch = { in->options->said, in->options->arg, in->options->interrupted };
+    r = stream_start(in->io, source, &watch, &stream, err);
     in->stats.stream_failed = r < 0;
     while (r == 0 && more)
         r = submit_stream_piece(in, big, stream, &more, err);

@@ -14,8 +14,7 @@ enum { LAST_WORDS = 500, LAST_LINES = 3 }; // of a command's standard error, in 
 struct stream {
     const struct stream_source *source; // borrowed
     struct proc *proc;
-    stream_said_fn *said;
-    void *arg;
+    struct stream_watch watch;
     unsigned lines; // said so far
 };
 
@@ -46,17 +45,24 @@ static void pass_line(void *arg, enum proc_stream which, const char *line, size_
     struct stream *s = arg;
     (void)which; // standard output is the file
     (void)n;
-    if (s->said == NULL || s->lines > STREAM_LINES_MAX)
+    if (s->watch.said == NULL || s->lines > STREAM_LINES_MAX)
         return;
-    s->said(s->arg, s->source->name, s->lines++ < STREAM_LINES_MAX ? line : "(it says more, which is left out)");
+    s->watch.said(s->watch.arg, s->source->name, s->lines++ < STREAM_LINES_MAX ? line : "(it says more, which is left out)");
 }
 
-int stream_start(const struct io *io, const struct stream_source *source, stream_said_fn *said, void *arg, struct stream **ret_stream, struct error *err)
+static bool is_interrupted(void *arg)
+{
+    struct stream *s = arg;
+    return s->watch.interrupted != NULL && s->watch.interrupted();
+}
+
+int stream_start(const struct io *io, const struct stream_source *source, const struct stream_watch *watch, struct stream **ret_stream, struct error *err)
 {
     _cleanup_stream_ struct stream *s = xcalloc(1, sizeof *s);
-    *s = (struct stream){ .source = source, .said = said, .arg = arg };
+    *s = (struct stream){ .source = source, .watch = *watch };
     struct proc_options options = {
-        .argv = source->command, .env = source->env, .user = source->user, .timeout_ms = source->timeout_ms, .read_output = true, .line = pass_line, .arg = s,
+        .argv = source->command, .env = source->env, .user = source->user, .timeout_ms = source->timeout_ms, .read_output = true, .line = pass_line,
+        .stop = is_interrupted, .arg = s,
     };
     int r = proc_start(io, &options, &s->proc, err);
     if (r < 0) // also of a program that is not there: no file of the source is meant

@@ -5,6 +5,7 @@
 #ifndef BKD_ENGINE_STREAM_H
 #define BKD_ENGINE_STREAM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,6 +28,13 @@ struct stream_source {
 // A line the command wrote to its standard error, without LF, any bytes.
 typedef void stream_said_fn(void *arg, const char *name, const char *line);
 
+// What a command has to do with those who wait for it.
+struct stream_watch {
+    stream_said_fn *said;      // NULL = not wanted
+    void *arg;                 // of said
+    bool (*interrupted)(void); // end the command now? NULL = never
+};
+
 struct stream;
 
 // The file's entry, without content: mode 0600, owned by who runs us, modified at `time_ns`. The caller calls manifest_entry_done.
@@ -34,8 +42,8 @@ void stream_entry(const struct stream_source *source, uint64_t time_ns, struct m
 // The source of an entry's path, or NULL.
 const struct stream_source *stream_find(const struct stream_source *sources, size_t n, const char *path);
 
-// Starts the command; said may be NULL. The error names the stream.
-MUST_USE int stream_start(const struct io *io, const struct stream_source *source, stream_said_fn *said, void *arg, struct stream **ret_stream,
+// Starts the command. The error names the stream.
+MUST_USE int stream_start(const struct io *io, const struct stream_source *source, const struct stream_watch *watch, struct stream **ret_stream,
                           struct error *err);
 // Reads n bytes; *ret_n is less only at the end.
 MUST_USE int stream_read(struct stream *s, void *data, size_t n, size_t *ret_n, struct error *err);
