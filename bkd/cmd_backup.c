@@ -234,8 +234,8 @@ int cmd_backup(struct cmd_context *ctx, const struct cli_args *args, struct erro
     if (dry_run && wanted)
         log_info("a dry run runs no hooks and takes no snapshots of sources: it looks at them as they are");
     interrupt_install();
-    r = run_backup(&s, args, &display, wanted && !dry_run ? &around : NULL, err);
-    if (r < 0 && wanted && !dry_run)
+    r = run_backup(&s, args, &display, dry_run ? NULL : &around, err);
+    if (r < 0 && !dry_run)
         surroundings_tell_failure(&around, err);
     progress_free(&display.progress);
     return r;

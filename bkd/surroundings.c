@@ -75,18 +75,48 @@ static void add_success(const struct surroundings *s, const struct backup_result
 
 // ---- around the run --------------------------------------------------------------------------------------------------------
 
+// Programs that make snapshots end when somebody wants this process to end; those that remove them do not, since nobody else would.
+static bool must_stop(void *arg)
+{
+    const struct surroundings *s = arg;
+    return !s->was_interrupted && interrupt_requested();
+}
+
+static int take_views(struct surroundings *s, const struct env *facts, struct error *err)
+{
+    int r = views_take(&s->views, facts, err);
+    for (size_t i = 0; r == 0 && i < s->setup->sources.count; i++)
+        s->setup->sources.list[i].read_from = views_path(&s->views, s->setup->sources.list[i].path);
+    return r;
+}
+
 static int begin(void *arg, struct error *err)
 {
     struct surroundings *s = arg;
     const struct cmd_context *ctx = s->setup->ctx;
     _cleanup_free_ char *state_dir = xasprintf("%s/policies/%s", ctx->state_dir, s->setup->policy.name);
     _cleanup_env_ struct env facts = { 0 };
-    int r = hooks_open(&s->hooks, ctx->io, state_dir, err);
-    if (r < 0)
-        return r;
+    views_init(&s->views, &s->system, &s->setup->policy, state_dir);
     add_names(s, HOOKS_BEFORE, &facts);
-    r = hooks_run(&s->hooks, HOOKS_BEFORE, &facts, err);
+    int r = hooks_open(&s->hooks, ctx->io, state_dir, err);
+    if (r == 0)
+        r = views_release_left(&s->views, &facts, err);
+    if (r == 0)
+        r = hooks_run(&s->hooks, HOOKS_BEFORE, &facts, err);
+    if (r == 0)
+        r = take_views(s, &facts, err);
     return r < 0 ? error_prefix(err, "nothing was backed up") : 0;
+}
+
+static void release_views(struct surroundings *s)
+{
+    _cleanup_env_ struct env facts = { 0 };
+    struct error why;
+    s->was_interrupted = true;
+    add_names(s, HOOKS_AFTER, &facts);
+    if (views_release(&s->views, &facts, &why) < 0)
+        note_problem(s, &why);
+    views_done(&s->views);
 }
 
 static void run_last_hooks(struct surroundings *s, enum hooks_phase phase, int r, const struct backup_result *result, const struct error *err)
@@ -107,6 +137,7 @@ static void end(void *arg, int r, const struct backup_result *result, const stru
     struct surroundings *s = arg;
     s->has_ended = true;
     progress_pause(s->progress);
+    release_views(s);
     if (r < 0)
         run_last_hooks(s, HOOKS_ON_FAILURE, r, result, err);
     run_last_hooks(s, HOOKS_AFTER, r, result, err);
@@ -117,6 +148,7 @@ void surroundings_init(struct surroundings *s, struct setup *setup, struct progr
 {
     *s = (struct surroundings){ .setup = setup, .progress = progress, .tag = tag, .around = { begin, end, s } };
     s->hooks = (struct hooks){ .policy = &setup->policy, .log_fd = -1, .interrupted = interrupt_requested, .report = print_hook, .arg = s };
+    view_system_init(&s->system, setup->ctx->io, must_stop, s);
 }
 
 void surroundings_tell_failure(struct surroundings *s, const struct error *err)

@@ -5,6 +5,7 @@
 #define BKD_SURROUNDINGS_H
 
 #include "bkd/around/hooks.h"
+#include "bkd/around/views.h"
 #include "bkd/base/progress.h"
 #include "bkd/engine/backup.h"
 #include "bkd/setup.h"
@@ -15,6 +16,9 @@ struct surroundings {
     const char *tag;           // borrowed
     struct backup_around around;
     struct hooks hooks;
+    struct view_system system;
+    struct views views;
+    bool was_interrupted; // before the snapshots' program at hand began: it is not to suffer for that
     bool has_ended;
     struct error problem; // after the backup something failed: code is not 0
 };
@@ -25,7 +29,7 @@ void surroundings_tell_failure(struct surroundings *s, const struct error *err);
 // Did something go wrong behind the backup? Then surroundings_problem says what, as ERROR_INCOMPLETE: the snapshot is committed.
 static inline bool surroundings_failed(const struct surroundings *s) { return s->problem.code != 0; }
 int surroundings_problem(const struct surroundings *s, struct error *err);
-// Does the policy ask for anything here? (a dry run leaves it out)
+// Does the policy ask for anything here? (a dry run leaves it out; what a killed run left is released in any case)
 bool surroundings_are_wanted(const struct policy *policy);
 
 #endif

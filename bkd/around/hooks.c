@@ -130,6 +130,8 @@ int hooks_open(struct hooks *h, const struct io *io, const char *state_dir, stru
 {
     _cleanup_free_ char *path = xasprintf("%s/" HOOKS_LOG, state_dir);
     h->io = io;
+    if (h->policy->hooks_before.count + h->policy->hooks_after.count + h->policy->hooks_on_failure.count == 0)
+        return 0;
     return io_open(io, AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW, 0600, &h->log_fd, err);
 }
 

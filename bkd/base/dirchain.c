@@ -16,7 +16,9 @@ void dirchain_done(struct dirchain *d)
         io_close_quietly(d->io, &d->levels[i].fd);
     io_close_quietly(d->io, &d->root_fd);
     buf_done(&d->path);
+    buf_done(&d->real);
     free(d->levels);
+    free(d->aliases);
     *d = (struct dirchain){ .root_fd = -1 };
 }
 
@@ -61,8 +63,30 @@ static int enter_level(struct dirchain *d, int parent_fd, const char *dir, size_
     return 0;
 }
 
+void dirchain_alias(struct dirchain *d, const char *path, const char *place)
+{
+    d->aliases = xrealloc(d->aliases, (d->n_aliases + 1) * sizeof *d->aliases);
+    d->aliases[d->n_aliases++] = (struct dirchain_alias){ path, place };
+}
+
+static const char *real_path(struct dirchain *d, const char *path)
+{
+    for (size_t i = 0; i < d->n_aliases; i++) {
+        const struct dirchain_alias *alias = &d->aliases[i];
+        size_t n = strcmp(alias->path, "/") == 0 ? 0 : strlen(alias->path);
+        if (strncmp(path, alias->path, n) != 0 || (path[n] != '/' && path[n] != '\0'))
+            continue;
+        buf_reset(&d->real);
+        buf_add_str(&d->real, alias->place);
+        buf_add_str(&d->real, strcmp(path + n, "/") == 0 ? "" : path + n);
+        return buf_str(&d->real);
+    }
+    return path;
+}
+
 int dirchain_parent(struct dirchain *d, const char *path, int *ret_dirfd, const char **ret_name, struct error *err)
 {
+    path = real_path(d, path);
     while (*path == '/')
         path++;
     if (*path == '\0') {

@@ -20,6 +20,11 @@ struct dirchain {
         size_t path_len; // of `path` up to and including this directory
     } *levels;
     size_t depth, cap;
+    struct dirchain_alias {
+        const char *path, *place; // borrowed
+    } *aliases;
+    size_t n_aliases;
+    struct buf real; // of the path looked for last, where an alias holds
 };
 
 // root: an absolute directory all paths are below ("/" usually).
@@ -27,7 +32,10 @@ MUST_USE int dirchain_init(struct dirchain *d, const struct io *io, const char *
 void dirchain_done(struct dirchain *d);
 #define _cleanup_dirchain_ __attribute__((cleanup(dirchain_done)))
 
-// The directory that holds `path` (absolute below the root, leading slashes ignored), and the last component (points into `path`; "." for
+// From now on `path` and all below it is looked for at `place` (both absolute, below the root; borrowed).
+void dirchain_alias(struct dirchain *d, const char *path, const char *place);
+
+// The directory that holds `path` (absolute below the root, leading slashes ignored), and the last component (points into `path`, or into *d where an alias holds; "." for
 // the root itself). The descriptor (O_PATH: good for the *at calls) is borrowed until the next call. A component that is a symbolic link is an
 // error (ENOTDIR).
 MUST_USE int dirchain_parent(struct dirchain *d, const char *path, int *ret_dirfd, const char **ret_name, struct error *err);

@@ -169,15 +169,22 @@ static void give_lines(struct proc *p, enum proc_stream which, const char *data,
     }
 }
 
+static void cut_tail(struct buf *tail, size_t max)
+{
+    if (tail->len <= max)
+        return;
+    memmove(tail->data, tail->data + tail->len - max, max);
+    tail->len = max;
+    tail->data[max] = '\0';
+}
+
 // Twice the size is collected before the older half goes, so that a flood is not moved byte by byte.
 static void keep(struct proc_kept *kept, const void *data, size_t n, size_t max)
 {
     kept->total_bytes += n;
     buf_add(&kept->tail, data, n);
-    if (kept->tail.len < 2 * max)
-        return;
-    memmove(kept->tail.data, kept->tail.data + kept->tail.len - max, max);
-    kept->tail.len = max;
+    if (kept->tail.len >= 2 * max)
+        cut_tail(&kept->tail, max);
 }
 
 static void close_stream(struct proc *p, enum proc_stream which)
@@ -320,10 +327,7 @@ static void end_group(struct proc *p)
 
 static void give_kept(struct proc_kept *kept, size_t max, struct proc_kept *ret_kept)
 {
-    if (kept->tail.len > max)
-        memmove(kept->tail.data, kept->tail.data + kept->tail.len - max, max);
-    if (kept->tail.len > max)
-        kept->tail.len = max;
+    cut_tail(&kept->tail, max);
     *ret_kept = *kept;
     *kept = (struct proc_kept){ 0 };
 }

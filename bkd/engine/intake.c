@@ -265,8 +265,13 @@ static int feed(struct intake *in, struct error *err)
 
 static int open_worker(struct batch_worker *w, const struct intake *in, struct error *err)
 {
-    *w = (struct batch_worker){ .io = in->io, .names = scan_names_new(), .small_max = in->options->big_size > (4u << 20) ? in->options->big_size : 4u << 20 };
-    return dirchain_init(&w->chain, in->io, "/", err);
+    const struct intake_options *o = in->options;
+    *w = (struct batch_worker){ .io = in->io, .names = scan_names_new(), .small_max = o->big_size > (4u << 20) ? o->big_size : 4u << 20 };
+    int r = dirchain_init(&w->chain, in->io, "/", err);
+    for (size_t i = 0; r == 0 && i < o->n_sources; i++)
+        if (o->sources[i].read_from != NULL)
+            dirchain_alias(&w->chain, o->sources[i].path, o->sources[i].read_from);
+    return r;
 }
 
 static void close_worker(struct batch_worker *w)

@@ -15,6 +15,8 @@ struct intake_options {
     struct bigfile_context big;  // writer, known, versions, journal …
     struct output *output;
     struct select_plan *plan;
+    const struct scan_source *sources; // for what is read in the place of some
+    size_t n_sources;
     const struct stream_source *streams; // those the plan has entries of
     size_t n_streams;
     uint64_t big_size; // files from this size on are stored as versions with a recipe

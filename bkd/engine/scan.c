@@ -374,6 +374,10 @@ static int visit_entry(struct walk *w, const struct level *level, const char *na
     bool on_the_way = level == NULL || level->is_parent;
     struct visit v = { .dirfd = level == NULL ? AT_FDCWD : level->fd, .name = name, .at_source = on_the_way && begins_source(w) };
     v.is_parent = on_the_way && !v.at_source;
+    if (v.at_source && w->options->sources[w->source].read_from != NULL) {
+        v.dirfd = AT_FDCWD;
+        v.name = w->options->sources[w->source].read_from;
+    }
     if (level != NULL)
         v.dir = level->place;
     int r = look(w, &v, on_the_way, err);

@@ -22,6 +22,7 @@ struct scan_stat {
 
 struct scan_source {
     const char *path; // absolute, normalised
+    const char *read_from; // what is read in its place (a snapshot of it), absolute and without links; NULL = itself. All else is told of `path`
     const struct exclude_rules *exclude; // NULL = none
 };
 
