@@ -7,6 +7,7 @@
 #include "bkd/base/bytes.h"
 #include "bkd/base/crypto.h"
 #include "restore/content.h"
+#include "restore/target.h"
 
 enum { SPILL_MEMORY = 4 << 20, BLOCK = 4096 };
 
@@ -17,17 +18,7 @@ int plan_open_scratch(const struct io *io, const char *near, int *ret_dirfd, str
         return io_open(io, AT_FDCWD, tmpdir, O_RDONLY | O_DIRECTORY, 0, ret_dirfd, err);
     if (near == NULL)
         return io_open(io, AT_FDCWD, "/var/tmp", O_RDONLY | O_DIRECTORY, 0, ret_dirfd, err);
-    _cleanup_free_ char *path = xstrdup(near);
-    for (;;) {
-        int r = io_open(io, AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0, ret_dirfd, err);
-        char *slash = strrchr(path, '/');
-        if (r == 0 || strcmp(path, "/") == 0 || strcmp(path, ".") == 0)
-            return r;
-        if (slash == NULL)
-            (void)strcpy(path, "."); // path has at least one byte: it was not "." and not "/"
-        else
-            slash[slash == path] = '\0';
-    }
+    return target_open_nearest(io, near, ret_dirfd, err);
 }
 
 int plan_scratch_file(const struct io *io, int dirfd, int *ret_fd, struct error *err)

@@ -1,13 +1,30 @@
-// What a restore would meet, without writing anything: names the target has already.
+// What a restore would do, without doing it: each entry meets what stands in the target by the same rules (restore/meet.h), and is listed.
+//
+// A line for people on standard output: "create /srv/x", and likewise replace, update (only the metadata) and leave; with --json an object of
+// the type "action" with path, entry_type, bytes and why. What would not be restored is a problem, as in the restore.
 #ifndef BKD_RESTORE_REHEARSE_H
 #define BKD_RESTORE_REHEARSE_H
 
+#include "restore/meet.h"
 #include "restore/plan.h"
 #include "restore/report.h"
 
-// Reports REPORT_EXISTS for each entry whose name is taken below `target`, and counts directories that are there. A target that does not exist
-// is fine. Errors are those of reading the plan.
-MUST_USE int rehearse_run(const struct io *io, struct plan *plan, const char *target, unsigned strip, struct report *report,
-                          struct error *err);
+struct rehearse {
+    const struct io *io; // all borrowed
+    struct plan *plan;
+    const struct meet *meet;
+    struct attrs_names *names;
+    const struct attrs_self *self;
+    struct report *report; // gets the counts of what would be made, and `needed`
+    unsigned strip;
+    bool leave_streams;
+    int target_fd; // the target; -1 = it does not exist
+    // Its own:
+    struct buf blocked; // below this directory nothing can be restored; len 0 = none
+    struct buf fresh;   // below this one, which takes the place of something else, nothing stands
+};
+
+// Errors are those of reading the plan. Frees what is its own.
+MUST_USE int rehearse_run(struct rehearse *r, struct error *err);
 
 #endif

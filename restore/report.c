@@ -100,6 +100,10 @@ static void print_json(const struct report *r, const struct report_place *place,
     json_add_u64(line, "bytes_fetched", timing->bytes[TIMING_FETCH]);
     json_add_u64(line, "bytes_written", r->written);
     json_add_u64(line, "bytes_kept", r->kept);
+    if (r->dry_run)
+        json_add_u64(line, "needed_bytes", r->needed);
+    if (r->free_known)
+        json_add_u64(line, "free_bytes", r->free_space);
     json_add_u64(line, "duration_ms", duration_ns / 1000000);
     add_phases(line, timing);
     struct json *problems = json_add_object(line, "problems");
@@ -131,6 +135,14 @@ static void print_count(uint64_t n, const char *text)
         printf("  %" PRIu64 " %s\n", n, text);
 }
 
+static void print_needed(const struct report *r)
+{
+    char needed[CLOCK_TEXT_MAX], have[CLOCK_TEXT_MAX];
+    clock_format_bytes(needed, r->needed);
+    clock_format_bytes(have, r->free_space);
+    printf("  needs %s%s%s%s\n", needed, r->free_known ? "; " : "", r->free_known ? have : "", r->free_known ? " are free" : "");
+}
+
 static void print_text(const struct report *r, const struct report_place *place, struct timing *timing, uint64_t duration_ns)
 {
     char bytes[CLOCK_TEXT_MAX], duration[CLOCK_TEXT_MAX], rate[CLOCK_TEXT_MAX], when[CLOCK_TEXT_MAX];
@@ -157,6 +169,8 @@ static void print_text(const struct report *r, const struct report_place *place,
     if (!r->dry_run) {
         printf("  in %s: %s/s, %.0f files/s\n", duration, rate, (double)r->files / seconds);
         print_phases(timing);
+    } else {
+        print_needed(r);
     }
     static const char *const counted[REPORT_KINDS] = {
         "entries LOST: stored data is damaged or missing", "entries REFUSED: the manifest is not what a manifest may be",

@@ -29,6 +29,9 @@ struct report {
     uint64_t updated;  // existed and only got their metadata, directories not counted
     uint64_t left;     // existed and are the same, or newer where that was asked for
     uint64_t deleted;  // not in the snapshot, removed
+    uint64_t needed;     // bytes on the target's disk that a rehearsal would write
+    uint64_t free_space; // there
+    bool free_known;
     uint64_t holes;        // bytes that needed no writing
     uint64_t kept, written; // bytes that were in the target already; bytes written to files
     uint64_t owners;       // entries whose owner could not be given (not counting the way to the sources)

@@ -13,6 +13,7 @@
 #include "restore/mirror.h"
 #include "restore/rehearse.h"
 #include "restore/selection_args.h"
+#include "restore/space.h"
 #include "restore/streams.h"
 
 enum { OPEN_DIRS_MAX = 2048, DESCRIPTORS_KEPT = 256 };
@@ -42,32 +43,6 @@ struct run {
 };
 
 // ---- before the first write
-
-static int check_space(struct run *r, struct error *err)
-{
-    struct statvfs st;
-    if (r->io->fstatvfs(r->io, r->target.root->fd, &st) < 0)
-        return 0; // nothing is known; writing will tell
-    uint64_t free_bytes = (uint64_t)st.f_bavail * st.f_frsize;
-    const struct plan_totals *t = &r->plan.totals;
-    uint64_t needed = t->blocks;
-    if (needed > free_bytes && plan_count_data(&r->plan, &needed, err) < 0)
-        return err->code;
-    if (needed > free_bytes) {
-        char need[CLOCK_TEXT_MAX], have[CLOCK_TEXT_MAX];
-        clock_format_bytes(need, needed);
-        clock_format_bytes(have, free_bytes);
-        return error_set(err, ERROR_NO_SPACE,
-                         "the restore needs %s and '%s' has %s free; nothing was written. Choose another --target or restore fewer paths",
-                         need, r->target.name, have);
-    }
-    if (st.f_files > 0 && t->entries > st.f_favail)
-        return error_set(
-            err, ERROR_NO_SPACE,
-            "the restore needs %llu inodes and '%s' has %llu free; nothing was written. Choose another --target or restore fewer paths",
-            (unsigned long long)t->entries, r->target.name, (unsigned long long)st.f_favail);
-    return 0;
-}
 
 static unsigned raise_open_files(void)
 {
@@ -349,14 +324,53 @@ static void fill_counts(struct run *r)
     r->report->mounts = t->mounts;
     if (!r->options->dry_run)
         return;
-    r->report->files = t->files - t->names;
-    r->report->bytes = t->bytes;
-    r->report->dirs = t->dirs;
-    r->report->links = t->links;
-    r->report->others = t->others;
-    r->report->hard_links = t->names;
     r->report->sockets = t->sockets;
     r->report->streams = r->leave_streams ? t->streams : 0;
+}
+
+// What the rehearsal found to be needed, against what there is.
+static int rehearse_space(struct run *r, struct error *err)
+{
+    int fd = -1;
+    struct report *report = r->report;
+    int e = target_open_nearest(r->io, r->options->target, &fd, err);
+    if (e == 0)
+        report->free_known = space_free(r->io, fd, &report->free_space);
+    io_close_quietly(r->io, &fd);
+    if (e == 0 && report->free_known && report->needed > report->free_space)
+        return space_too_little(report->needed, report->free_space, r->target.name, err);
+    return e;
+}
+
+// --dry-run: everything but the writing.
+static int rehearse(struct run *r, struct error *err)
+{
+    bool exists = false;
+    int e = target_open_existing(&r->target, r->io, r->options->target, &exists, err);
+    if (e < 0)
+        return e;
+    r->apply = (struct apply){ .reader = r->snapshot->reader, .timing = r->timing, .self = &r->self };
+    apply_init(&r->apply, r->io, 1);
+    survey_init(&r->survey, r->io, r->scratch_fd);
+    r->meet = (struct meet){ .io = r->io, .rules = &r->rules, .apply = &r->apply, .survey = &r->survey };
+    if (exists)
+        e = survey_run(&r->survey, &r->plan, r->options->strip, r->target.root->fd, true, err);
+    if (e == 0)
+        e = survey_rewind(&r->survey, err);
+    struct rehearse rehearsal = {
+        .io = r->io,
+        .plan = &r->plan,
+        .meet = &r->meet,
+        .names = r->names,
+        .self = &r->self,
+        .report = r->report,
+        .strip = r->options->strip,
+        .leave_streams = r->leave_streams,
+        .target_fd = exists ? r->target.root->fd : -1,
+    };
+    if (e == 0)
+        e = rehearse_run(&rehearsal, err);
+    return e < 0 ? e : rehearse_space(r, err);
 }
 
 static int run_all(struct run *r, struct error *err)
@@ -371,13 +385,13 @@ static int run_all(struct run *r, struct error *err)
         return e;
     fill_counts(r);
     if (r->options->dry_run)
-        return rehearse_run(r->io, &r->plan, r->options->target, r->options->strip, r->report, err);
+        return rehearse(r, err);
     r->progress = progress_new(r->io, progress_style_for(r->options->json, r->options->quiet), NULL);
     r->report->progress = r->progress;
     progress_begin(r->progress, "restore", r->plan.totals.files - r->plan.totals.names, r->plan.totals.bytes);
     e = open_target(r, err);
     if (e == 0)
-        e = check_space(r, err);
+        e = space_check(r->io, &r->plan, r->target.root->fd, r->target.name, err);
     if (e == 0)
         e = prepare_target(r, err);
     if (e == 0)

@@ -82,14 +82,19 @@ static int open_root(struct target *t, const char *path, bool made, struct error
     return 0;
 }
 
+// A slash at the end would make the kernel follow a link.
+static char *bare_path(const char *path)
+{
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    return xstrndup(path, n);
+}
+
 int target_open(struct target *t, const struct io *io, const char *path, struct error *err)
 {
     *t = (struct target){ .io = io, .name = xstrdup(path), .uid = geteuid(), .gid = getegid() };
-    // A slash at the end would make the kernel follow a link.
-    size_t n = strlen(path);
-    _cleanup_free_ char *bare = xstrndup(path, n);
-    while (n > 1 && bare[n - 1] == '/')
-        bare[--n] = '\0';
+    _cleanup_free_ char *bare = bare_path(path);
     char *slash = strrchr(bare, '/');
     if (slash != NULL && slash != bare) {
         *slash = '\0';
@@ -102,6 +107,30 @@ int target_open(struct target *t, const struct io *io, const char *path, struct 
     if (!made && errno != EEXIST)
         return error_set_errno(err, errno, "make target directory '%s'", path);
     return open_root(t, bare, made, err);
+}
+
+int target_open_existing(struct target *t, const struct io *io, const char *path, bool *ret_exists, struct error *err)
+{
+    *t = (struct target){ .io = io, .name = xstrdup(path), .uid = geteuid(), .gid = getegid() };
+    _cleanup_free_ char *bare = bare_path(path);
+    int r = open_root(t, bare, false, err);
+    *ret_exists = r == 0;
+    return r == ERROR_NOT_FOUND ? 0 : r;
+}
+
+int target_open_nearest(const struct io *io, const char *path, int *ret_fd, struct error *err)
+{
+    _cleanup_free_ char *nearest = xstrdup(path);
+    for (;;) {
+        int r = io_open(io, AT_FDCWD, nearest, O_RDONLY | O_DIRECTORY, 0, ret_fd, err);
+        char *slash = strrchr(nearest, '/');
+        if (r == 0 || strcmp(nearest, "/") == 0 || strcmp(nearest, ".") == 0)
+            return r;
+        if (slash == NULL)
+            (void)strcpy(nearest, "."); // it has at least one byte: it was not "." and not "/"
+        else
+            slash[slash == nearest] = '\0';
+    }
 }
 
 static void leave_level(struct target *t)

@@ -45,6 +45,10 @@ struct target {
 // Opens the target directory, making it (and missing parents) when it does not exist: root->made says so. A target that is a
 // symbolic link or no directory is ERROR_USAGE.
 MUST_USE int target_open(struct target *t, const struct io *io, const char *path, struct error *err);
+// The same without making anything: *ret_exists false when there is no such directory.
+MUST_USE int target_open_existing(struct target *t, const struct io *io, const char *path, bool *ret_exists, struct error *err);
+// The existing directory nearest to `path`: itself, or one above it. Links are followed: it is only looked at.
+MUST_USE int target_open_nearest(const struct io *io, const char *path, int *ret_fd, struct error *err);
 void target_done(struct target *t);
 
 // The directory that holds `path` (relative to the target, no slashes at the ends, not empty) and the last component, which points into path.

@@ -41,7 +41,7 @@ static const struct cli_option restore_options[] = {
     { "yes", 'y', NULL, "delete without asking" },
     { "in-place-delta", 0, NULL, "existing files serve what they hold; only their blocks that differ are written" },
     { "strip-components", 0, "N", "take N components off the front of each path" },
-    { "dry-run", 'n', NULL, "only say what would be restored" },
+    { "dry-run", 'n', NULL, "only list what would be created, replaced, updated and left, and how many bytes that needs" },
     { "keep-going", 'k', NULL, "restore all the rest when stored data is damaged" },
     { "chown-map", 0, "RULE|FILE", "exchange owners: user:OLD=NEW or group:OLD=NEW by name or number, or a file of such lines; may be repeated" },
     { "numeric-owner", 0, NULL, "owners by number even where this machine knows their names" },

@@ -152,6 +152,34 @@ is 0 "a fifo alone" sh -c "$BKD_BIN/bkd-restore -r $repo -i $config/keys/operati
 says "is a member with --tar" "^prw-r-----"
 is 2 "and nothing for standard output without" recover dump latest "$source/tar/fifo"
 
+# ---- rehearsals
+is 0 "a rehearsal into nothing" recover restore latest "$source/src" --target "$tree/none" --dry-run
+says "lists what would be created" "^create  $source/src/main\.c \(11 B\)\$"
+says "directories on the way as well" "^create  $source\$"
+says "says what it needs and what is free" "^  needs [0-9.]+ KiB; .* are free"
+if [ -e "$tree/none" ]; then bad "and makes nothing"; else ok "and makes nothing"; fi
+is 0 "something to rehearse against" recover restore latest "$source/src" --target "$tree/there"
+printf changed >"$tree/there$source/src/main.h"
+chmod 600 "$tree/there$source/src/notes.txt"
+rm "$tree/there$source/src/deep/er/x.c"
+listing "$tree/there" >"$tree/before"
+is 0 "a rehearsal over what exists" recover restore latest "$source/src" --target "$tree/there" --dry-run --overwrite if-changed
+grep -E '^(create|replace|update|leave) ' "$tree/out" | sed 's/:.*//; s/ (.*//' | grep -v ' /[^ ]*/deep$\|/er$\|/src$' | sort >"$tree/names"
+mv "$tree/names" "$tree/out"
+exact "says what would become of each" "create  $source/src/deep/er/x.c" "leave   $source/src/main.c" "leave   $source/src/twin" "replace $source/src/main.h" "update  $source/src/notes.txt"
+listing "$tree/there" >"$tree/after"
+is 0 "and changes nothing" cmp "$tree/before" "$tree/after"
+is 0 "a rehearsal with --json" recover restore latest "$source/src" --target "$tree/there" --dry-run --overwrite if-changed --json
+says "has an object for each" '"type":"action","schema":1,"action":"replace","path":"'"$source"'/src/main.h","entry_type":"f","bytes":11'
+says "and the bytes needed" '"dry_run":true.*"needed_bytes":8192'
+if [ "$(field replaced) $(field updated) $(field files)" = "1 1 2" ]; then ok "and the counts of what would be made"; else bad "and the counts: $(field replaced) $(field updated) $(field files)"; fi
+is 0 "the restore then does it" recover restore latest "$source/src" --target "$tree/there" --overwrite if-changed --json
+if [ "$(field replaced) $(field updated) $(field files)" = "1 1 2" ]; then ok "with the same counts"; else bad "with the same counts: $(field replaced) $(field updated) $(field files)"; fi
+is 3 "a rehearsal that may not overwrite" recover restore latest "$source/src" --target "$tree/there" --dry-run
+says "tells what is in the way" "main.h' exists already"
+: >"$tree/file"
+is 2 "a target that is a file is refused in a rehearsal too" recover restore latest --target "$tree/file" --dry-run
+
 # ---- owners exchanged
 is 2 "a rule that is none" recover restore latest --target "$tree/owners" --chown-map user:root
 says "is explained" "write user:OLD=NEW"
