@@ -44,9 +44,9 @@ static bool same_owner(const struct decide_rules *rules, const struct attrs *a, 
     return rules->own_owners || (a->uid == t->uid && a->gid == t->gid);
 }
 
-static bool same_metadata(const struct decide_rules *rules, const struct attrs *a, const struct decide_there *t)
+bool decide_metadata_equal(const struct decide_rules *rules, const struct attrs *attrs, const struct decide_there *there)
 {
-    return same_time(a, t) && same_mode(rules, a, t) && same_owner(rules, a, t);
+    return same_time(attrs, there) && same_mode(rules, attrs, there) && same_owner(rules, attrs, there);
 }
 
 // What of the content can be seen without reading it.
@@ -78,7 +78,7 @@ static enum decide_action respect_links(enum decide_action action, const struct 
 
 static enum decide_action same_content(const struct decide_rules *rules, const struct attrs *a, const struct decide_there *t, const char **why)
 {
-    bool same = same_metadata(rules, a, t);
+    bool same = decide_metadata_equal(rules, a, t);
     *why = same ? "the same" : same_time(a, t) ? "mode or owner" : "time";
     if (rules->mode == DECIDE_NEVER) // only asked when resumed: what a finished entry is not was somebody else's before
         return same ? DECIDE_LEAVE : DECIDE_EXISTS;

@@ -70,6 +70,8 @@ enum decide_action {
 // `attrs` are those of the entry as they would be given here. *ret_why: a few words, "same size and time"; never NULL.
 enum decide_action decide(const struct decide_rules *rules, const struct manifest_entry *entry, const struct attrs *attrs,
                           const struct decide_there *there, const char **ret_why);
+// Mode, owner and time are as they would be given.
+bool decide_metadata_equal(const struct decide_rules *rules, const struct attrs *attrs, const struct decide_there *there);
 // After DECIDE_COMPARE: was the content the snapshot's?
 enum decide_action decide_compared(const struct decide_rules *rules, const struct attrs *attrs, const struct decide_there *there, bool equal,
                                    const char **ret_why);

@@ -82,6 +82,8 @@ static void tell_in_the_way(struct entries *r, const char *path, const struct me
 static int leave(struct entries *r, const struct manifest_entry *e, const struct meeting *m, struct error *err)
 {
     r->report->left++;
+    if (r->report->told != NULL && r->meet->rules->mode == DECIDE_IF_NEWER)
+        told_add(r->report->told, TOLD_LEFT, buf_str(&e->path)); // because of its time, whatever it holds
     if (e->type == MANIFEST_FILE)
         progress_add(r->windows->progress, 1, e->size);
     return e->hardlink.len > 0 ? deferred_add_first(r->deferred, r->plan->sequence, &m->existing.id, err) : 0;
@@ -305,14 +307,6 @@ static int add_pieces(struct entries *r, struct apply_file *f, struct error *err
     return 0;
 }
 
-static void one_piece(const struct manifest_entry *e, struct recipe *ret_recipe)
-{
-    struct recipe_piece *piece = recipe_add_piece(ret_recipe);
-    *piece = (struct recipe_piece){ .kind = RECIPE_WHOLE, .length = (uint32_t)e->size, .member = e->at };
-    memcpy(piece->sha256, e->sha256, sizeof piece->sha256);
-    ret_recipe->size = e->size;
-}
-
 static int add_content(struct entries *r, const struct manifest_entry *e, struct apply_file *f, struct error *err)
 {
     struct error why;
@@ -333,10 +327,10 @@ static int add_content(struct entries *r, const struct manifest_entry *e, struct
         return 0;
     }
     bool whole = false;
-    if (e->at.length > 0)
-        one_piece(e, &f->recipe);
-    else // what is there is only changed for a recipe that was proved beforehand
-        got = content_recipe(r->snapshot, e, !f->reused, &f->recipe, &whole, &why);
+    if (f->reused) // what is there is only changed for a recipe that was proved beforehand
+        got = content_pieces(r->snapshot, e, &f->recipe, &why);
+    else
+        got = content_recipe(r->snapshot, e, true, &f->recipe, &whole, &why);
     if (got == 0 && whole)
         f->whole = compare_whole_new(r->timing, (uint32_t)f->recipe.n_pieces);
     if (got == 0)

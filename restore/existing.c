@@ -131,20 +131,25 @@ static int hash_file(const struct io *io, int fd, const char *name, uint8_t ret_
     return 0;
 }
 
+int existing_content_of(const struct io *io, int fd, const struct manifest_entry *entry, bool *ret_equal, struct error *err)
+{
+    uint8_t sha256[CRYPTO_SHA256_SIZE];
+    int r = hash_file(io, fd, buf_str(&entry->path), sha256, err);
+    *ret_equal = r == 0 && entry->has_sha256 && memcmp(sha256, entry->sha256, sizeof sha256) == 0;
+    return r;
+}
+
 int existing_content_equal(const struct io *io, int dirfd, const char *name, const struct target_id *id, const struct manifest_entry *entry,
                            bool *ret_equal, struct error *err)
 {
-    uint8_t sha256[CRYPTO_SHA256_SIZE];
     int fd = -1;
     *ret_equal = false;
     if (!entry->has_sha256)
         return 0;
     int r = existing_open(io, dirfd, name, id, &fd, err);
     if (r == 0)
-        r = hash_file(io, fd, name, sha256, err);
+        r = existing_content_of(io, fd, entry, ret_equal, err);
     io_close_quietly(io, &fd);
-    if (r == 0)
-        *ret_equal = memcmp(sha256, entry->sha256, sizeof sha256) == 0;
     return r;
 }
 

@@ -23,6 +23,9 @@ MUST_USE int existing_open(const struct io *io, int dirfd, const char *name, con
 MUST_USE int existing_content_equal(const struct io *io, int dirfd, const char *name, const struct target_id *id,
                                     const struct manifest_entry *entry, bool *ret_equal, struct error *err);
 
+// The same of an open file, from where it is read.
+MUST_USE int existing_content_of(const struct io *io, int fd, const struct manifest_entry *entry, bool *ret_equal, struct error *err);
+
 // Are the extended attributes (ACLs, capabilities) of an open file exactly those of the text (doc/FORMAT.md section 7; n 0 = none)?
 // Attributes that this user cannot see, and security.selinux, do not count.
 bool existing_xattrs_equal(int fd, const char *text, size_t n);

@@ -8,9 +8,9 @@
 #include "bkd/base/json.h"
 #include "bkd/base/log.h"
 
-static const char *const kind_names[REPORT_KINDS] = { "lost", "refused", "exists", "failed", "metadata", "skipped" };
+static const char *const kind_names[REPORT_KINDS] = { "lost", "refused", "exists", "failed", "metadata", "skipped", "differs" };
 static const char *const kind_texts[REPORT_KINDS] = {
-    "lost: ", "refused: ", "exists already, left alone", "not written: ", "not exact: ", "not restored: ",
+    "lost: ", "refused: ", "exists already, left alone", "not written: ", "not exact: ", "not restored: ", "differs on disk: ",
 };
 static const char *const next_steps[REPORT_KINDS] = {
     "run `bkd-restore check` on this repository, then restore this file from another copy or an earlier snapshot",
@@ -19,6 +19,7 @@ static const char *const next_steps[REPORT_KINDS] = {
     "correct the reason and restore this path again",
     "set it by hand, or restore as root onto a file system that has it",
     "restore it again when what it depends on is there",
+    "look for errors of the disk in the system's log, and for programs that write there; restore this path again",
 };
 
 const char *report_kind_name(enum report_kind kind) { return kind_names[kind]; }
@@ -27,6 +28,8 @@ void report_problem(struct report *r, enum report_kind kind, const char *path, c
 {
     struct error err;
     r->count[kind]++;
+    if (r->told != NULL)
+        told_add(r->told, kind == REPORT_METADATA ? TOLD_INEXACT : TOLD_LEFT, path);
     progress_pause(r->progress);
     if (!r->json) {
         log_warn("'%s' %s%s%s", path, kind_texts[kind], kind == REPORT_EXISTS && *reason != '\0' ? ": " : "", reason);
@@ -51,6 +54,11 @@ int report_result(const struct report *r, struct error *err)
             " entries could not be restored because stored data is damaged, missing or not what was signed; run `bkd-restore check` "
             "and restore them from another copy or an earlier snapshot",
             lost);
+    if (r->count[REPORT_DIFFERS] > 0)
+        return error_set(err, ERROR_INTEGRITY,
+                         "%" PRIu64 " entries were restored, but are not the same when read again from the disk; do not use this disk before it "
+                         "was tested",
+                         r->count[REPORT_DIFFERS]);
     uint64_t left = r->count[REPORT_EXISTS] + r->count[REPORT_FAILED] + r->count[REPORT_SKIPPED];
     if (left > 0)
         return error_set(err, ERROR_INCOMPLETE, "%" PRIu64 " entries were not restored; each is listed with its reason", left);
@@ -95,6 +103,7 @@ static void print_json(const struct report *r, const struct report_place *place,
     json_add_u64(line, "replaced", r->replaced);
     json_add_u64(line, "updated", r->updated);
     json_add_u64(line, "left", r->left);
+    json_add_u64(line, "verified", r->verified);
     json_add_u64(line, "deleted", r->deleted);
     json_add_u64(line, "bytes", r->bytes);
     json_add_u64(line, "bytes_fetched", timing->bytes[TIMING_FETCH]);
@@ -126,7 +135,7 @@ static void print_phases(struct timing *timing)
             clock_format_bytes(bytes, timing->bytes[i]);
         printf("  %-10s %12s %10.3f\n", timing_name(i), bytes, (double)timing->ns[i] / 1e9);
     }
-    printf("  (open and plan: elapsed; the others: added up over all threads)\n");
+    printf("  (open, plan and verify: elapsed; the others: added up over all threads)\n");
 }
 
 static void print_count(uint64_t n, const char *text)
@@ -159,6 +168,8 @@ static void print_text(const struct report *r, const struct report_place *place,
         printf("  of these %" PRIu64 " replaced what was there; besides %" PRIu64 " got only their metadata, %" PRIu64 " were left as they are, %" PRIu64
                " were deleted\n",
                r->replaced, r->updated, r->left, r->deleted);
+    if (r->verified > 0)
+        printf("  %" PRIu64 " entries were read again from the disk and compared\n", r->verified);
     if (r->kept > 0) {
         char kept[CLOCK_TEXT_MAX], written[CLOCK_TEXT_MAX], fetched[CLOCK_TEXT_MAX];
         clock_format_bytes(kept, r->kept);
@@ -176,6 +187,7 @@ static void print_text(const struct report *r, const struct report_place *place,
         "entries LOST: stored data is damaged or missing", "entries REFUSED: the manifest is not what a manifest may be",
         "names existed in the target and were left alone", "entries could not be written",
         "entries do not have all their metadata",          "entries left out because of one of these",
+        "entries DIFFER when read again from the disk",
     };
     for (int i = 0; i < REPORT_KINDS; i++)
         print_count(r->count[i], counted[i]);

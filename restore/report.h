@@ -9,6 +9,7 @@
 #include "bkd/base/error.h"
 #include "bkd/base/progress.h"
 #include "restore/timing.h"
+#include "restore/told.h"
 
 enum report_kind {
     REPORT_LOST,     // stored bytes are damaged or missing: exit 4
@@ -17,6 +18,7 @@ enum report_kind {
     REPORT_FAILED,   // the target did not take it: exit 3
     REPORT_METADATA, // restored, but owner, mode, times or attributes are not exact: exit 3
     REPORT_SKIPPED,  // not tried, because what it depends on is not there: exit 3
+    REPORT_DIFFERS,  // read again from the disk, it is not what was restored: exit 4
     REPORT_KINDS,
 };
 
@@ -24,7 +26,9 @@ struct report {
     bool json, quiet, dry_run;
     struct progress *progress; // its line makes room for problems; may be NULL; borrowed
     uint64_t count[REPORT_KINDS];
+    struct told *told; // remembers the paths of problems; may be NULL; borrowed
     uint64_t files, bytes, dirs, links, hard_links, others;
+    uint64_t verified; // entries read again
     uint64_t replaced; // of all these: took the place of something
     uint64_t updated;  // existed and only got their metadata, directories not counted
     uint64_t left;     // existed and are the same, or newer where that was asked for

@@ -12,6 +12,7 @@
 #include "restore/marker.h"
 #include "restore/mirror.h"
 #include "restore/rehearse.h"
+#include "restore/reread.h"
 #include "restore/selection_args.h"
 #include "restore/space.h"
 #include "restore/streams.h"
@@ -35,6 +36,7 @@ struct run {
     struct survey survey;
     struct marker marker;
     struct mirror mirror;
+    struct told told;
     struct meet meet;
     struct deferred deferred;
     struct windows windows;
@@ -105,7 +107,7 @@ static int mark_target(struct run *r, bool empty, struct error *err)
                          "restore that has ended removes it). Leave out --resume",
                          r->target.name);
     r->rules.resume = found;
-    r->rules.doubt = r->marker.doubt;
+    r->rules.doubt = r->marker.doubt || r->options->verify;
     if (!found || !empty)
         e = survey_run(&r->survey, &r->plan, r->options->strip, r->target.root->fd, !found, err);
     if (e == 0 && !found)
@@ -185,6 +187,8 @@ static int prepare_target(struct run *r, struct error *err)
     bool empty = r->target.root->made;
     int e = empty ? 0 : target_is_empty(&r->target, &empty, err);
     survey_init(&r->survey, r->io, r->scratch_fd);
+    told_init(&r->told, r->io, r->scratch_fd);
+    r->report->told = r->options->verify ? &r->told : NULL;
     r->meet = (struct meet){ .io = r->io, .rules = &r->rules, .apply = &r->apply, .survey = &r->survey };
     if (e == 0)
         e = prepare_mirror(r, err);
@@ -298,6 +302,27 @@ static int write_content(struct run *r, struct error *err)
     return e < 0 || f < 0 || atomic_load(&r->apply.stop) ? say_why(r, &cause, err) : 0;
 }
 
+static int read_again(struct run *r, struct error *err)
+{
+    const struct reread reread = {
+        .io = r->io,
+        .plan = &r->plan,
+        .apply = &r->apply,
+        .names = r->names,
+        .rules = &r->rules,
+        .survey = &r->survey,
+        .told = &r->told,
+        .report = r->report,
+        .progress = r->progress,
+        .strip = r->options->strip,
+        .target_fd = r->target.root->fd,
+        .interrupted = r->options->interrupted,
+    };
+    r->report->told = NULL;
+    progress_begin(r->progress, "verify", r->plan.totals.files - r->plan.totals.names, r->plan.totals.bytes);
+    return reread_run(&reread, r->snapshot, err);
+}
+
 static int write_tree(struct run *r, struct error *err)
 {
     struct deferred_context context = {
@@ -314,6 +339,8 @@ static int write_tree(struct run *r, struct error *err)
     if (e == 0)
         e = io_syncfs(r->io, r->target.root->fd, r->target.name, err);
     (void)timing_add(r->timing, TIMING_METADATA, since, 0);
+    if (e == 0 && r->options->verify)
+        e = read_again(r, err);
     return e < 0 ? e : marker_remove(&r->marker, err);
 }
 
@@ -425,6 +452,8 @@ static void clean_up(struct run *r)
     if (r->survey.io != NULL)
         survey_done(&r->survey);
     marker_done(&r->marker);
+    r->report->told = NULL;
+    told_done(&r->told);
     if (r->mirror.extras != NULL)
         mirror_done(&r->mirror);
     if (r->target.io != NULL)

@@ -25,6 +25,7 @@ struct run_options {
     const char *repository; // where it is, spared by `delete`; may be NULL
     bool resume;         // go on with an interrupted restore of the same
     const char *again;   // the command line that goes on with it, for messages; NULL = not known
+    bool verify;         // read everything again at the end
     bool dry_run;
     bool keep_going; // files whose stored data is damaged do not stop the others
     bool numeric_owner;

@@ -24,6 +24,6 @@ uint64_t timing_duration(const struct timing *t) { return timing_now(t) - t->sta
 
 const char *timing_name(enum timing_phase phase)
 {
-    static const char *const names[TIMING_PHASES] = { "open", "plan", "fetch", "decode", "write", "compare", "metadata" };
+    static const char *const names[TIMING_PHASES] = { "open", "plan", "fetch", "decode", "write", "compare", "metadata", "verify" };
     return names[phase];
 }

@@ -1,6 +1,6 @@
 // The timed report of a restore: bytes and time of each phase, added up from any thread.
 //
-// open and plan are wall time of the one thread that does them. fetch, decode, write, compare and metadata are sums over all
+// open, plan and verify are wall time of the one thread that does them. fetch, decode, write, compare and metadata are sums over all
 // threads (so on N processors they may add up to N times the duration); the duration itself is wall time.
 #ifndef BKD_RESTORE_TIMING_H
 #define BKD_RESTORE_TIMING_H
@@ -18,6 +18,7 @@ enum timing_phase {
     TIMING_WRITE,    // creating and writing files
     TIMING_COMPARE,  // SHA-256 of what came out against what was recorded
     TIMING_METADATA, // owners, modes, times, attributes, names; the final sync
+    TIMING_VERIFY,   // with --verify: reading again from the disk
     TIMING_PHASES,
 };
 

@@ -56,6 +56,7 @@ static int read_options(const struct cmd_context *ctx, const struct cli_args *ar
         .delete = cli_args_flag(args, "delete"),
         .may_delete = cli_args_flag(args, "yes") ? delete_unasked : can_ask ? ask_to_delete : NULL,
         .repository = ctx->session.repository,
+        .verify = cli_args_flag(args, "verify"),
         .resume = cli_args_flag(args, "resume"),
         .dry_run = cli_args_flag(args, "dry-run"),
         .keep_going = cli_args_flag(args, "keep-going"),

@@ -33,6 +33,7 @@ static const struct cli_option dump_options[] = {
 
 static const struct cli_option restore_options[] = {
     { "target", 't', "DIR", "where to; made when it does not exist" },
+    { "verify", 0, NULL, "at the end, read everything again from the disk and compare it" },
     { "resume", 0, NULL, "go on with an interrupted restore: the same command, and this" },
     { "in-place", 0, NULL, "where the files were: --target /; nothing that exists is touched without --overwrite" },
     { "overwrite", 0, "MODE", "what becomes of names that exist: never (left and listed), if-changed, if-newer, always" },
