@@ -65,6 +65,12 @@ void crypto_hmac_sha256(const void *key, size_t key_len, const void *data, size_
     need(HMAC(EVP_sha256(), key == NULL ? "" : key, (int)key_len, data, n, ret_mac, NULL) != NULL, "HMAC");
 }
 
+void crypto_hmac_sha1(const void *key, size_t key_len, const void *data, size_t n, uint8_t ret_mac[CRYPTO_SHA1_SIZE])
+{
+    assert(key_len <= INT_MAX);
+    need(HMAC(EVP_sha1(), key == NULL ? "" : key, (int)key_len, data, n, ret_mac, NULL) != NULL, "HMAC");
+}
+
 void crypto_hkdf_sha256(const void *secret, size_t secret_len, const void *salt, size_t salt_len, const void *info,
                         size_t info_len, void *ret_out, size_t out_len)
 {

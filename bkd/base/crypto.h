@@ -39,6 +39,10 @@ void crypto_sha256_done(struct crypto_sha256 *h);
 // HMAC-SHA-256 (RFC 2104).
 void crypto_hmac_sha256(const void *key, size_t key_len, const void *data, size_t n, uint8_t ret_mac[CRYPTO_SHA256_SIZE]);
 
+// HMAC-SHA-1: only for reading names that OpenSSH hashed in known_hosts. Nothing relies on it.
+#define CRYPTO_SHA1_SIZE 20
+void crypto_hmac_sha1(const void *key, size_t key_len, const void *data, size_t n, uint8_t ret_mac[CRYPTO_SHA1_SIZE]);
+
 // HKDF-SHA-256 (RFC 5869). An empty salt (NULL, 0) means 32 zero bytes, as the RFC says. out_len is at most 255 * 32.
 void crypto_hkdf_sha256(const void *secret, size_t secret_len, const void *salt, size_t salt_len, const void *info,
                         size_t info_len, void *ret_out, size_t out_len);

@@ -1,0 +1,290 @@
+// Transfers of the SFTP client: a window of requests is kept in flight, so that a round trip costs nothing but latency.
+#include <stdlib.h>
+#include <string.h>
+
+#include "bkd/repo/sftp_client.h"
+#include "bkd/repo/sftp_wire.h"
+
+enum {
+    WINDOW = 4 << 20,          // bytes asked for or sent and not answered; OpenSSH takes 2 MiB ahead on a channel
+    STEP = 32 << 10,           // bytes of one request, which every server takes
+    REQUESTS_MAX = WINDOW / STEP,
+    PACE_MS = 20,              // how long to wait when the pace allows nothing now
+};
+
+// ---- requests in flight, by id
+
+struct request {
+    uint32_t id;
+    uint32_t length; // bytes; 0 = free
+    uint64_t offset;
+};
+
+struct flight {
+    struct request requests[REQUESTS_MAX];
+    size_t n; // in flight
+};
+
+// Ids are given one after the other, so that a request stands at its id modulo the table's size unless a slow one is still there.
+static struct request *slot_for(struct flight *f, uint32_t id)
+{
+    for (size_t i = 0; i < REQUESTS_MAX; i++) {
+        struct request *r = &f->requests[(id + i) % REQUESTS_MAX];
+        if (r->length == 0)
+            return r;
+    }
+    return NULL;
+}
+
+static struct request *find(struct flight *f, uint32_t id)
+{
+    for (size_t i = 0; i < REQUESTS_MAX; i++) {
+        struct request *r = &f->requests[(id + i) % REQUESTS_MAX];
+        if (r->length > 0 && r->id == id)
+            return r;
+    }
+    return NULL;
+}
+
+static void note_request(struct flight *f, uint32_t id, uint64_t offset, uint32_t length)
+{
+    *slot_for(f, id) = (struct request){ .id = id, .length = length, .offset = offset };
+    f->n++;
+}
+
+// The request an answer belongs to, taken out of the table.
+static int take_request(struct flight *f, const struct sftp_message *m, struct request *ret_request, struct error *err)
+{
+    struct request *r = find(f, m->id);
+    if (r == NULL)
+        return error_set(err, ERROR_FORMAT, "the server answers a request that was not made");
+    *ret_request = *r;
+    r->length = 0;
+    f->n--;
+    return 0;
+}
+
+// ---- reading
+
+struct reading {
+    struct sftp_client *client;
+    const struct sftp_handle *handle;
+    uint64_t offset; // of data[0] in the file
+    uint8_t *data;
+    size_t n;
+    size_t asked; // bytes asked for from the front
+    struct flight flight;
+};
+
+static void ask(struct reading *r, uint64_t offset, uint32_t length)
+{
+    uint32_t id = sftp_wire_begin(r->client, SFTP_READ);
+    sftp_wire_put_handle(r->client, r->handle);
+    sftp_put_u64(&r->client->out, offset);
+    sftp_put_u32(&r->client->out, length);
+    sftp_wire_end(r->client);
+    note_request(&r->flight, id, offset, length);
+}
+
+static void ask_more(struct reading *r)
+{
+    while (r->asked < r->n && r->flight.n < REQUESTS_MAX) {
+        uint32_t length = r->n - r->asked < STEP ? (uint32_t)(r->n - r->asked) : STEP;
+        ask(r, r->offset + r->asked, length);
+        r->asked += length;
+    }
+}
+
+static int take_data(struct reading *r, struct sftp_message *m, struct error *err)
+{
+    struct request request;
+    const uint8_t *data;
+    size_t n;
+    uint32_t status = SFTP_OK;
+    int e = take_request(&r->flight, m, &request, err);
+    if (e < 0)
+        return e;
+    if (m->type != SFTP_DATA) {
+        e = sftp_wire_status(m, "read", "the file", &status, err);
+        if (status == SFTP_EOF)
+            return error_set(err, ERROR_INTEGRITY, "it ends before byte %llu", (unsigned long long)(request.offset + request.length));
+        return e < 0 ? e : sftp_wire_malformed(m, err);
+    }
+    if (!sftp_get_string(&m->body, &data, &n) || n > request.length || n == 0)
+        return sftp_wire_malformed(m, err);
+    memcpy(r->data + (request.offset - r->offset), data, n);
+    if (n < request.length) // servers may answer with less
+        ask(r, request.offset + n, request.length - (uint32_t)n);
+    return 0;
+}
+
+// After a failure the answers to what is in flight are still to come: they are waited for, so that the client can be used again.
+static int read_answers(struct reading *r, struct error *err)
+{
+    int failure = 0;
+    struct error second;
+    while (r->flight.n > 0) {
+        struct sftp_message m;
+        struct request request;
+        bool got = false, moved = false;
+        int e = sftp_wire_take(r->client, &m, &got, failure < 0 ? &second : err);
+        if (e == 0 && got) {
+            if (failure == 0) {
+                failure = take_data(r, &m, err);
+                if (failure == 0)
+                    ask_more(r);
+            } else {
+                e = take_request(&r->flight, &m, &request, &second);
+            }
+        } else if (e == 0) {
+            e = sftp_wire_move(r->client, &moved, failure < 0 ? &second : err);
+            if (e == 0 && !moved)
+                e = sftp_wire_wait(&r->client, 1, -1, failure < 0 ? &second : err);
+        }
+        if (e < 0)
+            return failure < 0 ? failure : e;
+    }
+    return failure;
+}
+
+int sftp_read(struct sftp_client *c, const struct sftp_handle *handle, uint64_t offset, void *data, size_t n, struct error *err)
+{
+    struct reading *r = xcalloc(1, sizeof *r);
+    *r = (struct reading){ .client = c, .handle = handle, .offset = offset, .data = data, .n = n };
+    ask_more(r);
+    int e = read_answers(r, err);
+    free(r);
+    return e;
+}
+
+// ---- sending
+
+struct sending {
+    const struct io *io;
+    int fd;              // of the local file; -1: from `data`
+    const uint8_t *data;
+    uint64_t size, next; // shared by all lanes
+    const struct sftp_pace *pace;
+    bool paced;          // nothing may go now
+};
+
+struct lane_state {
+    struct sftp_client *client;
+    const struct sftp_handle *handle;
+    struct flight flight;
+};
+
+static int send_one(struct sending *s, struct lane_state *l, uint32_t length, struct error *err)
+{
+    struct sftp_client *c = l->client;
+    uint32_t id = sftp_wire_begin(c, SFTP_WRITE);
+    sftp_wire_put_handle(c, l->handle);
+    sftp_put_u64(&c->out, s->next);
+    sftp_put_u32(&c->out, length);
+    uint8_t *place = buf_extend(&c->out, length);
+    if (s->fd < 0) {
+        memcpy(place, s->data + s->next, length);
+    } else {
+        size_t got = 0;
+        int r = io_pread_full(s->io, s->fd, place, length, s->next, "the finished object", &got, err);
+        if (r < 0)
+            return r;
+        if (got < length)
+            return error_set(err, ERROR_FAILED, "the local file became shorter while it was sent");
+    }
+    sftp_wire_end(c);
+    note_request(&l->flight, id, s->next, length);
+    s->next += length;
+    return 0;
+}
+
+// Fills the lane's window, as far as its stream takes it.
+static int send_more(struct sending *s, struct lane_state *l, struct error *err)
+{
+    while (s->next < s->size && l->flight.n < REQUESTS_MAX && sftp_wire_pending(l->client) < SFTP_WIRE_PENDING_MAX) {
+        uint32_t length = s->size - s->next < STEP ? (uint32_t)(s->size - s->next) : STEP;
+        if (s->pace != NULL && s->pace->may_send(s->pace->arg, length) < length) {
+            s->paced = true;
+            return 0;
+        }
+        int r = send_one(s, l, length, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int take_answers(struct lane_state *l, struct error *err)
+{
+    for (;;) {
+        struct sftp_message m;
+        struct request request;
+        bool got = false;
+        uint32_t status;
+        int r = sftp_wire_take(l->client, &m, &got, err);
+        if (r < 0 || !got)
+            return r;
+        r = take_request(&l->flight, &m, &request, err);
+        if (r == 0)
+            r = sftp_wire_status(&m, "write", "the file", &status, err);
+        if (r < 0)
+            return r;
+    }
+}
+
+static int serve_lane(struct sending *s, struct lane_state *l, bool *moved, struct error *err)
+{
+    bool this_time = false;
+    int r = send_more(s, l, err);
+    if (r == 0)
+        r = sftp_wire_move(l->client, &this_time, err);
+    *moved |= this_time;
+    return r < 0 ? r : take_answers(l, err);
+}
+
+static int send_all(struct sending *s, struct lane_state *lanes, size_t n, struct error *err)
+{
+    struct sftp_client *clients[SFTP_LANES_MAX];
+    for (size_t i = 0; i < n; i++)
+        clients[i] = lanes[i].client;
+    for (;;) {
+        bool moved = false, busy = s->next < s->size;
+        s->paced = false;
+        for (size_t i = 0; i < n; i++) {
+            int r = serve_lane(s, &lanes[i], &moved, err);
+            if (r < 0)
+                return r;
+            busy |= lanes[i].flight.n > 0;
+        }
+        if (!busy)
+            return 0;
+        if (!moved) {
+            int r = sftp_wire_wait(clients, n, s->paced ? PACE_MS : -1, err);
+            if (r < 0)
+                return r;
+        }
+    }
+}
+
+static int send_through(struct sending *s, const struct sftp_lane *lanes, size_t n_lanes, struct error *err)
+{
+    struct lane_state *states = xcalloc(n_lanes, sizeof *states);
+    for (size_t i = 0; i < n_lanes; i++)
+        states[i] = (struct lane_state){ .client = lanes[i].client, .handle = &lanes[i].handle };
+    int r = send_all(s, states, n_lanes, err);
+    free(states);
+    return r;
+}
+
+int sftp_send_file(const struct io *io, struct sftp_lane *lanes, size_t n_lanes, int fd, uint64_t size, const struct sftp_pace *pace, struct error *err)
+{
+    struct sending s = { .io = io, .fd = fd, .size = size, .pace = pace };
+    return send_through(&s, lanes, n_lanes, err);
+}
+
+int sftp_write(struct sftp_client *c, const struct sftp_handle *handle, const void *data, size_t n, struct error *err)
+{
+    struct sending s = { .fd = -1, .data = data, .size = n };
+    struct sftp_lane lane = { .client = c, .handle = *handle };
+    return send_through(&s, &lane, 1, err);
+}
