@@ -19,7 +19,7 @@ int cmd_init(struct cmd_context *ctx, const struct cli_args *args, struct error 
     };
     io_random(ctx->io, info.id, sizeof info.id);
     struct store *store = NULL;
-    r = store_open(ctx->io, s.policy.repository, true, &store, err);
+    r = store_open(ctx->io, s.policy.repository, NULL, true, &store, err);
     if (r == 0)
         r = repository_create(ctx->io, store, &info, (const char *)s.signing_key.data, s.signing_key.len, recover_script, recover_text, err);
     store_close(store);

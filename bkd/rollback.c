@@ -7,6 +7,7 @@
 #include "bkd/base/bytes.h"
 #include "bkd/base/log.h"
 #include "bkd/programs.h"
+#include "bkd/setup.h"
 
 enum { BATCH_BYTES = 64 << 10, BATCH_PATHS = 500 };
 

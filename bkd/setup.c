@@ -130,7 +130,7 @@ int setup_load_writing(struct setup *s, struct error *err)
 int setup_open_repository(const struct setup *s, struct repository **ret_repository, struct error *err)
 {
     struct store *store = NULL;
-    int r = store_open(s->ctx->io, s->policy.repository, false, &store, err);
+    int r = store_open(s->ctx->io, s->policy.repository, NULL, false, &store, err);
     if (r == 0)
         r = repository_open(s->ctx->io, store, buf_str(&s->signers), ret_repository, err);
     if (r == ERROR_NOT_FOUND)

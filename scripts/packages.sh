@@ -2,9 +2,12 @@
 # Sourced by scripts/test and scripts/quickstart: which Debian packages are needed, and how missing ones are installed.
 
 BUILD_PACKAGES="autoconf automake gcc libc6-dev make pkg-config
-    libarchive-dev libjansson-dev libqrencode-dev librsync-dev libseccomp-dev libsodium-dev libssl-dev libyaml-dev libzstd-dev"
+    libarchive-dev libjansson-dev libqrencode-dev librsync-dev libseccomp-dev libsodium-dev libssh2-1-dev libssl-dev libyaml-dev libzstd-dev"
 # The tools that tests compare with, and that restores by hand use.
-TEST_PACKAGES="acl age attr btrfs-progs git libarchive-tools libcmocka-dev openssh-client postgresql procps rdiff rsync sqlite3 xz-utils zbar-tools zlib1g-dev zstd"
+TEST_PACKAGES="acl age attr btrfs-progs git
+    libarchive-tools libcmocka-dev openssh-client openssh-server openssh-sftp-server
+    postgresql procps rdiff rsync sqlite3
+    xz-utils zbar-tools zlib1g-dev zstd"
 
 # need_packages PACKAGE…: installs what is missing; asks apt for nothing when everything is there.
 need_packages() {

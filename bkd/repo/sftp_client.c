@@ -74,8 +74,7 @@ static void read_extensions(struct sftp_client *c, struct cursor body)
 static int greet(struct sftp_client *c, struct error *err)
 {
     struct sftp_message m;
-    uint64_t start = io_monotonic_ns(c->io);
-    c->last_byte_ns = start;
+    c->last_byte_ns = io_monotonic_ns(c->io);
     c->begun = sftp_begin(&c->out, SFTP_INIT, SFTP_VERSION);
     sftp_wire_end(c);
     int r = sftp_wire_answer(c, SFTP_VERSION, &m, err);
@@ -83,7 +82,6 @@ static int greet(struct sftp_client *c, struct error *err)
         return error_prefix(err, "SFTP");
     if (m.type != SFTP_VERSION_REPLY)
         return sftp_wire_malformed(&m, err);
-    c->abilities.round_trip_ns = io_monotonic_ns(c->io) - start;
     read_extensions(c, m.body);
     return 0;
 }

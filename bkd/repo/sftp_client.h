@@ -29,7 +29,7 @@ struct sftp_handle {
 MUST_USE int sftp_client_new(const struct io *io, struct stream *stream_taken, unsigned timeout_ms, struct sftp_client **ret_client, struct error *err);
 void sftp_client_free(struct sftp_client *c); // NULL is fine
 
-// What the server announced, and the round trip that the first exchange took.
+// What the server announced, and the shortest round trip so far.
 struct sftp_abilities {
     bool fsync;   // fsync@openssh.com
     bool statvfs; // statvfs@openssh.com

@@ -3,6 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bkd/codec/ssh_url.h"
+#include "bkd/repo/store_ssh.h"
+
 static bool has_scheme(const char *url)
 {
     const char *colon = strstr(url, "://");
@@ -16,21 +19,40 @@ static bool has_scheme(const char *url)
     return true;
 }
 
-int store_open(const struct io *io, const char *url, bool create, struct store **ret_store, struct error *err)
+int store_open(const struct io *io, const char *url, const struct store_access *access, bool create, struct store **ret_store, struct error *err)
 {
     if (url[0] == '\0')
         return error_set(err, ERROR_USAGE, "the repository's location is empty: give a directory");
     if (!has_scheme(url))
         return store_dir_open(io, url, create, ret_store, err);
+    if (ssh_url_is(url))
+        return store_ssh_open(io, url, access, create, ret_store, err);
     static const char file[] = "file://";
     if (strncmp(url, file, sizeof file - 1) != 0)
         return error_set(err, ERROR_USAGE,
-                         "repository '%s': unknown kind of location; known are a directory and file:///DIRECTORY", url);
+                         "repository '%s': unknown kind of location; known are a directory, file:///DIRECTORY and sftp://USER@HOST:PORT/PATH", url);
     const char *path = url + sizeof file - 1;
     if (path[0] != '/')
         return error_set(err, ERROR_USAGE, "repository '%s': a file URL has three slashes before its path (file:///srv/backup)",
                          url);
     return store_dir_open(io, path, create, ret_store, err);
+}
+
+static bool name_is_sound(const char *name)
+{
+    for (const char *p = name;; p++) {
+        size_t n = strcspn(p, "/");
+        if (n == 0 || (n == 1 && p[0] == '.') || (n == 2 && p[0] == '.' && p[1] == '.'))
+            return false;
+        p += n;
+        if (*p == '\0')
+            return true;
+    }
+}
+
+int store_check_name(const struct store *s, const char *name, struct error *err)
+{
+    return name_is_sound(name) ? 0 : error_set(err, ERROR_FAILED, "'%s' is no name for a file in %s", name, s->url);
 }
 
 void store_close(struct store *s)

@@ -39,16 +39,37 @@ struct store {
     char *url; // as given, for messages
 };
 
-// Opens a repository location: a directory (or file:// URL). create: makes the directory (0700) when missing; without it a missing one is
-// ERROR_NOT_FOUND naming the path. Other URL schemes: ERROR_USAGE saying which are known.
-MUST_USE int store_open(const struct io *io, const char *url, bool create, struct store **ret_store, struct error *err);
+// How a store on another machine is got at. Strings are copied.
+struct store_access {
+    const char *identity;        // SSH private key file; NULL = the agent's keys
+    const char *passphrase_file; // first line is the key's passphrase; NULL = it has none
+    const char *known_hosts;     // pinned host keys; NULL = ERROR_KEY for a store that needs them
+};
+
+// Opens a repository location: a directory (or file:// URL), or sftp://USER@HOST:PORT/PATH. create: makes the directory (0700) when missing; without it a
+// missing one is ERROR_NOT_FOUND naming the path. Other URL schemes: ERROR_USAGE saying which are known. access may be NULL for a directory.
+MUST_USE int store_open(const struct io *io, const char *url, const struct store_access *access, bool create, struct store **ret_store, struct error *err);
 void store_close(struct store *s); // NULL is fine
 
 // Whole small file, at most max bytes (more: ERROR_FORMAT); appended to ret_data.
 MUST_USE int store_get_all(struct store *s, const char *name, size_t max, struct buf *ret_data, struct error *err);
 
+// ERROR_FAILED for a name that is not relative, or has empty, "." or ".." components: what every implementation refuses.
+MUST_USE int store_check_name(const struct store *s, const char *name, struct error *err);
+
 // Implementations.
 MUST_USE int store_dir_open(const struct io *io, const char *path, bool create, struct store **ret_store, struct error *err);
+// On a server, below `root` (absolute, or relative to the account's home). `connect` makes a connection whenever one is needed, from any thread;
+// connect_arg belongs to the store from here on, also when this fails, and is given to `done` (may be NULL).
+struct sftp_client;
+struct store_connector {
+    int (*connect)(void *arg, struct sftp_client **ret_client, struct error *err);
+    void (*done)(void *arg);
+    void *arg;
+    unsigned back_off_ms; // before a broken line is tried a second time; doubled each time. 0 = half a second
+};
+MUST_USE int store_sftp_open(const struct io *io, const char *url, const char *root, bool create, const struct store_connector *connector,
+                             struct store **ret_store, struct error *err);
 // Everything in memory, for tests.
 struct store *store_memory_new(void);
 

@@ -21,24 +21,6 @@ struct store_dir {
 
 static struct store_dir *dir_of(struct store *s) { return (struct store_dir *)s; }
 
-// Relative, without empty, "." or ".." components.
-static bool name_is_sound(const char *name)
-{
-    for (const char *p = name;; p++) {
-        size_t n = strcspn(p, "/");
-        if (n == 0 || (n == 1 && p[0] == '.') || (n == 2 && p[0] == '.' && p[1] == '.'))
-            return false;
-        p += n;
-        if (*p == '\0')
-            return true;
-    }
-}
-
-static int check_name(const struct store *s, const char *name, struct error *err)
-{
-    return name_is_sound(name) ? 0 : error_set(err, ERROR_FAILED, "'%s' is no name for a file in %s", name, s->url);
-}
-
 // Says where: messages of io name only the path within the store.
 static int in_store(const struct store *s, int r, struct error *err) { return r < 0 ? error_prefix(err, "repository %s", s->url) : r; }
 
@@ -124,7 +106,7 @@ static int commit_spool(struct store_dir *d, const char *name, int fd, const cha
 static int put_spool(struct store *s, const char *name, int fd, const char *spool_name, struct error *err)
 {
     struct store_dir *d = dir_of(s);
-    int r = check_name(s, name, err);
+    int r = store_check_name(s, name, err);
     if (r < 0) {
         io_close_quietly(d->io, &fd);
         spool_drop(s, spool_name);
@@ -138,7 +120,7 @@ static int put(struct store *s, const char *name, const void *data, size_t n, st
     struct store_dir *d = dir_of(s);
     int fd = -1;
     _cleanup_free_ char *spool_name = NULL;
-    int r = check_name(s, name, err);
+    int r = store_check_name(s, name, err);
     if (r == 0)
         r = spool_open(s, &fd, &spool_name, err);
     if (r < 0)
@@ -156,7 +138,7 @@ static int get(struct store *s, const char *name, uint64_t offset, void *data, s
 {
     struct store_dir *d = dir_of(s);
     int fd = -1;
-    int r = check_name(s, name, err);
+    int r = store_check_name(s, name, err);
     if (r < 0)
         return r;
     r = io_open(d->io, d->fd, name, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0, &fd, err);
@@ -175,7 +157,7 @@ static int size(struct store *s, const char *name, uint64_t *ret_size, struct er
 {
     struct store_dir *d = dir_of(s);
     struct statx st;
-    int r = check_name(s, name, err);
+    int r = store_check_name(s, name, err);
     if (r < 0)
         return r;
     r = io_stat(d->io, d->fd, name, 0, &st, err);
@@ -227,7 +209,7 @@ static int list(struct store *s, const char *dir, store_visit_fn *visit, void *a
     _cleanup_free_ char *path = xstrndup(dir, n > 0 && dir[n - 1] == '/' ? n - 1 : n);
     if (path[0] != '\0') {
         struct statx st;
-        int r = check_name(s, path, err);
+        int r = store_check_name(s, path, err);
         if (r < 0)
             return r;
         r = io_stat(d->io, d->fd, path, 0, &st, err);
@@ -240,7 +222,7 @@ static int list(struct store *s, const char *dir, store_visit_fn *visit, void *a
 static int remove_name(struct store *s, const char *name, struct error *err)
 {
     struct store_dir *d = dir_of(s);
-    int r = check_name(s, name, err);
+    int r = store_check_name(s, name, err);
     if (r == 0)
         r = in_store(s, io_unlink(d->io, d->fd, name, 0, err), err);
     return r < 0 ? r : in_store(s, fs_sync_parent(d->io, d->fd, name, err), err);

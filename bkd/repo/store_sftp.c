@@ -23,7 +23,7 @@
 enum {
     LANES = 4,                   // as many as fill 1 Gbit/s at 50 ms, where a channel takes 2 MiB a round trip
     TRIES = 5,                   // connections for one request
-    BACK_OFF_MS = 500,           // before the second, doubled each time
+    BACK_OFF_MS = 500,           // before the second try, doubled each time
     STRIPE_MIN = 8 << 20,        // smaller files go through one lane
     NEAR_NS = 3000000,           // round trips below are a local network: the cipher is the limit there, not the window
     NEAR_LANES = 2,
@@ -40,8 +40,7 @@ struct sftp_store_lane {
 struct store_sftp {
     struct store store;
     const struct io *io;
-    store_connect_fn *connect;
-    void *connect_arg;
+    struct store_connector connector;
     char *root;
     pthread_mutex_t lock;
     pthread_cond_t freed;
@@ -105,7 +104,7 @@ static void give_lane(struct store_sftp *s, struct sftp_store_lane *lane)
 
 static int connect_lane(struct store_sftp *s, struct sftp_store_lane *lane, struct error *err)
 {
-    return lane->client != NULL ? 0 : s->connect(s->connect_arg, &lane->client, err);
+    return lane->client != NULL ? 0 : s->connector.connect(s->connector.arg, &lane->client, err);
 }
 
 static bool is_line_broken(int r) { return r == ERROR_UNREACHABLE || r == ERROR_FORMAT; }
@@ -115,9 +114,9 @@ static bool is_line_broken(int r) { return r == ERROR_UNREACHABLE || r == ERROR_
 // `again`: an earlier try may have done it already.
 typedef int request_fn(struct store_sftp *s, struct sftp_store_lane *lane, void *arg, bool again, struct error *err);
 
-static void back_off(unsigned tries)
+static void back_off(const struct store_sftp *s, unsigned tries)
 {
-    unsigned ms = BACK_OFF_MS << (tries - 1);
+    unsigned first = s->connector.back_off_ms == 0 ? BACK_OFF_MS : s->connector.back_off_ms, ms = first << (tries - 1);
     struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };
     (void)nanosleep(&t, NULL);
 }
@@ -134,7 +133,7 @@ static int try_request(struct store_sftp *s, struct sftp_store_lane *lane, reque
         disconnect(lane);
         if (tries < TRIES) {
             log_info("%s: %s; trying again", s->store.url, err->text);
-            back_off(tries);
+            back_off(s, tries);
         }
     }
     err->code = ERROR_UNREACHABLE;
@@ -159,19 +158,25 @@ struct get {
     size_t n;
 };
 
+// Closes the file that was read last. ERROR_UNREACHABLE when the line broke over it.
+static int close_read_file(struct sftp_store_lane *lane, struct error *err)
+{
+    if (lane->open_name == NULL)
+        return 0;
+    free(lane->open_name);
+    lane->open_name = NULL;
+    int r = sftp_close(lane->client, &lane->handle, err);
+    return is_line_broken(r) ? r : 0; // it was only read from
+}
+
 static int open_for_reading(struct store_sftp *s, struct sftp_store_lane *lane, const char *name, struct error *err)
 {
     if (lane->open_name != NULL && strcmp(lane->open_name, name) == 0)
         return 0;
-    if (lane->open_name != NULL) {
-        free(lane->open_name);
-        lane->open_name = NULL;
-        struct error ignored; // it was only read from
-        if (is_line_broken(sftp_close(lane->client, &lane->handle, &ignored)))
-            return error_set(err, ERROR_UNREACHABLE, "%s", ignored.text);
-    }
     _cleanup_free_ char *path = path_of(s, name);
-    int r = sftp_open(lane->client, path, SFTP_OPEN_READ, 0, &lane->handle, err);
+    int r = close_read_file(lane, err);
+    if (r == 0)
+        r = sftp_open(lane->client, path, SFTP_OPEN_READ, 0, &lane->handle, err);
     if (r == 0)
         lane->open_name = xstrdup(name);
     return r;
@@ -239,11 +244,11 @@ struct put {
     bool renaming;    // the rename was asked for, by this try or one before
 };
 
-static int make_parents(struct store_sftp *s, struct sftp_client *client, const char *path, struct error *err)
+// Makes the directories that the path names before each slash from `from` on.
+static int make_dirs(struct sftp_client *client, const char *path, size_t from, struct error *err)
 {
-    char *at = (char *)path + (strncmp(path, s->root, strlen(s->root)) == 0 ? strlen(s->root) : 0);
     struct error why;
-    for (char *slash = strchr(at + (*at == '/'), '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+    for (const char *slash = strchr(path + from, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         _cleanup_free_ char *dir = xstrndup(path, (size_t)(slash - path));
         struct sftp_attrs attrs;
         int r = sftp_mkdir(client, dir, 0700, &why);
@@ -257,13 +262,13 @@ static int make_parents(struct store_sftp *s, struct sftp_client *client, const 
     return 0;
 }
 
-static int open_part(struct store_sftp *s, struct sftp_client *client, const struct put *p, struct sftp_handle *ret_handle, struct error *err)
+static int open_part(const struct store_sftp *s, struct sftp_client *client, const struct put *p, struct sftp_handle *ret_handle, struct error *err)
 {
     uint32_t flags = SFTP_OPEN_WRITE | SFTP_OPEN_CREAT | SFTP_OPEN_EXCL;
     int r = sftp_open(client, p->part, flags, 0600, ret_handle, err);
     if (r != ERROR_NOT_FOUND)
         return r;
-    r = make_parents(s, client, p->part, err);
+    r = make_dirs(client, p->part, strlen(s->root) + 1, err);
     return r < 0 ? r : sftp_open(client, p->part, flags, 0600, ret_handle, err);
 }
 
@@ -300,7 +305,6 @@ static size_t add_lanes(struct store_sftp *s, const struct put *p, struct sftp_s
 
 static int end_lanes(struct store_sftp *s, struct sftp_store_lane **taken, struct sftp_lane *lanes, size_t n, int r, struct error *err)
 {
-    struct error second;
     for (size_t i = 1; i < n; i++) {
         int closed = r < 0 ? ERROR_UNREACHABLE : sftp_close(lanes[i].client, &lanes[i].handle, err);
         if (closed < 0)
@@ -308,7 +312,6 @@ static int end_lanes(struct store_sftp *s, struct sftp_store_lane **taken, struc
         r = r < 0 ? r : closed;
         give_lane(s, taken[i]);
     }
-    (void)second;
     return r;
 }
 
@@ -324,11 +327,13 @@ static int send_content(struct store_sftp *s, struct sftp_store_lane *lane, cons
 }
 
 // A server that says only "failure" may be full.
-static int say_if_full(struct store_sftp *s, struct sftp_client *client, const struct put *p, struct error *err)
+static int say_if_full(struct store_sftp *s, struct sftp_store_lane *lane, const struct put *p, struct error *err)
 {
     struct error ignored;
     uint64_t free_bytes, total;
-    if (err->code == ERROR_FAILED && sftp_space(client, s->root, &free_bytes, &total, &ignored) == 0 && free_bytes < p->size)
+    disconnect(lane); // answers may still be on their way
+    if (err->code == ERROR_FAILED && connect_lane(s, lane, &ignored) == 0 && sftp_space(lane->client, s->root, &free_bytes, &total, &ignored) == 0 &&
+        free_bytes < p->size)
         err->code = ERROR_NO_SPACE;
     return err->code;
 }
@@ -370,11 +375,10 @@ static int is_put_already(struct store_sftp *s, struct sftp_store_lane *lane, co
     return r;
 }
 
-static int give_name(struct store_sftp *s, struct sftp_store_lane *lane, struct put *p, struct error *err)
+static int give_name(struct sftp_store_lane *lane, struct put *p, struct error *err)
 {
     struct sftp_attrs attrs;
     struct error why;
-    (void)s;
     // A server whose rename overwrites must not be asked for one that does.
     int there = sftp_stat(lane->client, p->path, &attrs, &why);
     if (there == 0)
@@ -414,14 +418,12 @@ static int do_put(struct store_sftp *s, struct sftp_store_lane *lane, void *arg,
     }
     new_part_name(s, p);
     int r = write_part(s, lane, p, err);
+    if (r < 0 && !is_line_broken(r))
+        r = say_if_full(s, lane, p, err);
     if (r == 0)
-        r = give_name(s, lane, p, err);
-    if (r == 0 || is_line_broken(r))
-        return r;
-    r = say_if_full(s, lane->client, p, err);
-    disconnect(lane); // the part may still be open, and answers on their way
-    if (connect_lane(s, lane, &ignored) == 0)
-        (void)!sftp_remove(lane->client, p->part, &ignored); // leftovers take space, nothing else
+        r = give_name(lane, p, err);
+    if (r < 0 && !is_line_broken(r) && connect_lane(s, lane, &ignored) == 0)
+        (void)!sftp_remove(lane->client, p->part, &ignored); // what stays takes space, nothing else
     return r;
 }
 
@@ -477,7 +479,9 @@ static int do_remove(struct store_sftp *s, struct sftp_store_lane *lane, void *a
 {
     const struct removal *m = arg;
     _cleanup_free_ char *path = path_of(s, m->name);
-    int r = sftp_remove(lane->client, path, err);
+    int r = close_read_file(lane, err);
+    if (r == 0)
+        r = sftp_remove(lane->client, path, err);
     return r == ERROR_NOT_FOUND && again ? 0 : r;
 }
 
@@ -485,7 +489,7 @@ static int remove_name(struct store *s, const char *name, struct error *err)
 {
     struct removal m = { name };
     int r = store_check_name(s, name, err);
-    return r < 0 ? r : run_request(s, NULL, do_remove, &m, err);
+    return r < 0 ? r : run_request(s, name, do_remove, &m, err);
 }
 
 // ---- listing
@@ -550,6 +554,8 @@ static void close_store(struct store *store)
     struct store_sftp *s = sftp_of(store);
     for (unsigned i = 0; i < LANES; i++)
         disconnect(&s->lanes[i]);
+    if (s->connector.done != NULL)
+        s->connector.done(s->connector.arg);
     pthread_cond_destroy(&s->freed);
     pthread_mutex_destroy(&s->lock);
     free(s->root);
@@ -580,20 +586,19 @@ static int do_open_root(struct store_sftp *s, struct sftp_store_lane *lane, void
     int r = sftp_stat(lane->client, s->root, &attrs, err);
     if (r == ERROR_NOT_FOUND && root->create) {
         _cleanup_free_ char *with_slash = xasprintf("%s/", s->root);
-        r = make_parents(s, lane->client, with_slash, err);
-        return r;
+        return make_dirs(lane->client, with_slash, 1, err);
     }
     if (r == ERROR_NOT_FOUND)
         return error_set(err, ERROR_NOT_FOUND, "there is no directory '%s' on the server: is the path right, and is what holds it mounted? (`bkd init` makes a new repository)", s->root);
     return r;
 }
 
-int store_sftp_open(const struct io *io, const char *url, const char *root, bool create, store_connect_fn *connect, void *connect_arg,
-                    struct store **ret_store, struct error *err)
+int store_sftp_open(const struct io *io, const char *url, const char *root, bool create, const struct store_connector *connector, struct store **ret_store,
+                    struct error *err)
 {
     struct store_sftp *s = xcalloc(1, sizeof *s);
-    *s = (struct store_sftp){ .store = { .ops = &ops, .url = xstrdup(url) }, .io = io, .connect = connect, .connect_arg = connect_arg,
-                              .root = xstrdup(root), .n_lanes = LANES };
+    *s = (struct store_sftp){ .store = { .ops = &ops, .url = xstrdup(url) }, .io = io, .connector = *connector, .root = xstrdup(root),
+                              .n_lanes = LANES };
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->freed, NULL);
     struct root r = { create };

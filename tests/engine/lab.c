@@ -40,7 +40,7 @@ static void make_repository(struct lab *lab, bool encrypted, uint64_t object_siz
     struct store *store = NULL;
     struct format_repository info = { .created_ns = UINT64_C(1700000000) * 1000000000, .encrypted = encrypted, .piece_size = 16777216, .object_size = object_size };
     memset(info.id, 0x11, sizeof info.id);
-    scratch_ok(store_open(io_real(), lab->repo, true, &store, &err), &err);
+    scratch_ok(store_open(io_real(), lab->repo, NULL, true, &store, &err), &err);
     scratch_ok(repository_create(io_real(), store, &info, (const char *)lab->key.data, lab->key.len, "#!/bin/sh\n", "by hand\n", &err), &err);
     store_close(store);
 }
@@ -143,7 +143,7 @@ static struct repository *open_repository(struct lab *lab)
     struct error err;
     struct store *store = NULL;
     struct repository *repository = NULL;
-    scratch_ok(store_open(io_real(), lab->repo, false, &store, &err), &err);
+    scratch_ok(store_open(io_real(), lab->repo, NULL, false, &store, &err), &err);
     scratch_ok(repository_open(io_real(), store, lab->signers, &repository, &err), &err);
     return repository;
 }

@@ -143,7 +143,7 @@ static void test_bytes_used(void **state)
     _cleanup_repository_ struct repository *repository = NULL;
     _cleanup_format_refs_ struct format_refs refs = { 0 };
     const struct repository_head *head = NULL;
-    scratch_ok(store_open(io_real(), lab->repo, false, &store, &err), &err);
+    scratch_ok(store_open(io_real(), lab->repo, NULL, false, &store, &err), &err);
     scratch_ok(repository_open(io_real(), store, lab->signers, &repository, &err), &err);
     scratch_ok(repository_find(repository, NULL, "latest", &head, &err), &err);
     scratch_ok(repository_read_refs(repository, &head->head, &refs, &err), &err);

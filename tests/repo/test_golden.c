@@ -147,7 +147,7 @@ static void records_are_read(void **state)
     struct store *store = NULL;
     struct error err = { 0 };
     read_file("tests/golden/repository/allowed_signers", &signers);
-    assert_int_equal(store_open(io_real(), path, false, &store, &err), 0);
+    assert_int_equal(store_open(io_real(), path, NULL, false, &store, &err), 0);
     assert_int_equal(repository_open(io_real(), store, buf_str(&signers), &repository, &err), 0);
     assert_int_equal(records_load(repository, buf_str(&signers), &records, &err), 0);
     assert_int_equal(records.n, 3);

@@ -12,11 +12,24 @@
 
 #include "bkd/base/fs.h"
 #include "bkd/repo/store.h"
+#include "tests/support/sftp_server.h"
 
 struct fixture {
     char *dir; // NULL for a store in memory
+    struct sftp_server server;
     struct store *store;
 };
+
+static void setup_sftp(struct fixture *f)
+{
+    char path[] = "/tmp/bkd-store-XXXXXX";
+    struct error err;
+    assert_non_null(mkdtemp(path));
+    f->dir = xstrdup(path);
+    struct store_connector connector = sftp_server_connector(&f->server);
+    if (store_sftp_open(io_real(), "sftp://test", path, false, &connector, &f->store, &err) != 0)
+        fail_msg("%s", err.text);
+}
 
 static void setup_dir(struct fixture *f)
 {
@@ -32,6 +45,8 @@ static int setup(void **state)
     struct fixture *f = xcalloc(1, sizeof *f);
     if (strcmp(*state, "dir") == 0)
         setup_dir(f);
+    else if (strcmp(*state, "sftp") == 0)
+        setup_sftp(f);
     else
         f->store = store_memory_new();
     *state = f;
@@ -213,16 +228,16 @@ static void test_open(void **state)
     assert_non_null(mkdtemp(path));
     _cleanup_free_ char *inner = xasprintf("%s/a/b", path), *url = xasprintf("file://%s/a/b", path);
     struct store *s = NULL;
-    assert_int_equal(store_open(io_real(), inner, false, &s, &err), ERROR_NOT_FOUND);
+    assert_int_equal(store_open(io_real(), inner, NULL, false, &s, &err), ERROR_NOT_FOUND);
     assert_non_null(strstr(err.text, inner));
-    OK(store_open(io_real(), inner, true, &s, &err));
+    OK(store_open(io_real(), inner, NULL, true, &s, &err));
     assert_string_equal(s->url, inner);
     store_close(s);
-    OK(store_open(io_real(), url, false, &s, &err));
+    OK(store_open(io_real(), url, NULL, false, &s, &err));
     store_close(s);
-    assert_int_equal(store_open(io_real(), "s3://bucket/x", false, &s, &err), ERROR_USAGE);
-    assert_int_equal(store_open(io_real(), "file://relative", false, &s, &err), ERROR_USAGE);
-    assert_int_equal(store_open(io_real(), "", false, &s, &err), ERROR_USAGE);
+    assert_int_equal(store_open(io_real(), "s3://bucket/x", NULL, false, &s, &err), ERROR_USAGE);
+    assert_int_equal(store_open(io_real(), "file://relative", NULL, false, &s, &err), ERROR_USAGE);
+    assert_int_equal(store_open(io_real(), "", NULL, false, &s, &err), ERROR_USAGE);
     store_close(NULL);
     OK(fs_remove_tree(io_real(), AT_FDCWD, path, &err));
 }
@@ -331,15 +346,21 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CONTRACT(test_put_get, "dir"),
         CONTRACT(test_put_get, "memory"),
+        CONTRACT(test_put_get, "sftp"),
         CONTRACT(test_never_overwrites, "dir"),
         CONTRACT(test_never_overwrites, "memory"),
+        CONTRACT(test_never_overwrites, "sftp"),
         CONTRACT(test_spool, "dir"),
         CONTRACT(test_spool, "memory"),
+        CONTRACT(test_spool, "sftp"),
         CONTRACT(test_missing_and_short, "dir"),
         CONTRACT(test_missing_and_short, "memory"),
+        CONTRACT(test_missing_and_short, "sftp"),
         CONTRACT(test_list_stops, "dir"),
         CONTRACT(test_list_stops, "memory"),
+        CONTRACT(test_list_stops, "sftp"),
         CONTRACT(test_dir_names_stay_inside, "dir"),
+        CONTRACT(test_dir_names_stay_inside, "sftp"),
         CONTRACT(test_dir_modes_and_spool_place, "dir"),
         cmocka_unit_test(test_open),
         cmocka_unit_test(test_failing_file_system),

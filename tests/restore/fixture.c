@@ -77,7 +77,7 @@ void fixture_init(struct fixture *f, bool encrypted)
     memset(f->info.id, 0x11, 16);
     memset(f->chain, 0x22, 16);
     memcpy(f->refs.chain, f->chain, 16);
-    CHECK(store_open(io_real(), f->repo, true, &f->store, &err));
+    CHECK(store_open(io_real(), f->repo, NULL, true, &f->store, &err));
     CHECK(repository_create(io_real(), f->store, &f->info, (const char *)f->key.data, f->key.len, "#!/bin/sh\n", "by hand\n", &err));
     open_writer(f);
 }
@@ -330,7 +330,7 @@ struct repository *fixture_open(struct fixture *f)
     struct error err = { 0 };
     struct store *store;
     struct repository *repository;
-    CHECK(store_open(io_real(), f->repo, false, &store, &err));
+    CHECK(store_open(io_real(), f->repo, NULL, false, &store, &err));
     CHECK(repository_open(io_real(), store, f->signers, &repository, &err));
     return repository;
 }

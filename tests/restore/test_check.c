@@ -39,7 +39,7 @@ static int check(struct fixture *f, struct verify_options options, struct seen *
     options.scratch_dirfd = scratch;
     buf_reset(&s->text);
     s->alarms = s->named = s->notes = s->paths = 0;
-    int r = store_open(io_real(), f->repo, false, &store, err);
+    int r = store_open(io_real(), f->repo, NULL, false, &store, err);
     if (r == 0)
         r = repository_open(io_real(), store, f->signers, &repository, err);
     if (r == 0)

@@ -40,7 +40,7 @@ int scene_make_repository(const struct scene *s, const struct io *io, const char
     _cleanup_free_ char *path = below(place, "repository");
     io_random(io, info.id, sizeof info.id);
     struct store *store = NULL;
-    int r = store_open(io, path, true, &store, err);
+    int r = store_open(io, path, NULL, true, &store, err);
     if (r == 0)
         r = repository_create(io, store, &info, (const char *)s->signing_key.data, s->signing_key.len, "#!/bin/sh\n", "read me\n", err);
     store_close(store);
@@ -71,7 +71,7 @@ static int open_repository(const struct scene *s, const struct io *io, const cha
 {
     _cleanup_free_ char *path = below(place, "repository");
     struct store *store = NULL;
-    int r = store_open(io, path, false, &store, err);
+    int r = store_open(io, path, NULL, false, &store, err);
     return r < 0 ? r : repository_open(io, store, buf_str(&s->signers), ret_repository, err);
 }
 

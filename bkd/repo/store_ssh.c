@@ -1,0 +1,86 @@
+#include "bkd/repo/store_ssh.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bkd/base/curve.h"
+#include "bkd/codec/keyfile.h"
+#include "bkd/codec/ssh_url.h"
+#include "bkd/repo/sftp_client.h"
+
+#define ANSWER_MS 60000u // a server that says nothing for so long while it owes an answer is given up
+
+struct address {
+    const struct io *io;
+    char *text; // as the person wrote it
+    struct ssh_url url;
+    char *identity, *known_hosts, *passphrase;
+};
+
+static void address_free(void *arg)
+{
+    struct address *a = arg;
+    if (a->passphrase != NULL)
+        curve_wipe(a->passphrase, strlen(a->passphrase));
+    free(a->passphrase);
+    free(a->identity);
+    free(a->known_hosts);
+    free(a->text);
+    ssh_url_done(&a->url);
+    free(a);
+}
+
+static int connect_client(void *arg, struct sftp_client **ret_client, struct error *err)
+{
+    const struct address *a = arg;
+    struct ssh_options options = {
+        .host = a->url.host, .port = a->url.port, .user = a->url.user, .identity = a->identity, .passphrase = a->passphrase, .known_hosts = a->known_hosts,
+        .repository = a->text,
+    };
+    struct ssh *ssh = NULL;
+    struct stream *stream = NULL;
+    int r = ssh_open(a->io, &options, &ssh, err);
+    if (r < 0)
+        return r;
+    r = ssh_subsystem(ssh, "sftp", &stream, err);
+    if (r < 0) {
+        ssh_close(ssh);
+        return r;
+    }
+    return sftp_client_new(a->io, stream, ANSWER_MS, ret_client, err);
+}
+
+// The first line of the file, which others must not be able to read.
+static int load_passphrase(const struct io *io, const char *path, char **ret_passphrase, struct error *err)
+{
+    _cleanup_keyfile_ struct buf text = { 0 };
+    int r = keyfile_read(io, AT_FDCWD, path, &text, err);
+    if (r == 0)
+        *ret_passphrase = xstrndup(buf_str(&text), strcspn(buf_str(&text), "\r\n"));
+    return r;
+}
+
+static int load_access(struct address *a, const struct store_access *access, struct error *err)
+{
+    if (access == NULL || access->known_hosts == NULL)
+        return error_set(err, ERROR_KEY, "repository %s: no file of pinned host keys was named, and a host that is not pinned is not believed: give --known-hosts FILE", a->text);
+    a->known_hosts = xstrdup(access->known_hosts);
+    a->identity = access->identity == NULL ? NULL : xstrdup(access->identity);
+    return access->passphrase_file == NULL ? 0 : load_passphrase(a->io, access->passphrase_file, &a->passphrase, err);
+}
+
+int store_ssh_open(const struct io *io, const char *url, const struct store_access *access, bool create, struct store **ret_store, struct error *err)
+{
+    struct address *a = xcalloc(1, sizeof *a);
+    a->io = io;
+    a->text = xstrdup(url);
+    int r = ssh_url_parse(url, &a->url, err);
+    if (r == 0)
+        r = load_access(a, access, err);
+    if (r < 0) {
+        address_free(a);
+        return r;
+    }
+    struct store_connector connector = { .connect = connect_client, .done = address_free, .arg = a };
+    return store_sftp_open(io, url, a->url.path, create, &connector, ret_store, err);
+}

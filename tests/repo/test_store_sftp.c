@@ -1,0 +1,218 @@
+// The store on an SFTP server beyond the contract: lines that break anywhere, poor servers, large files through several lanes.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "bkd/base/crypto.h"
+#include "bkd/base/fs.h"
+#include "tests/support/sftp_server.h"
+
+#define OK(call) do { if ((call) != 0) fail_msg("%s: %s", #call, err.text); } while (0)
+
+struct place {
+    char dir[32];
+    struct sftp_server server;
+    struct store *store;
+};
+
+static int setup(void **state)
+{
+    struct place *p = xcalloc(1, sizeof *p);
+    strcpy(p->dir, "/tmp/bkd-sftp-XXXXXX");
+    assert_non_null(mkdtemp(p->dir));
+    *state = p;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct place *p = *state;
+    struct error err;
+    store_close(p->store);
+    OK(fs_remove_tree(io_real(), AT_FDCWD, p->dir, &err));
+    free(p);
+    return 0;
+}
+
+static int open_store(struct place *p, struct error *err)
+{
+    struct store_connector connector = sftp_server_connector(&p->server);
+    store_close(p->store);
+    p->store = NULL;
+    return store_sftp_open(io_real(), "sftp://test", p->dir, false, &connector, &p->store, err);
+}
+
+static int spool(struct store *s, const void *data, size_t n, int *ret_fd, char **ret_name, struct error *err)
+{
+    int r = s->ops->spool_open(s, ret_fd, ret_name, err);
+    return r < 0 ? r : io_write_all(io_real(), *ret_fd, data, n, "spool", err);
+}
+
+static uint8_t *pattern(size_t n)
+{
+    uint8_t *data = xmalloc(n);
+    uint32_t x = 1;
+    for (size_t i = 0; i < n; i++)
+        data[i] = (uint8_t)((x = x * 1664525 + 1013904223) >> 24);
+    return data;
+}
+
+static unsigned files_below(const char *dir)
+{
+    char command[128];
+    unsigned n = 0;
+    (void)snprintf(command, sizeof command, "find '%s' -type f | wc -l", dir);
+    FILE *f = popen(command, "r");
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%u", &n), 1);
+    (void)pclose(f);
+    return n;
+}
+
+static void test_large_file_through_lanes(void **state)
+{
+    struct place *p = *state;
+    struct error err;
+    enum { SIZE = (20 << 20) + 12345 };
+    uint8_t *data = pattern(SIZE), *back = xmalloc(SIZE);
+    int fd;
+    _cleanup_free_ char *name = NULL;
+    OK(open_store(p, &err));
+    OK(spool(p->store, data, SIZE, &fd, &name, &err));
+    OK(p->store->ops->put_spool(p->store, "objects/ab/big", fd, name, &err));
+    assert_int_equal(p->server.started, 2); // a near server gets two lanes
+    OK(p->store->ops->get(p->store, "objects/ab/big", 0, back, SIZE, &err));
+    assert_memory_equal(data, back, SIZE);
+    OK(p->store->ops->get(p->store, "objects/ab/big", SIZE - 100, back, 100, &err));
+    assert_memory_equal(data + SIZE - 100, back, 100);
+    assert_int_equal(p->store->ops->get(p->store, "objects/ab/big", SIZE - 100, back, 101, &err), ERROR_INTEGRITY);
+    OK(p->store->ops->get(p->store, "objects/ab/big", 7, back, 1, &err)); // the lane is in order after that
+    assert_int_equal(back[0], data[7]);
+    free(data);
+    free(back);
+}
+
+// Where a second connection is refused the first does it all.
+static void test_single_connection(void **state)
+{
+    struct place *p = *state;
+    struct error err;
+    enum { SIZE = 9 << 20 };
+    uint8_t *data = pattern(SIZE);
+    int fd;
+    uint64_t size;
+    _cleanup_free_ char *name = NULL;
+    p->server.refuse_after = 1;
+    OK(open_store(p, &err));
+    OK(spool(p->store, data, SIZE, &fd, &name, &err));
+    OK(p->store->ops->put_spool(p->store, "big", fd, name, &err));
+    OK(p->store->ops->size(p->store, "big", &size, &err));
+    assert_int_equal(size, SIZE);
+    free(data);
+}
+
+// The line breaks after every number of bytes once: the put ends well all the same, whole, and nothing else is left.
+static void test_cut_anywhere(void **state)
+{
+    struct place *p = *state;
+    struct error err;
+    static const char text[] = "a head, say, of a few bytes";
+    unsigned cuts = 0;
+    for (uint64_t at = 1;; at += 7) {
+        p->server = (struct sftp_server){ .cut_after = at, .cuts = 1 };
+        char name[32];
+        (void)snprintf(name, sizeof name, "heads/aa/%u", (unsigned)at);
+        OK(open_store(p, &err));
+        OK(p->store->ops->put(p->store, name, text, sizeof text, &err));
+        _cleanup_buf_ struct buf back = { 0 };
+        OK(store_get_all(p->store, name, 1000, &back, &err));
+        assert_memory_equal(back.data, text, sizeof text);
+        assert_int_equal(p->store->ops->put(p->store, name, "other", 5, &err), ERROR_EXISTS);
+        if (p->server.started == 1)
+            break;
+        cuts++;
+        assert_int_equal(files_below(p->dir), cuts); // no part is left
+    }
+    assert_true(cuts > 60);
+    print_message("cut at %u places\n", cuts);
+}
+
+static void test_given_up(void **state)
+{
+    struct place *p = *state;
+    struct error err;
+    OK(open_store(p, &err));
+    store_close(p->store);
+    p->store = NULL;
+    p->server = (struct sftp_server){ .cut_after = 100, .cuts = 1000 };
+    assert_int_equal(open_store(p, &err), ERROR_UNREACHABLE);
+    assert_non_null(strstr(err.text, "given up"));
+}
+
+// Without extensions, as many servers are.
+static void test_poor_server(void **state)
+{
+    struct place *p = *state;
+    struct error err;
+    p->server.denied = "posix-rename,hardlink,fsync,statvfs,fstatvfs,lsetstat,limits,setstat,fsetstat,symlink,readlink,realpath";
+    OK(open_store(p, &err));
+    OK(p->store->ops->put(p->store, "refs/x", "text", 4, &err));
+    assert_int_equal(p->store->ops->put(p->store, "refs/x", "next", 4, &err), ERROR_EXISTS);
+    assert_int_equal(files_below(p->dir), 1);
+    p->server.denied = "write";
+    OK(open_store(p, &err));
+    assert_int_equal(p->store->ops->put(p->store, "refs/y", "text", 4, &err), ERROR_FAILED);
+    assert_non_null(strstr(err.text, "ermission"));
+}
+
+static void test_modes(void **state)
+{
+    struct place *p = *state;
+    struct error err;
+    struct stat st;
+    char path[64];
+    OK(open_store(p, &err));
+    OK(p->store->ops->put(p->store, "objects/ab/x", "x", 1, &err));
+    (void)snprintf(path, sizeof path, "%s/objects/ab/x", p->dir);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    (void)snprintf(path, sizeof path, "%s/objects", p->dir);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0700);
+}
+
+static void test_root(void **state)
+{
+    struct place *p = *state;
+    struct error err;
+    char root[64];
+    struct store *s = NULL;
+    struct store_connector connector = sftp_server_connector(&p->server);
+    (void)snprintf(root, sizeof root, "%s/a/b", p->dir);
+    assert_int_equal(store_sftp_open(io_real(), "sftp://test", root, false, &connector, &s, &err), ERROR_NOT_FOUND);
+    assert_non_null(strstr(err.text, root));
+    OK(store_sftp_open(io_real(), "sftp://test", root, true, &connector, &s, &err));
+    OK(s->ops->put(s, "x", "x", 1, &err));
+    store_close(s);
+}
+
+int main(void)
+{
+    if (!sftp_server_is_there()) {
+        print_message("openssh-sftp-server is not installed\n");
+        return 77;
+    }
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_large_file_through_lanes), TEST(test_single_connection), TEST(test_cut_anywhere), TEST(test_given_up),
+        TEST(test_poor_server), TEST(test_modes), TEST(test_root),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
