@@ -56,5 +56,6 @@ int cmd_rollback(struct cmd_context *ctx, const struct cli_args *args, struct er
 int cmd_snapshots(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_status(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_tag(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_trust_host(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 
 #endif

@@ -194,8 +194,11 @@ static int run_backup(struct setup *s, const struct cli_args *args, struct displ
         r = cli_args_number(args, "jobs", 256, &jobs, err);
     if (r < 0)
         return r;
+    _cleanup_setup_access_ struct setup_access access = { 0 };
+    setup_access(ctx, &s->policy.repository, &access);
     struct backup_options options = {
-        .state_dir = ctx->state_dir, .policy = s->policy.name, .host = s->host, .repository = s->policy.repository, .signers = buf_str(&s->signers),
+        .state_dir = ctx->state_dir, .policy = s->policy.name, .host = s->host, .repository = s->policy.repository.url, .access = &access.access,
+        .signers = buf_str(&s->signers),
         .signing_key = s->signing_key.data, .signing_key_len = s->signing_key.len, .recipients = s->recipients.list, .n_recipients = s->recipients.n,
         .sources = s->sources.list, .n_sources = s->sources.count, .streams = s->streams.list, .n_streams = s->streams.count, .one_filesystem = s->policy.one_filesystem,
         .compare_inode = s->policy.compare == POLICY_COMPARE_INODE, .compression_level = (int)s->policy.compression_level,

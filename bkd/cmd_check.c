@@ -100,7 +100,7 @@ static int report(const struct setup *s, const struct verify_totals *t, bool rea
     }
     if (t->alarms > 0)
         return error_set(err, ERROR_INTEGRITY, "repository '%s': %llu alarms; restore what is needed from another copy, and keep this one as it is",
-                         s->policy.repository, (unsigned long long)t->alarms);
+                         s->policy.repository.url, (unsigned long long)t->alarms);
     return 0;
 }
 

@@ -19,26 +19,26 @@ int cmd_init(struct cmd_context *ctx, const struct cli_args *args, struct error 
     };
     io_random(ctx->io, info.id, sizeof info.id);
     struct store *store = NULL;
-    r = store_open(ctx->io, s.policy.repository, NULL, true, &store, err);
+    r = setup_open_store(&s, true, &store, err);
     if (r == 0)
         r = repository_create(ctx->io, store, &info, (const char *)s.signing_key.data, s.signing_key.len, recover_script, recover_text, err);
     store_close(store);
     if (r == ERROR_EXISTS)
         return error_set(err, ERROR_FAILED, "there is a repository at '%s' already; several policies of this host may share it, so go on with `bkd backup %s`",
-                         s.policy.repository, s.policy.name);
+                         s.policy.repository.url, s.policy.name);
     if (r < 0)
         return error_prefix(err, "policy %s", s.policy.name);
     if (!s.policy.encrypted)
-        log_warn("repository '%s' is not encrypted: whoever can read it can read the backups", s.policy.repository);
+        log_warn("repository '%s' is not encrypted: whoever can read it can read the backups", s.policy.repository.url);
     if (ctx->json) {
         struct json *line = json_line_new("summary");
         json_add_str(line, "policy", s.policy.name);
-        json_add_str(line, "repository", s.policy.repository);
+        json_add_str(line, "repository", s.policy.repository.url);
         json_add_hex(line, "repository_id", info.id, sizeof info.id);
         json_add_bool(line, "encrypted", info.encrypted);
         return cmd_print_line(&line, err);
     }
     if (ctx->verbosity >= 0)
-        printf("repository made at %s; next: bkd backup %s\n", s.policy.repository, s.policy.name);
+        printf("repository made at %s; next: bkd backup %s\n", s.policy.repository.url, s.policy.name);
     return 0;
 }

@@ -62,7 +62,7 @@ static int gather_recover(const struct setup *s, struct store *store, struct fac
         r = sshsig_verify(&signers, NULL, FORMAT_NAMESPACE_RECOVER, io_realtime_ns(s->ctx->io) / 1000000000u, script.data,
                           script.len, signature.data, signature.len, NULL, err);
     if (r < 0)
-        return error_prefix(err, "recover.sh of '%s'", s->policy.repository);
+        return error_prefix(err, "recover.sh of '%s'", s->policy.repository.url);
     crypto_sha256(script.data, script.len, digest);
     format_hex(f->recover_sha256, digest, sizeof digest);
     return 0;
@@ -151,7 +151,7 @@ int cmd_keys_sheet(struct cmd_context *ctx, const struct cli_args *args, struct 
         .recipient = or_null(f.recipient),
         .signers = buf_str(&signers),
         .policy = policy == NULL ? NULL : s.policy.name,
-        .repository = policy == NULL ? NULL : s.policy.repository,
+        .repository = policy == NULL ? NULL : s.policy.repository.url,
         .repository_id = or_null(f.repository_id),
         .chain = or_null(f.chain),
         .head_number = or_null(f.head_number),

@@ -119,6 +119,8 @@ int cmd_policy_check(struct cmd_context *ctx, const struct cli_args *args, struc
     return rc;
 }
 
+#define SHOW_DEPTH 3 // maps within maps
+
 // ---- show --------------------------------------------------------------------------------------------------------------
 
 static void add_list(const struct policy_list *list, struct buf *ret_text)
@@ -151,6 +153,13 @@ static void add_commands(const struct policy_commands *commands, struct buf *ret
         buf_add_str(ret_text, "[]");
 }
 
+// A place on a server is a map, whose keys follow.
+static void add_store(const struct policy_store *store, struct buf *ret_text)
+{
+    if (!policy_store_is_remote(store))
+        cmd_add_quoted(store->url, ret_text);
+}
+
 // `base`: the policy, or the source for keys of sources.
 static void add_value(const struct schema_key *key, const void *base, struct buf *ret_text)
 {
@@ -158,7 +167,9 @@ static void add_value(const struct schema_key *key, const void *base, struct buf
     switch (key->type) {
     case SCHEMA_SOURCES: add_sources(base, ret_text); break;
     case SCHEMA_COMMANDS: add_commands(at, ret_text); break;
+    case SCHEMA_STORE: add_store(at, ret_text); break;
     case SCHEMA_PATH:
+    case SCHEMA_URL:
     case SCHEMA_TEXT: cmd_add_quoted(*(char *const *)at, ret_text); break;
     case SCHEMA_PATTERNS:
     case SCHEMA_NAMES:
@@ -204,10 +215,23 @@ static void add_sources(const struct policy *policy, struct buf *ret_text)
     }
 }
 
-// Keys of sources stand in their list; with "encryption: none" its other keys mean nothing.
+// Keys of sources stand in their list; with "encryption: none" its other keys mean nothing, and neither do those of a server where there is none.
 static bool is_shown(const struct schema_key *key, const struct policy *policy)
 {
-    return schema_owner(key) == SCHEMA_OF_POLICY && (policy->encrypted || !schema_is_below(key, "encryption"));
+    if (schema_is_below(key, "encryption"))
+        return policy->encrypted;
+    if (strncmp(key->name, "repository.", strlen("repository.")) == 0)
+        return policy_store_is_remote(&policy->repository);
+    return schema_owner(key) == SCHEMA_OF_POLICY;
+}
+
+// Maps that a key stands in.
+static unsigned depth_of(const struct schema_key *key)
+{
+    unsigned depth = 0;
+    for (const char *dot = key->name; (dot = strchr(dot, '.')) != NULL; dot++)
+        depth++;
+    return depth;
 }
 
 static void show_key(const struct schema_key *key, const struct policy *policy, struct buf *ret_text)
@@ -218,7 +242,7 @@ static void show_key(const struct schema_key *key, const struct policy *policy, 
     const char *rest = strchr(buf_str(&value), '\n'); // the items of a list follow the key's line
     size_t head = rest ? (size_t)(rest - buf_str(&value)) : value.len;
     size_t start = ret_text->len;
-    buf_addf(ret_text, "%s%s:%s%.*s", strchr(key->name, '.') ? "  " : "", schema_leaf(key), head ? " " : "", (int)head, buf_str(&value));
+    buf_addf(ret_text, "%*s%s:%s%.*s", (int)(2 * depth_of(key)), "", schema_leaf(key), head ? " " : "", (int)head, buf_str(&value));
     size_t width = ret_text->len - start;
     if (key->type != SCHEMA_MAP || line) {
         buf_addf(ret_text, "%*s# ", (int)(width < 39 ? 40 - width : 1), "");
@@ -269,7 +293,9 @@ static void json_add_value(struct json *object, const struct schema_key *key, co
     switch (key->type) {
     case SCHEMA_SOURCES: json_add_sources(object, base); return;
     case SCHEMA_COMMANDS: json_add_commands(object, schema_leaf(key), at); return;
-    case SCHEMA_PATH: json_add_str(object, schema_leaf(key), *(char *const *)at); return;
+    case SCHEMA_STORE: json_add_str(object, schema_leaf(key), ((const struct policy_store *)at)->url); return;
+    case SCHEMA_PATH:
+    case SCHEMA_URL: json_add_str(object, schema_leaf(key), *(char *const *)at); return;
     case SCHEMA_PATTERNS:
     case SCHEMA_NAMES:
     case SCHEMA_ENV:
@@ -313,6 +339,12 @@ static void json_add_sources(struct json *object, const struct policy *policy)
         json_add_said(json_add_object(json_append_object(array), "stream"), &policy->streams[i]);
 }
 
+static bool is_map(const struct schema_key *key, const struct policy *policy)
+{
+    return key->type == SCHEMA_MAP || (key->type == SCHEMA_MAP_OR_NONE && policy->encrypted) ||
+           (key->type == SCHEMA_STORE && policy_store_is_remote(&policy->repository));
+}
+
 static struct json *show_json(const struct policy *policy)
 {
     size_t count;
@@ -320,7 +352,7 @@ static struct json *show_json(const struct policy *policy)
     struct json *line = json_line_new("policy");
     json_add_str(line, "name", policy->name);
     json_add_str(line, "file", policy->file);
-    struct json *values = json_add_object(line, "values"), *lines = json_add_object(line, "lines"), *parent = values;
+    struct json *parents[SHOW_DEPTH + 1] = { json_add_object(line, "values") }, *lines = json_add_object(line, "lines");
     for (size_t i = 0; i < count; i++) {
         const struct schema_key *key = &keys[i];
         unsigned set_at = policy->key_lines[i];
@@ -330,13 +362,11 @@ static struct json *show_json(const struct policy *policy)
             json_add_u64(lines, key->name, set_at);
         else
             json_add_null(lines, key->name);
-        bool is_map = key->type == SCHEMA_MAP || (key->type == SCHEMA_MAP_OR_NONE && policy->encrypted);
-        if (is_map)
-            parent = json_add_object(values, key->name);
-        else if (key->type == SCHEMA_MAP_OR_NONE)
-            json_add_str(values, key->name, "none");
+        unsigned depth = depth_of(key);
+        if (is_map(key, policy))
+            parents[depth + 1] = json_add_object(parents[depth], schema_leaf(key));
         else
-            json_add_value(strchr(key->name, '.') ? parent : values, key, policy);
+            json_add_value(parents[depth], key, policy);
     }
     return line;
 }

@@ -84,6 +84,13 @@ static const struct cli_option keys_sheet_options[] = {
     { 0 },
 };
 
+static const struct cli_option trust_host_options[] = {
+    { "fingerprint", 0, "SHA256:…", "the key it must show; nothing is asked then" },
+    { "yes", 0, NULL, "pin the key it shows, whatever it is" },
+    { "known-hosts", 0, "FILE", "where to pin it, instead of the file the policy names (keys/known_hosts)" },
+    { 0 },
+};
+
 // One command, one line (or two). A command is in the table when it works.
 static const struct cli_command commands[] = {
     { "keys init", "", 0, 0, "make this host's keys",
@@ -134,6 +141,10 @@ static const struct cli_command commands[] = {
       "and compared, too. Ends with 4 when something is damaged, and names it.",
       check_options, cmd_check },
     { "status", "[POLICY]", 0, 1, "say what is protected, since when, and what to do", NULL, NULL, cmd_status },
+    { "trust-host", "POLICY|URL", 1, 1, "pin the host key of an SSH server",
+      "Asks the server of the policy's repository, or of the address, for its host key, shows the key's fingerprint, and pins it when you say that it is the right "
+      "one. bkd talks to pinned servers only, and never pins a key by itself.",
+      trust_host_options, cmd_trust_host },
     { "policy check", "[FILE]...", 0, CLI_ARGS_MANY, "check policy files",
       "Shows every mistake of every file with its place and exits with 2 when there is one. Without FILE, all policies of the "
       "configuration directory are checked.",

@@ -127,14 +127,38 @@ int setup_load_writing(struct setup *s, struct error *err)
     return r < 0 ? r : sources_compile(&s->policy, &s->sources, err);
 }
 
+void setup_access_done(struct setup_access *a)
+{
+    free(a->identity);
+    free(a->known_hosts);
+    free(a->passphrase_file);
+    *a = (struct setup_access){ 0 };
+}
+
+void setup_access(const struct cmd_context *ctx, const struct policy_store *place, struct setup_access *ret_access)
+{
+    bool agent = strcmp(place->ssh_identity, "agent") == 0, bare = place->ssh_passphrase[0] == '\0';
+    struct setup_access a = { .identity = agent ? NULL : cmd_key_path(ctx, place->ssh_identity), .known_hosts = cmd_key_path(ctx, place->ssh_known_hosts),
+                              .passphrase_file = bare ? NULL : cmd_key_path(ctx, place->ssh_passphrase) };
+    a.access = (struct store_access){ .identity = a.identity, .known_hosts = a.known_hosts, .passphrase_file = a.passphrase_file };
+    *ret_access = a;
+}
+
+int setup_open_store(const struct setup *s, bool create, struct store **ret_store, struct error *err)
+{
+    _cleanup_setup_access_ struct setup_access a = { 0 };
+    setup_access(s->ctx, &s->policy.repository, &a);
+    return store_open(s->ctx->io, s->policy.repository.url, &a.access, create, ret_store, err);
+}
+
 int setup_open_repository(const struct setup *s, struct repository **ret_repository, struct error *err)
 {
     struct store *store = NULL;
-    int r = store_open(s->ctx->io, s->policy.repository, NULL, false, &store, err);
+    int r = setup_open_store(s, false, &store, err);
     if (r == 0)
         r = repository_open(s->ctx->io, store, buf_str(&s->signers), ret_repository, err);
     if (r == ERROR_NOT_FOUND)
-        return error_set(err, ERROR_NOT_FOUND, "there is no repository at '%s': mount its disk, or make it with `bkd init %s`", s->policy.repository, s->policy.name);
+        return error_set(err, ERROR_NOT_FOUND, "there is no repository at '%s': mount its disk, or make it with `bkd init %s`", s->policy.repository.url, s->policy.name);
     return r;
 }
 

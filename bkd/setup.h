@@ -31,6 +31,16 @@ MUST_USE int setup_load(const struct cmd_context *ctx, const char *policy, struc
 MUST_USE int setup_load_signing(struct setup *s, struct error *err);
 // Loads what a backup needs in addition: the signing key, the recipients, the sources with their rules.
 MUST_USE int setup_load_writing(struct setup *s, struct error *err);
+// The files that open the way to a place, as the policy names them, found in the configuration directory.
+struct setup_access {
+    char *identity, *known_hosts, *passphrase_file; // owned
+    struct store_access access;
+};
+void setup_access(const struct cmd_context *ctx, const struct policy_store *place, struct setup_access *ret_access);
+void setup_access_done(struct setup_access *a);
+#define _cleanup_setup_access_ __attribute__((cleanup(setup_access_done)))
+// Opens the place of the policy's repository, whether or not there is one.
+MUST_USE int setup_open_store(const struct setup *s, bool create, struct store **ret_store, struct error *err);
 // Opens the policy's repository, heads verified.
 MUST_USE int setup_open_repository(const struct setup *s, struct repository **ret_repository, struct error *err);
 // The chain of this policy on this host (the state's, else the one with these labels, else the only one). ERROR_NOT_FOUND.

@@ -38,6 +38,11 @@ static int run(struct cmd_context *ctx, const struct cli_args *args, struct erro
         .repository = cli_args_option(args, "repository"),
         .identity = cli_args_option(args, "identity"),
         .signers = cli_args_option(args, "signers"),
+        .access = {
+            .identity = cli_args_option(args, "ssh-identity"),
+            .passphrase_file = cli_args_option(args, "ssh-passphrase"),
+            .known_hosts = cli_args_option(args, "known-hosts"),
+        },
         .accept_unsigned = cli_args_flag(args, "accept-unsigned"),
         .chain = cli_args_option(args, "chain"),
         .policy = cli_args_option(args, "policy"),

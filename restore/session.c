@@ -71,7 +71,7 @@ int session_open(struct session *s, const struct io *io, const struct session_op
     struct store *store = NULL;
     int r = load_signers(s, err);
     if (r == 0)
-        r = store_open(io, options->repository, NULL, false, &store, err);
+        r = store_open(io, options->repository, &options->access, false, &store, err);
     return r < 0 ? r : repository_open(io, store, session_signers(s), &s->repository, err);
 }
 

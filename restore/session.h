@@ -13,6 +13,7 @@ struct session_options {
     const char *repository; // directory or URL
     const char *identity;   // age identity file, or NULL
     const char *signers;    // allowed_signers file; NULL = look in the usual places
+    struct store_access access; // for a repository on a server
     bool accept_unsigned;   // no signers: believe whatever is there
     bool accept_damaged;    // objects that are damaged do not stand in the way of the rest
     const char *chain;      // 32 hex digits, or NULL

@@ -4,9 +4,12 @@
 #include "restore/verb.h"
 
 static const struct cli_option global_options[] = {
-    { "repository", 'r', "DIR", "the repository" },
+    { "repository", 'r', "DIR|URL", "the repository: a directory, or sftp://USER@HOST:PORT/PATH" },
     { "identity", 'i', "FILE", "age identity; needed when the repository is encrypted" },
     { "signers", 's', "FILE", "allowed_signers file: whose backups to believe (BKD_SIGNERS; keys/allowed_signers of the configuration)" },
+    { "ssh-identity", 0, "FILE", "private key for a repository on an SSH server (without it the SSH agent's keys)" },
+    { "ssh-passphrase", 0, "FILE", "its first line is the passphrase of that key" },
+    { "known-hosts", 0, "FILE", "file with the server's pinned host key" },
     { "accept-unsigned", 0, NULL, "go without a signers file and believe whatever is stored" },
     { "policy", 'p', "NAME", "the chain of this policy, where there are several" },
     { "host", 0, "NAME", "together with --policy: of this host" },

@@ -10,6 +10,7 @@
 #include "bkd/base/io.h"
 #include "bkd/codec/age.h"
 #include "bkd/engine/scan.h"
+#include "bkd/repo/store.h"
 #include "bkd/engine/stream.h"
 
 struct backup_result;
@@ -28,6 +29,7 @@ struct backup_options {
     const char *policy; // label
     const char *host;   // label
     const char *repository; // URL or directory
+    const struct store_access *access; // for a repository on a server
     const char *signers;    // text of allowed_signers
     const void *signing_key; // bytes of an OpenSSH private key file
     size_t signing_key_len;

@@ -83,7 +83,7 @@ static int open_repository(struct run *run, struct error *err)
 {
     const struct backup_options *o = run->options;
     struct store *store = NULL;
-    int r = store_open(run->io, o->repository, NULL, false, &store, err);
+    int r = store_open(run->io, o->repository, o->access, false, &store, err);
     if (r == 0)
         r = repository_open(run->io, store, o->signers, &run->repository, err);
     if (r < 0)

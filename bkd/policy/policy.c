@@ -83,6 +83,16 @@ static void source_done(struct policy_source *source)
     list_done(&source->stream.env);
 }
 
+static void store_done(struct policy_store *store)
+{
+    free(store->url);
+    free(store->ssh_identity);
+    free(store->ssh_known_hosts);
+    free(store->ssh_passphrase);
+}
+
+bool policy_store_is_remote(const struct policy_store *store) { return store->url != NULL && store->url[0] != '/'; }
+
 void policy_done(struct policy *policy)
 {
     for (size_t i = 0; i < policy->source_count; i++)
@@ -100,7 +110,7 @@ void policy_done(struct policy *policy)
     free(policy->name);
     free(policy->file);
     free(policy->description);
-    free(policy->repository);
+    store_done(&policy->repository);
     *policy = (struct policy){ 0 };
 }
 

@@ -77,6 +77,15 @@ struct policy_source {
     unsigned key_lines[POLICY_KEYS_MAX]; // where this source says each key "sources.…"; 0 = not at all
 };
 
+// Where copies are kept, and the keys that open the way there. Files are relative to CONFIG_DIR/keys.
+struct policy_store {
+    char *url;             // absolute path of a directory, normalised like a source; or sftp://…
+    char *ssh_identity;    // file of a private key; "agent" = the keys of the SSH agent
+    char *ssh_known_hosts; // file of pinned host keys
+    char *ssh_passphrase;  // file whose first line is the private key's passphrase; "" = it has none
+};
+bool policy_store_is_remote(const struct policy_store *store);
+
 // All strings belong to the policy.
 struct policy {
     char *name;        // file name without .yaml
@@ -86,7 +95,7 @@ struct policy {
     size_t source_count;
     struct policy_source *streams; // those with a stream, in the order of their names
     size_t stream_count;
-    char *repository; // absolute path of a directory, normalised like a source
+    struct policy_store repository;
     bool encrypted;
     struct policy_list recipients; // each an age recipient (policy_is_recipient) or a file, relative to CONFIG_DIR/keys
     bool allow_single_recipient;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bkd/base/pattern.h"
+#include "bkd/base/ssh_url.h"
 #include "bkd/policy/policy_rules.h"
 #include "bkd/policy/schema.h"
 
@@ -106,10 +107,8 @@ static void read_path(struct reader *r, const struct schema_key *key, const stru
 {
     char **at = (char **)((char *)base + key->offset);
     if (node->kind != POLICY_NODE_TEXT || node->text[0] != '/') {
-        bool home = node->kind == POLICY_NODE_TEXT && node->text[0] == '~' && !is_nothing(node);
-        bool url = node->kind == POLICY_NODE_TEXT && strstr(node->text, "://");
-        if (home || url)
-            REPORT(r, node, home ? "'~' is not expanded" : "only directories can be used so far", "'%s' must be %s, not '%.60s'", schema_leaf(key), key->form, node->text);
+        if (node->kind == POLICY_NODE_TEXT && node->text[0] == '~' && !is_nothing(node))
+            REPORT(r, node, "'~' is not expanded", "'%s' must be %s, not '%.60s'", schema_leaf(key), key->form, node->text);
         else
             report_form(r, key, node);
         return;
@@ -121,6 +120,32 @@ static void read_path(struct reader *r, const struct schema_key *key, const stru
     }
     free(*at);
     *at = path;
+}
+
+static void read_url(struct reader *r, const struct schema_key *key, const struct policy_node *node, void *base)
+{
+    char **at = (char **)((char *)base + key->offset);
+    _cleanup_ssh_url_ struct ssh_url url = { 0 };
+    struct error err;
+    r->places.repository = node;
+    if (node->kind != POLICY_NODE_TEXT || !strstr(node->text, "://")) {
+        read_path(r, key, node, base);
+    } else if (!ssh_url_is(node->text)) {
+        REPORT(r, node, NULL, "'%s' must be %s, not '%.60s'", schema_leaf(key), key->form, node->text);
+    } else if (ssh_url_parse(node->text, &url, &err) < 0) {
+        REPORT(r, node, NULL, "%s", err.text);
+    } else {
+        free(*at);
+        *at = xstrdup(node->text);
+    }
+}
+
+static void read_store(struct reader *r, const struct schema_key *key, const struct policy_node *node, void *base)
+{
+    if (node->kind == POLICY_NODE_MAP)
+        read_map(r, node, key->name, base);
+    else
+        read_url(r, key, node, base); // the address stands first in struct policy_store
 }
 
 static void list_add(struct policy_list *list, const char *text, unsigned line)
@@ -344,11 +369,9 @@ static void read_value(struct reader *r, const struct schema_key *key, const str
     if (lines)
         lines[schema_index(key)] = node->line;
     switch (key->type) {
-    case SCHEMA_PATH:
-        if (base == r->policy)
-            r->places.repository = node;
-        read_path(r, key, node, base);
-        break;
+    case SCHEMA_PATH: read_path(r, key, node, base); break;
+    case SCHEMA_URL: read_url(r, key, node, base); break;
+    case SCHEMA_STORE: read_store(r, key, node, base); break;
     case SCHEMA_PATTERNS:
     case SCHEMA_NAMES:
     case SCHEMA_ENV: read_list(r, key, node, base); break;

@@ -51,7 +51,7 @@ static bool repository_is_excluded(const struct policy *policy, const struct pol
     _cleanup_pattern_set_ struct pattern_set *set = NULL;
     if (policy_source_patterns(policy, source, &set, &err) < 0)
         return false;
-    const char *relative = policy->repository + strlen(source->path);
+    const char *relative = policy->repository.url + strlen(source->path);
     relative += *relative == '/';
     for (const char *end = relative; *end;) {
         end += strcspn(end, "/");
@@ -67,11 +67,11 @@ static void check_repository(const struct policy *policy, const struct policy_pl
 {
     const struct policy_source *source = &policy->sources[index];
     const struct policy_node *place = path_place(places, index);
-    if (strcmp(source->path, policy->repository) != 0 && lies_in(policy->repository, source->path)) {
+    if (strcmp(source->path, policy->repository.url) != 0 && lies_in(policy->repository.url, source->path)) {
         if (!repository_is_excluded(policy, source))
             REPORT(errors, places->repository, "exclude it there, or move it", "the repository lies in source '%s' of line %u", source->path, place->line);
-    } else if (lies_in(source->path, policy->repository)) {
-        REPORT(errors, place, NULL, "source '%s' lies in the repository '%s'", source->path, policy->repository);
+    } else if (lies_in(source->path, policy->repository.url)) {
+        REPORT(errors, place, NULL, "source '%s' lies in the repository '%s'", source->path, policy->repository.url);
     }
 }
 
@@ -150,7 +150,7 @@ void policy_rules_check(const struct policy *policy, const struct policy_places 
         for (size_t j = 0; j < i; j++)
             if (policy->sources[j].path)
                 check_pair(policy, places, j, i, errors);
-        if (policy->repository)
+        if (policy->repository.url && !policy_store_is_remote(&policy->repository))
             check_repository(policy, places, i, errors);
         check_snapshot(policy, places, i, errors);
     }

@@ -21,6 +21,8 @@ enum schema_type {
     SCHEMA_DURATION,    // "10min" from min to max seconds
     SCHEMA_CHOICE,      // one of `choices`, stored as its index
     SCHEMA_PATH,        // absolute path
+    SCHEMA_URL,         // absolute path of a directory, or an sftp:// address
+    SCHEMA_STORE,       // the same, or a map with the keys "NAME.": struct policy_store
     SCHEMA_PATTERNS,    // list of exclusion patterns (bkd/base/pattern.h)
     SCHEMA_NAMES,       // list of file names
     SCHEMA_ENV,         // list of "NAME=value"

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bkd/codec/ssh_url.h"
+#include "bkd/base/ssh_url.h"
 #include "bkd/repo/store_ssh.h"
 
 static bool has_scheme(const char *url)

@@ -15,7 +15,7 @@
 #include "bkd/base/bytes.h"
 #include "bkd/base/fs.h"
 #include "bkd/base/log.h"
-#include "bkd/codec/ssh_url.h"
+#include "bkd/base/ssh_url.h"
 #include "bkd/repo/sftp_client.h"
 #include "bkd/repo/ssh.h"
 #include "bkd/repo/store.h"

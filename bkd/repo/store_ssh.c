@@ -5,7 +5,7 @@
 
 #include "bkd/base/curve.h"
 #include "bkd/codec/keyfile.h"
-#include "bkd/codec/ssh_url.h"
+#include "bkd/base/ssh_url.h"
 #include "bkd/repo/sftp_client.h"
 
 #define ANSWER_MS 60000u // a server that says nothing for so long while it owes an answer is given up

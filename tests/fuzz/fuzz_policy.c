@@ -14,7 +14,7 @@ static void check_policy(const struct policy *policy)
 {
     struct error err;
     assert(policy->source_count > 0 && policy->source_count <= POLICY_SOURCES_MAX);
-    assert(policy->repository && policy->repository[0] == '/');
+    assert(policy->repository.url);
     assert(policy->encrypted == (policy->recipients.count > 0));
     assert(policy->compression_level >= 1 && policy->compression_level <= 19);
     for (size_t i = 0; i < policy->source_count; i++) {
@@ -24,7 +24,7 @@ static void check_policy(const struct policy *policy)
         int rc = pattern_set_new((const char *const *)source->exclude.items, source->exclude.count, &set, &err);
         assert(rc == 0);
         (void)pattern_set_match(set, "a/b/c.tmp", false, NULL);
-        (void)pattern_set_match(set, policy->repository + 1, true, NULL);
+        (void)pattern_set_match(set, policy->repository.url + 1, true, NULL);
     }
 }
 

@@ -49,7 +49,7 @@ static void test_contract(void **state)
     assert_string_equal(policy.sources[0].exclude.items[1], "/cache/");
     assert_string_equal(policy.sources[1].path, "/etc");
     assert_int_equal(policy.sources[1].exclude.count, 0);
-    assert_string_equal(policy.repository, "/var/backups/bkd/erp");
+    assert_string_equal(policy.repository.url, "/var/backups/bkd/erp");
     assert_true(policy.encrypted && policy.allow_single_recipient);
     assert_int_equal(policy.recipients.count, 2);
     assert_string_equal(policy.recipients.items[1], "dr.txt");

@@ -1,4 +1,4 @@
-#include "bkd/codec/ssh_url.h"
+#include "bkd/base/ssh_url.h"
 
 #include <stdlib.h>
 #include <string.h>

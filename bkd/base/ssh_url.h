@@ -1,8 +1,8 @@
 // Addresses of repositories on SSH servers: sftp://[USER@]HOST[:PORT]/PATH. Pure.
 // PATH is absolute; "/~/PATH" is relative to the account's home. USER and PATH may hold %XX (RFC 3986). HOST is a name, an IPv4 address, or an
 // IPv6 address in brackets.
-#ifndef BKD_CODEC_SSH_URL_H
-#define BKD_CODEC_SSH_URL_H
+#ifndef BKD_BASE_SSH_URL_H
+#define BKD_BASE_SSH_URL_H
 
 #include <stdbool.h>
 
