@@ -167,6 +167,18 @@ enum say { SAY_ALL, SAY_LITTLE };
 
 static bool is_silent(const struct rollback *rb, enum say say) { return say == SAY_LITTLE || rb->ctx->json || rb->ctx->verbosity < 0; }
 
+// What opens the way to a server; returns the number of arguments now.
+static size_t add_access(const struct setup_access *access, const char **argv, size_t n)
+{
+    const char *const options[][2] = { { "--ssh-identity", access->identity }, { "--ssh-passphrase", access->passphrase_file }, { "--known-hosts", access->known_hosts } };
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        if (options[i][1] != NULL) {
+            argv[n++] = options[i][0];
+            argv[n++] = options[i][1];
+        }
+    return n;
+}
+
 // `bkd-restore … restore NUMBER PATH… --in-place --overwrite MODE`, with `more` (NULL: nothing). Owners by number: this is the host they come from.
 // What it leaves out (exit 3) shows when the trees are compared.
 static int run_restore(struct rollback *rb, const char *const *paths, size_t n_paths, const char *mode, const char *more, enum say say, struct error *err)
@@ -176,11 +188,15 @@ static int run_restore(struct rollback *rb, const char *const *paths, size_t n_p
     _cleanup_free_ char *program = programs_path("bkd-restore"), *signers = cmd_key_path(rb->ctx, "allowed_signers");
     format_hex(chain, rb->chain, sizeof rb->chain);
     (void)snprintf(number, sizeof number, "%llu", (unsigned long long)rb->number);
-    const char *const fixed[] = { program, "-r", rb->policy.repository, "-s", signers, "--chain", chain, "restore", "--in-place", "--numeric-owner",
+    const char *const fixed[] = { program, "-r", rb->policy.repository.url, "-s", signers, "--chain", chain, "restore", "--in-place", "--numeric-owner",
                                   "--overwrite", mode };
     size_t n = sizeof fixed / sizeof *fixed;
-    const char **argv = xcalloc(n + n_paths + 8, sizeof(const char *));
+    const char **argv = xcalloc(n + n_paths + 16, sizeof(const char *));
     memcpy(argv, fixed, sizeof fixed);
+    _cleanup_setup_access_ struct setup_access access = { 0 };
+    setup_access(rb->ctx, &rb->policy.repository, &access);
+    if (policy_store_is_remote(&rb->policy.repository))
+        n = add_access(&access, argv, n);
     if (rb->options->identity != NULL) {
         argv[n++] = "-i";
         argv[n++] = rb->options->identity;

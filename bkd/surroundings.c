@@ -48,7 +48,7 @@ static void add_names(const struct surroundings *s, enum hooks_phase phase, stru
     env_add(ret_facts, "BKD_PHASE", hooks_phase_names[phase]);
     env_add(ret_facts, "BKD_POLICY", s->setup->policy.name);
     env_add(ret_facts, "BKD_HOST", s->setup->host);
-    env_add(ret_facts, "BKD_REPOSITORY", s->setup->policy.repository);
+    env_add(ret_facts, "BKD_REPOSITORY", s->setup->policy.repository.url);
     env_add(ret_facts, "BKD_TAG", s->tag);
 }
 
