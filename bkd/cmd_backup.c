@@ -88,6 +88,7 @@ static int print_json(const struct setup *s, const struct backup_result *r, bool
     json_add_u64(line, "unstable_files", r->unstable_files);
     json_add_u64(line, "skipped", r->skipped);
     json_add_u64(line, "vanished", r->vanished);
+    json_add_u64(line, "access_times_changed", r->touched_files);
     json_add_u64(line, "damaged_objects", r->damaged_objects);
     struct json *excluded = json_add_object(line, "excluded");
     for (int reason = EXCLUDE_NOT + 1; reason < EXCLUDE_REASONS; reason++)
@@ -143,6 +144,14 @@ static void print_text(const struct setup *s, const struct backup_result *r, boo
            (unsigned long long)r->moved_files, (unsigned long long)r->gone_files, read, stored, duration, buf_str(&excluded), r->resumed ? "; went on where an earlier run was cut off" : "");
 }
 
+static void tell_touched(const struct setup *s, const struct backup_result *r)
+{
+    if (r->touched_files > 0)
+        log_info("policy %s: the access times of %llu files of other owners changed by being read; root (or CAP_FOWNER) leaves them alone, and so does a "
+                 "file system mounted with noatime",
+                 s->policy.name, (unsigned long long)r->touched_files);
+}
+
 static int report(const struct setup *s, const struct backup_result *r, bool dry_run, bool is_held, struct error *err)
 {
     if (s->ctx->json) {
@@ -152,6 +161,7 @@ static int report(const struct setup *s, const struct backup_result *r, bool dry
     } else if (s->ctx->verbosity >= 0) {
         print_text(s, r, dry_run);
     }
+    tell_touched(s, r);
     if (r->damaged_objects > 0)
         return error_set(err, ERROR_INTEGRITY, "policy %s: the snapshot is committed, but %llu objects of earlier ones are missing or damaged: run `bkd check %s`",
                          s->policy.name, (unsigned long long)r->damaged_objects, s->policy.name);

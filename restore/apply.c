@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bkd/base/inode_flags.h"
 #include "restore/content.h"
 #include "restore/existing.h"
 #include "restore/replace.h"
@@ -130,6 +131,8 @@ int apply_make_part(struct apply *a, struct apply_file *f, struct error *err)
         r = error_set(err, ERROR_FAILED, "temporary name '%s' is taken", f->part.name);
     if (r < 0)
         f->part.name[0] = '\0';
+    else if ((f->attrs.flags & INODE_FLAGS_BIRTH) != 0)
+        (void)a->io->setflags(a->io, f->fd, f->attrs.flags, INODE_FLAGS_BIRTH); // with the metadata it is looked at again
     return r;
 }
 
@@ -151,6 +154,18 @@ void apply_remove_part(struct apply *a, struct apply_file *f)
     f->part.name[0] = '\0';
 }
 
+// Before the data, so that holes are holes, and reserved space is one piece.
+static int set_size(struct apply *a, struct apply_file *f, struct error *err)
+{
+    int r = io_truncate(a->io, f->fd, f->size, f->name, err);
+    if (r < 0 || !f->preallocated || a->io->fallocate(a->io, f->fd, 0, 0, (off_t)f->size) == 0)
+        return r;
+    if (errno == ENOSPC || errno == EDQUOT)
+        return error_set_errno(err, errno, "reserve the space of '%s'", f->name);
+    buf_addf(&f->loss.why, "reserved space: %s", strerror(errno));
+    return 0;
+}
+
 void apply_begin(struct apply *a, struct apply_file *f)
 {
     struct error err;
@@ -158,7 +173,7 @@ void apply_begin(struct apply *a, struct apply_file *f)
     f->multi = true;
     int r = apply_make_part(a, f, &err);
     if (r == 0)
-        r = io_truncate(a->io, f->fd, f->size, f->name, &err);
+        r = set_size(a, f, &err);
     if (r < 0) {
         apply_remove_part(a, f);
         apply_fail(a, f, &err);
@@ -204,7 +219,7 @@ static void set_attributes(struct apply *a, unsigned worker, struct apply_file *
 static int name_file(struct apply *a, struct apply_file *f, struct error *err)
 {
     int r = 0;
-    if (f->leader || (f->attrs.flags & ATTRS_LATE_FLAGS) != 0)
+    if (f->leader || (f->attrs.flags & INODE_FLAGS_LATE) != 0)
         r = target_id_of(a->io, f->fd, &f->id, err);
     if (r == 0)
         r = io_close(a->io, &f->fd, f->name, err);
@@ -269,16 +284,26 @@ void apply_piece_over(struct apply *a, unsigned worker, struct apply_file *f)
         finish(a, worker, f);
 }
 
+// The first data extent that ends behind offset.
+static size_t extent_at(const struct recipe *recipe, uint64_t offset)
+{
+    size_t low = 0, high = recipe->n_extents;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (recipe->extents[middle].offset + recipe->extents[middle].length <= offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 // Only what lies in data extents of a sparse file is written: the rest stays a hole.
 static int write_extents(struct apply *a, struct apply_file *f, uint64_t offset, const uint8_t *data, uint32_t length, struct error *err)
 {
     const struct recipe *recipe = &f->recipe;
-    for (size_t i = 0; i < recipe->n_extents; i++) {
+    for (size_t i = extent_at(recipe, offset); i < recipe->n_extents && recipe->extents[i].offset < offset + length; i++) {
         uint64_t start = recipe->extents[i].offset, end = start + recipe->extents[i].length;
-        if (end <= offset)
-            continue;
-        if (start >= offset + length)
-            break;
         start = start < offset ? offset : start;
         end = end > offset + length ? offset + length : end;
         int r = io_pwrite_all(a->io, f->fd, data + (start - offset), (size_t)(end - start), start, f->name, err);
@@ -294,7 +319,7 @@ static int write_piece(struct apply *a, struct apply_file *f, uint64_t offset, c
     if (f->fd < 0) {
         r = apply_make_part(a, f, err);
         if (r == 0 && f->sparse)
-            r = io_truncate(a->io, f->fd, f->size, f->name, err);
+            r = set_size(a, f, err);
     }
     if (r < 0)
         return r;
@@ -327,8 +352,28 @@ void apply_piece(struct apply *a, unsigned worker, struct apply_file *f, uint32_
     apply_piece_over(a, worker, f);
 }
 
-void apply_hole(struct apply *a, unsigned worker, struct apply_file *f, uint32_t index, uint32_t length)
+// A piece of zeros is not always a hole: a base that had one there may have been followed by a version that has written zeros.
+static int write_zeros(struct apply *a, struct apply_file *f, uint64_t offset, uint32_t length, struct error *err)
 {
+    static const uint8_t zeros[65536];
+    const struct recipe *recipe = &f->recipe;
+    size_t i = extent_at(recipe, offset);
+    if (recipe->n_extents > 0 && (i == recipe->n_extents || recipe->extents[i].offset >= offset + length))
+        return 0;
+    for (uint32_t n, done = 0; done < length; done += n) {
+        n = length - done < sizeof zeros ? length - done : (uint32_t)sizeof zeros;
+        int r = write_piece(a, f, offset + done, zeros, n, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+void apply_hole(struct apply *a, unsigned worker, struct apply_file *f, uint32_t index, uint64_t offset, uint32_t length)
+{
+    struct error err;
+    if (is_pending(f) && !atomic_load(&a->stop) && write_zeros(a, f, offset, length, &err) < 0)
+        apply_fail(a, f, &err);
     if (is_pending(f) && f->whole != NULL)
         compare_whole_piece(f->whole, index, NULL, length);
     apply_piece_over(a, worker, f);

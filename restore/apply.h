@@ -74,6 +74,7 @@ struct apply_file {
     bool leader; // first of several names: `id` is wanted
     bool multi;  // begun with apply_begin: several pieces
     bool sparse; // holes are left out by `recipe.extents`
+    bool preallocated; // … and get their space all the same
     struct recipe recipe;
     struct compare_whole *whole; // NULL = the pieces' hashes are enough
     atomic_uint pieces_left;
@@ -106,8 +107,8 @@ void apply_begin(struct apply *a, struct apply_file *f);
 // `keep`: data stays valid until the window is done (needed for files with `whole`).
 void apply_piece(struct apply *a, unsigned worker, struct apply_file *f, uint32_t index, uint64_t offset, const void *data, uint32_t length,
                  const uint8_t sha256[32]);
-// A piece of zeros that is a hole.
-void apply_hole(struct apply *a, unsigned worker, struct apply_file *f, uint32_t index, uint32_t length);
+// A piece of zeros: what of it the extents call data is written.
+void apply_hole(struct apply *a, unsigned worker, struct apply_file *f, uint32_t index, uint64_t offset, uint32_t length);
 // The file cannot be had; err says why (copied). Its pieces must still be given or be over.
 void apply_lose(struct apply *a, struct apply_file *f, const struct error *err);
 // The target did not take it; err is copied. As with apply_lose.

@@ -2,12 +2,15 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <linux/stat.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "bkd/base/inode_flags.h"
 
 #define ACL_ACCESS "system.posix_acl_access"
 #define ACL_DEFAULT "system.posix_acl_default"
@@ -108,33 +111,55 @@ void attrs_of_entry(struct attrs_names *names, const struct attrs_self *self, co
     };
 }
 
+static void add_reason(struct attrs_loss *loss) { buf_add_str(&loss->why, loss->why.len == 0 ? "" : "; "); }
+
 static void lose(struct attrs_loss *loss, const char *what, int os_errno)
 {
-    buf_addf(&loss->why, "%s%s: %s", loss->why.len == 0 ? "" : "; ", what, strerror(os_errno));
+    add_reason(loss);
+    buf_addf(&loss->why, "%s: %s", what, strerror(os_errno));
 }
 
 // True when owner and group are as they should be.
-static bool give_owner(const struct io *io, int dirfd, const char *name, int flags, const struct attrs *a, const struct attrs_self *self,
-                       struct attrs_loss *loss)
+static bool give_owner(const struct io *io, int fd, const struct attrs *a, const struct attrs_self *self, struct attrs_loss *loss)
 {
-    if (io->fchownat(io, dirfd, name, a->uid, a->gid, flags) == 0)
+    bool nobody = a->uid == UINT32_MAX || a->gid == UINT32_MAX; // chown takes these for "as it is"
+    if (!nobody && io->fchownat(io, fd, "", a->uid, a->gid, AT_EMPTY_PATH) == 0)
         return true;
-    if (errno != EPERM && errno != EINVAL && errno != EOPNOTSUPP && errno != ENOSYS) {
-        lose(loss, "owner", errno);
+    int why = nobody ? EINVAL : errno;
+    if (self->root) {
+        add_reason(loss);
+        buf_addf(&loss->why, "owner %u:%u: %s", a->uid, a->gid, strerror(why));
         return false;
     }
     loss->owner = true;
-    // One's own groups can be given by anybody.
-    if (!self->root && a->gid != self->gid)
-        (void)io->fchownat(io, dirfd, name, (uid_t)-1, a->gid, flags);
+    (void)io->fchownat(io, fd, "", (uid_t)-1, a->gid, AT_EMPTY_PATH); // one's own groups can be given by anybody
     return false;
 }
 
-static void set_times(const struct io *io, int dirfd, const char *name, int flags, const struct attrs *a, struct attrs_loss *loss)
+static void set_times(const struct io *io, int fd, const struct attrs *a, struct attrs_loss *loss)
 {
     struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = (time_t)a->mtime_s, .tv_nsec = (long)a->mtime_ns } };
-    if (io->utimensat(io, dirfd, name, times, flags) < 0)
+    if (io->utimensat(io, fd, "", times, AT_EMPTY_PATH) < 0)
         lose(loss, "time", errno);
+}
+
+void attrs_set_flags(const struct io *io, int fd, uint32_t flags, struct attrs_loss *loss)
+{
+    if (flags == 0 || io->setflags(io, fd, flags, flags) == 0)
+        return;
+    uint32_t lost = 0;
+    int why = errno;
+    for (uint32_t bit = 1; bit != 0; bit <<= 1) // one that this file system does not know refuses them all
+        if ((flags & bit) != 0 && io->setflags(io, fd, bit, bit) < 0) {
+            lost |= bit;
+            why = errno;
+        }
+    if (lost == 0)
+        return;
+    add_reason(loss);
+    buf_add_str(&loss->why, "inode flags ");
+    inode_flags_letters(&loss->why, lost);
+    buf_addf(&loss->why, ": %s", strerror(why));
 }
 
 static int octal(const char *p)
@@ -208,7 +233,7 @@ static void set_xattrs(const struct io *io, int fd, const char *text, size_t n, 
         lose(loss, what, saved);
     }
     if (more < 0)
-        buf_addf(&loss->why, "%sextended attributes: the recorded text is malformed", loss->why.len == 0 ? "" : "; ");
+        lose(loss, "extended attributes as they are recorded", EBADMSG);
 }
 
 static void remove_inherited_acl(const struct io *io, int fd, bool is_dir, struct attrs_loss *loss)
@@ -219,43 +244,67 @@ static void remove_inherited_acl(const struct io *io, int fd, bool is_dir, struc
             lose(loss, "ACL imposed by the directory above", errno);
 }
 
+// File systems cut times to what they can hold, and some keep their own modes and owners, all without an error.
+static void look_again(const struct io *io, const struct attrs_object *object, const struct attrs *a, uint32_t mode, bool owner_given,
+                       struct attrs_loss *loss)
+{
+    struct statx st;
+    if (loss->why.len > 0) // said already
+        return;
+    if (io->statx(io, object->fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &st) < 0) {
+        lose(loss, "look at it again", errno);
+        return;
+    }
+    if (owner_given && (st.stx_uid != a->uid || st.stx_gid != a->gid)) {
+        add_reason(loss);
+        buf_addf(&loss->why, "owner: the file system keeps %u:%u", st.stx_uid, st.stx_gid);
+    }
+    if (!object->is_link && (st.stx_mode & 07777u) != mode) {
+        add_reason(loss);
+        buf_addf(&loss->why, "mode %04o: the file system keeps %04o", mode, st.stx_mode & 07777u);
+    }
+    if (st.stx_mtime.tv_sec != a->mtime_s || st.stx_mtime.tv_nsec != a->mtime_ns) {
+        add_reason(loss);
+        buf_addf(&loss->why, "time %lld.%09u: the file system keeps %lld.%09u", (long long)a->mtime_s, a->mtime_ns,
+                 (long long)st.stx_mtime.tv_sec, st.stx_mtime.tv_nsec);
+    }
+}
+
 void attrs_apply(const struct io *io, const struct attrs_object *object, const struct attrs *attrs, const struct attrs_self *self,
                  struct attrs_loss *loss)
 {
     int fd = object->fd;
     bool own = object->plain_owner && attrs->uid == self->uid && attrs->gid == self->gid;
-    bool owner_right = own || give_owner(io, fd, "", AT_EMPTY_PATH, attrs, self, loss);
+    bool owner_right = own || give_owner(io, fd, attrs, self, loss);
     uint32_t mode = attrs->mode;
     if (!owner_right)
         mode &= object->is_dir ? 03777u : 01777u; // setuid or setgid for somebody else than recorded would be a gift
     if (object->clear_acl)
         remove_inherited_acl(io, fd, object->is_dir, loss);
     // chown clears setuid and setgid; an inherited ACL was masked by the mode at creation.
-    bool set_mode = mode != object->mode || (!own && (mode & 06000) != 0) || object->clear_acl;
+    bool set_mode = !object->is_link && (mode != object->mode || (!own && (mode & 06000) != 0) || object->clear_acl);
     if (set_mode && io->fchmod(io, fd, mode) < 0)
         lose(loss, "mode", errno);
+    attrs_set_flags(io, fd, attrs->flags & ~INODE_FLAGS_LATE, loss); // before attributes: btrfs has the kind of compression among those
     bool acl = false;
     if (object->n > 0)
         set_xattrs(io, fd, object->xattr_text, object->n, &acl, loss);
     if (acl && (mode & 07000) != 0 && io->fchmod(io, fd, mode) < 0) // setting an ACL may drop setgid
         lose(loss, "mode", errno);
-    if ((attrs->flags & ATTRS_EARLY_FLAGS) != 0 && io->setflags(io, fd, attrs->flags, ATTRS_EARLY_FLAGS) < 0)
-        lose(loss, "inode flags", errno);
-    set_times(io, fd, "", AT_EMPTY_PATH, attrs, loss);
+    set_times(io, fd, attrs, loss);
+    look_again(io, object, attrs, mode, owner_right, loss);
 }
 
-void attrs_apply_at(const struct io *io, int dirfd, const char *name, const struct attrs *attrs, const struct attrs_self *self,
-                    const char *xattr_text, size_t n, struct attrs_loss *loss)
+void attrs_apply_at(const struct io *io, int dirfd, const char *name, mode_t type, struct attrs_object *object, const struct attrs *attrs,
+                    const struct attrs_self *self, struct attrs_loss *loss)
 {
-    (void)give_owner(io, dirfd, name, AT_SYMLINK_NOFOLLOW, attrs, self, loss);
-    if (n > 0) {
-        int fd = io->openat(io, dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
-        bool acl = false;
-        if (fd < 0)
-            lose(loss, "extended attributes", errno);
-        else
-            set_xattrs(io, fd, xattr_text, n, &acl, loss);
-        io_close_quietly(io, &fd);
-    }
-    set_times(io, dirfd, name, AT_SYMLINK_NOFOLLOW, attrs, loss);
+    struct statx st;
+    object->fd = io->openat(io, dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
+    if (object->fd < 0 || io->statx(io, object->fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &st) < 0)
+        lose(loss, "metadata", errno);
+    else if ((st.stx_mode & S_IFMT) != type || st.stx_nlink != 1 || (self->root && st.stx_uid != self->uid))
+        buf_add_str(&loss->why, "metadata: it was replaced by somebody during the restore");
+    else
+        attrs_apply(io, object, attrs, self, loss);
+    io_close_quietly(io, &object->fd);
 }

@@ -1,4 +1,4 @@
-// Metadata of restored entries, applied by descriptor (symbolic links, devices and FIFOs: by name in a held directory, never through a link).
+// Metadata of restored entries, applied by descriptor, never through a link.
 // What cannot be applied is counted or described, never fatal: the caller reports it per path.
 #ifndef BKD_RESTORE_ATTRS_H
 #define BKD_RESTORE_ATTRS_H
@@ -40,32 +40,30 @@ void attrs_self_read(bool numeric_owner, struct attrs_self *ret_self);
 
 // What was not exact.
 struct attrs_loss {
-    bool owner;     // owner or group could not be given (and setuid/setgid was left out because of it)
+    bool owner;     // somebody other than root could not give it to its owner (setuid and setgid were left out because of that)
     struct buf why; // other losses: "mode: …; extended attribute x: …"; len 0 = none
 };
 
-// The immutable and append-only flags: they forbid rename, link and every later change, so they come last of all.
-#define ATTRS_LATE_FLAGS 0x30u
-// Flags that can be set by anyone who may write the file, and make sense elsewhere: compression, sync, nodump, noatime, dirsync, nocow.
-#define ATTRS_EARLY_FLAGS 0x008100CCu
-
 // An open file or directory that gets attributes, as it is now.
 struct attrs_object {
-    int fd;
+    int fd;           // O_PATH will do
     uint32_t mode;    // permission bits it was made with; UINT32_MAX: not known
     bool plain_owner; // it belongs to self->uid and self->gid
-    bool is_dir;
+    bool is_dir, is_link;
     bool clear_acl;         // the directory above imposed an ACL that must go
     const char *xattr_text; // what it gets: n bytes, or NULL
     size_t n;
 };
 
-// Applies everything but ATTRS_LATE_FLAGS, in this order: owner, mode, attributes (ACLs, capabilities), flags, times.
+// Applies everything but INODE_FLAGS_LATE, in this order: owner, mode, flags, attributes (ACLs, capabilities), times. Then it looks at what
+// the file system made of owner, mode and times.
 void attrs_apply(const struct io *io, const struct attrs_object *object, const struct attrs *attrs, const struct attrs_self *self,
                  struct attrs_loss *loss);
-// Owner, attributes and times of a link, device or FIFO named `name` in dirfd.
-void attrs_apply_at(const struct io *io, int dirfd, const char *name, const struct attrs *attrs, const struct attrs_self *self,
-                    const char *xattr_text, size_t n, struct attrs_loss *loss);
+// The same for a link, device or FIFO of that type (S_IFLNK …) just made as `name` in dirfd; object->fd is not set.
+void attrs_apply_at(const struct io *io, int dirfd, const char *name, mode_t type, struct attrs_object *object, const struct attrs *attrs,
+                    const struct attrs_self *self, struct attrs_loss *loss);
+// Sets these flags beside those that are set; what cannot be set is lost by name.
+void attrs_set_flags(const struct io *io, int fd, uint32_t flags, struct attrs_loss *loss);
 
 // The text of extended attributes (doc/FORMAT.md section 7) one by one. Returns 1 and the next attribute (value in ret_value, name in ret_name),
 // 0 at the end, -1 when the text is malformed. *at starts at 0.

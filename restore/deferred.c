@@ -8,6 +8,7 @@
 
 #include "bkd/base/bytes.h"
 #include "bkd/base/dirchain.h"
+#include "bkd/base/inode_flags.h"
 #include "restore/existing.h"
 #include "restore/replace.h"
 
@@ -324,12 +325,15 @@ static void apply_flags(struct run *run, struct dirchain *chain, const struct la
 {
     const struct io *io = run->d->io;
     struct error err;
+    struct attrs_loss loss = { 0 };
     int fd = -1;
-    int r = open_same(run, chain, record, &record->id, 0, &fd, &err);
-    if (r == 0 && io->setflags(io, fd, record->flags, ATTRS_LATE_FLAGS) < 0)
-        r = error_set_errno(&err, errno, "inode flags");
-    if (r < 0)
-        report_problem(run->report, REPORT_METADATA, late_path(record), err.text);
+    if (open_same(run, chain, record, &record->id, 0, &fd, &err) < 0)
+        buf_addf(&loss.why, "inode flags: %s", err.text);
+    else
+        attrs_set_flags(io, fd, record->flags & INODE_FLAGS_LATE, &loss);
+    if (loss.why.len > 0)
+        report_problem(run->report, REPORT_METADATA, late_path(record), buf_str(&loss.why));
+    buf_done(&loss.why);
     io_close_quietly(io, &fd);
 }
 
@@ -351,8 +355,7 @@ static void apply_dir(struct run *run, struct dirchain *chain, const struct late
     if (record->dir.existed)
         existing_remove_xattrs(io, object.fd, object.xattr_text, object.n);
     attrs_apply(io, &object, attrs, run->apply->self, &loss);
-    if ((attrs->flags & ATTRS_LATE_FLAGS) != 0 && io->setflags(io, object.fd, attrs->flags, ATTRS_LATE_FLAGS) < 0)
-        buf_addf(&loss.why, "%sinode flags: %s", loss.why.len == 0 ? "" : "; ", strerror(errno));
+    attrs_set_flags(io, object.fd, attrs->flags & INODE_FLAGS_LATE, &loss);
     if (loss.owner)
         *(record->dir.above ? &run->report->owners_above : &run->report->owners) += 1;
     if (loss.why.len > 0)

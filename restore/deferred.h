@@ -23,7 +23,7 @@ void deferred_done(struct deferred *d);
 
 // An inode with several names was made under its first one.
 MUST_USE int deferred_add_first(struct deferred *d, uint64_t sequence, const struct target_id *id, struct error *err);
-// A file gets ATTRS_LATE_FLAGS. path: in the snapshot; its last n bytes are the path below the target.
+// A file gets INODE_FLAGS_LATE. path: in the snapshot; its last n bytes are the path below the target.
 MUST_USE int deferred_add_flags(struct deferred *d, const char *path, size_t n, const struct target_id *id, uint32_t flags,
                                 struct error *err);
 // A directory gets its metadata. n 0 is the target itself.

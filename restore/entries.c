@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#include "bkd/base/inode_flags.h"
 #include "restore/content.h"
 #include "restore/replace.h"
 #include "restore/reuse.h"
@@ -134,6 +135,8 @@ static int enter_dir(struct entries *r, const struct manifest_entry *e, enum pla
         r->report->replaced++;
     }
     bool existed = !dir->made && !m->existing.there.ours;
+    if (!existed && (e->flags & FS_CASEFOLD_FL) != 0)
+        (void)r->io->setflags(r->io, dir->fd, e->flags, FS_CASEFOLD_FL); // only while it is empty; at the end it is looked at again
     if (existed && (m->action != DECIDE_METADATA || role == PLAN_ANCESTOR)) { // what a restore of parts passes on its way keeps its own
         r->report->existing_dirs++;
         return 0;
@@ -174,25 +177,48 @@ static int restore_dir(struct entries *r, const struct manifest_entry *e, enum p
     return enter_dir(r, e, role, path, below, &m, err);
 }
 
+static mode_t type_of(enum manifest_type type)
+{
+    switch (type) {
+    case MANIFEST_LINK:
+        return S_IFLNK;
+    case MANIFEST_CHAR:
+        return S_IFCHR;
+    case MANIFEST_BLOCK:
+        return S_IFBLK;
+    default:
+        return S_IFIFO;
+    }
+}
+
 static int make_special(struct entries *r, const struct manifest_entry *e, struct target_dir *dir, const char *name)
 {
-    static const mode_t types[] = { ['p'] = S_IFIFO, ['c'] = S_IFCHR, ['b'] = S_IFBLK };
     if (e->type == MANIFEST_LINK)
         return r->io->symlinkat(r->io, buf_str(&e->target), dir->fd, name);
-    return r->io->mknodat(r->io, dir->fd, name, types[e->type] | e->mode, makedev(e->device_major, e->device_minor));
+    return r->io->mknodat(r->io, dir->fd, name, type_of(e->type) | 0600, makedev(e->device_major, e->device_minor));
+}
+
+static int not_made(const struct entries *r, const struct manifest_entry *e, int os_errno, struct error *err)
+{
+    bool device = e->type == MANIFEST_CHAR || e->type == MANIFEST_BLOCK;
+    if (os_errno != EPERM && os_errno != EOPNOTSUPP)
+        return error_set_errno(err, os_errno, "make it");
+    return error_set(err, ERROR_FAILED, device && !r->self->root ? "only root may make devices" : "the target's file system has no such type of file");
 }
 
 static void special_attributes(struct entries *r, const struct manifest_entry *e, struct target_dir *dir, const char *name,
                                struct attrs_loss *loss)
 {
     struct attrs attrs;
-    const char *text = NULL;
-    size_t n = 0;
     struct error err;
+    bool is_link = e->type == MANIFEST_LINK;
+    struct attrs_object object = {
+        .fd = -1, .mode = 0600, .plain_owner = dir->plain_owner, .is_link = is_link, .clear_acl = dir->imposes_acl && !is_link
+    };
     attrs_of_entry(r->names, r->self, e, &attrs);
-    if (attrs.xattr.length > 0 && apply_xattr(r->apply, r->apply->n_workers - 1, &attrs.xattr, &text, &n, &err) < 0)
+    if (attrs.xattr.length > 0 && apply_xattr(r->apply, r->apply->n_workers - 1, &attrs.xattr, &object.xattr_text, &object.n, &err) < 0)
         buf_addf(&loss->why, "extended attributes: %s", err.text);
-    attrs_apply_at(r->io, dir->fd, name, &attrs, r->self, text, n, loss);
+    attrs_apply_at(r->io, dir->fd, name, type_of(e->type), &object, &attrs, r->self, loss);
 }
 
 // Made aside, so that the name never stands for something without its owner and mode.
@@ -202,8 +228,7 @@ static int put_special(struct entries *r, const struct manifest_entry *e, struct
     struct apply_part part = apply_part_name(r->apply, r->plan->sequence);
     bool taken = m->existing.there.exists;
     if (make_special(r, e, dir, part.name) < 0)
-        return errno == EPERM && e->type != MANIFEST_LINK ? error_set(err, ERROR_FAILED, "only root may make devices")
-                                                          : error_set_errno(err, errno, "make it");
+        return not_made(r, e, errno, err);
     special_attributes(r, e, dir, part.name, loss);
     int got = replace_name(r->io, dir->fd, part.name, name, taken ? &m->existing.id : NULL, r->meet->rules->delete, err);
     if (got < 0)
@@ -292,7 +317,7 @@ static int add_pieces(struct entries *r, struct apply_file *f, struct error *err
         if (f->reused && keep_piece(r, f, piece, offset)) {
             apply_piece_over(r->apply, r->apply->n_workers - 1, f);
         } else if (piece->kind == RECIPE_HOLE) {
-            apply_hole(r->apply, r->apply->n_workers - 1, f, (uint32_t)i, piece->length);
+            apply_hole(r->apply, r->apply->n_workers - 1, f, (uint32_t)i, offset, piece->length);
             r->report->holes += piece->length;
         } else {
             int e = windows_need_room(r->windows, piece->length, err);
@@ -377,6 +402,7 @@ static int put_file(struct entries *r, const struct manifest_entry *e, const cha
     f->has_sha256 = e->has_sha256;
     memcpy(f->sha256, e->sha256, sizeof f->sha256);
     f->leader = e->hardlink.len > 0;
+    f->preallocated = (e->notes & MANIFEST_PREALLOCATED) != 0;
     bool large = e->size >= REUSE_MIN, is_file = f->existed && m->existing.there.type == MANIFEST_FILE;
     if (large && !(r->apply->resume && reuse_part(r->apply, f)) && r->in_place_delta && is_file)
         (void)reuse_existing(r->apply, f); // what cannot be read is replaced as a whole

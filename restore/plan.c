@@ -472,7 +472,8 @@ int plan_count_data(struct plan *p, uint64_t *ret_bytes, struct error *err)
         uint64_t size = e->size;
         _cleanup_recipe_ struct recipe recipe = { 0 };
         struct error ignored; // a damaged recipe is reported when its file is restored
-        if (place_is_set(&e->version) && snapshot_read_recipe(p->snapshot, &e->version, &recipe, &ignored) == 0)
+        bool sparse = place_is_set(&e->version) && (e->notes & MANIFEST_PREALLOCATED) == 0;
+        if (sparse && snapshot_read_recipe(p->snapshot, &e->version, &recipe, &ignored) == 0)
             size = data_bytes(&recipe);
         bytes += (size + BLOCK - 1) / BLOCK * BLOCK;
     }

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "bkd/base/inode_flags.h"
+
 int windows_init(struct windows *w, unsigned jobs, struct error *err)
 {
     for (int i = 0; i < WINDOWS; i++) {
@@ -53,7 +55,7 @@ static int take_result(struct windows *w, struct apply_file *f, struct error *er
         if (e < 0)
             return e;
     }
-    if ((f->attrs.flags & ATTRS_LATE_FLAGS) == 0)
+    if ((f->attrs.flags & INODE_FLAGS_LATE) == 0)
         return 0;
     const char *below = plan_strip(f->path, w->strip);
     return deferred_add_flags(w->deferred, f->path, strlen(below), &f->id, f->attrs.flags, err);

@@ -24,6 +24,7 @@ static int real_fsync(UNUSED const struct io *self, int fd) { return fsync(fd); 
 static int real_syncfs(UNUSED const struct io *self, int fd) { return syncfs(fd); }
 static off_t real_lseek(UNUSED const struct io *self, int fd, off_t offset, int whence) { return lseek(fd, offset, whence); }
 static int real_ftruncate(UNUSED const struct io *self, int fd, off_t size) { return ftruncate(fd, size); }
+static int real_fallocate(UNUSED const struct io *self, int fd, int mode, off_t offset, off_t length) { return fallocate(fd, mode, offset, length); }
 static int real_mkdirat(UNUSED const struct io *self, int dirfd, const char *path, mode_t mode) { return mkdirat(dirfd, path, mode); }
 static int real_unlinkat(UNUSED const struct io *self, int dirfd, const char *path, int flags) { return unlinkat(dirfd, path, flags); }
 
@@ -53,36 +54,58 @@ static int real_fchownat(UNUSED const struct io *self, int dirfd, const char *pa
     return fchownat(dirfd, path, uid, gid, flags);
 }
 
-static int real_fchmod(UNUSED const struct io *self, int fd, mode_t mode) { return fchmod(fd, mode); }
+// A descriptor opened with O_PATH (a symbolic link, a device) is changed only through its name in /proc.
+struct proc_name {
+    char text[40];
+};
+
+static struct proc_name name_in_proc(int fd)
+{
+    struct proc_name name;
+    (void)snprintf(name.text, sizeof name.text, "/proc/self/fd/%d", fd);
+    return name;
+}
+
+static int real_fchmod(UNUSED const struct io *self, int fd, mode_t mode)
+{
+    int r = fchmod(fd, mode);
+    return r < 0 && errno == EBADF ? chmod(name_in_proc(fd).text, mode) : r;
+}
 
 // futimens spares kernels before 5.8, which know no AT_EMPTY_PATH here.
 static int real_utimensat(UNUSED const struct io *self, int dirfd, const char *path, const struct timespec times[2], int flags)
 {
-    return (flags & AT_EMPTY_PATH) != 0 ? futimens(dirfd, times) : utimensat(dirfd, path, times, flags);
+    if ((flags & AT_EMPTY_PATH) == 0)
+        return utimensat(dirfd, path, times, flags);
+    int r = futimens(dirfd, times);
+    return r < 0 && errno == EBADF ? utimensat(dirfd, "", times, AT_EMPTY_PATH) : r;
 }
 
-
-// A descriptor opened with O_PATH (a symbolic link, a device) takes attributes only through its name in /proc.
 static int real_fsetxattr(UNUSED const struct io *self, int fd, const char *name, const void *value, size_t n)
 {
-    if (fsetxattr(fd, name, value, n, 0) == 0)
-        return 0;
-    if (errno != EBADF)
-        return -1;
-    char path[40];
-    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    return setxattr(path, name, value, n, 0);
+    int r = fsetxattr(fd, name, value, n, 0);
+    return r < 0 && errno == EBADF ? setxattr(name_in_proc(fd).text, name, value, n, 0) : r;
 }
 
-static int real_fremovexattr(UNUSED const struct io *self, int fd, const char *name) { return fremovexattr(fd, name); }
+static int real_fremovexattr(UNUSED const struct io *self, int fd, const char *name)
+{
+    int r = fremovexattr(fd, name);
+    return r < 0 && errno == EBADF ? removexattr(name_in_proc(fd).text, name) : r;
+}
 
+// Some file systems pass over flags they do not hold: looking again tells.
 static int real_setflags(UNUSED const struct io *self, int fd, unsigned flags, unsigned mask)
 {
     int now = 0;
     if (ioctl(fd, FS_IOC_GETFLAGS, &now) < 0)
         return -1;
     int wanted = (int)(((unsigned)now & ~mask) | (flags & mask));
-    return wanted == now ? 0 : ioctl(fd, FS_IOC_SETFLAGS, &wanted);
+    if (wanted == now)
+        return 0;
+    if (ioctl(fd, FS_IOC_SETFLAGS, &wanted) < 0 || ioctl(fd, FS_IOC_GETFLAGS, &now) < 0)
+        return -1;
+    errno = EOPNOTSUPP;
+    return (((unsigned)now ^ flags) & mask) == 0 ? 0 : -1;
 }
 
 static int real_clone(UNUSED const struct io *self, int to_fd, int from_fd) { return ioctl(to_fd, FICLONE, from_fd); }
@@ -123,6 +146,7 @@ static const struct io real = {
     .syncfs = real_syncfs,
     .lseek = real_lseek,
     .ftruncate = real_ftruncate,
+    .fallocate = real_fallocate,
     .mkdirat = real_mkdirat,
     .unlinkat = real_unlinkat,
     .renameat2 = real_renameat2,

@@ -31,6 +31,7 @@ struct io {
     int (*syncfs)(const struct io *self, int fd);
     off_t (*lseek)(const struct io *self, int fd, off_t offset, int whence);
     int (*ftruncate)(const struct io *self, int fd, off_t size);
+    int (*fallocate)(const struct io *self, int fd, int mode, off_t offset, off_t length);
     int (*mkdirat)(const struct io *self, int dirfd, const char *path, mode_t mode);
     int (*unlinkat)(const struct io *self, int dirfd, const char *path, int flags);
     int (*renameat2)(const struct io *self, int old_dirfd, const char *old_path, int new_dirfd, const char *new_path, unsigned flags);

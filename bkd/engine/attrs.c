@@ -1,14 +1,15 @@
 #include "bkd/engine/attrs.h"
 
 #include <errno.h>
-#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/xattr.h>
 
-enum { LIST_MAX = 65536, VALUE_MAX = 65536, NAMES_MAX = 4096 };
+#include "bkd/base/inode_flags.h"
+
+enum { LIST_MAX = 65536, VALUE_MAX = 65536 }; // XATTR_LIST_MAX, XATTR_SIZE_MAX of the kernel
 
 static int compare_names(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
 
@@ -24,9 +25,30 @@ static void add_name(struct buf *out, const char *name)
     }
 }
 
-static int add_attribute(const char *link, const char *path, const char *name, char *value, struct buf *out, struct error *err)
+// A descriptor that was opened with O_PATH (a symbolic link, a device) can be asked only through its name in /proc.
+struct asked {
+    int fd; // -1: by name
+    char name[40];
+};
+
+static ssize_t list_names(struct asked *file, char *list)
 {
-    ssize_t n = getxattr(link, name, value, VALUE_MAX);
+    ssize_t n = flistxattr(file->fd, list, LIST_MAX);
+    if (n >= 0 || errno != EBADF)
+        return n;
+    (void)snprintf(file->name, sizeof file->name, "/proc/self/fd/%d", file->fd);
+    file->fd = -1;
+    return listxattr(file->name, list, LIST_MAX);
+}
+
+static ssize_t read_value(const struct asked *file, const char *name, char *value)
+{
+    return file->fd < 0 ? getxattr(file->name, name, value, VALUE_MAX) : fgetxattr(file->fd, name, value, VALUE_MAX);
+}
+
+static int add_attribute(const struct asked *file, const char *path, const char *name, char *value, struct buf *out, struct error *err)
+{
+    ssize_t n = read_value(file, name, value);
     if (n < 0 && errno == ENODATA)
         return 0; // removed since it was listed
     if (n < 0)
@@ -41,33 +63,31 @@ static int add_attribute(const char *link, const char *path, const char *name, c
 int attrs_read_xattrs(const struct io *io, int fd, const char *path, struct buf *ret_text, struct error *err)
 {
     (void)io;
-    // The descriptor's own name reaches every type of file, symbolic links too, without opening it.
-    char link[64], list[LIST_MAX];
-    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t n = listxattr(link, list, sizeof list);
+    struct asked file = { .fd = fd };
+    char list[LIST_MAX];
+    ssize_t n = list_names(&file, list);
     if (n == 0 || (n < 0 && (errno == ENOTSUP || errno == ENOSYS || errno == EPERM)))
         return 0;
+    if (n < 0 && errno == ENOENT)
+        return error_set(err, ERROR_FAILED, "attributes of '%s' cannot be read where /proc is not mounted", path);
     if (n < 0)
         return error_set_errno(err, errno, "list the attributes of '%s'", path);
-    const char *names[NAMES_MAX];
+    const char *names[LIST_MAX / 2]; // a name and its NUL take two bytes at least
     size_t count = 0;
-    for (const char *p = list; p < list + n && count < NAMES_MAX; p += strlen(p) + 1)
+    for (const char *p = list; p < list + n; p += strlen(p) + 1)
         names[count++] = p;
     qsort(names, count, sizeof *names, compare_names);
     _cleanup_free_ char *value = xmalloc(VALUE_MAX);
-    for (size_t i = 0; i < count; i++) {
-        int r = add_attribute(link, path, names[i], value, ret_text, err);
-        if (r < 0)
-            return r;
+    int r = 0;
+    for (size_t i = 0; i < count; i++) { // one that cannot be read leaves the others
+        int one = add_attribute(&file, path, names[i], value, ret_text, err);
+        r = r < 0 ? r : one;
     }
-    return 0;
+    return r;
 }
 
 uint32_t attrs_read_flags(int fd)
 {
     unsigned flags = 0; // the kernel writes an int, whatever the number of the call says
-    const unsigned settable = FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL | FS_NOATIME_FL | FS_SYNC_FL | FS_DIRSYNC_FL | FS_NOCOW_FL | FS_COMPR_FL;
-    if (ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0)
-        return 0;
-    return flags & settable;
+    return ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0 ? 0 : flags & INODE_FLAGS_KEPT;
 }

@@ -9,9 +9,9 @@
 #include "bkd/base/io.h"
 
 // Appends the attributes as doc/FORMAT.md section 7 writes them, sorted by name; nothing when there are none or the file system has no such thing.
-// fd may be an O_PATH descriptor of any type of file.
+// fd may be an O_PATH descriptor of any type of file. After an error the text holds the attributes that could be read.
 MUST_USE int attrs_read_xattrs(const struct io *io, int fd, const char *path, struct buf *ret_text, struct error *err);
-// The flags a restore can set again (immutable, append-only, no-dump, no-copy-on-write …); 0 where the file system has none.
+// INODE_FLAGS_KEPT of a file or directory opened for reading; 0 where the file system has none.
 uint32_t attrs_read_flags(int fd);
 
 #endif

@@ -67,6 +67,7 @@ struct backup_result {
     uint64_t streams; // among the files; of a dry run beside them
     uint64_t unstable_files, skipped;
     uint64_t vanished;        // files that disappeared between scan and read
+    uint64_t touched_files;   // whose access time was changed by reading, because they are not ours
     uint64_t excluded[EXCLUDE_REASONS]; // left out by rule, see bkd/engine/exclude.h
     uint64_t damaged_objects; // of earlier snapshots, missing or of another size: nothing new refers to them
     uint64_t duration_ns, scan_ns, read_ns, commit_ns;

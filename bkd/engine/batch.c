@@ -68,8 +68,9 @@ static enum source_file_result read_item(struct batch *b, struct batch_item *ite
         result = source_file_read(&file, worker->io, worker->names, worker->small_max, &b->content, err);
     item->data_len = b->content.len - item->data;
     item->xattrs = b->content.len;
-    if (result == SOURCE_FILE_READ)
-        result = source_file_attrs(&file, worker->io, &b->content, err);
+    if (result == SOURCE_FILE_READ && source_file_attrs(&file, worker->io, &b->content, err) != SOURCE_FILE_READ)
+        item->problem = xstrdup(err->text);
+    worker->touched += file.touched;
     item->xattrs_len = b->content.len - item->xattrs;
     item->stat = file.stat;
     source_file_close(&file, worker->io);

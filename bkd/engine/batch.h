@@ -18,7 +18,7 @@ struct batch_item {
     size_t xattrs, xattrs_len; // in `content`
     uint8_t sha256[32];
     enum source_file_result result;
-    char *problem; // owned; why it could not be read
+    char *problem; // owned; why it, or an attribute of it, could not be read
 };
 
 struct batch {
@@ -34,6 +34,7 @@ struct batch_worker {
     const struct io *io;
     struct dirchain chain;
     struct scan_names *names;
+    uint64_t touched;   // files whose access time was changed by reading
     uint64_t small_max; // files that have grown beyond are cut there and marked unstable
 };
 

@@ -127,14 +127,13 @@ static int begin(struct bigfile *f, uint64_t expected_size, const struct place *
     return 0;
 }
 
-int bigfile_begin(const struct bigfile_context *ctx, int fd, const char *name, uint64_t size, uint64_t blocks_bytes, const struct place *base,
+int bigfile_begin(const struct bigfile_context *ctx, int fd, const char *name, uint64_t size, const struct place *base,
                   const struct recipe *index_from, struct bigfile **ret_file, struct error *err)
 {
     struct bigfile *f = xcalloc(1, sizeof *f);
     *f = (struct bigfile){ .ctx = ctx, .fd = fd, .name = xstrdup(name), .size = size, .all_same = true };
     f->pieces = size / RECIPE_PIECE_SIZE + (size % RECIPE_PIECE_SIZE != 0);
-    if (blocks_bytes < size)
-        extents_find(ctx->io, fd, size, &f->recipe);
+    extents_find(ctx->io, fd, size, &f->recipe);
     for (size_t i = 0; index_from != NULL && i < index_from->n_index; i++)
         recipe_add_index(&f->recipe, index_from->index[i].offset, index_from->index[i].path, strlen(index_from->index[i].path));
     if (f->recipe.n_extents > 0)
@@ -498,7 +497,8 @@ static int store_recipe(struct bigfile *f, struct bigfile_result *result, struct
 
 int bigfile_finish(struct bigfile *f, struct bigfile_result *ret_result, struct error *err)
 {
-    struct bigfile_result result = { .size = f->position, .short_read = f->short_read, .bytes_read = f->bytes_read, .has_sha256 = f->hash_whole };
+    struct bigfile_result result = { .size = f->position, .short_read = f->short_read, .bytes_read = f->bytes_read, .has_sha256 = f->hash_whole,
+                                    .hole_bytes = extents_hole_bytes(&f->recipe, f->position) };
     crypto_sha256_final(&f->hash, result.sha256);
     if (!f->hash_whole)
         memset(result.sha256, 0, sizeof result.sha256);

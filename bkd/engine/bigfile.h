@@ -32,7 +32,7 @@ struct bigfile;
 
 // Begins a version of the file open as fd (borrowed until free). base: place of a version it probably continues (NULL: none).
 // What cannot be loaded of the base means going on without. index_from: the path index to put into the recipe (manifests), or NULL.
-MUST_USE int bigfile_begin(const struct bigfile_context *ctx, int fd, const char *name, uint64_t size, uint64_t blocks_bytes, const struct place *base,
+MUST_USE int bigfile_begin(const struct bigfile_context *ctx, int fd, const char *name, uint64_t size, const struct place *base,
                            const struct recipe *index_from, struct bigfile **ret_file, struct error *err);
 // The same for bytes that come in order and whose number is known at their end; expected_size is a guess that chooses the signature's blocks.
 MUST_USE int bigfile_begin_stream(const struct bigfile_context *ctx, const char *name, uint64_t expected_size, const struct place *base,
@@ -61,6 +61,7 @@ struct bigfile_result {
     bool short_read;      // the file shrank while it was read
     bool is_base;         // exactly the base version: nothing was stored
     uint64_t bytes_read;
+    uint64_t hole_bytes;
     uint8_t recipe_sha256[32];
     uint64_t recipe_size;
     struct versions_needs needs; // of the closure; the caller frees with versions_needs_done

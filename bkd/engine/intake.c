@@ -117,6 +117,10 @@ static int place_item(struct intake *in, struct batch *b, struct batch_item *ite
             in->stats.gone++;
         return entry->type == MANIFEST_DIR ? keep_directory(in, b, item, err) : 0;
     }
+    if (item->problem != NULL) {
+        intake_note_problem(in, entry, item->problem);
+        item->stat = (struct scan_stat){ 0 }; // no inode: it is read again next time
+    }
     int r = 0;
     const uint8_t *content = b->content.data;
     if (item->action == SELECT_READ)
@@ -305,8 +309,11 @@ int intake_run(const struct io *io, const struct intake_options *options, struct
         r = feed(&in, err);
     drop_queue(&in);
     work_free(in.pool);
-    for (unsigned i = 0; i < jobs; i++)
+    in.stats.touched = in.own.touched;
+    for (unsigned i = 0; i < jobs; i++) {
+        in.stats.touched += in.workers[i].touched;
         close_worker(&in.workers[i]);
+    }
     close_worker(&in.own);
     batch_free(in.filling);
     while (in.n_idle_batches > 0)

@@ -22,7 +22,7 @@ void intake_free_big(struct intake *in, struct intake_big *big)
 static int begin_big(struct intake *in, struct intake_big *big, struct error *err)
 {
     const struct place *base = place_is_set(&big->old.version) ? &big->old.version : NULL;
-    return bigfile_begin(&in->options->big, big->source.fd, buf_str(&big->entry.path), big->entry.size, big->source.blocks_bytes, base, NULL, &big->file, err);
+    return bigfile_begin(&in->options->big, big->source.fd, buf_str(&big->entry.path), big->entry.size, base, NULL, &big->file, err);
 }
 
 // Reads a file again in this thread, at its place in the order; what is stored already is found to be.
@@ -75,6 +75,13 @@ static void use_version(struct intake *in, struct manifest_entry *entry, struct 
     versions_needs_done(&result->needs);
 }
 
+static int finish_entry(struct intake *in, struct intake_big *big, struct error *err)
+{
+    static const struct scan_stat look_again = { 0 }; // no inode: it is read again next time
+    int r = intake_place_xattrs(in, &big->entry, big->xattrs.data, big->xattrs.len, err);
+    return r < 0 ? r : intake_finish_entry(in, &big->entry, big->partly ? &look_again : &big->source.stat, err);
+}
+
 static int finish_big(struct intake *in, struct intake_big *big, struct error *err)
 {
     struct bigfile_result result = { 0 };
@@ -88,10 +95,10 @@ static int finish_big(struct intake *in, struct intake_big *big, struct error *e
     }
     if (r < 0)
         return r;
+    if (result.hole_bytes > 0 && big->source.blocks_bytes >= entry->size) // space reserved and never written
+        entry->notes |= MANIFEST_PREALLOCATED;
     use_version(in, entry, &result);
-    r = intake_place_xattrs(in, entry, big->xattrs.data, big->xattrs.len, err);
-    if (r == 0)
-        r = intake_finish_entry(in, entry, &big->source.stat, err);
+    r = finish_entry(in, big, err);
     intake_note_progress(in, 0, 1);
     intake_free_big(in, big);
     return r;
@@ -174,8 +181,11 @@ int intake_take_big(struct intake *in, const struct select_item *item, struct er
     if (r < 0)
         return r;
     enum source_file_result result = source_file_open(&big->source, &in->own.chain, in->own.names, &big->entry, &why);
-    if (result == SOURCE_FILE_READ)
-        result = source_file_attrs(&big->source, in->io, &big->xattrs, &why);
+    in->own.touched += big->source.touched;
+    if (result == SOURCE_FILE_READ && source_file_attrs(&big->source, in->io, &big->xattrs, &why) != SOURCE_FILE_READ) {
+        intake_note_problem(in, &big->entry, why.text);
+        big->partly = true;
+    }
     if (result == SOURCE_FILE_READ && big->entry.size > 0) {
         if (!place_is_set(&big->old.version))
             guess_base_of_file(in, big);
@@ -185,9 +195,7 @@ int intake_take_big(struct intake *in, const struct select_item *item, struct er
         r = intake_drain(in, err);
         in->stats.changed_files++;
         if (r == 0)
-            r = intake_place_xattrs(in, &big->entry, big->xattrs.data, big->xattrs.len, err);
-        if (r == 0)
-            r = intake_finish_entry(in, &big->entry, &big->source.stat, err);
+            r = finish_entry(in, big, err);
     } else if (result == SOURCE_FILE_PROBLEM) {
         intake_note_problem(in, &big->entry, why.text);
     } else {

@@ -20,6 +20,7 @@ struct intake_big {
     struct bigfile *file;
     uint64_t left; // pieces not placed yet; of a stream one more
     bool failed;
+    bool partly; // an attribute could not be read
 };
 
 // One element of the queue: a batch, or a piece (the last one ends its file).

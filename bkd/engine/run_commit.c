@@ -19,7 +19,7 @@ static int store_manifest(struct run *run, struct error *err)
     struct bigfile *file = NULL;
     uint64_t size = run->output.manifest.size;
     const struct place *base = run->parent.head == NULL ? NULL : &run->parent.head->head.manifest;
-    r = bigfile_begin(&context, run->output.manifest.fd, "manifest", size, size, base, &run->output.index, &file, err);
+    r = bigfile_begin(&context, run->output.manifest.fd, "manifest", size, base, &run->output.index, &file, err);
     struct bigfile_job *piece = bigfile_job_new();
     for (uint64_t i = 0; r == 0 && i < bigfile_pieces(file); i++) {
         bool source_failed;
@@ -203,6 +203,7 @@ void run_fill_result(struct run *run)
     result->bytes_read = run->intake.bytes_read;
     result->unstable_files = run->intake.unstable_files;
     result->vanished = run->intake.gone;
+    result->touched_files = run->intake.touched;
     memcpy(result->excluded, counts->excluded, sizeof result->excluded);
     result->skipped = run->intake.skipped + counts->problems;
     result->bytes_stored = stats.stored_bytes;

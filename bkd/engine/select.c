@@ -119,7 +119,7 @@ static bool same_metadata(const struct manifest_entry *a, const struct manifest_
 {
     return a->mode == b->mode && a->uid == b->uid && a->gid == b->gid && same_buf(&a->user, &b->user) && same_buf(&a->group, &b->group) &&
            same_mtime(a, b) && same_buf(&a->target, &b->target) && a->device_major == b->device_major && a->device_minor == b->device_minor &&
-           same_buf(&a->hardlink, &b->hardlink) && a->notes == b->notes && a->source == b->source;
+           same_buf(&a->hardlink, &b->hardlink) && ((a->notes ^ b->notes) & ~(uint32_t)MANIFEST_PREALLOCATED) == 0 && a->source == b->source;
 }
 
 static void take_content(struct manifest_entry *now, const struct manifest_entry *old)
@@ -130,6 +130,7 @@ static void take_content(struct manifest_entry *now, const struct manifest_entry
     now->version = old->version;
     now->xattr = old->xattr;
     now->flags = old->flags;
+    now->notes |= old->notes & MANIFEST_PREALLOCATED;
 }
 
 static int keep(struct select_plan *p, const struct manifest_entry *now, const struct scan_stat *stat, struct error *err)

@@ -27,6 +27,24 @@ static enum source_file_result refresh(struct source_file *f, const struct io *i
     return SOURCE_FILE_READ;
 }
 
+// Regular files for their content, directories for their flags, where that is allowed; anything else without opening it, and directories that are
+// mount points too: a mount could be made by it, or hang.
+static int open_entry(struct source_file *f, const struct io *io, int dirfd, const char *name, struct error *err)
+{
+    bool is_dir = f->entry->type == MANIFEST_DIR && (f->entry->notes & MANIFEST_MOUNT) == 0;
+    int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | (is_dir ? O_DIRECTORY : 0);
+    if (f->entry->type == MANIFEST_FILE || is_dir) {
+        int r = io_open(io, dirfd, name, flags | O_NOATIME, 0, &f->fd, err);
+        if (r < 0 && err->os_errno == EPERM) { // O_NOATIME is for the owner and root
+            f->touched = !is_dir;
+            r = io_open(io, dirfd, name, flags, 0, &f->fd, err);
+        }
+        if (r == 0 || !is_dir)
+            return r;
+    }
+    return io_open(io, dirfd, name, O_PATH | O_NOFOLLOW, 0, &f->fd, err);
+}
+
 enum source_file_result source_file_open(struct source_file *f, struct dirchain *chain, struct scan_names *names, struct manifest_entry *entry, struct error *err)
 {
     *f = (struct source_file){ .fd = -1, .entry = entry };
@@ -35,13 +53,7 @@ enum source_file_result source_file_open(struct source_file *f, struct dirchain 
     // A file that is gone is gone; a directory that is gone was moved as a rule, and what it holds is then in no snapshot: worth a word.
     if (dirchain_parent(chain, buf_str(&entry->path), &dirfd, &name, err) < 0)
         return SOURCE_FILE_PROBLEM;
-    int flags = entry->type == MANIFEST_FILE ? O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY : O_PATH | O_NOFOLLOW;
-    int r = -1;
-    if (entry->type == MANIFEST_FILE)
-        r = io_open(chain->io, dirfd, name, flags | O_NOATIME, 0, &f->fd, err);
-    if (r < 0 && (entry->type != MANIFEST_FILE || err->os_errno == EPERM)) // O_NOATIME is for the owner and root
-        r = io_open(chain->io, dirfd, name, flags, 0, &f->fd, err);
-    if (r < 0)
+    if (open_entry(f, chain->io, dirfd, name, err) < 0)
         return failure(err);
     enum source_file_result result = refresh(f, chain->io, names, err);
     f->opened = f->stat;
@@ -92,9 +104,7 @@ enum source_file_result source_file_read(struct source_file *f, const struct io 
 
 enum source_file_result source_file_attrs(struct source_file *f, const struct io *io, struct buf *xattrs, struct error *err)
 {
-    if (attrs_read_xattrs(io, f->fd, buf_str(&f->entry->path), xattrs, err) < 0)
-        return failure(err);
-    if (f->entry->type == MANIFEST_FILE)
+    if (f->entry->type == MANIFEST_FILE || f->entry->type == MANIFEST_DIR)
         f->entry->flags = attrs_read_flags(f->fd);
-    return SOURCE_FILE_READ;
+    return attrs_read_xattrs(io, f->fd, buf_str(&f->entry->path), xattrs, err) < 0 ? SOURCE_FILE_PROBLEM : SOURCE_FILE_READ;
 }

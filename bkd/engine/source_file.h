@@ -20,6 +20,7 @@ struct source_file {
     int64_t mtime_s; // as it was when the file was opened: what tells a change while reading
     uint32_t mtime_ns;
     struct scan_stat opened;
+    bool touched; // reading changes its access time: only its owner and root may avoid that
 };
 
 enum source_file_result {
@@ -28,7 +29,7 @@ enum source_file_result {
     SOURCE_FILE_PROBLEM, // err says why it could not be read: leave it out and report
 };
 
-// Opens entry->path (whose type is known). Regular files for reading, everything else O_PATH.
+// Opens entry->path (whose type is known). Regular files and directories for reading, everything else O_PATH.
 enum source_file_result source_file_open(struct source_file *f, struct dirchain *chain, struct scan_names *names, struct manifest_entry *entry, struct error *err);
 void source_file_close(struct source_file *f, const struct io *io);
 // Has the file changed since it was opened? *ret_now gets its metadata (entry->size …) and is kept.
@@ -36,7 +37,7 @@ enum source_file_result source_file_changed(struct source_file *f, const struct 
 // Reads a whole small file (entry->size bytes at most max) into data, appended; again when it changed, SOURCE_FILE_TRIES times, then as read with
 // MANIFEST_UNSTABLE. entry->size is what was read.
 enum source_file_result source_file_read(struct source_file *f, const struct io *io, struct scan_names *names, size_t max, struct buf *data, struct error *err);
-// Extended attributes appended as text, inode flags into the entry.
+// Extended attributes appended as text, inode flags into the entry. After a problem xattrs holds what could be read: the entry is worth storing.
 enum source_file_result source_file_attrs(struct source_file *f, const struct io *io, struct buf *xattrs, struct error *err);
 
 #endif

@@ -186,7 +186,7 @@ static void add_content(struct buf *out, const struct manifest_entry *e)
     add_place(out, " version=", &e->version);
 }
 
-const char *const manifest_note_names[MANIFEST_NOTES] = { "unstable", "mount", "excluded" };
+const char *const manifest_note_names[MANIFEST_NOTES] = { "unstable", "mount", "excluded", "preallocated" };
 
 static void add_notes(struct buf *out, uint32_t notes)
 {

@@ -26,8 +26,8 @@ enum manifest_type {
 };
 
 // Notes. What the bits are called in the text, in its order, stands in manifest_note_names.
-enum { MANIFEST_UNSTABLE = 1, MANIFEST_MOUNT = 2, MANIFEST_EXCLUDED = 4 };
-#define MANIFEST_NOTES 3
+enum { MANIFEST_UNSTABLE = 1, MANIFEST_MOUNT = 2, MANIFEST_EXCLUDED = 4, MANIFEST_PREALLOCATED = 8 };
+#define MANIFEST_NOTES 4
 extern const char *const manifest_note_names[MANIFEST_NOTES];
 
 struct manifest_entry {

@@ -141,7 +141,7 @@ static int f_fchownat(const struct io *self, int dirfd, const char *path, uid_t 
     CALL(int, FAULT_META, "chown", path, false, io_real()->fchownat(io_real(), dirfd, path, uid, gid, flags));
 }
 
-static int f_fchmod(const struct io *self, int fd, mode_t mode) { CALL(int, FAULT_META, "chmod", NULL, false, fchmod(fd, mode)); }
+static int f_fchmod(const struct io *self, int fd, mode_t mode) { CALL(int, FAULT_META, "chmod", NULL, false, io_real()->fchmod(io_real(), fd, mode)); }
 
 static int f_utimensat(const struct io *self, int dirfd, const char *path, const struct timespec times[2], int flags)
 {
@@ -241,6 +241,11 @@ static int make_truncate(struct fault_io *f, int fd, off_t size)
     if (f->log != NULL)
         fault_log_before_write(f->log, fd);
     return ftruncate(fd, size);
+}
+
+static int f_fallocate(const struct io *self, int fd, int mode, off_t offset, off_t length)
+{
+    CALL(int, FAULT_WRITE, "fallocate", NULL, true, fallocate(fd, mode, offset, length));
 }
 
 static int f_ftruncate(const struct io *self, int fd, off_t size)
@@ -356,6 +361,7 @@ struct fault_io *fault_io_new(const struct fault_io_options *options)
     f->io.syncfs = f_syncfs;
     f->io.lseek = f_lseek;
     f->io.ftruncate = f_ftruncate;
+    f->io.fallocate = f_fallocate;
     f->io.mkdirat = f_mkdirat;
     f->io.unlinkat = f_unlinkat;
     f->io.renameat2 = f_renameat2;
