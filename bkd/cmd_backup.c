@@ -46,7 +46,7 @@ static void show_problem(void *arg, const struct scan_problem *problem)
     }
     progress_pause(d->progress);
     if (d->problems <= PROBLEMS_SHOWN)
-        log_warn("'%s' is not in this snapshot: %s", problem->path, problem->reason);
+        log_warn("'%.1000s%s' is not in this snapshot: %s", problem->path, strlen(problem->path) > 1000 ? "..." : "", problem->reason);
     else if (d->problems == PROBLEMS_SHOWN + 1)
         log_warn("more entries could not be read; they are counted, and listed with --json");
 }

@@ -175,7 +175,7 @@ static void show_problem(void *arg, const struct scan_problem *problem)
         json_add_str(line, "reason", problem->reason);
         (void)!cmd_print_line(&line, &ignored);
     }
-    log_warn("'%s' cannot be read: %s", problem->path, problem->reason);
+    log_warn("'%.1000s%s' cannot be read: %s", problem->path, strlen(problem->path) > 1000 ? "..." : "", problem->reason);
 }
 
 // ---- totals

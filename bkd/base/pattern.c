@@ -139,6 +139,10 @@ static const char *component_next(const char *path)
 // Components against components, by the same rule: "**" takes the role of "*".
 static bool rule_match_path(const struct rule *rule, const char *path)
 {
+    if (rule->count == 2 && !rule->components[0].glob && rule->components[1].glob) { // a name at any depth: paths may be very long
+        const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+        return glob_match(rule->components[1].glob, name, strlen(name));
+    }
     size_t at = 0, star_next = SIZE_MAX;
     const char *star_path = NULL;
     while (*path) {

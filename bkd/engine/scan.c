@@ -12,6 +12,7 @@
 #include "bkd/engine/levels.h"
 
 enum { LISTING = 65536, LISTING_MEMORY = 4 << 20 };
+#define PATH_ESCAPED_MAX (MANIFEST_LINE_MAX - 65536u) // leaves room for everything else in the entry's line
 
 struct walk {
     const struct io *io;
@@ -307,6 +308,16 @@ static int look(struct walk *w, struct visit *v, bool on_the_way, struct error *
     return 1;
 }
 
+// Paths may be far longer than PATH_MAX, but an entry has to fit in its line.
+static bool is_too_long(const struct walk *w)
+{
+    if (w->path.len <= PATH_ESCAPED_MAX / 3)
+        return false;
+    _cleanup_buf_ struct buf escaped = { 0 };
+    manifest_escape(&escaped, w->path.data, w->path.len);
+    return escaped.len > PATH_ESCAPED_MAX;
+}
+
 static int check_source(const struct walk *w, const struct visit *v, struct error *err)
 {
     const char *path = path_of(w);
@@ -385,6 +396,10 @@ static int visit_entry(struct walk *w, const struct level *level, const char *na
         r = check_source(w, &v, err);
     if (r != 0)
         return r > 0 ? 0 : r;
+    if (is_too_long(w)) {
+        report(w, "its path is too long to be recorded; what is below it is left out");
+        return 0;
+    }
     struct opened dir = { .fd = -1 };
     struct exclude_verdict cut = { EXCLUDE_NOT, 0 };
     if (!on_the_way && is_left_out(w, &v, &cut))

@@ -129,6 +129,28 @@ static void test_deep(void **state)
     assert_int_equal(p->problems.len, 0);
 }
 
+// An entry has to fit in a line of the manifest: below 1,300 levels of names that are escaped to 765 bytes each, one is told and left out.
+static void test_too_deep(void **state)
+{
+    struct walkway *p = *state;
+    char name[256];
+    memset(name, 1, 255);
+    name[255] = '\0';
+    int fd = open(p->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (int i = 0; i < 1300; i++) {
+        assert_int_equal(mkdirat(fd, name, 0755), 0);
+        int below = openat(fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_int_equal(close(fd), 0);
+        fd = below;
+    }
+    assert_int_equal(close(fd), 0);
+    walkway_walk_ok(p);
+    assert_in_range(p->count, 1280, 1290);
+    assert_true(p->longest * 3 < MANIFEST_LINE_MAX);
+    assert_non_null(strstr(buf_str(&p->problems), ": its path is too long to be recorded"));
+    assert_ptr_equal(strchr(buf_str(&p->problems), '\n'), buf_str(&p->problems) + p->problems.len - 1); // one
+}
+
 // An unreadable directory is reported and stays an entry; the rest is there. As an ordinary user: root may read everything.
 static int walk_as_nobody(struct walkway *p)
 {
@@ -257,6 +279,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_missing_and_link_sources, walkway_setup, walkway_teardown),
         cmocka_unit_test_setup_teardown(test_every_byte_in_names, walkway_setup, walkway_teardown),
         cmocka_unit_test_setup_teardown(test_deep, walkway_setup, walkway_teardown),
+        cmocka_unit_test_setup_teardown(test_too_deep, walkway_setup, walkway_teardown),
         cmocka_unit_test_setup_teardown(test_unreadable, walkway_setup, walkway_teardown),
         cmocka_unit_test_setup_teardown(test_troubles_on_the_way, walkway_setup, walkway_teardown),
         cmocka_unit_test_setup_teardown(test_facts, walkway_setup, walkway_teardown),
