@@ -80,17 +80,13 @@ static enum decide_action same_content(const struct decide_rules *rules, const s
 {
     bool same = decide_metadata_equal(rules, a, t);
     *why = same ? "the same" : same_time(a, t) ? "mode or owner" : "time";
-    if (rules->mode == DECIDE_NEVER) // only asked when resumed: what a finished entry is not was somebody else's before
-        return same ? DECIDE_LEAVE : DECIDE_EXISTS;
     return respect_links(same ? DECIDE_LEAVE : DECIDE_METADATA, t, why);
 }
 
-// Nothing is overwritten; what an interrupted run of the same restore finished is no stranger, and what it tore has the snapshot's time.
-static enum decide_action other_content(const struct decide_rules *rules, const struct attrs *a, const struct decide_there *t)
+// Where nothing is overwritten, only what an interrupted run itself made may be wrong, and only when power was lost: a killed one leaves whole files.
+static enum decide_action other_content(const struct decide_rules *rules)
 {
-    if (rules->mode != DECIDE_NEVER)
-        return DECIDE_REPLACE;
-    return rules->resume && rules->doubt && same_time(a, t) ? DECIDE_REPLACE : DECIDE_EXISTS;
+    return rules->mode != DECIDE_NEVER || rules->doubt ? DECIDE_REPLACE : DECIDE_EXISTS;
 }
 
 static enum decide_action decide_dir(const struct decide_rules *rules, const struct attrs *a, const struct decide_there *t, const char **why)
@@ -122,7 +118,7 @@ static enum decide_action decide_other_type(const struct decide_rules *rules, co
 static enum decide_action decide_same_type(const struct decide_rules *rules, const struct manifest_entry *e, const struct attrs *a,
                                            const struct decide_there *t, const char **why)
 {
-    if (rules->mode == DECIDE_NEVER && !rules->resume) {
+    if (rules->mode == DECIDE_NEVER && !t->ours) {
         *why = "it exists";
         return DECIDE_EXISTS;
     }
@@ -140,12 +136,11 @@ static enum decide_action decide_same_type(const struct decide_rules *rules, con
     }
     if (!may_be_same(e, t)) {
         *why = e->type == MANIFEST_FILE ? "size" : "content";
-        return other_content(rules, a, t);
+        return other_content(rules);
     }
     // Times and sizes of old content prove nothing where everything was to be replaced.
     bool prove = rules->doubt || rules->mode == DECIDE_ALWAYS;
-    bool hopeless = rules->mode == DECIDE_NEVER && !same_time(a, t); // whatever it holds, it is not what this restore made
-    if (e->type == MANIFEST_FILE && e->size > 0 && (prove || !same_time(a, t)) && !hopeless) {
+    if (e->type == MANIFEST_FILE && e->size > 0 && (prove || !same_time(a, t))) {
         *why = "same size, content is compared";
         return DECIDE_COMPARE;
     }
@@ -171,7 +166,7 @@ enum decide_action decide_compared(const struct decide_rules *rules, const struc
     if (equal)
         return same_content(rules, attrs, there, ret_why);
     *ret_why = "content";
-    return other_content(rules, attrs, there);
+    return other_content(rules);
 }
 
 enum decide_action decide_attributes_differ(const struct decide_rules *rules, const struct decide_there *there, const char **ret_why)

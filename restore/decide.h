@@ -51,7 +51,7 @@ struct decide_there {
     uint32_t mtime_ns;
     uint32_t device_major, device_minor;
     bool other_target; // a symbolic link to somewhere else than the snapshot's
-    bool ours;         // a directory that an interrupted run of this restore made
+    bool ours;         // an interrupted run of this restore made it: it was not there before
     bool filled;       // a directory that is not empty; only looked at where something else is wanted
     enum decide_links links;
 };

@@ -103,7 +103,7 @@ static int read_existed(struct marker *m, uint64_t at, uint64_t count, struct su
             uint8_t sequence[8];
             if (!parse_hex(lines + i * LINE, 16, sequence, sizeof sequence))
                 return 0;
-            r = survey_add_dir(survey, get_u64be(sequence), err);
+            r = survey_add(survey, get_u64be(sequence), err);
         }
         if (r < 0)
             return r;
@@ -186,7 +186,7 @@ static int write_existed(struct marker *m, struct survey *survey, struct error *
     uint64_t sequence = 1;
     int r = survey == NULL ? 0 : survey_rewind(survey, err);
     if (r == 0 && survey != NULL)
-        sequence = survey->dir.sequence;
+        sequence = survey->existing.sequence;
     while (r == 0 && survey != NULL && sequence > 0) {
         buf_addf(&lines, "%016" PRIx64 "\n", sequence);
         if (lines.len >= BATCH * LINE) {
@@ -194,7 +194,7 @@ static int write_existed(struct marker *m, struct survey *survey, struct error *
             buf_reset(&lines);
         }
         if (r == 0)
-            r = survey_next_dir(survey, &sequence, err);
+            r = survey_next(survey, &sequence, err);
     }
     buf_add_str(&lines, "end\n");
     return r < 0 ? r : io_write_all(m->io, m->fd, lines.data, lines.len, m->name, err);
@@ -222,7 +222,7 @@ int marker_create(struct marker *m, const struct marker_facts *facts, bool root_
         return 0;
     if (r == 0 && !fs_try_lock(m->fd))
         r = error_set(err, ERROR_BUSY, "the same restore has just begun in this target");
-    format_head(m, facts, survey == NULL ? 0 : spill_count(survey->dirs), &head);
+    format_head(m, facts, survey == NULL ? 0 : spill_count(survey->existed), &head);
     if (r == 0)
         r = io_write_all(m->io, m->fd, head.data, head.len, m->name, err);
     if (r == 0)

@@ -2,7 +2,7 @@
 // --resume can go on after an interrupt, a kill, a power loss or a full disk. It is durable before anything else is written, locked while the
 // restore runs, and removed when the restore has ended (with or without problems of single entries).
 //
-// Text: a head of "key value" lines, then "existed N" and N lines of 16 hex digits (sequence numbers of directories that existed before), then
+// Text: a head of "key value" lines, then "existed N" and N lines of 16 hex digits (sequence numbers of names that existed before: of directories, and where nothing is overwritten of all), then
 // "end". Without "end" nothing else was written yet. The id is derived from repository, chain, snapshot, the selected entries and --strip-components.
 #ifndef BKD_RESTORE_MARKER_H
 #define BKD_RESTORE_MARKER_H
@@ -33,11 +33,11 @@ struct marker {
     bool doubt;      // power may have been lost since: what is there proves nothing by its size and time
 };
 
-// What stands there: *ret_found a marker of this restore that can be resumed: it is open and locked, and its directories are added to
+// What stands there: *ret_found a marker of this restore that can be resumed: it is open and locked, and what existed is added to
 // `survey`. ERROR_BUSY when that restore runs now; ERROR_USAGE when it had other options.
 MUST_USE int marker_open(struct marker *m, const struct io *io, int dirfd, const struct marker_facts *facts, struct survey *survey,
                          bool *ret_found, struct error *err);
-// Makes and syncs it, with the directories that `survey` (may be NULL) found. Where the target's top is not writable there is no marker
+// Makes and syncs it, with what `survey` (may be NULL) found to exist. Where the target's top is not writable there is no marker
 // (m->fd stays -1) and no error.
 MUST_USE int marker_create(struct marker *m, const struct marker_facts *facts, bool root_made, struct survey *survey, struct error *err);
 // The end: everything else is durable. The target's own time stays what it is.

@@ -7,11 +7,11 @@ static int ask_survey(const struct meet *m, uint64_t sequence, struct decide_the
     int r = 0;
     if (m->survey == NULL || !there->exists)
         return 0;
-    if (there->type == MANIFEST_DIR)
-        r = survey_dir_existed(m->survey, sequence, &existed, err);
-    else
+    if (m->rules->resume && (there->type == MANIFEST_DIR || m->rules->mode == DECIDE_NEVER))
+        r = survey_existed(m->survey, sequence, &existed, err);
+    if (r == 0 && there->type != MANIFEST_DIR)
         r = survey_links(m->survey, sequence, &there->links, err);
-    there->ours = m->rules->resume && !existed;
+    there->ours = !existed;
     return r;
 }
 

@@ -126,7 +126,7 @@ static int keeps_its_own(const struct reread *r, const struct manifest_entry *e,
     bool existed = false;
     if (e->type != MANIFEST_DIR)
         return *ret_keeps = false, 0;
-    int got = survey_dir_existed(r->survey, r->plan->sequence, &existed, err);
+    int got = survey_existed(r->survey, r->plan->sequence, &existed, err);
     bool overwritten = role == PLAN_SELECTED && (r->rules->mode == DECIDE_IF_CHANGED || r->rules->mode == DECIDE_ALWAYS);
     *ret_keeps = existed && !overwritten;
     return got;

@@ -35,11 +35,18 @@ bool reuse_part(struct apply *a, struct apply_file *f)
 
 bool reuse_existing(struct apply *a, struct apply_file *f)
 {
+    struct statx st;
     struct error ignored; // then the file is replaced as a whole
     if (existing_open(a->io, f->dir->fd, f->name, &f->old, &f->source_fd, &ignored) < 0)
         return false;
     f->multi = f->reused = true;
-    return true;
+    if (io_stat(a->io, f->source_fd, "", AT_EMPTY_PATH, &st, &ignored) == 0 &&
+        (st.stx_size == f->size || reuse_claim(a, f, &ignored) == 0)) // another size is a difference already
+        return true;
+    apply_remove_part(a, f);
+    io_close_quietly(a->io, &f->source_fd);
+    f->multi = f->reused = false;
+    return false;
 }
 
 static int read_there(struct apply *a, struct apply_file *f, void *data, uint64_t offset, uint32_t length, bool *ret_whole, struct error *err)

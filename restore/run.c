@@ -109,7 +109,8 @@ static int mark_target(struct run *r, bool empty, struct error *err)
     r->rules.resume = found;
     r->rules.doubt = r->marker.doubt || r->options->verify;
     if (!found || !empty)
-        e = survey_run(&r->survey, &r->plan, r->options->strip, r->target.root->fd, !found, err);
+        e = survey_run(&r->survey, &r->plan, r->options->strip, r->target.root->fd,
+                       found ? SURVEY_NONE : r->rules.mode == DECIDE_NEVER ? SURVEY_ALL : SURVEY_DIRS, err);
     if (e == 0 && !found)
         e = marker_create(&r->marker, &facts, r->target.root->made, &r->survey, err);
     return e < 0 ? e : survey_rewind(&r->survey, err);

@@ -34,23 +34,23 @@ void survey_init(struct survey *s, const struct io *io, int scratch_dirfd)
     *s = (struct survey){
         .io = io,
         .scratch_dirfd = scratch_dirfd,
-        .dirs = spill_new(io, scratch_dirfd, compare_bytes_of, SPILL_MEMORY),
+        .existed = spill_new(io, scratch_dirfd, compare_bytes_of, SPILL_MEMORY),
         .links = spill_new(io, scratch_dirfd, compare_bytes_of, SPILL_MEMORY),
     };
 }
 
 void survey_done(struct survey *s)
 {
-    spill_free(s->dirs);
+    spill_free(s->existed);
     spill_free(s->links);
     *s = (struct survey){ 0 };
 }
 
-int survey_add_dir(struct survey *s, uint64_t sequence, struct error *err)
+int survey_add(struct survey *s, uint64_t sequence, struct error *err)
 {
     uint8_t record[8];
     put_u64be(record, sequence);
-    return spill_add(s->dirs, record, sizeof record, err);
+    return spill_add(s->existed, record, sizeof record, err);
 }
 
 // ---- looking
@@ -72,7 +72,7 @@ static int add_name(struct spill *names, const struct manifest_entry *e, uint64_
 }
 
 static int look_at(struct survey *s, struct spill *names, struct dirchain *chain, const struct manifest_entry *e, const char *below,
-                   uint64_t sequence, bool dirs, struct error *err)
+                   uint64_t sequence, enum survey_names which, struct error *err)
 {
     int dirfd;
     const char *name;
@@ -80,8 +80,13 @@ static int look_at(struct survey *s, struct spill *names, struct dirchain *chain
     struct error ignored; // what cannot be reached does not exist yet, or shows when it is to be written
     if (dirchain_parent(chain, below, &dirfd, &name, &ignored) < 0 || io_stat(s->io, dirfd, name, AT_SYMLINK_NOFOLLOW, &st, &ignored) < 0)
         return 0;
+    if (which == SURVEY_ALL || (which == SURVEY_DIRS && S_ISDIR(st.stx_mode) && e->type == MANIFEST_DIR)) {
+        int r = survey_add(s, sequence, err);
+        if (r < 0)
+            return r;
+    }
     if (S_ISDIR(st.stx_mode))
-        return dirs && e->type == MANIFEST_DIR ? survey_add_dir(s, sequence, err) : 0;
+        return 0;
     return st.stx_nlink > 1 ? add_name(names, e, sequence, &st, err) : 0;
 }
 
@@ -132,7 +137,7 @@ static int judge_all(struct survey *s, struct spill *names, struct error *err)
     return r;
 }
 
-int survey_run(struct survey *s, struct plan *plan, unsigned strip, int target_fd, bool dirs, struct error *err)
+int survey_run(struct survey *s, struct plan *plan, unsigned strip, int target_fd, enum survey_names which, struct error *err)
 {
     _cleanup_dirchain_ struct dirchain chain = { .io = s->io, .root_fd = -1 };
     _cleanup_spill_ struct spill *names = spill_new(s->io, s->scratch_dirfd, compare_bytes_of, SPILL_MEMORY);
@@ -145,18 +150,18 @@ int survey_run(struct survey *s, struct plan *plan, unsigned strip, int target_f
     while (r == 0 && (r = plan_next(plan, &e, &role, &later, err)) == 0 && e != NULL) {
         const char *below = plan_strip(buf_str(&e->path), strip);
         if (below != NULL)
-            r = look_at(s, names, &chain, e, below, plan->sequence, dirs, err);
+            r = look_at(s, names, &chain, e, below, plan->sequence, which, err);
     }
     return r < 0 ? r : judge_all(s, names, err);
 }
 
 // ---- reading back
 
-int survey_next_dir(struct survey *s, uint64_t *ret_sequence, struct error *err)
+int survey_next(struct survey *s, uint64_t *ret_sequence, struct error *err)
 {
     const void *record;
     size_t n;
-    int r = spill_next(s->dirs, &record, &n, err);
+    int r = spill_next(s->existed, &record, &n, err);
     if (r == 0)
         *ret_sequence = record == NULL ? 0 : get_u64be(record);
     return r;
@@ -179,20 +184,20 @@ static int next_link(struct survey *s, struct error *err)
 
 int survey_rewind(struct survey *s, struct error *err)
 {
-    int r = spill_sort(s->dirs, err);
+    int r = spill_sort(s->existed, err);
     if (r == 0)
         r = spill_sort(s->links, err);
     if (r == 0)
-        r = survey_next_dir(s, &s->dir.sequence, err);
+        r = survey_next(s, &s->existing.sequence, err);
     return r < 0 ? r : next_link(s, err);
 }
 
-int survey_dir_existed(struct survey *s, uint64_t sequence, bool *ret_existed, struct error *err)
+int survey_existed(struct survey *s, uint64_t sequence, bool *ret_existed, struct error *err)
 {
     int r = 0;
-    while (r == 0 && s->dir.sequence > 0 && s->dir.sequence < sequence)
-        r = survey_next_dir(s, &s->dir.sequence, err);
-    *ret_existed = s->dir.sequence == sequence;
+    while (r == 0 && s->existing.sequence > 0 && s->existing.sequence < sequence)
+        r = survey_next(s, &s->existing.sequence, err);
+    *ret_existed = s->existing.sequence == sequence;
     return r;
 }
 

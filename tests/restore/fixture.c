@@ -337,6 +337,12 @@ struct repository *fixture_open(struct fixture *f)
 
 int fixture_restore(struct fixture *f, const char *name, const struct run_options *options, struct report *ret_report, struct error *err)
 {
+    return fixture_restore_io(f, io_real(), name, options, ret_report, err);
+}
+
+int fixture_restore_io(struct fixture *f, const struct io *io, const char *name, const struct run_options *options, struct report *ret_report,
+                       struct error *err)
+{
     struct run_options o = options != NULL ? *options : (struct run_options){ 0 };
     struct snapshot snapshot = { 0 };
     const struct repository_head *head;
@@ -353,7 +359,7 @@ int fixture_restore(struct fixture *f, const char *name, const struct run_option
     if (r == 0)
         r = (o.keep_going ? snapshot_open_damaged : snapshot_open)(repository, head, &f->identity, f->encrypted ? 1 : 0, &snapshot, err);
     if (r == 0) {
-        r = run_restore(io_real(), &snapshot, &o, &timing, ret_report, err);
+        r = run_restore(io, &snapshot, &o, &timing, ret_report, err);
         snapshot_done(&snapshot);
     }
     (void)umask(mask);

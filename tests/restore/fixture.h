@@ -61,6 +61,9 @@ void fixture_commit(struct fixture *f);
 
 // Opens the newest snapshot and restores it into dir/NAME. options may be NULL; its target is set here.
 int fixture_restore(struct fixture *f, const char *name, const struct run_options *options, struct report *ret_report, struct error *err);
+// The same, the target written through `io`.
+int fixture_restore_io(struct fixture *f, const struct io *io, const char *name, const struct run_options *options, struct report *ret_report,
+                       struct error *err);
 struct repository *fixture_open(struct fixture *f);
 
 char *fixture_path(const struct fixture *f, const char *name); // dir/NAME; caller frees

@@ -92,18 +92,19 @@ static void test_resumed(void **state)
     } rows[] = {
         { NOTHING, false, { DECIDE_LEAVE, DECIDE_LEAVE, DECIDE_LEAVE, DECIDE_COMPARE } },
         { NOTHING, true, { DECIDE_COMPARE, DECIDE_COMPARE, DECIDE_COMPARE, DECIDE_COMPARE } },
-        { OLDER, false, { DECIDE_EXISTS, DECIDE_COMPARE, DECIDE_REPLACE, DECIDE_COMPARE } },
-        { OLDER, true, { DECIDE_EXISTS, DECIDE_COMPARE, DECIDE_REPLACE, DECIDE_COMPARE } },
-        { NEWER, false, { DECIDE_EXISTS, DECIDE_COMPARE, DECIDE_LEAVE, DECIDE_COMPARE } },
+        { OLDER, false, { DECIDE_COMPARE, DECIDE_COMPARE, DECIDE_REPLACE, DECIDE_COMPARE } }, // a file system that keeps no such times
+        { OLDER, true, { DECIDE_COMPARE, DECIDE_COMPARE, DECIDE_REPLACE, DECIDE_COMPARE } },
+        { NEWER, false, { DECIDE_COMPARE, DECIDE_COMPARE, DECIDE_LEAVE, DECIDE_COMPARE } },
         { SIZE, false, { DECIDE_EXISTS, DECIDE_REPLACE, DECIDE_REPLACE, DECIDE_REPLACE } },
-        { SIZE, true, { DECIDE_REPLACE, DECIDE_REPLACE, DECIDE_REPLACE, DECIDE_REPLACE } }, // torn by a power loss: its time is the snapshot's
-        { MODE, false, { DECIDE_EXISTS, DECIDE_METADATA, DECIDE_METADATA, DECIDE_COMPARE } },
+        { SIZE, true, { DECIDE_REPLACE, DECIDE_REPLACE, DECIDE_REPLACE, DECIDE_REPLACE } }, // torn by a power loss
+        { MODE, false, { DECIDE_METADATA, DECIDE_METADATA, DECIDE_METADATA, DECIDE_COMPARE } },
     };
     (void)state;
     for (size_t i = 0; i < COUNT(rows); i++)
         for (int mode = DECIDE_NEVER; mode <= DECIDE_ALWAYS; mode++) {
             struct decide_rules rules = { .mode = mode, .resume = true, .doubt = rows[i].doubt };
             struct decide_there there = changed(rows[i].change);
+            there.ours = mode == DECIDE_NEVER; // only there it matters
             enum decide_action action = decide_file(&rules, &there);
             if (action != rows[i].expected[mode])
                 fail_msg("row %zu, %s: %d instead of %d", i, decide_mode_name(mode), action, rows[i].expected[mode]);
@@ -121,7 +122,9 @@ static void test_compared(void **state)
     assert_int_equal(decide_compared(&changed_rules, &wanted_attrs, &same, true, &why), DECIDE_LEAVE);
     assert_int_equal(decide_compared(&never, &wanted_attrs, &same, true, &why), DECIDE_LEAVE);
     assert_int_equal(decide_compared(&never, &wanted_attrs, &same, false, &why), DECIDE_REPLACE);
+    never.doubt = false; // a killed run leaves whole files: this one was put there meanwhile
     assert_int_equal(decide_compared(&never, &wanted_attrs, &older, false, &why), DECIDE_EXISTS);
+    assert_int_equal(decide_file(&never, &same), DECIDE_EXISTS); // it was there before
     assert_int_equal(decide_attributes_differ(&changed_rules, &same, &why), DECIDE_METADATA);
     assert_int_equal(decide_attributes_differ(&never, &same, &why), DECIDE_LEAVE);
 }
