@@ -59,6 +59,8 @@ static int print_json(const struct manifest_entry *e, struct error *err)
         json_add_name(line, "target", e->target.data, e->target.len);
     if ((e->notes & MANIFEST_UNSTABLE) != 0)
         json_add_bool(line, "unstable", true);
+    if ((e->notes & (MANIFEST_MOUNT | MANIFEST_EXCLUDED)) != 0)
+        json_add_bool(line, (e->notes & MANIFEST_MOUNT) != 0 ? "mount" : "excluded", true);
     return cmd_print_line(&line, err);
 }
 

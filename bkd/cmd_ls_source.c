@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bkd/base/clock.h"
 #include "bkd/base/log.h"
@@ -238,11 +239,25 @@ static int list_sources(struct listing *l, const struct sources *sources, struct
     return r;
 }
 
+// PATH is a path of files that are there, so it may be relative, too; a stream is named as it is.
+static int absolute_path(const char *given, char **ret_path, struct error *err)
+{
+    if (strncmp(given, STREAM_ROOT, sizeof STREAM_ROOT - 1) == 0) {
+        *ret_path = xstrdup(given);
+        return 0;
+    }
+    _cleanup_free_ char *here = getcwd(NULL, 0), *path = xasprintf("%s/%s", given[0] == '/' || here == NULL ? "" : here, given);
+    *ret_path = policy_normalise(path);
+    return *ret_path != NULL ? 0 : error_set(err, ERROR_USAGE, "PATH '%s' has a '..' component; write it without", given);
+}
+
 int cmd_ls_source(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_policy_ struct policy policy = { 0 };
     const char *given = cli_args_value(args, 1);
-    _cleanup_free_ char *only = given == NULL ? NULL : cmd_clean_path(given);
+    _cleanup_free_ char *only = NULL;
+    if (given != NULL && absolute_path(given, &only, err) < 0)
+        return err->code;
     struct sources sources = { 0 };
     struct listing l = { .ctx = ctx, .policy = &policy, .only = only == NULL || strcmp(only, "/") == 0 ? NULL : only,
                          .show_excluded = cli_args_flag(args, "excluded") };

@@ -345,6 +345,7 @@ static void count_entry(struct plan_totals *t, const struct manifest_entry *e, e
     t->others += e->type == MANIFEST_FIFO || e->type == MANIFEST_CHAR || e->type == MANIFEST_BLOCK;
     t->unstable += (e->notes & MANIFEST_UNSTABLE) != 0;
     t->mounts += (e->notes & MANIFEST_MOUNT) != 0;
+    t->excluded += (e->notes & MANIFEST_EXCLUDED) != 0;
     t->streams += e->path.data[0] != '/';
     if (e->type != MANIFEST_FILE)
         return;

@@ -25,7 +25,7 @@ struct plan_totals {
     uint64_t bytes;  // logical size of regular files, each inode once
     uint64_t blocks; // the same rounded up to 4 KiB a file
     uint64_t names;  // further names of files already counted
-    uint64_t unstable, mounts;
+    uint64_t unstable, mounts, excluded;
     uint8_t fingerprint[32]; // SHA-256 of all paths: the same for the same selection, however it was asked for
 };
 

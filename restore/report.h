@@ -40,7 +40,7 @@ struct report {
     uint64_t kept, written; // bytes that were in the target already; bytes written to files
     uint64_t owners;       // entries whose owner could not be given (not counting the way to the sources)
     uint64_t owners_above; // the way to the sources
-    uint64_t sockets, streams, unstable, mounts, existing_dirs;
+    uint64_t sockets, streams, unstable, mounts, excluded, existing_dirs;
 };
 
 // One path that is not restored, or not exactly. Shown at once.

@@ -350,6 +350,7 @@ static void fill_counts(struct run *r)
     const struct plan_totals *t = &r->plan.totals;
     r->report->unstable = t->unstable;
     r->report->mounts = t->mounts;
+    r->report->excluded = t->excluded;
     if (!r->options->dry_run)
         return;
     r->report->sockets = t->sockets;

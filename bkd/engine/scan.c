@@ -193,8 +193,8 @@ static int open_fd(const struct walk *w, const struct visit *v, int *ret_fd, str
     return r;
 }
 
-// Opens the directory, and makes sure that it is the one that was looked at: it might have been exchanged for another one in between, on
-// another file system for example. Of a source, and on the way to one, what was opened counts: opening may have mounted it.
+// Opens the directory. What was opened counts from here on: it may be another one than was looked at, but not one on another mount. (Of a
+// source, and on the way to one, it may: opening may have mounted it.)
 static int open_directory(struct walk *w, struct visit *v, struct opened *dir, struct error *err)
 {
     struct error why;
@@ -212,12 +212,13 @@ static int open_directory(struct walk *w, struct visit *v, struct opened *dir, s
         return 0;
     }
     struct level_place place = level_place_of(&st);
-    dir->gone = !v->is_parent && !v->at_source && !level_same_place(&place, &v->place);
+    dir->gone = !v->is_parent && !v->at_source && level_is_elsewhere(&place, &v->place);
     if (dir->gone) {
-        report(w, "it was exchanged for another directory while it was read");
+        report(w, "something was mounted there while it was read");
         io_close_quietly(w->io, &dir->fd);
     }
     v->place = place;
+    v->st = st;
     return 0;
 }
 

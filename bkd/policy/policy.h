@@ -132,6 +132,9 @@ MUST_USE int policy_source_patterns(const struct policy *policy, const struct po
 // The line on which the source itself says `key` ("exclude_nodump"); 0 when it does not.
 unsigned policy_source_line(const struct policy_source *source, const char *key);
 
+// An absolute path as a policy holds it: without doubled and trailing slashes and "." components; NULL when there is a ".." component. Caller frees.
+char *policy_normalise(const char *path);
+
 // Letters, digits, "-", "_" and "." (not first), at most POLICY_NAME_MAX bytes.
 bool policy_is_name(const char *name, size_t n);
 // Is this item of `recipients` an age recipient ("age1…") rather than a file name?

@@ -82,8 +82,7 @@ static void read_scalar(struct reader *r, const struct schema_key *key, const st
 
 // ---- paths, patterns, recipients ---------------------------------------------------------------------------------------
 
-// Without doubled and trailing slashes and "." components; NULL when there is a ".." component.
-static char *normalise(const char *path)
+char *policy_normalise(const char *path)
 {
     struct buf out = { 0 };
     for (const char *s = path; *s;) {
@@ -113,7 +112,7 @@ static void read_path(struct reader *r, const struct schema_key *key, const stru
             report_form(r, key, node);
         return;
     }
-    char *path = normalise(node->text);
+    char *path = policy_normalise(node->text);
     if (!path) {
         REPORT(r, node, NULL, "'%s' must be %s without '..'", schema_leaf(key), key->form);
         return;

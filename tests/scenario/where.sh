@@ -80,6 +80,10 @@ is 1 "of a path that is left out" ls_source "$source/cache/x/y"
 says "it says why" "$source/cache' is left out: exclude \"/cache/\", line 14"
 is 0 "of one that is taken" ls_source "$source/a/keep.tmp"
 says "only this one" '^p: 1 entries, 1 files'
+relative() { (cd "$source/a" && ls_source .//keep.tmp/); }
+is 0 "a relative path" relative
+says "is one of the working directory" '^p: 1 entries, 1 files'
+is 2 "a path with .." ls_source "$source/a/../a/keep.tmp"
 is 1 "of one that is not there" ls_source "$source/a/nothing"
 is 1 "of one that no source holds" ls_source /nowhere
 is 2 "an unknown policy" run_bkd ls-source nix
@@ -219,12 +223,15 @@ if mount_at "$source/overlay" -t overlay -o "lowerdir=$tree/lower,upperdir=$tree
 fi
 policy </dev/null
 is 0 "init" run_bkd init p
+is 0 "the policy's values" run_bkd policy show p
 same "one_filesystem: other file systems, of the same device too" "$(echo "$wanted" | sort)" left_out
 is 0 "a backup" backup
 here="$(in_snapshot)"
 is 0 "holds the mount points" sh -c 'for d in $2; do echo "$1" | grep -qx "$d" || exit 1; done' - "$here" "$(echo "$wanted" | cut -d' ' -f1)"
 is 1 "and nothing below them" sh -c 'echo "$1" | grep -E "^/(bind|proc|sys|tmpfs|ext4|xfs|btrfs|overlay)/"' - "$here"
-restore latest >"$tree/out" 2>&1
+rm -rf "$tree/restored"
+is 0 "a restore" recover restore latest --target "$tree/restored"
+says "tells of them" '[0-9]+ mount points had not been entered by the backup'
 if [ -d "$tree/restored$source/proc" ] && [ -d "$tree/restored$source/bind" ]; then ok "mount points are restored"; else bad "mount points are restored"; fi
 policy <<'END'
 one_filesystem: false
