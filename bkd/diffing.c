@@ -54,6 +54,8 @@ static int open_live(struct diffing *d, struct error *err)
     const struct cmd_context *ctx = d->ctx;
     const char *scratch = getenv("TMPDIR");
     struct error none;
+    if (d->setup.policy.source_count == 0)
+        return error_set(err, ERROR_USAGE, "policy %s has no files, only streams, which have no live side: name two snapshots", d->setup.policy.name);
     int r = sources_compile(&d->setup.policy, &d->setup.sources, err);
     if (r == 0)
         r = io_open(ctx->io, AT_FDCWD, scratch == NULL || scratch[0] == '\0' ? "/tmp" : scratch, O_RDONLY | O_DIRECTORY, 0, &d->scratch_fd, err);

@@ -57,6 +57,8 @@ int rollback_open(struct rollback *rb, const struct cmd_context *ctx, const stru
     *rb = (struct rollback){ .ctx = ctx, .options = options, .scratch_fd = -1 };
     int r = cmd_load_policy(ctx, options->policy, &rb->policy, err);
     rb->has_policy = r == 0;
+    if (r == 0 && rb->policy.source_count == 0)
+        r = error_set(err, ERROR_USAGE, "policy %s has no files, only streams: write them out with `bkd-restore dump`, and load them where they belong", rb->policy.name);
     if (r == 0)
         r = io_open(ctx->io, AT_FDCWD, scratch == NULL || scratch[0] == '\0' ? "/tmp" : scratch, O_RDONLY | O_DIRECTORY, 0, &rb->scratch_fd, err);
     for (size_t i = 0; r == 0 && options->n_paths == 0 && i < rb->policy.source_count; i++)

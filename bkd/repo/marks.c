@@ -15,7 +15,7 @@ void marks_add_json(struct json *line, const struct records *records, const stru
     const struct records_item *holds[SHOWN];
     const char *tag;
     struct json *tags = json_add_array(line, "tags");
-    for (size_t i = 0; (tag = tags_at(records, head, i)) != NULL; i++)
+    for (size_t at = 0; (tag = tags_next(records, head, &at)) != NULL;)
         json_append_str(tags, tag);
     size_t n = holds_standing(records, head, holds, SHOWN);
     json_add_bool(line, "held", n > 0);
@@ -32,18 +32,19 @@ void marks_add_json(struct json *line, const struct records *records, const stru
 void marks_add_text(struct buf *out, const struct records *records, const struct repository_head *head)
 {
     const struct records_item *holds[SHOWN];
-    const char *tag, *separator = "";
-    for (size_t i = 0; (tag = tags_at(records, head, i)) != NULL; i++) {
-        buf_add_str(out, i == 0 ? "  " : ", ");
+    const char *tag, *separator = "  ";
+    for (size_t at = 0; (tag = tags_next(records, head, &at)) != NULL; separator = ", ") {
+        buf_add_str(out, separator);
         add_escaped(out, tag);
     }
     size_t n = holds_standing(records, head, holds, SHOWN);
     if (n > 0)
         buf_add_str(out, "  held");
+    separator = " (";
     for (size_t i = 0; i < n && i < SHOWN; i++) {
         if (holds[i]->record.reason[0] == '\0')
             continue;
-        buf_add_str(out, separator[0] == '\0' ? " (" : separator);
+        buf_add_str(out, separator);
         separator = ", ";
         for (const char *c = holds[i]->record.reason; *c != '\0'; c++) // blanks stay readable
             if (*c == ' ')
@@ -51,6 +52,6 @@ void marks_add_text(struct buf *out, const struct records *records, const struct
             else
                 manifest_escape(out, c, 1);
     }
-    if (separator[0] != '\0')
+    if (separator[0] == ',')
         buf_add_char(out, ')');
 }

@@ -49,29 +49,31 @@ static bool seen_before(const struct repository_head *head, const struct records
     return false;
 }
 
-const char *tags_at(const struct records *records, const struct repository_head *head, size_t index)
+const char *tags_next(const struct records *records, const struct repository_head *head, size_t *at)
 {
     const struct records_item *const *of_snapshot;
     if (!head->valid)
         return NULL;
-    if (head->head.tag[0] != '\0' && index-- == 0)
-        return head->head.tag;
+    if (*at == 0) {
+        *at = 1;
+        if (head->head.tag[0] != '\0')
+            return head->head.tag;
+    }
     size_t n = records_of(records, head, &of_snapshot);
-    for (size_t i = 0; i < n; i++) {
-        const struct record *record = &of_snapshot[i]->record;
-        if (record->kind != RECORD_TAG || !records_concerns(of_snapshot[i], head) || seen_before(head, of_snapshot, i, record->tag))
-            continue;
-        if (index-- == 0)
-            return record->tag;
+    while (*at <= n) {
+        size_t i = (*at)++ - 1;
+        const struct records_item *item = of_snapshot[i];
+        if (item->record.kind == RECORD_TAG && records_concerns(item, head) && !seen_before(head, of_snapshot, i, item->record.tag))
+            return item->record.tag;
     }
     return NULL;
 }
 
 bool tags_has(const struct records *records, const struct repository_head *head, const char *tag)
 {
-    const char *at;
-    for (size_t i = 0; (at = tags_at(records, head, i)) != NULL; i++)
-        if (strcmp(at, tag) == 0)
+    const char *other;
+    for (size_t at = 0; (other = tags_next(records, head, &at)) != NULL;)
+        if (strcmp(other, tag) == 0)
             return true;
     return false;
 }

@@ -9,8 +9,9 @@
 // says what is wrong with it. (A reader takes any label for a tag.)
 MUST_USE int tags_check(const char *tag, struct error *err);
 
-// The index-th distinct tag of a snapshot, the head's own first; NULL when it has fewer. Borrowed from records and head.
-const char *tags_at(const struct records *records, const struct repository_head *head, size_t index);
+// The distinct tags of a snapshot one after the other, the head's own first: start with *at 0; NULL after the last. Borrowed from records and
+// head.
+const char *tags_next(const struct records *records, const struct repository_head *head, size_t *at);
 
 bool tags_has(const struct records *records, const struct repository_head *head, const char *tag);
 

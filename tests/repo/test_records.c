@@ -354,7 +354,8 @@ static void test_unknown_kind(void **state)
     assert_int_equal(records.n, 3);
     assert_int_equal(records_count_problems(&records), 0);
     assert_int_equal(records.n_by_snapshot, 1);
-    assert_string_equal(tags_at(&records, head(f, 1), 0), "after");
+    size_t at = 0;
+    assert_string_equal(tags_next(&records, head(f, 1), &at), "after");
     put_unknown(f, &f->host, FORMAT_NAMESPACE_HEAD, 3);
     _cleanup_records_ struct records more = { 0 };
     load(f, &more);
@@ -486,9 +487,11 @@ static void test_tags(void **state)
     tag(f, 1, "shared");
     _cleanup_records_ struct records records = { 0 };
     load(f, &records);
-    assert_string_equal(tags_at(&records, head(f, 2), 0), "first-tag");
-    assert_string_equal(tags_at(&records, head(f, 2), 1), "second");
-    assert_null(tags_at(&records, head(f, 2), 2));
+    size_t at = 0;
+    assert_string_equal(tags_next(&records, head(f, 2), &at), "first-tag");
+    assert_string_equal(tags_next(&records, head(f, 2), &at), "second");
+    assert_null(tags_next(&records, head(f, 2), &at));
+    assert_null(tags_next(&records, head(f, 2), &at));
     expect_found(f, "first-tag", 2);
     expect_found(f, "second", 2);
     expect_found(f, "latest", 3);
