@@ -38,11 +38,19 @@ static void close_from(int first)
         (void)close(fd);
 }
 
+static void set_signals(const int *signals, size_t n, sighandler_t what)
+{
+    for (size_t i = 0; i < n; i++)
+        (void)signal(signals[i], what);
+}
+
 void sandbox_keep_only(int fd)
 {
     static const int from_terminal[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGPIPE, SIGUSR1, SIGUSR2 };
-    for (size_t i = 0; i < sizeof from_terminal / sizeof *from_terminal; i++)
-        (void)signal(from_terminal[i], SIG_IGN);
+    static const int faults[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGCHLD };
+    set_signals(from_terminal, sizeof from_terminal / sizeof *from_terminal, SIG_IGN);
+    if (!SANITIZED)
+        set_signals(faults, sizeof faults / sizeof *faults, SIG_DFL);
     if (fd != SANDBOX_FD && dup2(fd, SANDBOX_FD) < 0)
         _exit(126); // without its one descriptor it has nothing to do
     close_from(SANDBOX_FD + 1);

@@ -25,7 +25,7 @@ enum sandbox_role {
 };
 
 // Makes descriptor `fd` the number SANDBOX_FD and closes all others, the standard ones too (builds with a sanitizer keep standard error for
-// its reports). Signals from the terminal are ignored from now on: whoever started this process decides when it ends.
+// its reports). Signals from the terminal are ignored from now on: whoever started this process decides when it ends. A fault ends it.
 #define SANDBOX_FD 3
 void sandbox_keep_only(int fd);
 
