@@ -6,6 +6,7 @@
 
 #include "bkd/base/interrupt.h"
 #include "bkd/base/log.h"
+#include "bkd/base/sandbox.h"
 #include "bkd/cmd.h"
 #include "bkd/commands.h"
 
@@ -78,6 +79,7 @@ int main(int argc, char **argv)
 {
     _cleanup_cli_args_ struct cli_args args = { 0 };
     struct error err = { 0 };
+    sandbox_no_core(); // keys and content stay out of core files
     (void)signal(SIGPIPE, SIG_IGN); // a closed pipe is a failed write, reported as such
     (void)signal(SIGCHLD, SIG_DFL); // ignored by whoever started us, it would cost us how programs ended
     int rc = cli_parse(commands_program(), argc, argv, &args, &err);

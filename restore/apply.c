@@ -56,7 +56,7 @@ void apply_file_free(struct apply_file *f)
     target_unref(f->dir);
     recipe_done(&f->recipe);
     compare_whole_free(f->whole);
-    buf_done(&f->loss.why);
+    attrs_loss_done(&f->loss);
     free(f->error);
     free(f->name);
     free(f->path);
@@ -115,16 +115,16 @@ void apply_lose(struct apply *a, struct apply_file *f, const struct error *err)
         atomic_store(&a->stop, true);
 }
 
-static uint32_t mode_at_creation(const struct apply_file *f) { return f->attrs.xattr.length > 0 || f->multi ? 0600 : f->attrs.mode & 0777; }
+enum { MODE_AT_CREATION = 0600 }; // whoever its group is meant to be, it is not yet
 
 int apply_make_part(struct apply *a, struct apply_file *f, struct error *err)
 {
     const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
     f->part = apply_part_name(a, f->sequence);
-    int r = io_open(a->io, f->dir->fd, f->part.name, flags, mode_at_creation(f), &f->fd, err);
+    int r = io_open(a->io, f->dir->fd, f->part.name, flags, MODE_AT_CREATION, &f->fd, err);
     if (r == ERROR_EXISTS && a->resume) {
         replace_discard(a->io, f->dir->fd, f->part.name);
-        r = io_open(a->io, f->dir->fd, f->part.name, flags, mode_at_creation(f), &f->fd, err);
+        r = io_open(a->io, f->dir->fd, f->part.name, flags, MODE_AT_CREATION, &f->fd, err);
     }
     // A part name that exists is an accident that must not look like an existing file.
     if (r == ERROR_EXISTS)
@@ -203,7 +203,7 @@ static void set_attributes(struct apply *a, unsigned worker, struct apply_file *
 {
     struct error err;
     struct attrs_object object = {
-        .fd = f->fd, .mode = mode_at_creation(f), .plain_owner = f->dir->plain_owner, .clear_acl = f->dir->imposes_acl
+        .fd = f->fd, .mode = MODE_AT_CREATION, .plain_owner = f->dir->plain_owner, .clear_acl = f->dir->imposes_acl
     };
     if (f->reused) { // nothing is known of it
         object.mode = UINT32_MAX;

@@ -18,6 +18,8 @@
 // As many as there are accounts, up to a bound: names come from the repository.
 enum { NAMES_MAX = 512 };
 
+#define RAISES_RIGHTS ((uint32_t)(S_ISUID | S_ISGID))
+
 struct known {
     char *name;
     bool found;
@@ -101,7 +103,8 @@ static uint32_t owner_of(struct known_list *known, const struct attrs_self *self
 void attrs_of_entry(struct attrs_names *names, const struct attrs_self *self, const struct manifest_entry *entry, struct attrs *ret_attrs)
 {
     *ret_attrs = (struct attrs){
-        .mode = entry->mode,
+        .mode = self->untrusted ? entry->mode & ~RAISES_RIGHTS : entry->mode,
+        .stripped = self->untrusted ? entry->mode & RAISES_RIGHTS : 0,
         .uid = owner_of(&names->users, self, false, &entry->user, entry->uid),
         .gid = owner_of(&names->groups, self, true, &entry->group, entry->gid),
         .mtime_s = entry->mtime_s,
@@ -112,6 +115,23 @@ void attrs_of_entry(struct attrs_names *names, const struct attrs_self *self, co
 }
 
 static void add_reason(struct attrs_loss *loss) { buf_add_str(&loss->why, loss->why.len == 0 ? "" : "; "); }
+void attrs_loss_done(struct attrs_loss *loss)
+{
+    buf_done(&loss->why);
+    buf_done(&loss->stripped);
+}
+
+static void strip(struct attrs_loss *loss, const char *what) { buf_addf(&loss->stripped, "%s%s", loss->stripped.len == 0 ? "" : "; ", what); }
+
+static void tell_stripped_mode(const struct attrs *attrs, struct attrs_loss *loss)
+{
+    if ((attrs->stripped & S_ISUID) != 0)
+        strip(loss, "setuid");
+    if ((attrs->stripped & S_ISGID) != 0)
+        strip(loss, "setgid");
+}
+
+static bool raises_rights(const char *name) { return strncmp(name, "security.", 9) == 0 || strncmp(name, "trusted.", 8) == 0; }
 
 static void lose(struct attrs_loss *loss, const char *what, int os_errno)
 {
@@ -216,13 +236,18 @@ int attrs_xattr_next(const char *text, size_t n, size_t *at, struct buf *ret_nam
     return 1;
 }
 
-static void set_xattrs(const struct io *io, int fd, const char *text, size_t n, bool *ret_acl, struct attrs_loss *loss)
+static void set_xattrs(const struct io *io, int fd, const char *text, size_t n, const struct attrs_self *self, bool *ret_acl,
+                       struct attrs_loss *loss)
 {
     _cleanup_buf_ struct buf name = { 0 };
     _cleanup_buf_ struct buf value = { 0 };
     size_t at = 0;
     int more;
     while ((more = attrs_xattr_next(text, n, &at, &name, &value)) > 0) {
+        if (self->untrusted && raises_rights(buf_str(&name))) {
+            strip(loss, buf_str(&name));
+            continue;
+        }
         if (strcmp(buf_str(&name), ACL_ACCESS) == 0)
             *ret_acl = true;
         if (io->fsetxattr(io, fd, buf_str(&name), value.data == NULL ? (const uint8_t *)"" : value.data, value.len) == 0)
@@ -277,6 +302,7 @@ void attrs_apply(const struct io *io, const struct attrs_object *object, const s
     bool own = object->plain_owner && attrs->uid == self->uid && attrs->gid == self->gid;
     bool owner_right = own || give_owner(io, fd, attrs, self, loss);
     uint32_t mode = attrs->mode;
+    tell_stripped_mode(attrs, loss);
     if (!owner_right)
         mode &= object->is_dir ? 03777u : 01777u; // setuid or setgid for somebody else than recorded would be a gift
     if (object->clear_acl)
@@ -288,7 +314,7 @@ void attrs_apply(const struct io *io, const struct attrs_object *object, const s
     attrs_set_flags(io, fd, attrs->flags & ~INODE_FLAGS_LATE, loss); // before attributes: btrfs has the kind of compression among those
     bool acl = false;
     if (object->n > 0)
-        set_xattrs(io, fd, object->xattr_text, object->n, &acl, loss);
+        set_xattrs(io, fd, object->xattr_text, object->n, self, &acl, loss);
     if (acl && (mode & 07000) != 0 && io->fchmod(io, fd, mode) < 0) // setting an ACL may drop setgid
         lose(loss, "mode", errno);
     set_times(io, fd, attrs, loss);

@@ -14,6 +14,7 @@
 // What an entry should get. Plain values, so it can be copied and kept.
 struct attrs {
     uint32_t mode;     // 07777
+    uint32_t stripped; // bits of the recorded mode that were taken away, because the snapshot is not trusted
     uint32_t uid, gid; // on this machine
     int64_t mtime_s;
     uint32_t mtime_ns;
@@ -26,6 +27,7 @@ struct attrs_self {
     bool root; // may give files away
     uint32_t uid, gid;
     bool numeric_owner; // never map by name
+    bool untrusted;     // gives nothing that raises rights: no setuid, no setgid, no attributes of security.* and trusted.*
     const struct owner_map *owners; // goes before names and numbers; borrowed, may be NULL
 };
 
@@ -42,7 +44,9 @@ void attrs_self_read(bool numeric_owner, struct attrs_self *ret_self);
 struct attrs_loss {
     bool owner;     // somebody other than root could not give it to its owner (setuid and setgid were left out because of that)
     struct buf why; // other losses: "mode: …; extended attribute x: …"; len 0 = none
+    struct buf stripped; // taken away because the snapshot is not trusted: "setuid; security.capability"; len 0 = nothing
 };
+void attrs_loss_done(struct attrs_loss *loss);
 
 // An open file or directory that gets attributes, as it is now.
 struct attrs_object {

@@ -358,9 +358,8 @@ static void apply_dir(struct run *run, struct dirchain *chain, const struct late
     attrs_set_flags(io, object.fd, attrs->flags & INODE_FLAGS_LATE, &loss);
     if (loss.owner)
         *(record->dir.above ? &run->report->owners_above : &run->report->owners) += 1;
-    if (loss.why.len > 0)
-        report_problem(run->report, REPORT_METADATA, late_path(record), buf_str(&loss.why));
-    buf_done(&loss.why);
+    report_inexact(run->report, late_path(record), buf_str(&loss.why), buf_str(&loss.stripped));
+    attrs_loss_done(&loss);
     io_close_quietly(io, &object.fd);
 }
 

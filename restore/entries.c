@@ -245,14 +245,13 @@ static int make_anew(struct entries *r, const struct manifest_entry *e, const ch
     struct error why;
     struct attrs_loss loss = { 0 };
     if (put_special(r, e, dir, name, m, &loss, &why) < 0) {
-        buf_done(&loss.why);
+        attrs_loss_done(&loss);
         return target_fault(r, path, &why, err);
     }
     r->report->owners += loss.owner;
     *(e->type == MANIFEST_LINK ? &r->report->links : &r->report->others) += 1;
-    if (loss.why.len > 0)
-        report_problem(r->report, REPORT_METADATA, path, buf_str(&loss.why));
-    buf_done(&loss.why);
+    report_inexact(r->report, path, buf_str(&loss.why), buf_str(&loss.stripped));
+    attrs_loss_done(&loss);
     if (e->hardlink.len == 0)
         return 0;
     int got = io_stat(r->io, dir->fd, name, AT_SYMLINK_NOFOLLOW, &st, err);
@@ -268,6 +267,10 @@ static int restore_special(struct entries *r, const struct manifest_entry *e, co
     struct attrs attrs;
     struct meeting m;
     bool met;
+    if (r->self->untrusted && (e->type == MANIFEST_CHAR || e->type == MANIFEST_BLOCK)) {
+        report_problem(r->report, REPORT_STRIPPED, path, "a device; it is left out");
+        return 0;
+    }
     int got = find_parent(r, path, below, &dir, &name, err);
     if (got < 0 || dir == NULL)
         return got;
@@ -382,9 +385,8 @@ static int put_metadata_right(struct entries *r, const struct manifest_entry *e,
     io_close_quietly(r->io, &object.fd);
     r->report->updated++;
     r->report->owners += loss.owner;
-    if (loss.why.len > 0)
-        report_problem(r->report, REPORT_METADATA, path, buf_str(&loss.why));
-    buf_done(&loss.why);
+    report_inexact(r->report, path, buf_str(&loss.why), buf_str(&loss.stripped));
+    attrs_loss_done(&loss);
     progress_add(r->windows->progress, 1, e->size);
     return e->hardlink.len > 0 ? deferred_add_first(r->deferred, r->plan->sequence, &m->existing.id, err) : 0;
 }

@@ -8,6 +8,7 @@
 
 #include "bkd/base/interrupt.h"
 #include "bkd/base/log.h"
+#include "bkd/base/sandbox.h"
 #include "restore/verb.h"
 #include "restore/verbs.h"
 
@@ -65,6 +66,7 @@ int main(int argc, char **argv)
 {
     _cleanup_cli_args_ struct cli_args args = { 0 };
     struct error err = { 0 };
+    sandbox_no_core(); // keys and content stay out of core files
     interrupt_install();
     (void)signal(SIGPIPE, SIG_IGN); // a closed pipe is a failed write, reported as such
     // Frames of a few MiB come and go in several threads: one heap that keeps what it has is the fastest (a fresh page for each 4 KiB of every

@@ -8,9 +8,9 @@
 #include "bkd/base/json.h"
 #include "bkd/base/log.h"
 
-static const char *const kind_names[REPORT_KINDS] = { "lost", "refused", "exists", "failed", "metadata", "skipped", "differs" };
+static const char *const kind_names[REPORT_KINDS] = { "lost", "refused", "exists", "failed", "metadata", "skipped", "differs", "stripped" };
 static const char *const kind_texts[REPORT_KINDS] = {
-    "lost: ", "refused: ", "exists already, left alone", "not written: ", "not exact: ", "not restored: ", "differs on disk: ",
+    "lost: ", "refused: ", "exists already, left alone", "not written: ", "not exact: ", "not restored: ", "differs on disk: ", "stripped: ",
 };
 static const char *const next_steps[REPORT_KINDS] = {
     "run `bkd-restore check` on this repository, then restore this file from another copy or an earlier snapshot",
@@ -20,6 +20,7 @@ static const char *const next_steps[REPORT_KINDS] = {
     "set it by hand, or restore as root onto a file system that has it",
     "restore it again when what it depends on is there",
     "look for errors of the disk in the system's log, and for programs that write there; restore this path again",
+    "give it back by hand, or restore it without --untrusted, once you trust it",
 };
 
 const char *report_kind_name(enum report_kind kind) { return kind_names[kind]; }
@@ -42,6 +43,14 @@ void report_problem(struct report *r, enum report_kind kind, const char *path, c
     json_add_str(line, "next_step", next_steps[kind]);
     if (json_line_print(&line, stdout, &err) < 0)
         return; // a reader that went away does not stop a restore
+}
+
+void report_inexact(struct report *r, const char *path, const char *lost, const char *stripped)
+{
+    if (*lost != '\0')
+        report_problem(r, REPORT_METADATA, path, lost);
+    if (*stripped != '\0')
+        report_problem(r, REPORT_STRIPPED, path, stripped);
 }
 
 int report_result(const struct report *r, struct error *err)
@@ -188,6 +197,7 @@ static void print_text(const struct report *r, const struct report_place *place,
         "names existed in the target and were left alone", "entries could not be written",
         "entries do not have all their metadata",          "entries left out because of one of these",
         "entries DIFFER when read again from the disk",
+        "entries were stripped of setuid, setgid, capabilities or left out as devices (--untrusted)",
     };
     for (int i = 0; i < REPORT_KINDS; i++)
         print_count(r->count[i], counted[i]);

@@ -19,6 +19,7 @@ enum report_kind {
     REPORT_METADATA, // restored, but owner, mode, times or attributes are not exact: exit 3
     REPORT_SKIPPED,  // not tried, because what it depends on is not there: exit 3
     REPORT_DIFFERS,  // read again from the disk, it is not what was restored: exit 4
+    REPORT_STRIPPED, // --untrusted took something away, or left it out, as it was asked to: exit 0
     REPORT_KINDS,
 };
 
@@ -45,6 +46,8 @@ struct report {
 
 // One path that is not restored, or not exactly. Shown at once.
 void report_problem(struct report *r, enum report_kind kind, const char *path, const char *reason);
+// What an entry did not get (REPORT_METADATA) and what was taken from it (REPORT_STRIPPED); "" = nothing.
+void report_inexact(struct report *r, const char *path, const char *lost, const char *stripped);
 const char *report_kind_name(enum report_kind kind);
 
 // The end: 0, or the error that the exit code comes from, with one sentence and the next step.

@@ -480,6 +480,7 @@ int run_restore(const struct io *io, struct snapshot *snapshot, const struct run
     attrs_self_read(options->numeric_owner, &r.self);
     r.rules = (struct decide_rules){ .mode = options->overwrite, .own_owners = !r.self.root, .delete = options->delete };
     r.self.owners = options->owners;
+    r.self.untrusted = options->untrusted;
     int e = run_all(&r, err);
     take_stats(&r);
     clean_up(&r);

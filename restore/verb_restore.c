@@ -61,6 +61,7 @@ static int read_options(const struct cmd_context *ctx, const struct cli_args *ar
         .dry_run = cli_args_flag(args, "dry-run"),
         .keep_going = cli_args_flag(args, "keep-going"),
         .numeric_owner = cli_args_flag(args, "numeric-owner"),
+        .untrusted = cli_args_flag(args, "untrusted"),
         .json = ctx->json,
         .quiet = ctx->quiet,
         .interrupted = interrupt_requested,

@@ -48,6 +48,7 @@ static const struct cli_option restore_options[] = {
     { "dry-run", 'n', NULL, "only list what would be created, replaced, updated and left, and how many bytes that needs" },
     { "keep-going", 'k', NULL, "restore all the rest when stored data is damaged" },
     { "chown-map", 0, "RULE|FILE", "exchange owners: user:OLD=NEW or group:OLD=NEW by name or number, or a file of such lines; may be repeated" },
+    { "untrusted", 0, NULL, "whoever made the snapshot is not trusted: no setuid, setgid, devices, capabilities; each is listed" },
     { "numeric-owner", 0, NULL, "owners by number even where this machine knows their names" },
     { "jobs", 'j', "N", "threads that decode, compare and write (the number of processors)" },
     { 0 },

@@ -48,8 +48,7 @@ static int take_result(struct windows *w, struct apply_file *f, struct error *er
     w->report->updated += f->unchanged;
     w->report->bytes += f->size;
     w->report->owners += f->loss.owner;
-    if (f->loss.why.len > 0)
-        report_problem(w->report, REPORT_METADATA, f->path, buf_str(&f->loss.why));
+    report_inexact(w->report, f->path, buf_str(&f->loss.why), buf_str(&f->loss.stripped));
     if (f->leader) {
         int e = deferred_add_first(w->deferred, f->sequence, &f->id, err);
         if (e < 0)

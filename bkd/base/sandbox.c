@@ -113,7 +113,10 @@ static int take_paths_away(void)
 
 void sandbox_no_core(void)
 {
-    limit(RLIMIT_CORE, 0);
+    struct rlimit core = { 0 };
+    (void)getrlimit(RLIMIT_CORE, &core);
+    core.rlim_cur = 0; // programs it starts may allow themselves cores again
+    (void)setrlimit(RLIMIT_CORE, &core);
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
@@ -121,6 +124,7 @@ void sandbox_limit(size_t memory_bytes, struct sandbox_state *ret_state)
 {
     limit_memory(memory_bytes);
     sandbox_no_core();
+    limit(RLIMIT_CORE, 0);
     limit(RLIMIT_FSIZE, 0);
     (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     *ret_state = (struct sandbox_state){ .landlock = take_paths_away() };
