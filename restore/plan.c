@@ -178,6 +178,19 @@ int plan_rewind(struct plan *p, struct error *err)
     return r < 0 ? r : next_later(p, err);
 }
 
+// An entry no manifest may have. It is signed, so a fault in it is a matter of trust: told once, and passed over only for somebody who wants what
+// can be had.
+static bool pass_over(struct plan *p, struct error *err)
+{
+    err->code = ERROR_INTEGRITY;
+    if (p->refused == NULL || !manifest_reader_skip(&p->reader))
+        return false;
+    if (p->counting)
+        p->refused(p->refused_arg, err);
+    p->passed_over += p->counting;
+    return true;
+}
+
 // The next entry of the parts, selected or not.
 static int next_entry(struct plan *p, const struct manifest_entry **ret_entry, struct error *err)
 {
@@ -192,12 +205,14 @@ static int next_entry(struct plan *p, const struct manifest_entry **ret_entry, s
             p->reading = true;
         }
         int r = manifest_reader_next(&p->reader, ret_entry, err);
-        if (r == ERROR_FORMAT) // it is signed, so a fault in it is a matter of trust
-            return err->code = ERROR_INTEGRITY;
+        if (r == ERROR_FORMAT && pass_over(p, err))
+            continue;
         if (r < 0)
-            return r;
-        if (*ret_entry != NULL)
+            return err->code;
+        if (*ret_entry != NULL) {
+            p->counted += p->counting;
             return 0;
+        }
         manifest_reader_done(&p->reader);
         p->reading = false;
     }
@@ -220,7 +235,15 @@ static int check_paths(struct plan *p, struct error *err)
 int plan_open(struct plan *p, const struct io *io, struct snapshot *snapshot, int scratch_dirfd, struct selection *selection,
               struct error *err)
 {
-    *p = (struct plan){ .io = io, .snapshot = snapshot, .scratch_dirfd = scratch_dirfd, .fd = -1, .selection = selection };
+    *p = (struct plan){
+        .io = io,
+        .snapshot = snapshot,
+        .scratch_dirfd = scratch_dirfd,
+        .fd = -1,
+        .selection = selection,
+        .refused = p->refused,
+        .refused_arg = p->refused_arg,
+    };
     int r = plan_scratch_file(io, scratch_dirfd, &p->fd, err);
     if (r < 0)
         return r;
@@ -414,6 +437,21 @@ static int join_names(struct plan *p, struct spill *names, struct error *err)
     return r;
 }
 
+// The head was signed for a manifest of so many entries.
+static int compare_count(struct plan *p, struct error *err)
+{
+    uint64_t signed_for = p->snapshot->head->entries, found = p->counted + p->passed_over;
+    bool whole = p->n_parts == 1 && p->parts[0].start == 0 && p->parts[0].end == p->snapshot->head->manifest_size;
+    if (!whole || found == signed_for)
+        return 0;
+    (void)error_set(err, ERROR_INTEGRITY, "its head speaks of %llu entries, its manifest has %llu", (unsigned long long)signed_for,
+                    (unsigned long long)found);
+    if (p->refused == NULL)
+        return err->code;
+    p->refused(p->refused_arg, err);
+    return 0;
+}
+
 int plan_count(struct plan *p, struct error *err)
 {
     _cleanup_spill_ struct spill *names = NULL;
@@ -422,6 +460,8 @@ int plan_count(struct plan *p, struct error *err)
     enum plan_role role;
     bool later;
     p->totals = (struct plan_totals){ 0 };
+    p->counted = p->passed_over = 0;
+    p->counting = true;
     crypto_sha256_init(&paths);
     int r = plan_rewind(p, err);
     while (r == 0 && (r = plan_next(p, &e, &role, &later, err)) == 0 && e != NULL) {
@@ -430,7 +470,10 @@ int plan_count(struct plan *p, struct error *err)
         if (e->hardlink.len > 0 && e->type != MANIFEST_DIR)
             r = add_name(&names, p, e, err);
     }
+    p->counting = false;
     crypto_sha256_final(&paths, p->totals.fingerprint);
+    if (r == 0)
+        r = compare_count(p, err);
     return r < 0 || names == NULL ? r : join_names(p, names, err);
 }
 

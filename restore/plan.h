@@ -41,6 +41,12 @@ struct plan {
     int scratch_dirfd;         // borrowed
     int fd;                    // the manifest
     struct selection *selection; // borrowed; NULL = everything
+    // Set before plan_open: takes entries no manifest may have, once each, and the others go on. NULL: the first one ends it.
+    void (*refused)(void *arg, const struct error *why);
+    void *refused_arg;
+    bool counting;        // in the pass that tells of them
+    uint64_t passed_over; // how many
+    uint64_t counted;     // and how many others
     struct plan_part *parts;
     size_t n_parts;
     struct plan_totals totals;

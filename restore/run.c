@@ -60,8 +60,18 @@ static unsigned raise_open_files(void)
 
 // ---- the line
 
+static void tell_refused(void *arg, const struct error *why)
+{
+    struct run *r = arg;
+    report_problem(r->report, REPORT_REFUSED, "manifest", why->text);
+}
+
 static int make_plan(struct run *r, struct error *err)
 {
+    if (r->options->keep_going) {
+        r->plan.refused = tell_refused;
+        r->plan.refused_arg = r;
+    }
     int e = plan_open_scratch(r->io, r->options->target, &r->scratch_fd, err);
     if (e == 0)
         e = plan_open(&r->plan, r->io, r->snapshot, r->scratch_fd, r->options->selection, err);

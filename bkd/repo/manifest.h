@@ -92,5 +92,7 @@ void manifest_reader_init(struct manifest_reader *r, const struct io *io, int fd
 void manifest_reader_done(struct manifest_reader *r);
 // *ret_entry is NULL at the end. The order of paths is checked (ERROR_FORMAT).
 MUST_USE int manifest_reader_next(struct manifest_reader *r, const struct manifest_entry **ret_entry, struct error *err);
+// After manifest_reader_next refused a line: goes on behind it as if it were not there. False when it was not a line that was wrong.
+bool manifest_reader_skip(struct manifest_reader *r);
 
 #endif

@@ -68,8 +68,35 @@ static int next_line(struct manifest_reader *r, struct error *err)
     }
 }
 
+// Names what is refused: the line's first word, as it is written there.
+static int refused(const struct manifest_reader *r, struct error *err)
+{
+    enum { SHOWN = 200 };
+    size_t n = 0;
+    while (n < r->line_len && n < SHOWN && r->line[n] != ' ')
+        n++;
+    return error_prefix(err, "'%s' offset %llu, entry '%.*s'", r->name, (unsigned long long)r->line_offset, (int)n, r->line);
+}
+
+static void exchange_paths(struct manifest_reader *r)
+{
+    struct buf path = r->entry.path;
+    r->entry.path = r->previous_path;
+    r->previous_path = path;
+}
+
+bool manifest_reader_skip(struct manifest_reader *r)
+{
+    if (r->line == NULL)
+        return false;
+    exchange_paths(r);
+    r->line = NULL;
+    return true;
+}
+
 int manifest_reader_next(struct manifest_reader *r, const struct manifest_entry **ret_entry, struct error *err)
 {
+    r->line = NULL;
     int e = next_line(r, err);
     if (e < 0)
         return e;
@@ -78,15 +105,13 @@ int manifest_reader_next(struct manifest_reader *r, const struct manifest_entry 
         return 0;
     }
     // The entry's path becomes the previous one, its memory serves the next.
-    struct buf path = r->entry.path;
-    r->entry.path = r->previous_path;
-    r->previous_path = path;
+    exchange_paths(r);
     e = manifest_parse(r->line, r->line_len, &r->entry, err);
     if (e < 0)
-        return error_prefix(err, "'%s' offset %llu", r->name, (unsigned long long)r->line_offset);
+        return refused(r, err);
     const struct buf *now = &r->entry.path, *before = &r->previous_path;
     if (before->len > 0 && manifest_path_compare(before->data, before->len, now->data, now->len) >= 0)
-        return error_set(err, ERROR_FORMAT, "'%s' offset %llu: path '%s' is not in order", r->name,
+        return error_set(err, ERROR_FORMAT, "'%s' offset %llu: path '%.200s' is not in order", r->name,
                          (unsigned long long)r->line_offset, buf_str(now));
     *ret_entry = &r->entry;
     return 0;
