@@ -331,9 +331,8 @@ static void apply_flags(struct run *run, struct dirchain *chain, const struct la
         buf_addf(&loss.why, "inode flags: %s", err.text);
     else
         attrs_set_flags(io, fd, record->flags & INODE_FLAGS_LATE, &loss);
-    if (loss.why.len > 0)
-        report_problem(run->report, REPORT_METADATA, late_path(record), buf_str(&loss.why));
-    buf_done(&loss.why);
+    report_inexact(run->report, late_path(record), buf_str(&loss.why), buf_str(&loss.stripped));
+    attrs_loss_done(&loss);
     io_close_quietly(io, &fd);
 }
 
