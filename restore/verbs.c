@@ -36,16 +36,16 @@ static const struct cli_option dump_options[] = {
 
 static const struct cli_option restore_options[] = {
     { "target", 't', "DIR", "where to; made when it does not exist" },
-    { "verify", 0, NULL, "at the end, read everything again from the disk and compare it" },
-    { "resume", 0, NULL, "go on with an interrupted restore: the same command, and this" },
     { "in-place", 0, NULL, "where the files were: --target /; nothing that exists is touched without --overwrite" },
-    { "overwrite", 0, "MODE", "what becomes of names that exist: never (left and listed), if-changed, if-newer, always" },
     SELECTION_OPTIONS,
+    { "overwrite", 0, "MODE", "what becomes of names that exist: never (left and listed), if-changed, if-newer, always" },
     { "delete", 0, NULL, "an exact mirror: what the selected directories hold beside the snapshot is counted, asked about and deleted" },
     { "yes", 'y', NULL, "delete without asking" },
     { "in-place-delta", 0, NULL, "existing files serve what they hold; only their blocks that differ are written" },
+    { "resume", 0, NULL, "go on with an interrupted restore: the same command, and this" },
+    { "verify", 0, NULL, "at the end, read everything again from the disk and compare it" },
     { "strip-components", 0, "N", "take N components off the front of each path" },
-    { "dry-run", 'n', NULL, "only list what would be created, replaced, updated and left, and how many bytes that needs" },
+    { "dry-run", 'n', NULL, "only list what would be created, replaced, updated, left and deleted, and how many bytes that needs" },
     { "keep-going", 'k', NULL, "restore all the rest when stored data is damaged" },
     { "chown-map", 0, "RULE|FILE", "exchange owners: user:OLD=NEW or group:OLD=NEW by name or number, or a file of such lines; may be repeated" },
     { "untrusted", 0, NULL, "whoever made the snapshot is not trusted: no setuid, setgid, devices, capabilities; each is listed" },
@@ -71,9 +71,9 @@ static const struct cli_command commands[] = {
       ls_options, verb_ls },
     { "restore", "SNAPSHOT [PATH]...", 1, CLI_ARGS_MANY, "restore a snapshot, or parts of it, into a directory",
       "Restores below --target DIR, each PATH under its whole path (--strip-components shortens), with the directories on the way; patterns "
-      "choose further. A PATH that is not there, or a choice of nothing, ends it with 1 before anything is made. Nothing that exists is "
-      "overwritten: such names are listed and the exit code is 3. A file gets its name only when all of its content was compared with what "
-      "was signed. Ends with a timed report.",
+      "choose further. A PATH that is not there, or a choice of nothing, ends it with 1 before anything is made. Without --overwrite nothing "
+      "that exists is touched: such names are listed and the exit code is 3. A file gets its name only when all of its content was compared "
+      "with what was signed; after an interrupt the same command with --resume goes on. Ends with a timed report.",
       restore_options, verb_restore },
     { "dump", "SNAPSHOT [PATH]...", 1, CLI_ARGS_MANY, "write a file, or a tar stream, to standard output",
       "One regular file is written as it is. A directory, several PATHs, patterns or --tar give a tar stream (pax: hard links, devices, sparse "
