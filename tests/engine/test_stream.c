@@ -2,9 +2,11 @@
 #include "tests/engine/lab.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
-#include "bkd/repo/snapshot.h"
+#include "tests/support/fault_io.h"
 
 enum { PIECE = 16 << 20 };
 
@@ -222,6 +224,42 @@ static void test_flood_of_words(void **state)
     assert_stored(s, "x", "wanted");
 }
 
+// A run with a stream in which call N fails: it fails with an error, leaves no process and no descriptor, and the next run is as if nothing had been.
+static bool survives_fault(struct streams *s, unsigned kinds, int os_errno, long n)
+{
+    struct error err;
+    struct backup_result result = { 0 };
+    struct fault_io_options options = { .mode = FAULT_ERROR, .kinds = kinds, .call = n, .os_errno = os_errno };
+    struct fault_io *fault = fault_io_new(&options);
+    make_noise(s, "data", (uint64_t)n, 300000);
+    s->lab.io = fault_io(fault);
+    int r = lab_try(&s->lab, &result, &err);
+    bool happened = fault_io_happened(fault);
+    s->lab.io = io_real();
+    fault_io_free(fault);
+    assert_true(r == 0 || err.text[0] != '\0');
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    assert_int_equal(errno, ECHILD);
+    (void)lab_backup(&s->lab);
+    assert_stored(s, "x", "data");
+    return happened;
+}
+
+static void test_faults(void **state)
+{
+    struct streams *s = *state;
+    stream(s, 0, "x", "cat data; echo said >&2");
+    long n = 1;
+    for (int before = open("/dev/null", O_RDONLY); survives_fault(s, FAULT_ALL, EIO, n); n += 23) {
+        int after = open("/dev/null", O_RDONLY);
+        assert_true(after == before + 1 && close(after) == 0); // nothing is left open
+    }
+    assert_true(n > 100);
+    for (n = 1; survives_fault(s, FAULT_SPACE, ENOSPC, n); n += 11)
+        continue;
+    lab_assert_sound(&s->lab);
+}
+
 static void test_only_streams(void **state)
 {
     struct streams *s = *state;
@@ -266,7 +304,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_sizes), TEST(test_entry), TEST(test_deltas), TEST(test_known_content), TEST(test_failures), TEST(test_failed_run_is_resumed),
-        TEST(test_flood_of_words), TEST(test_only_streams), TEST(test_emptied_sources_are_still_noticed), TEST(test_dry_run),
+        TEST(test_flood_of_words), TEST(test_faults), TEST(test_only_streams), TEST(test_emptied_sources_are_still_noticed), TEST(test_dry_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

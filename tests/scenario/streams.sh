@@ -55,7 +55,9 @@ says "its environment is clean" '^BKD_HOST BKD_POLICY BKD_STREAM EXTRA (HOME )?L
 says "it starts in the root directory" '^/$'
 says "with nothing to read" '^/dev/null$'
 says "and no descriptors of ours" '^4$' # standard ones, and that of the directory it lists
-is 0 "recover.sh" recovered latest
+complete=0 # whoever is not root cannot give the directories above the source their owners
+[ "$(id -u)" = 0 ] || complete=3
+is $complete "recover.sh" recovered latest
 if diff -r "$tree/restored/stream" "$tree/recovered/stream" >"$tree/out"; then ok "gives the same streams"; else bad "gives the same streams"; fi
 recover dump latest stream/big.bin >"$tree/dumped" 2>"$tree/out"
 same "dump writes one out" "$data/big" "$tree/dumped"
