@@ -9,7 +9,7 @@
 #include "restore/content.h"
 #include "restore/replace.h"
 #include "restore/reuse.h"
-#include "restore/streams.h"
+#include "restore/stream_entries.h"
 
 void entries_done(struct entries *r) { buf_done(&r->skipped); }
 
@@ -468,8 +468,8 @@ static int restore_stream(struct entries *r, const struct manifest_entry *e, con
         r->report->streams++;
         return 0;
     }
-    if (!r->has_stream_dir && target_mkdir(r->target, STREAMS_DIR, strlen(STREAMS_DIR), &dir, &why) < 0) {
-        skip_below(r, STREAMS_DIR);
+    if (!r->has_stream_dir && target_mkdir(r->target, STREAM_ENTRIES_DIR, strlen(STREAM_ENTRIES_DIR), &dir, &why) < 0) {
+        skip_below(r, STREAM_ENTRIES_DIR);
         return target_fault(r, path, &why, err);
     }
     r->has_stream_dir = true;

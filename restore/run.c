@@ -15,7 +15,7 @@
 #include "restore/reread.h"
 #include "restore/selection_args.h"
 #include "restore/space.h"
-#include "restore/streams.h"
+#include "restore/stream_entries.h"
 
 enum { OPEN_DIRS_MAX = 2048, DESCRIPTORS_KEPT = 256 };
 
@@ -419,7 +419,7 @@ static int run_all(struct run *r, struct error *err)
     (void)timing_add(r->timing, TIMING_PLAN, since, r->snapshot->head->manifest_size);
     if (e < 0)
         return e;
-    e = streams_check(&r->plan, r->options->target, r->options->strip, &r->leave_streams, err);
+    e = stream_entries_check(&r->plan, r->options->target, r->options->strip, &r->leave_streams, err);
     if (e < 0)
         return e;
     fill_counts(r);

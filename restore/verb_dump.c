@@ -69,7 +69,8 @@ static int dump(struct stream_source *source, bool tar, bool one_path, struct er
     int r = look(source->plan, &one_file, &type, err);
     if (r < 0)
         return r;
-    if (tar || (!one_file && type != '\0' && (!one_path || type == MANIFEST_DIR)))
+    bool several = !one_path || source->plan->totals.selected > 1; // one PATH with several entries is a directory, or "stream/"
+    if (tar || (!one_file && type != '\0' && (several || type == MANIFEST_DIR)))
         return dump_tar(source, err);
     if (!one_file)
         return error_set(err, ERROR_USAGE, "it is not a regular file: --tar writes it as a tar member, `bkd-restore restore` restores it");

@@ -61,6 +61,8 @@ is $complete "recover.sh" recovered latest
 if diff -r "$tree/restored/stream" "$tree/recovered/stream" >"$tree/out"; then ok "gives the same streams"; else bad "gives the same streams"; fi
 recover dump latest stream/big.bin >"$tree/dumped" 2>"$tree/out"
 same "dump writes one out" "$data/big" "$tree/dumped"
+recover dump latest stream/ 2>"$tree/out" | tar -t >"$tree/out" 2>&1
+[ "$(grep -c ^stream/ "$tree/out")" = 4 ] && ok "and all of them as a tar stream" || bad "and all of them as a tar stream"
 
 # --- the next nights -----------------------------------------------------------------------------------------------------------
 is 0 "the same again" backup

@@ -1,4 +1,4 @@
-#include "restore/streams.h"
+#include "restore/stream_entries.h"
 
 #include <linux/stat.h>
 #include <string.h>
@@ -15,7 +15,7 @@ static bool is_root_directory(const struct io *io, const char *target)
 static bool takes_their_place(const struct manifest_entry *e, unsigned strip)
 {
     const char *below = plan_strip(buf_str(&e->path), strip);
-    return e->path.data[0] == '/' && below != NULL && manifest_path_below(below, strlen(below), STREAMS_DIR, strlen(STREAMS_DIR));
+    return e->path.data[0] == '/' && below != NULL && manifest_path_below(below, strlen(below), STREAM_ENTRIES_DIR, strlen(STREAM_ENTRIES_DIR));
 }
 
 static bool are_named(const struct selection *selection)
@@ -28,7 +28,7 @@ static bool are_named(const struct selection *selection)
     return false;
 }
 
-int streams_check(struct plan *plan, const char *target, unsigned strip, bool *ret_leave, struct error *err)
+int stream_entries_check(struct plan *plan, const char *target, unsigned strip, bool *ret_leave, struct error *err)
 {
     const struct manifest_entry *e;
     enum plan_role role;
@@ -43,7 +43,7 @@ int streams_check(struct plan *plan, const char *target, unsigned strip, bool *r
     int r = plan_rewind(plan, err);
     while (r == 0 && (r = plan_next(plan, &e, &role, &later, err)) == 0 && e != NULL)
         if (takes_their_place(e, strip))
-            return error_set(err, ERROR_USAGE, "'%s' would stand in the target where the streams go, '" STREAMS_DIR "'; nothing was restored. Restore them apart: "
-                             "name PATHs, such as " STREAMS_DIR "/", buf_str(&e->path));
+            return error_set(err, ERROR_USAGE, "'%s' would stand in the target where the streams go, '" STREAM_ENTRIES_DIR "'; nothing was restored. Restore them apart: "
+                             "name PATHs, such as " STREAM_ENTRIES_DIR "/", buf_str(&e->path));
     return r;
 }
