@@ -1,0 +1,411 @@
+#include "bkd/engine/replicate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bkd/base/bytes.h"
+#include "bkd/base/crypto.h"
+#include "bkd/repo/record.h"
+
+#define STEP (1u << 20)
+#define NAME_REPOSITORY "bkd-repository"
+
+struct replicate {
+    const struct io *io;
+    const struct replicate_options *options;
+    const struct repository *from;
+    struct store *to;
+    struct replicate_result *result;
+    uint8_t *buffer; // STEP bytes
+    uint64_t total_bytes, total_snapshots;
+};
+
+static bool is_interrupted(const struct replicate *r) { return r->options->interrupted != NULL && r->options->interrupted(); }
+
+static void tell(const struct replicate *r)
+{
+    if (r->options->progress != NULL)
+        r->options->progress(r->options->arg, r->result->bytes, r->total_bytes, r->result->snapshots, r->total_snapshots);
+}
+
+// ---- files
+
+// A small file, byte for byte. One that is there already must be the same.
+static int copy_small(struct replicate *r, const char *name, size_t max, struct error *err)
+{
+    _cleanup_buf_ struct buf data = { 0 }, there = { 0 };
+    int e = store_get_all(r->from->store, name, max, &data, err);
+    if (e < 0)
+        return e;
+    e = r->to->ops->put(r->to, name, data.data, data.len, err);
+    if (e != ERROR_EXISTS)
+        return e;
+    e = store_get_all(r->to, name, max, &there, err);
+    if (e == 0 && (there.len != data.len || memcmp(there.data, data.data, data.len) != 0))
+        e = error_set(err, ERROR_INTEGRITY, "'%s' in %s is not that of %s", name, r->to->url, r->from->store->url);
+    return e;
+}
+
+static int is_there(struct replicate *r, const char *name, uint64_t size, bool *ret_there, struct error *err)
+{
+    uint64_t stored;
+    struct error why;
+    int e = r->to->ops->size(r->to, name, &stored, &why);
+    *ret_there = e == 0 && stored == size;
+    if (e == 0 && stored != size)
+        return error_set(err, ERROR_INTEGRITY, "'%s' in %s has %llu bytes instead of %llu: it is damaged; move it away and ship again", name, r->to->url,
+                         (unsigned long long)stored, (unsigned long long)size);
+    if (e == 0 || e == ERROR_NOT_FOUND)
+        return 0;
+    *err = why;
+    return e;
+}
+
+// Into the spool file, compared on the way.
+static int fill_spool(struct replicate *r, const struct format_ref *ref, const char *name, int fd, struct error *err)
+{
+    _cleanup_crypto_sha256_ struct crypto_sha256 hash = { 0 };
+    uint8_t digest[CRYPTO_SHA256_SIZE];
+    crypto_sha256_init(&hash);
+    for (uint64_t at = 0; at < ref->stored_size;) {
+        size_t n = ref->stored_size - at < STEP ? (size_t)(ref->stored_size - at) : STEP;
+        int e = r->from->store->ops->get(r->from->store, name, at, r->buffer, n, err);
+        if (e == 0)
+            e = io_write_all(r->io, fd, r->buffer, n, name, err);
+        if (e < 0)
+            return e == ERROR_NOT_FOUND ? err->code = ERROR_INTEGRITY : e;
+        crypto_sha256_update(&hash, r->buffer, n);
+        at += n;
+    }
+    crypto_sha256_final(&hash, digest);
+    return memcmp(digest, ref->sha256, sizeof digest) == 0 ? 0 : error_set(err, ERROR_INTEGRITY, "'%s' in %s is damaged", name, r->from->store->url);
+}
+
+static int copy_object(struct replicate *r, const struct format_ref *ref, struct error *err)
+{
+    _cleanup_free_ char *name = format_object_name(ref->sha256, r->from->info.encrypted), *spool = NULL;
+    bool there = false;
+    int fd = -1;
+    int e = is_there(r, name, ref->stored_size, &there, err);
+    if (e < 0 || there)
+        return e;
+    e = r->to->ops->spool_open(r->to, &fd, &spool, err);
+    if (e < 0)
+        return e;
+    e = fill_spool(r, ref, name, fd, err);
+    if (e < 0) {
+        io_close_quietly(r->io, &fd);
+        r->to->ops->spool_drop(r->to, spool);
+        return e;
+    }
+    e = r->to->ops->put_spool(r->to, name, fd, spool, err);
+    if (e == ERROR_EXISTS) // somebody else ships, too
+        e = 0;
+    r->result->objects += e == 0;
+    r->result->bytes += e == 0 ? ref->stored_size : 0;
+    return e;
+}
+
+// ---- one snapshot
+
+// `before`: refs of a snapshot that the copy has, or no refs.
+static bool is_new(const struct format_ref *ref, const struct format_refs *before)
+{
+    const struct format_ref *old = format_refs_find(before, ref->object);
+    return old == NULL || memcmp(old->sha256, ref->sha256, sizeof ref->sha256) != 0;
+}
+
+static int bring_objects(struct replicate *r, const struct format_refs *refs, const struct format_refs *before, struct error *err)
+{
+    int e = 0;
+    for (size_t i = 0; e == 0 && i < refs->n; i++) {
+        if (!is_new(&refs->refs[i], before))
+            continue;
+        if (is_interrupted(r))
+            return error_set(err, ERROR_FAILED, "interrupted; the copy has all that was brought whole, and the next run goes on from there");
+        e = copy_object(r, &refs->refs[i], err);
+        tell(r);
+    }
+    return e;
+}
+
+static int bring_head(struct replicate *r, const struct repository_head *head, struct error *err)
+{
+    _cleanup_free_ char *refs_name = format_refs_name(head->head.refs), *name = format_head_name(head->chain, head->number);
+    int e = copy_small(r, refs_name, FORMAT_REFS_MAX, err);
+    return e < 0 ? e : copy_small(r, name, FORMAT_HEAD_MAX, err);
+}
+
+// ---- records
+
+struct names {
+    char **items;
+    size_t n;
+};
+
+static int note_name(void *arg, const char *name, uint64_t size, struct error *err)
+{
+    struct names *names = arg;
+    (void)size, (void)err;
+    names->items = xrealloc(names->items, (names->n + 1) * sizeof *names->items);
+    names->items[names->n++] = xstrdup(name);
+    return 0;
+}
+
+static void names_done(struct names *names)
+{
+    for (size_t i = 0; i < names->n; i++)
+        free(names->items[i]);
+    free(names->items);
+}
+#define _cleanup_names_ __attribute__((cleanup(names_done)))
+
+// By length first: the numbers of one signer, in the order in which they were given.
+static int compare_names(const void *a, const void *b)
+{
+    const char *x = *(char *const *)a, *y = *(char *const *)b;
+    size_t m = strlen(x), n = strlen(y);
+    return m != n ? (m < n ? -1 : 1) : strcmp(x, y);
+}
+
+static int list_sorted(struct store *store, const char *dir, struct names *ret_names, struct error *err)
+{
+    int e = store->ops->list(store, dir, note_name, ret_names, err);
+    if (e == 0 && ret_names->n > 1)
+        qsort(ret_names->items, ret_names->n, sizeof *ret_names->items, compare_names);
+    return e;
+}
+
+static int bring_records(struct replicate *r, struct error *err)
+{
+    _cleanup_names_ struct names here = { 0 }, there = { 0 };
+    int e = list_sorted(r->from->store, "records", &here, err);
+    if (e == 0)
+        e = list_sorted(r->to, "records", &there, err);
+    for (size_t i = 0; e == 0 && i < here.n; i++) {
+        if (there.n > 0 && bsearch(&here.items[i], there.items, there.n, sizeof *there.items, compare_names) != NULL)
+            continue;
+        if (!r->options->dry_run)
+            e = copy_small(r, here.items[i], FORMAT_SIGNED_MAX, err);
+        r->result->records += e == 0;
+    }
+    return e;
+}
+
+// ---- the repository itself
+
+static int bring_description(struct replicate *r, struct error *err)
+{
+    static const char *const by_hand[] = { "recover.sh", "recover.sh.sig", "RECOVER.txt", "RECOVER.txt.sig" };
+    uint64_t size;
+    struct error why;
+    int e = r->to->ops->size(r->to, NAME_REPOSITORY, &size, &why);
+    if (e == 0) // the same one?
+        return copy_small(r, NAME_REPOSITORY, FORMAT_SIGNED_MAX, err);
+    if (e != ERROR_NOT_FOUND) {
+        *err = why;
+        return e;
+    }
+    e = 0;
+    for (size_t i = 0; e == 0 && !r->options->dry_run && i < sizeof by_hand / sizeof *by_hand; i++) {
+        e = copy_small(r, by_hand[i], FORMAT_SIGNED_MAX, err);
+        if (e == ERROR_NOT_FOUND) // a repository without it is a repository
+            e = 0;
+    }
+    return e < 0 || r->options->dry_run ? e : copy_small(r, NAME_REPOSITORY, FORMAT_SIGNED_MAX, err);
+}
+
+// ---- chains
+
+// Numbers of a chain's heads at the copy, ascending.
+struct numbers {
+    uint64_t *items;
+    size_t n;
+};
+
+static int note_number(void *arg, const char *name, uint64_t size, struct error *err)
+{
+    struct numbers *numbers = arg;
+    const char *slash = strrchr(name, '/');
+    uint64_t number;
+    (void)size, (void)err;
+    if (slash == NULL || !parse_u64(slash + 1, strlen(slash + 1), INT64_MAX, &number))
+        return 0; // no head
+    numbers->items = xrealloc(numbers->items, (numbers->n + 1) * sizeof *numbers->items);
+    numbers->items[numbers->n++] = number;
+    return 0;
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static int list_numbers(struct replicate *r, const uint8_t chain[16], struct numbers *ret_numbers, struct error *err)
+{
+    char hex[33];
+    format_hex(hex, chain, 16);
+    _cleanup_free_ char *dir = xasprintf("heads/%s", hex);
+    int e = r->to->ops->list(r->to, dir, note_number, ret_numbers, err);
+    if (e == 0 && ret_numbers->n > 1)
+        qsort(ret_numbers->items, ret_numbers->n, sizeof *ret_numbers->items, compare_numbers);
+    return e;
+}
+
+static bool has_number(const struct numbers *numbers, uint64_t number)
+{
+    return numbers->n > 0 && bsearch(&number, numbers->items, numbers->n, sizeof number, compare_numbers) != NULL;
+}
+
+// The chain's heads here: [*ret_first, *ret_end) of from->heads.
+static void find_chain(const struct repository *from, const uint8_t chain[16], size_t *ret_first, size_t *ret_end)
+{
+    size_t i = 0;
+    while (i < from->n_heads && memcmp(from->heads[i].chain, chain, 16) != 0)
+        i++;
+    *ret_first = i;
+    while (i < from->n_heads && memcmp(from->heads[i].chain, chain, 16) == 0)
+        i++;
+    *ret_end = i;
+}
+
+// A copy that has what this repository never wrote is somebody else's work, or this one was rolled back.
+static int check_known(const struct replicate *r, const struct numbers *there, size_t first, size_t end, struct error *err)
+{
+    for (size_t k = 0; k < there->n; k++) {
+        size_t i = first;
+        while (i < end && r->from->heads[i].number != there->items[k])
+            i++;
+        if (i == end)
+            return error_set(err, ERROR_INTEGRITY, "%s has snapshot %llu, which %s does not: either this repository was rolled back, or two hosts use one identity. Nothing was "
+                             "shipped; look at both with `bkd-restore list`", r->to->url, (unsigned long long)there->items[k], r->from->store->url);
+    }
+    return 0;
+}
+
+// The newest head that both have must be the same file.
+static int check_newest(struct replicate *r, const struct repository_head *newest, struct error *err)
+{
+    _cleanup_buf_ struct buf file = { 0 };
+    _cleanup_free_ char *name = format_head_name(newest->chain, newest->number);
+    uint8_t digest[CRYPTO_SHA256_SIZE];
+    int e = store_get_all(r->to, name, FORMAT_HEAD_MAX, &file, err);
+    if (e < 0)
+        return e;
+    crypto_sha256(file.data, file.len, digest);
+    if (memcmp(digest, newest->sha256, sizeof digest) != 0)
+        return error_set(err, ERROR_INTEGRITY, "snapshot %llu in %s is not the one of %s: it was changed, or damaged; nothing was shipped", (unsigned long long)newest->number,
+                         r->to->url, r->from->store->url);
+    return 0;
+}
+
+static void note_latest(struct replicate *r, const struct repository_head *head)
+{
+    if (head->number >= r->result->latest) {
+        r->result->latest = head->number;
+        memcpy(r->result->latest_sha256, head->sha256, sizeof head->sha256);
+    }
+}
+
+// Heads the copy lacks, oldest first. *before: refs of the last head that it has by now.
+static int bring_missing(struct replicate *r, const struct numbers *there, size_t first, size_t end, struct format_refs *before, struct error *err)
+{
+    uint64_t highest = there->n == 0 ? 0 : there->items[there->n - 1];
+    bool with_records = false;
+    for (size_t i = first; i < end; i++) {
+        const struct repository_head *head = &r->from->heads[i];
+        _cleanup_format_refs_ struct format_refs refs = { 0 };
+        if (!head->valid || has_number(there, head->number)) {
+            if (head->valid)
+                note_latest(r, head);
+            continue;
+        }
+        r->result->lost += head->number < highest || head->number <= r->options->shipped_before;
+        int e = repository_read_refs(r->from, &head->head, &refs, err);
+        if (e == 0 && !r->options->dry_run)
+            e = bring_objects(r, &refs, before, err);
+        if (e == 0 && !with_records)
+            e = bring_records(r, err);
+        with_records = true;
+        if (e == 0 && !r->options->dry_run)
+            e = bring_head(r, head, err);
+        if (e < 0)
+            return error_prefix(err, "snapshot %llu", (unsigned long long)head->number);
+        r->result->snapshots++;
+        note_latest(r, head);
+        tell(r);
+        format_refs_done(before);
+        *before = refs;
+        refs = (struct format_refs){ 0 };
+    }
+    return with_records ? 0 : bring_records(r, err);
+}
+
+// What will be sent, for the progress; refs of what cannot be read are left to the real pass.
+static void count_missing(struct replicate *r, const struct numbers *there, size_t first, size_t end, const struct format_refs *have)
+{
+    _cleanup_format_refs_ struct format_refs before = { 0 };
+    struct error ignored;
+    bool begun = false;
+    for (size_t i = first; i < end; i++) {
+        const struct repository_head *head = &r->from->heads[i];
+        _cleanup_format_refs_ struct format_refs refs = { 0 };
+        if (!head->valid || has_number(there, head->number) || repository_read_refs(r->from, &head->head, &refs, &ignored) < 0)
+            continue;
+        for (size_t k = 0; k < refs.n; k++)
+            if (is_new(&refs.refs[k], begun ? &before : have))
+                r->total_bytes += refs.refs[k].stored_size;
+        r->total_snapshots++;
+        begun = true;
+        format_refs_done(&before);
+        before = refs;
+        refs = (struct format_refs){ 0 };
+    }
+}
+
+static int bring_chain(struct replicate *r, const uint8_t chain[16], struct error *err)
+{
+    struct numbers there = { 0 };
+    _cleanup_format_refs_ struct format_refs before = { 0 };
+    const struct repository_head *newest = NULL;
+    size_t first, end;
+    find_chain(r->from, chain, &first, &end);
+    int e = list_numbers(r, chain, &there, err);
+    if (e == 0)
+        e = check_known(r, &there, first, end, err);
+    for (size_t i = first; e == 0 && i < end; i++)
+        if (r->from->heads[i].valid && has_number(&there, r->from->heads[i].number))
+            newest = &r->from->heads[i];
+    if (e == 0 && newest != NULL)
+        e = check_newest(r, newest, err);
+    if (e == 0 && newest != NULL)
+        e = repository_read_refs(r->from, &newest->head, &before, err);
+    if (e == 0) {
+        count_missing(r, &there, first, end, &before);
+        tell(r);
+        e = bring_missing(r, &there, first, end, &before, err);
+    }
+    free(there.items);
+    return e;
+}
+
+static int bring_all(struct replicate *r, struct error *err)
+{
+    int e = bring_description(r, err);
+    if (e == 0 && r->options->chain != NULL)
+        return bring_chain(r, r->options->chain, err);
+    for (size_t i = 0; e == 0 && i < r->from->n_heads; i++)
+        if (i == 0 || memcmp(r->from->heads[i].chain, r->from->heads[i - 1].chain, 16) != 0)
+            e = bring_chain(r, r->from->heads[i].chain, err);
+    return e;
+}
+
+int replicate_run(const struct io *io, const struct replicate_options *options, struct replicate_result *ret_result, struct error *err)
+{
+    *ret_result = (struct replicate_result){ 0 };
+    struct replicate r = { .io = io, .options = options, .from = options->from, .to = options->to, .result = ret_result, .buffer = xmalloc(STEP) };
+    int e = bring_all(&r, err);
+    free(r.buffer);
+    return e;
+}
