@@ -123,6 +123,15 @@ int cmd_policy_check(struct cmd_context *ctx, const struct cli_args *args, struc
 
 // ---- show --------------------------------------------------------------------------------------------------------------
 
+// Maps that a key stands in.
+static unsigned depth_of(const struct schema_key *key)
+{
+    unsigned depth = 0;
+    for (const char *dot = key->name; (dot = strchr(dot, '.')) != NULL; dot++)
+        depth++;
+    return depth;
+}
+
 static void add_list(const struct policy_list *list, struct buf *ret_text)
 {
     buf_add_char(ret_text, '[');
@@ -134,6 +143,7 @@ static void add_list(const struct policy_list *list, struct buf *ret_text)
 }
 
 static void add_sources(const struct policy *policy, struct buf *ret_text);
+static void add_value(const struct schema_key *key, const void *base, struct buf *ret_text);
 
 static void add_commands(const struct policy_commands *commands, struct buf *ret_text)
 {
@@ -160,6 +170,30 @@ static void add_store(const struct policy_store *store, struct buf *ret_text)
         cmd_add_quoted(store->url, ret_text);
 }
 
+// The keys of a copy that mean something for it: those of a server, or of a directory.
+static bool is_copy_key(const struct schema_key *key, const struct policy_store *store)
+{
+    bool ssh = strncmp(key->name, "offsite.ssh", strlen("offsite.ssh")) == 0;
+    return strncmp(key->name, "offsite.", strlen("offsite.")) == 0 && (policy_store_is_remote(store) ? strcmp(key->name, "offsite.removable") != 0 : !ssh);
+}
+
+static void add_stores(const struct policy_stores *stores, struct buf *ret_text)
+{
+    size_t count;
+    const struct schema_key *keys = schema_keys(&count);
+    for (size_t i = 0; i < stores->count; i++)
+        for (size_t k = 0; k < count; k++) {
+            if (!is_copy_key(&keys[k], &stores->items[i]))
+                continue;
+            _cleanup_buf_ struct buf value = { 0 };
+            add_value(&keys[k], &stores->items[i], &value);
+            bool first = strcmp(keys[k].name, "offsite.url") == 0;
+            buf_addf(ret_text, "\n  %s %*s%s:%s%s", first ? "-" : " ", (int)(2 * depth_of(&keys[k]) - 2), "", schema_leaf(&keys[k]), value.len ? " " : "", buf_str(&value));
+        }
+    if (stores->count == 0)
+        buf_add_str(ret_text, "[]");
+}
+
 // `base`: the policy, or the source for keys of sources.
 static void add_value(const struct schema_key *key, const void *base, struct buf *ret_text)
 {
@@ -168,6 +202,7 @@ static void add_value(const struct schema_key *key, const void *base, struct buf
     case SCHEMA_SOURCES: add_sources(base, ret_text); break;
     case SCHEMA_COMMANDS: add_commands(at, ret_text); break;
     case SCHEMA_STORE: add_store(at, ret_text); break;
+    case SCHEMA_STORES: add_stores(at, ret_text); break;
     case SCHEMA_PATH:
     case SCHEMA_URL:
     case SCHEMA_TEXT: cmd_add_quoted(*(char *const *)at, ret_text); break;
@@ -225,20 +260,17 @@ static bool is_shown(const struct schema_key *key, const struct policy *policy)
     return schema_owner(key) == SCHEMA_OF_POLICY;
 }
 
-// Maps that a key stands in.
-static unsigned depth_of(const struct schema_key *key)
+// The struct that a key of the top level has its value in.
+static const void *base_of(const struct schema_key *key, const struct policy *policy)
 {
-    unsigned depth = 0;
-    for (const char *dot = key->name; (dot = strchr(dot, '.')) != NULL; dot++)
-        depth++;
-    return depth;
+    return schema_owner(key) == SCHEMA_OF_STORE ? (const void *)&policy->repository : policy;
 }
 
 static void show_key(const struct schema_key *key, const struct policy *policy, struct buf *ret_text)
 {
     _cleanup_buf_ struct buf value = { 0 };
     unsigned line = policy->key_lines[schema_index(key)];
-    add_value(key, policy, &value);
+    add_value(key, base_of(key, policy), &value);
     const char *rest = strchr(buf_str(&value), '\n'); // the items of a list follow the key's line
     size_t head = rest ? (size_t)(rest - buf_str(&value)) : value.len;
     size_t start = ret_text->len;
@@ -286,6 +318,27 @@ static void json_add_commands(struct json *object, const char *key, const struct
 
 static void json_add_sources(struct json *object, const struct policy *policy);
 
+static void json_add_value(struct json *object, const struct schema_key *key, const void *base);
+
+static void json_add_stores(struct json *object, const struct policy_stores *stores)
+{
+    size_t count;
+    const struct schema_key *keys = schema_keys(&count);
+    struct json *array = json_add_array(object, "offsite");
+    for (size_t i = 0; i < stores->count; i++) {
+        struct json *parents[SHOW_DEPTH + 1] = { NULL, json_append_object(array) };
+        for (size_t k = 0; k < count; k++) {
+            unsigned depth = depth_of(&keys[k]);
+            if (!is_copy_key(&keys[k], &stores->items[i]))
+                continue;
+            if (keys[k].type == SCHEMA_MAP)
+                parents[depth + 1] = json_add_object(parents[depth], schema_leaf(&keys[k]));
+            else
+                json_add_value(parents[depth], &keys[k], &stores->items[i]);
+        }
+    }
+}
+
 static void json_add_value(struct json *object, const struct schema_key *key, const void *base)
 {
     const void *at = (const char *)base + key->offset;
@@ -293,6 +346,7 @@ static void json_add_value(struct json *object, const struct schema_key *key, co
     switch (key->type) {
     case SCHEMA_SOURCES: json_add_sources(object, base); return;
     case SCHEMA_COMMANDS: json_add_commands(object, schema_leaf(key), at); return;
+    case SCHEMA_STORES: json_add_stores(object, at); return;
     case SCHEMA_STORE: json_add_str(object, schema_leaf(key), ((const struct policy_store *)at)->url); return;
     case SCHEMA_PATH:
     case SCHEMA_URL: json_add_str(object, schema_leaf(key), *(char *const *)at); return;
@@ -366,7 +420,7 @@ static struct json *show_json(const struct policy *policy)
         if (is_map(key, policy))
             parents[depth + 1] = json_add_object(parents[depth], schema_leaf(key));
         else
-            json_add_value(parents[depth], key, policy);
+            json_add_value(parents[depth], key, base_of(key, policy));
     }
     return line;
 }

@@ -91,6 +91,13 @@ static const struct cli_option trust_host_options[] = {
     { 0 },
 };
 
+static const struct cli_option ship_options[] = {
+    { "to", 0, "URL", "only to this copy" },
+    { "init", 0, NULL, "an empty place, or a new removable disk, becomes a copy" },
+    { "dry-run", 'n', NULL, "only say what each copy lacks" },
+    { 0 },
+};
+
 // One command, one line (or two). A command is in the table when it works.
 static const struct cli_command commands[] = {
     { "keys init", "", 0, 0, "make this host's keys",
@@ -108,6 +115,11 @@ static const struct cli_command commands[] = {
       "be read or changed while they were read. Before a change: bkd backup POLICY --tag change-1234 --hold, and should it go wrong, bkd rollback. A hold "
       "is written right after the snapshot is committed; when that fails, the run says so and ends with its error, and the snapshot stands without it.",
       backup_options, cmd_backup },
+    { "ship", "POLICY", 1, 1, "bring the copies in other places up to date",
+      "Brings each place below `offsite` what it lacks of this policy's snapshots: objects first, what names them last, so that a line that breaks costs at most one "
+      "object, and a copy that was away for a week catches up. `bkd backup` does it at its end. Ends with 8 when a copy cannot be reached, with 4 when one is not what it "
+      "should be, with 5 when one is older than its max_age.",
+      ship_options, cmd_ship },
     { "snapshots", "POLICY", 1, 1, "list snapshots", NULL, snapshots_options, cmd_snapshots },
     { "tag", "POLICY SNAPSHOT TAG", 3, 3, "give a snapshot a name",
       "Writes a signed record: from now on the snapshot can be named by TAG wherever SNAPSHOT stands. A tag is one word that is no number. A tag that "

@@ -111,6 +111,9 @@ void policy_done(struct policy *policy)
     free(policy->file);
     free(policy->description);
     store_done(&policy->repository);
+    for (size_t i = 0; i < policy->offsite.count; i++)
+        store_done(&policy->offsite.items[i]);
+    free(policy->offsite.items);
     *policy = (struct policy){ 0 };
 }
 

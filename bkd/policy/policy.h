@@ -20,6 +20,7 @@
 #define POLICY_PATTERNS_MAX 1024u // in one list
 #define POLICY_MARKERS_MAX 16u    // names in one `exclude_if_present`
 #define POLICY_RECIPIENTS_MAX 64u
+#define POLICY_COPIES_MAX 16u
 #define POLICY_ARGUMENTS_MAX 256u // of one command, and variables of its environment
 #define POLICY_COMMANDS_MAX 64u   // in one hook
 
@@ -83,6 +84,14 @@ struct policy_store {
     char *ssh_identity;    // file of a private key; "agent" = the keys of the SSH agent
     char *ssh_known_hosts; // file of pinned host keys
     char *ssh_passphrase;  // file whose first line is the private key's passphrase; "" = it has none
+    // Of copies only:
+    bool removable;        // a directory on a disk that is there only sometimes
+    uint64_t max_age_s;    // what the newest snapshot there may be old
+};
+
+struct policy_stores {
+    struct policy_store *items;
+    size_t count;
 };
 bool policy_store_is_remote(const struct policy_store *store);
 
@@ -96,6 +105,7 @@ struct policy {
     struct policy_source *streams; // those with a stream, in the order of their names
     size_t stream_count;
     struct policy_store repository;
+    struct policy_stores offsite;
     bool encrypted;
     struct policy_list recipients; // each an age recipient (policy_is_recipient) or a file, relative to CONFIG_DIR/keys
     bool allow_single_recipient;

@@ -102,9 +102,8 @@ char *policy_normalise(const char *path)
     return buf_take_str(&out);
 }
 
-static void read_path(struct reader *r, const struct schema_key *key, const struct policy_node *node, void *base)
+static void read_path_at(struct reader *r, const struct schema_key *key, const struct policy_node *node, char **at)
 {
-    char **at = (char **)((char *)base + key->offset);
     if (node->kind != POLICY_NODE_TEXT || node->text[0] != '/') {
         if (node->kind == POLICY_NODE_TEXT && node->text[0] == '~' && !is_nothing(node))
             REPORT(r, node, "'~' is not expanded", "'%s' must be %s, not '%.60s'", schema_leaf(key), key->form, node->text);
@@ -121,14 +120,17 @@ static void read_path(struct reader *r, const struct schema_key *key, const stru
     *at = path;
 }
 
-static void read_url(struct reader *r, const struct schema_key *key, const struct policy_node *node, void *base)
+static void read_path(struct reader *r, const struct schema_key *key, const struct policy_node *node, void *base)
 {
-    char **at = (char **)((char *)base + key->offset);
+    read_path_at(r, key, node, (char **)((char *)base + key->offset));
+}
+
+static void read_url(struct reader *r, const struct schema_key *key, const struct policy_node *node, char **at)
+{
     _cleanup_ssh_url_ struct ssh_url url = { 0 };
     struct error err;
-    r->places.repository = node;
     if (node->kind != POLICY_NODE_TEXT || !strstr(node->text, "://")) {
-        read_path(r, key, node, base);
+        read_path_at(r, key, node, at);
     } else if (!ssh_url_is(node->text)) {
         REPORT(r, node, NULL, "'%s' must be %s, not '%.60s'", schema_leaf(key), key->form, node->text);
     } else if (ssh_url_parse(node->text, &url, &err) < 0) {
@@ -137,14 +139,6 @@ static void read_url(struct reader *r, const struct schema_key *key, const struc
         free(*at);
         *at = xstrdup(node->text);
     }
-}
-
-static void read_store(struct reader *r, const struct schema_key *key, const struct policy_node *node, void *base)
-{
-    if (node->kind == POLICY_NODE_MAP)
-        read_map(r, node, key->name, base);
-    else
-        read_url(r, key, node, base); // the address stands first in struct policy_store
 }
 
 static void list_add(struct policy_list *list, const char *text, unsigned line)
@@ -337,6 +331,35 @@ static void read_sources(struct reader *r, const struct schema_key *key, const s
             read_source(r, node->items[i], &policy->sources[i]);
 }
 
+// `name`: the key whose table of keys holds, "repository" or "offsite".
+static void read_store(struct reader *r, const struct schema_key *key, const struct policy_node *node, const char *name, struct policy_store *store)
+{
+    set_defaults(SCHEMA_OF_STORE, store);
+    if (node->spoiled)
+        return;
+    if (node->kind == POLICY_NODE_MAP)
+        read_map(r, node, name, store);
+    else
+        read_url(r, key, node, &store->url);
+}
+
+static void read_stores(struct reader *r, const struct schema_key *key, const struct policy_node *node)
+{
+    struct policy_stores *stores = &r->policy->offsite;
+    const struct schema_key *url = schema_find("offsite", "url");
+    if (node->kind != POLICY_NODE_LIST) {
+        report_form(r, key, node);
+        return;
+    }
+    if (!check_count(r, key, node, POLICY_COPIES_MAX))
+        return;
+    stores->items = xcalloc(node->count + 1, sizeof *stores->items);
+    stores->count = node->count;
+    r->places.offsite = node;
+    for (size_t i = 0; i < node->count; i++)
+        read_store(r, url, node->items[i], "offsite", &stores->items[i]);
+}
+
 static void read_map_or_none(struct reader *r, const struct schema_key *key, const struct policy_node *node, void *base)
 {
     bool may_be_none = key->type == SCHEMA_MAP_OR_NONE, is_map = node->kind == POLICY_NODE_MAP;
@@ -355,6 +378,7 @@ static unsigned *key_lines(struct reader *r, const struct schema_key *key, void 
 {
     switch (schema_owner(key)) {
     case SCHEMA_OF_SOURCE: return ((struct policy_source *)base)->key_lines;
+    case SCHEMA_OF_STORE: return base == &r->policy->repository ? r->policy->key_lines : NULL;
     case SCHEMA_OF_COMMAND: return NULL;
     default: return r->policy->key_lines;
     }
@@ -369,8 +393,12 @@ static void read_value(struct reader *r, const struct schema_key *key, const str
         lines[schema_index(key)] = node->line;
     switch (key->type) {
     case SCHEMA_PATH: read_path(r, key, node, base); break;
-    case SCHEMA_URL: read_url(r, key, node, base); break;
-    case SCHEMA_STORE: read_store(r, key, node, base); break;
+    case SCHEMA_URL: read_url(r, key, node, (char **)((char *)base + key->offset)); break;
+    case SCHEMA_STORE:
+        r->places.repository = node;
+        read_store(r, key, node, key->name, &r->policy->repository);
+        break;
+    case SCHEMA_STORES: read_stores(r, key, node); break;
     case SCHEMA_PATTERNS:
     case SCHEMA_NAMES:
     case SCHEMA_ENV: read_list(r, key, node, base); break;

@@ -44,14 +44,14 @@ static void check_pair(const struct policy *policy, const struct policy_places *
         REPORT(errors, place, NULL, "source '%s' contains source '%s' of line %u", b, a, line);
 }
 
-// Do the patterns keep the scan from ever reaching the repository? As the scan does, from the top down.
-static bool repository_is_excluded(const struct policy *policy, const struct policy_source *source)
+// Do the patterns keep the scan from ever reaching this directory? As the scan does, from the top down.
+static bool is_excluded(const struct policy *policy, const struct policy_source *source, const char *directory)
 {
     struct error err;
     _cleanup_pattern_set_ struct pattern_set *set = NULL;
     if (policy_source_patterns(policy, source, &set, &err) < 0)
         return false;
-    const char *relative = policy->repository.url + strlen(source->path);
+    const char *relative = directory + strlen(source->path);
     relative += *relative == '/';
     for (const char *end = relative; *end;) {
         end += strcspn(end, "/");
@@ -63,16 +63,38 @@ static bool repository_is_excluded(const struct policy *policy, const struct pol
     return false;
 }
 
-static void check_repository(const struct policy *policy, const struct policy_places *places, size_t index, struct policy_errors *errors)
+// A repository must not back itself up. what: "repository", "copy".
+static void check_store(const struct policy *policy, const struct policy_places *places, size_t index, const struct policy_store *store,
+                        const struct policy_node *store_place, const char *what, struct policy_errors *errors)
 {
     const struct policy_source *source = &policy->sources[index];
     const struct policy_node *place = path_place(places, index);
-    if (strcmp(source->path, policy->repository.url) != 0 && lies_in(policy->repository.url, source->path)) {
-        if (!repository_is_excluded(policy, source))
-            REPORT(errors, places->repository, "exclude it there, or move it", "the repository lies in source '%s' of line %u", source->path, place->line);
-    } else if (lies_in(source->path, policy->repository.url)) {
-        REPORT(errors, place, NULL, "source '%s' lies in the repository '%s'", source->path, policy->repository.url);
+    if (!store->url || policy_store_is_remote(store))
+        return;
+    if (strcmp(source->path, store->url) != 0 && lies_in(store->url, source->path)) {
+        if (!is_excluded(policy, source, store->url))
+            REPORT(errors, store_place, "exclude it there, or move it", "the %s lies in source '%s' of line %u", what, source->path, place->line);
+    } else if (lies_in(source->path, store->url)) {
+        REPORT(errors, place, NULL, "source '%s' lies in the %s '%s'", source->path, what, store->url);
     }
+}
+
+static void check_copy(const struct policy *policy, const struct policy_places *places, size_t index, struct policy_errors *errors)
+{
+    const struct policy_store *copy = &policy->offsite.items[index];
+    const struct policy_node *place = places->offsite->items[index];
+    if (!copy->url)
+        return;
+    if (policy->repository.url && strcmp(copy->url, policy->repository.url) == 0)
+        REPORT(errors, place, NULL, "this copy is the repository itself");
+    for (size_t i = 0; i < index; i++)
+        if (policy->offsite.items[i].url && strcmp(copy->url, policy->offsite.items[i].url) == 0)
+            REPORT(errors, place, NULL, "this copy is given twice, first on line %u", places->offsite->items[i]->line);
+    if (copy->removable && policy_store_is_remote(copy))
+        REPORT(errors, place, NULL, "'removable' is only for directories");
+    for (size_t i = 0; i < policy->source_count; i++)
+        if (policy->sources[i].path)
+            check_store(policy, places, i, copy, place, "copy", errors);
 }
 
 // Each way of making a snapshot has keys of its own; what another one would need is a mistake, not ignored.
@@ -150,10 +172,11 @@ void policy_rules_check(const struct policy *policy, const struct policy_places 
         for (size_t j = 0; j < i; j++)
             if (policy->sources[j].path)
                 check_pair(policy, places, j, i, errors);
-        if (policy->repository.url && !policy_store_is_remote(&policy->repository))
-            check_repository(policy, places, i, errors);
+        check_store(policy, places, i, &policy->repository, places->repository, "repository", errors);
         check_snapshot(policy, places, i, errors);
     }
+    for (size_t i = 0; i < policy->offsite.count; i++)
+        check_copy(policy, places, i, errors);
     if (places->recipients && policy->recipients.count == 1 && policy_is_recipient(policy->recipients.items[0]) && !policy->allow_single_recipient)
         REPORT(errors, places->recipients, "add one, or set 'allow_single_recipient: true'",
                "a single recipient: when its identity is lost, so is every backup");

@@ -14,9 +14,23 @@
 #define TIB (UINT64_C(1) << 40)
 #define AT(member) offsetof(struct policy, member)
 #define AT_SOURCE(member) offsetof(struct policy_source, member)
+#define AT_STORE(member) offsetof(struct policy_store, member)
 #define AT_COMMAND(member) offsetof(struct policy_command, member)
 #define HOUR 3600u
 #define WEEK (7 * 24 * HOUR)
+
+// A place for a repository and what opens the way to it.
+#define STORE_KEYS(name) \
+    { name ".url", SCHEMA_URL, AT_STORE(url), 0, 0, NULL, true, NULL, "an absolute path of a directory, or an address sftp://USER@HOST:PORT/PATH", \
+      "The place itself. A path after the host is absolute; after \\fI/~/\\fR it is relative to the account's home." }, \
+    { name ".ssh", SCHEMA_MAP, 0, 0, 0, NULL, false, NULL, "a map with 'identity', 'known_hosts' or 'passphrase'", \
+      "The keys for an SSH server. Files are relative to CONFIG_DIR/keys." }, \
+    { name ".ssh.identity", SCHEMA_TEXT, AT_STORE(ssh_identity), 0, 1000, "ssh_ed25519", false, NULL, "a file, or agent", \
+      "The private key (Ed25519 or ECDSA) that opens the account, or the word \\fBagent\\fR for the keys of the SSH agent." }, \
+    { name ".ssh.known_hosts", SCHEMA_TEXT, AT_STORE(ssh_known_hosts), 0, 1000, "known_hosts", false, NULL, "a file", \
+      "Whose host keys are pinned, written by \\fBbkd trust\\-host\\fR." }, \
+    { name ".ssh.passphrase", SCHEMA_TEXT, AT_STORE(ssh_passphrase), 0, 1000, "", false, NULL, "a file", \
+      "Its first line is the private key's passphrase." }
 
 static const struct schema_key keys[] = {
     { "description", SCHEMA_TEXT, AT(description), 0, 1000, "", false, NULL, "one line of text",
@@ -67,16 +81,14 @@ static const struct schema_key keys[] = {
     { "repository", SCHEMA_STORE, AT(repository), 0, 0, NULL, true, NULL, "an absolute path of a directory, an address sftp://USER@HOST:PORT/PATH, or a map with 'url'",
       "Where to store it: a directory or a place on an SSH server, made by \\fBbkd init\\fR. A directory may not lie in a source (unless that part is excluded), "
       "nor a source in it. A server's host key is pinned with \\fBbkd trust\\-host\\fR." },
-    { "repository.url", SCHEMA_URL, AT(repository.url), 0, 0, NULL, true, NULL, "an absolute path of a directory, or an address sftp://USER@HOST:PORT/PATH",
-      "The place itself. A path after the host is absolute; after \\fI/~/\\fR it is relative to the account's home." },
-    { "repository.ssh", SCHEMA_MAP, 0, 0, 0, NULL, false, NULL, "a map with 'identity', 'known_hosts' or 'passphrase'",
-      "The keys for an SSH server. Files are relative to CONFIG_DIR/keys." },
-    { "repository.ssh.identity", SCHEMA_TEXT, AT(repository.ssh_identity), 0, 1000, "ssh_ed25519", false, NULL, "a file, or agent",
-      "The private key (Ed25519 or ECDSA) that opens the account, or the word \\fBagent\\fR for the keys of the SSH agent." },
-    { "repository.ssh.known_hosts", SCHEMA_TEXT, AT(repository.ssh_known_hosts), 0, 1000, "known_hosts", false, NULL, "a file",
-      "Whose host keys are pinned, written by \\fBbkd trust\\-host\\fR." },
-    { "repository.ssh.passphrase", SCHEMA_TEXT, AT(repository.ssh_passphrase), 0, 1000, "", false, NULL, "a file",
-      "Its first line is the private key's passphrase." },
+    STORE_KEYS("repository"),
+    { "offsite", SCHEMA_STORES, AT(offsite), 0, 0, NULL, false, NULL, "a list of directories, addresses sftp://USER@HOST:PORT/PATH, and maps with 'url'",
+      "Copies in other places, brought up to date after each backup and by \\fBbkd ship\\fR; see COPIES. An item is written as \\fBrepository\\fR is." },
+    STORE_KEYS("offsite"),
+    { "offsite.removable", SCHEMA_BOOL, AT_STORE(removable), 0, 0, "false", false, NULL, "true or false",
+      "The directory is on a disk that is there only sometimes; several disks may take turns. Each is made known once, with \\fBbkd ship \\-\\-init\\fR." },
+    { "offsite.max_age", SCHEMA_DURATION, AT_STORE(max_age_s), 60, 52 * WEEK, "1w", false, NULL, "a duration from 1min to 52w",
+      "When the newest snapshot that reached this copy is older, \\fBbkd status\\fR and each run that could not reach it say so as an alarm (exit 5)." },
     { "encryption", SCHEMA_MAP_OR_NONE, AT(encrypted), 0, 0, NULL, false, NULL, "none, or a map with 'recipients'",
       "To whom the backup is encrypted. \\fBnone\\fR stores it readable for everybody who can read the repository." },
     { "encryption.recipients", SCHEMA_RECIPIENTS, AT(recipients), 0, 0, "recipients.txt", false, NULL, "a file, or a list of files and age recipients",
@@ -142,6 +154,8 @@ enum schema_owner schema_owner(const struct schema_key *key)
 {
     if (strncmp(key->name, "sources.", 8) == 0)
         return SCHEMA_OF_SOURCE;
+    if (strncmp(key->name, "repository.", 11) == 0 || strncmp(key->name, "offsite.", 8) == 0)
+        return SCHEMA_OF_STORE;
     return strncmp(key->name, "hooks.HOOK.", 11) == 0 ? SCHEMA_OF_COMMAND : SCHEMA_OF_POLICY;
 }
 

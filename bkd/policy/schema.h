@@ -23,6 +23,7 @@ enum schema_type {
     SCHEMA_PATH,        // absolute path
     SCHEMA_URL,         // absolute path of a directory, or an sftp:// address
     SCHEMA_STORE,       // the same, or a map with the keys "NAME.": struct policy_store
+    SCHEMA_STORES,      // list of such places: struct policy_stores
     SCHEMA_PATTERNS,    // list of exclusion patterns (bkd/base/pattern.h)
     SCHEMA_NAMES,       // list of file names
     SCHEMA_ENV,         // list of "NAME=value"
@@ -35,7 +36,7 @@ enum schema_type {
 };
 
 // Which struct a key's value stands in.
-enum schema_owner { SCHEMA_OF_POLICY, SCHEMA_OF_SOURCE, SCHEMA_OF_COMMAND };
+enum schema_owner { SCHEMA_OF_POLICY, SCHEMA_OF_SOURCE, SCHEMA_OF_STORE, SCHEMA_OF_COMMAND };
 
 struct schema_key {
     const char *name; // "delta.max_chain"; parents come before their children

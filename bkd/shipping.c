@@ -1,0 +1,326 @@
+#include "bkd/shipping.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bkd/base/bytes.h"
+#include "bkd/base/clock.h"
+#include "bkd/base/interrupt.h"
+#include "bkd/base/log.h"
+#include "bkd/engine/replicate.h"
+
+#define MARKER "bkd-copy" // on removable disks; doc/FORMAT.md section 2
+#define MARKER_MAX 256u
+
+struct shipping {
+    struct setup *setup;
+    const struct shipping_options *options;
+    struct repository *repository;
+    uint8_t chain[16];
+    struct receipts receipts;
+    uint64_t shown_bytes, shown_snapshots;
+};
+
+const char *shipping_state_name(enum shipping_state state)
+{
+    static const char *const names[] = { "current", "away", "unreachable", "damaged", "failed" };
+    return names[state];
+}
+
+// ---- what a place is
+
+static bool has_repository(struct store *store)
+{
+    uint64_t size;
+    struct error ignored;
+    return store->ops->size(store, "bkd-repository", &size, &ignored) == 0;
+}
+
+// "bkd-copy/1\nserial HEX\n"
+static int read_serial(struct store *store, char ret_serial[RECEIPTS_SERIAL_MAX], struct error *err)
+{
+    _cleanup_buf_ struct buf text = { 0 };
+    static const char head[] = "bkd-copy/1\nserial ";
+    uint8_t serial[16];
+    int r = store_get_all(store, MARKER, MARKER_MAX, &text, err);
+    if (r < 0)
+        return r;
+    if (text.len != sizeof head - 1 + 33 || memcmp(text.data, head, sizeof head - 1) != 0 || !parse_hex(buf_str(&text) + sizeof head - 1, 32, serial, sizeof serial))
+        return error_set(err, ERROR_INTEGRITY, "'%s' in %s is damaged: move it away, and give --init", MARKER, store->url);
+    format_hex(ret_serial, serial, sizeof serial);
+    return 0;
+}
+
+static int make_serial(const struct io *io, struct store *store, char ret_serial[RECEIPTS_SERIAL_MAX], struct error *err)
+{
+    uint8_t serial[16];
+    io_random(io, serial, sizeof serial);
+    format_hex(ret_serial, serial, sizeof serial);
+    _cleanup_free_ char *text = xasprintf("bkd-copy/1\nserial %s\n", ret_serial);
+    return store->ops->put(store, MARKER, text, strlen(text), err);
+}
+
+// A disk is known by its marker, not by where it is mounted: an empty mount point is no disk.
+static int identify_disk(struct shipping *s, struct shipping_copy *copy, struct store *store, char ret_serial[RECEIPTS_SERIAL_MAX], struct error *err)
+{
+    int r = read_serial(store, ret_serial, err);
+    if (r != ERROR_NOT_FOUND)
+        return r;
+    if (s->options->init && !s->options->dry_run)
+        return make_serial(s->setup->ctx->io, store, ret_serial, err);
+    copy->state = SHIPPING_AWAY;
+    return error_set(err, ERROR_NOT_FOUND, "'%s' has no disk with a copy; a new disk is made known with: bkd ship %s --to %s --init", store->url, s->setup->policy.name,
+                     store->url);
+}
+
+// A place that had a copy and is empty now has lost it; it is not filled again in silence.
+static int check_not_emptied(const struct shipping *s, const struct receipt *receipt, struct store *store, struct error *err)
+{
+    if (receipt->snapshot == 0 || s->options->init || has_repository(store))
+        return 0;
+    return error_set(err, ERROR_INTEGRITY, "the copy at %s is gone: it had snapshot %llu. Is its disk mounted? If it is lost, make it anew: bkd ship %s --to %s --init", store->url,
+                     (unsigned long long)receipt->snapshot, s->setup->policy.name, store->url);
+}
+
+static int open_place(struct shipping *s, struct shipping_copy *copy, struct store **ret_store, struct error *err)
+{
+    _cleanup_setup_access_ struct setup_access access = { 0 };
+    const struct receipt *known = receipts_newest(&s->receipts, copy->place->url);
+    bool make = !s->options->dry_run && (s->options->init || (!copy->place->removable && (known == NULL || known->snapshot == 0)));
+    setup_access(s->setup->ctx, copy->place, &access);
+    int r = store_open(s->setup->ctx->io, copy->place->url, &access.access, make, ret_store, err);
+    if (r == ERROR_NOT_FOUND && copy->place->removable)
+        copy->state = SHIPPING_AWAY;
+    else if (r == ERROR_NOT_FOUND && known != NULL && known->snapshot > 0)
+        return error_set(err, ERROR_INTEGRITY, "the copy at %s is gone: it had snapshot %llu. Is its disk mounted? If it is lost, make it anew: bkd ship %s --to %s --init",
+                         copy->place->url, (unsigned long long)known->snapshot, s->setup->policy.name, copy->place->url);
+    return r;
+}
+
+// ---- shipping to one
+
+static void show_progress(void *arg, uint64_t bytes, uint64_t total_bytes, uint64_t snapshots, uint64_t total_snapshots)
+{
+    struct shipping *s = arg;
+    if (bytes == 0 && snapshots == 0) {
+        progress_begin(s->options->progress, "ship", total_snapshots, total_bytes);
+        s->shown_bytes = s->shown_snapshots = 0;
+    }
+    progress_add(s->options->progress, snapshots - s->shown_snapshots, bytes - s->shown_bytes);
+    s->shown_bytes = bytes;
+    s->shown_snapshots = snapshots;
+}
+
+static uint64_t time_of(const struct shipping *s, uint64_t number)
+{
+    for (size_t i = 0; i < s->repository->n_heads; i++) {
+        const struct repository_head *head = &s->repository->heads[i];
+        if (head->valid && head->number == number && memcmp(head->chain, s->chain, sizeof s->chain) == 0)
+            return head->head.time_ns;
+    }
+    return 0;
+}
+
+static int replicate(struct shipping *s, struct shipping_copy *copy, struct store *store, struct receipt *receipt, struct error *err)
+{
+    struct replicate_options options = {
+        .from = s->repository, .to = store, .chain = s->chain, .shipped_before = s->options->init ? 0 : receipt->snapshot, .dry_run = s->options->dry_run,
+        .interrupted = interrupt_requested, .progress = show_progress, .arg = s,
+    };
+    struct replicate_result result;
+    int r = replicate_run(s->setup->ctx->io, &options, &result, err);
+    copy->snapshots = result.snapshots;
+    copy->objects = result.objects;
+    copy->bytes = result.bytes;
+    copy->records = result.records;
+    copy->lost = result.lost;
+    if (result.latest > 0 && !s->options->dry_run) {
+        receipt->snapshot = result.latest;
+        receipt->snapshot_time_ns = time_of(s, result.latest);
+        receipt->shipped_ns = io_realtime_ns(s->setup->ctx->io);
+    }
+    if (r == 0 && result.lost > 0)
+        r = error_set(err, ERROR_INTEGRITY, "%llu snapshots that had been there were missing; they were brought again. Find out who removed them", (unsigned long long)result.lost);
+    return r;
+}
+
+static int ship_to(struct shipping *s, struct shipping_copy *copy, char serial[RECEIPTS_SERIAL_MAX], struct error *err)
+{
+    struct store *store = NULL;
+    int r = open_place(s, copy, &store, err);
+    if (r == 0 && copy->place->removable)
+        r = identify_disk(s, copy, store, serial, err);
+    struct receipt *receipt = r == 0 ? receipts_of(&s->receipts, copy->place->url, serial) : NULL;
+    if (r == 0)
+        r = check_not_emptied(s, receipt, store, err);
+    if (r == 0)
+        r = replicate(s, copy, store, receipt, err);
+    store_close(store);
+    return r;
+}
+
+static enum shipping_state state_of(const struct shipping_copy *copy, int r)
+{
+    if (r == 0)
+        return SHIPPING_CURRENT;
+    if (copy->state == SHIPPING_AWAY)
+        return SHIPPING_AWAY;
+    return r == ERROR_INTEGRITY ? SHIPPING_DAMAGED : r == ERROR_UNREACHABLE ? SHIPPING_UNREACHABLE : SHIPPING_FAILED;
+}
+
+static void remember(struct shipping *s, const struct shipping_copy *copy, const char *serial)
+{
+    uint64_t now = io_realtime_ns(s->setup->ctx->io);
+    if (copy->state == SHIPPING_AWAY || s->options->dry_run)
+        return;
+    struct receipt *receipt = receipts_of(&s->receipts, copy->place->url, serial);
+    bool failed = copy->state != SHIPPING_CURRENT;
+    free(receipt->problem);
+    receipt->problem = failed ? xstrdup(copy->error.text) : NULL;
+    receipt->failures = failed ? receipt->failures + 1 : 0;
+    receipt->failing_since_ns = !failed ? 0 : receipt->failing_since_ns > 0 ? receipt->failing_since_ns : now;
+}
+
+static void judge_age(const struct shipping *s, struct shipping_copy *copy)
+{
+    uint64_t now = io_realtime_ns(s->setup->ctx->io);
+    const struct receipt *newest = receipts_newest(&s->receipts, copy->place->url);
+    bool has = newest != NULL && newest->snapshot > 0;
+    copy->snapshot = has ? newest->snapshot : 0;
+    copy->age_ns = !has ? UINT64_MAX : now > newest->snapshot_time_ns ? now - newest->snapshot_time_ns : 0;
+    copy->overdue = copy->state != SHIPPING_CURRENT && copy->age_ns > copy->place->max_age_s * UINT64_C(1000000000);
+}
+
+static void ship_one(struct shipping *s, struct shipping_copy *copy)
+{
+    char serial[RECEIPTS_SERIAL_MAX] = "";
+    uint64_t start = io_monotonic_ns(s->setup->ctx->io);
+    int r = ship_to(s, copy, serial, &copy->error);
+    copy->state = state_of(copy, r);
+    copy->duration_ns = io_monotonic_ns(s->setup->ctx->io) - start;
+    remember(s, copy, serial);
+    judge_age(s, copy);
+}
+
+// ---- telling
+
+static int tell_json(const struct shipping *s, const struct shipping_copy *copy, struct error *err)
+{
+    struct json *line = json_line_new("copy");
+    json_add_str(line, "policy", s->setup->policy.name);
+    json_add_str(line, "url", copy->place->url);
+    json_add_str(line, "state", shipping_state_name(copy->state));
+    if (s->options->dry_run)
+        json_add_bool(line, "dry_run", true);
+    if (copy->snapshot > 0) {
+        json_add_u64(line, "snapshot", copy->snapshot);
+        json_add_u64(line, "age_ms", copy->age_ns / 1000000);
+    }
+    json_add_bool(line, "overdue", copy->overdue);
+    json_add_u64(line, "snapshots", copy->snapshots);
+    json_add_u64(line, "objects", copy->objects);
+    json_add_u64(line, "bytes", copy->bytes);
+    json_add_u64(line, "records", copy->records);
+    json_add_u64(line, "lost", copy->lost);
+    json_add_u64(line, "duration_ms", copy->duration_ns / 1000000);
+    if (copy->state != SHIPPING_CURRENT)
+        json_add_str(line, "reason", copy->error.text);
+    return cmd_print_line(&line, err);
+}
+
+static void tell_text(const struct shipping *s, const struct shipping_copy *copy)
+{
+    char bytes[CLOCK_TEXT_MAX], duration[CLOCK_TEXT_MAX], age[CLOCK_TEXT_MAX];
+    clock_format_bytes(bytes, copy->bytes);
+    clock_format_duration(duration, copy->duration_ns);
+    clock_format_duration(age, copy->age_ns == UINT64_MAX ? 0 : copy->age_ns);
+    progress_pause(s->options->progress);
+    if (copy->state != SHIPPING_CURRENT)
+        log_warn("copy %s is %s: %s%s%s%s", copy->place->url, shipping_state_name(copy->state), copy->error.text, copy->overdue ? "; its newest snapshot is " : "",
+                 !copy->overdue ? "" : copy->age_ns == UINT64_MAX ? "none at all" : age, copy->overdue && copy->age_ns != UINT64_MAX ? " old, more than it may be" : "");
+    else if (s->options->dry_run && s->setup->ctx->verbosity >= 0)
+        printf("%s: copy %s lacks %llu snapshots\n", s->setup->policy.name, copy->place->url, (unsigned long long)copy->snapshots);
+    else if (s->setup->ctx->verbosity >= 0)
+        printf("%s: copy %s has snapshot %llu; brought %llu snapshots, %llu objects, %s; %s\n", s->setup->policy.name, copy->place->url, (unsigned long long)copy->snapshot,
+               (unsigned long long)copy->snapshots, (unsigned long long)copy->objects, bytes, duration);
+}
+
+static int tell(const struct shipping *s, const struct shipping_copy *copy, struct error *err)
+{
+    if (s->setup->ctx->json)
+        return tell_json(s, copy, err);
+    tell_text(s, copy);
+    return 0;
+}
+
+// ---- all of them
+
+static unsigned weight_of(int code)
+{
+    return code == ERROR_INTEGRITY ? 4 : code == ERROR_UNREACHABLE ? 2 : code == ERROR_OBJECTIVE ? 1 : code < 0 ? 3 : 0;
+}
+
+// What weighs most is what the whole ends with.
+static int weigh(const struct shipping_copy *copy, int worst, struct error *err)
+{
+    int code = copy->state == SHIPPING_CURRENT || copy->state == SHIPPING_AWAY ? 0 : copy->error.code;
+    if (copy->overdue && code == 0)
+        code = ERROR_OBJECTIVE;
+    if (weight_of(code) <= weight_of(worst))
+        return worst;
+    *err = copy->error;
+    err->code = (enum error_code)code;
+    return error_prefix(err, "copy %s", copy->place->url);
+}
+
+static int check_only(const struct policy *policy, const char *only, struct error *err)
+{
+    _cleanup_buf_ struct buf list = { 0 };
+    for (size_t i = 0; i < policy->offsite.count; i++) {
+        if (only == NULL || strcmp(policy->offsite.items[i].url, only) == 0)
+            return 0;
+        buf_addf(&list, "%s%s", i > 0 ? ", " : "", policy->offsite.items[i].url);
+    }
+    if (policy->offsite.count == 0)
+        return error_set(err, ERROR_USAGE, "policy %s has no copies: name them below `offsite`", policy->name);
+    return error_set(err, ERROR_USAGE, "'%s' is no copy of policy %s; there are %s", only, policy->name, buf_str(&list));
+}
+
+static int ship_all(struct shipping *s, struct error *err)
+{
+    const struct policy_stores *places = &s->setup->policy.offsite;
+    int worst = 0;
+    for (size_t i = 0; i < places->count && !interrupt_requested(); i++) {
+        struct shipping_copy copy = { .place = &places->items[i], .state = SHIPPING_FAILED };
+        struct error lost;
+        if (s->options->only != NULL && strcmp(s->options->only, copy.place->url) != 0)
+            continue;
+        ship_one(s, &copy);
+        worst = weigh(&copy, worst, err);
+        int r = s->options->dry_run ? 0 : receipts_save(&s->receipts, &lost);
+        if (r == 0)
+            r = tell(s, &copy, &lost);
+        if (r < 0 && worst == 0) {
+            *err = lost;
+            worst = r;
+        }
+    }
+    return worst;
+}
+
+int shipping_run(struct setup *setup, const struct shipping_options *options, struct error *err)
+{
+    struct shipping s = { .setup = setup, .options = options, .receipts = { .lock_fd = -1 } };
+    int r = check_only(&setup->policy, options->only, err);
+    if (r == 0)
+        r = receipts_open(setup->ctx->io, setup->ctx->state_dir, setup->policy.name, !options->dry_run, &s.receipts, err);
+    if (r == 0)
+        r = setup_open_repository(setup, &s.repository, err);
+    if (r == 0)
+        r = setup_find_chain(setup, s.repository, s.chain, err);
+    if (r == 0)
+        r = ship_all(&s, err);
+    repository_close(s.repository);
+    receipts_close(&s.receipts);
+    return r < 0 ? error_prefix(err, "policy %s", setup->policy.name) : 0;
+}
