@@ -7,6 +7,7 @@
 #include "bkd/base/progress.h"
 #include "bkd/holding.h"
 #include "bkd/repo/tags.h"
+#include "bkd/shipping.h"
 #include "bkd/surroundings.h"
 
 enum { PROBLEMS_SHOWN = 100 };
@@ -182,6 +183,22 @@ static int hold(const struct setup *s, const struct backup_result *result, const
     return 0;
 }
 
+// Brings the copies up to date. A snapshot is no less one when a copy cannot be reached: that was told, is remembered, and tried again by the next run.
+// What is left as a failure: a copy that is not what it should be, and one that is older than it may be.
+static int ship(struct setup *s, struct error *err)
+{
+    if (s->policy.offsite.count == 0)
+        return 0;
+    _cleanup_progress_ struct progress *progress = progress_new(s->ctx->io, progress_style_for(s->ctx->json, s->ctx->verbosity < 0), NULL);
+    struct shipping_options options = { .progress = progress };
+    int r = shipping_run(s, &options, err);
+    if (r == ERROR_INTEGRITY || r == ERROR_OBJECTIVE)
+        return r;
+    if (r < 0)
+        log_warn("the snapshot is committed, but not all of its copies are up to date: %s; the next run tries again, or `bkd ship %s`", err->text, s->policy.name);
+    return 0;
+}
+
 static int check_options(const struct setup *s, const struct cli_args *args, bool is_to_hold, struct error *err)
 {
     const char *tag = cli_args_option(args, "tag");
@@ -226,10 +243,16 @@ static int run_backup(struct setup *s, const struct cli_args *args, struct displ
     struct error hold_error;
     int held = is_to_hold ? hold(s, &result, cli_args_option(args, "hold-reason"), &hold_error) : 0;
     result.complete = result.complete && (around == NULL || !surroundings_failed(around));
+    struct error ship_error;
+    int shipped = dry_run || cli_args_flag(args, "no-ship") ? 0 : ship(s, &ship_error);
     r = report(s, &result, dry_run, is_to_hold && held == 0, err);
     if (held < 0) { // weighs more than what report may have found missing
         *err = hold_error;
         return held;
+    }
+    if (shipped < 0 && (r == 0 || shipped == ERROR_INTEGRITY)) {
+        *err = ship_error;
+        return shipped;
     }
     return r == ERROR_INCOMPLETE && around != NULL && surroundings_failed(around) ? surroundings_problem(around, err) : r;
 }

@@ -4,6 +4,7 @@
 #include "bkd/base/clock.h"
 #include "bkd/base/fs.h"
 #include "bkd/keydir.h"
+#include "bkd/receipts.h"
 #include "bkd/setup.h"
 
 // What is protected, what is not, since when, and what to do.
@@ -56,8 +57,81 @@ static void look_at(const struct setup *s, struct status *status)
     status->problems = repository_count_problems(repository);
 }
 
-static int print_json(const struct cmd_context *ctx, const struct status *st, struct error *err)
+// ---- copies
+
+static bool is_overdue(const struct cmd_context *ctx, const struct policy_store *place, const struct receipt *receipt)
 {
+    uint64_t now = io_realtime_ns(ctx->io), limit = place->max_age_s * UINT64_C(1000000000);
+    return receipt == NULL || receipt->snapshot == 0 || (now > receipt->snapshot_time_ns && now - receipt->snapshot_time_ns > limit);
+}
+
+static void copy_json(const struct cmd_context *ctx, const struct policy_store *place, const struct receipt *receipt, struct json *array)
+{
+    struct json *copy = json_append_object(array);
+    json_add_str(copy, "url", place->url);
+    if (receipt != NULL && receipt->serial[0] != '\0')
+        json_add_str(copy, "disk", receipt->serial);
+    if (receipt != NULL && receipt->snapshot > 0) {
+        json_add_u64(copy, "snapshot", receipt->snapshot);
+        json_add_time(copy, "time", receipt->snapshot_time_ns);
+        json_add_time(copy, "shipped", receipt->shipped_ns);
+    }
+    json_add_bool(copy, "overdue", is_overdue(ctx, place, receipt));
+    if (receipt != NULL && receipt->failing_since_ns > 0) {
+        json_add_time(copy, "failing_since", receipt->failing_since_ns);
+        json_add_u64(copy, "failures", receipt->failures);
+        json_add_str(copy, "problem", receipt->problem);
+    }
+}
+
+static void copy_text(const struct cmd_context *ctx, const struct policy_store *place, const struct receipt *receipt)
+{
+    char time[CLOCK_TEXT_MAX];
+    if (receipt == NULL || receipt->snapshot == 0) {
+        printf("%-20s copy %s: nothing there yet%s%s\n", "", place->url, receipt != NULL && receipt->problem != NULL ? ": " : "",
+               receipt != NULL && receipt->problem != NULL ? receipt->problem : "");
+        return;
+    }
+    clock_format_utc(time, receipt->snapshot_time_ns, false);
+    printf("%-20s copy %s%s%.8s: snapshot %llu of %s%s\n", "", place->url, receipt->serial[0] == '\0' ? "" : ", disk ", receipt->serial,
+           (unsigned long long)receipt->snapshot, time, is_overdue(ctx, place, receipt) ? ", OLDER THAN IT MAY BE" : "");
+    if (receipt->failing_since_ns == 0)
+        return;
+    clock_format_utc(time, receipt->failing_since_ns, false);
+    printf("%-20s   fails since %s (%u tries): %s\n", "", time, receipt->failures, receipt->problem == NULL ? "" : receipt->problem);
+}
+
+// Each disk of a removable place is a copy of its own; a place without any receipt is shown, too. array NULL: as text.
+static bool show_copies(const struct setup *s, struct json *array)
+{
+    _cleanup_receipts_ struct receipts receipts = { .lock_fd = -1 };
+    struct error ignored; // without receipts nothing is known, which is what is shown then
+    bool overdue = false;
+    if (s->policy.offsite.count == 0)
+        return false;
+    (void)!receipts_open(s->ctx->io, s->ctx->state_dir, s->policy.name, false, &receipts, &ignored);
+    for (size_t i = 0; i < s->policy.offsite.count; i++) {
+        const struct policy_store *place = &s->policy.offsite.items[i];
+        const struct receipt *newest = receipts_newest(&receipts, place->url);
+        overdue |= is_overdue(s->ctx, place, newest);
+        for (size_t k = 0; k < receipts.n || (k == 0 && newest == NULL); k++) {
+            const struct receipt *receipt = newest == NULL ? NULL : &receipts.items[k];
+            if (receipt != NULL && strcmp(receipt->url, place->url) != 0)
+                continue;
+            if (array != NULL)
+                copy_json(s->ctx, place, receipt, array);
+            else
+                copy_text(s->ctx, place, receipt);
+            if (receipt == NULL)
+                break;
+        }
+    }
+    return overdue;
+}
+
+static int print_json(const struct setup *s, const struct status *st, bool *ret_overdue, struct error *err)
+{
+    const struct cmd_context *ctx = s->ctx;
     struct json *line = json_line_new("policy");
     json_add_str(line, "policy", st->policy);
     json_add_bool(line, "protected", st->has_snapshot && st->complete && st->problems == 0);
@@ -71,6 +145,7 @@ static int print_json(const struct cmd_context *ctx, const struct status *st, st
     } else {
         json_add_str(line, "reason", st->reason);
     }
+    *ret_overdue = s->policy.offsite.count > 0 && show_copies(s, json_add_array(line, "copies"));
     return cmd_print_line(&line, err);
 }
 
@@ -90,7 +165,7 @@ static void print_text(const struct cmd_context *ctx, const struct status *st)
         printf("%-20s %llu heads are not right: run `bkd check %s`\n", "", (unsigned long long)st->problems, st->policy);
 }
 
-static int show_policy(const struct cmd_context *ctx, const char *policy, struct error *err)
+static int show_policy(struct cmd_context *ctx, const char *policy, struct error *err)
 {
     _cleanup_setup_ struct setup s = { 0 };
     struct status status = { .policy = policy };
@@ -102,11 +177,17 @@ static int show_policy(const struct cmd_context *ctx, const char *policy, struct
         look_at(&s, &status);
     if (r == 0)
         status.policy = s.policy.name;
+    s.ctx = ctx;
+    bool overdue = false;
     r = 0;
-    if (ctx->json)
-        r = print_json(ctx, &status, err);
-    else
+    if (ctx->json) {
+        r = print_json(&s, &status, &overdue, err);
+    } else {
         print_text(ctx, &status);
+        overdue = show_copies(&s, NULL);
+    }
+    if (overdue)
+        ctx->exit_code = error_exit_code(ERROR_OBJECTIVE);
     free(status.reason);
     return r;
 }

@@ -16,6 +16,7 @@ static const struct cli_option global_options[] = {
 static const struct cli_option backup_options[] = {
     { "jobs", 'j', "N", "threads that read and compress (the number of processors)" },
     { "dry-run", 'n', NULL, "only say what would be read" },
+    { "no-ship", 0, NULL, "leave the copies in other places as they are" },
     { "accept-source-change", 0, NULL, "a source that is empty or on another file system now is meant so" },
     { "tag", 0, "TAG", "give the snapshot a name: one word, such as change-1234" },
     { "hold", 0, NULL, "keep the snapshot until `bkd release`, whatever retention says" },

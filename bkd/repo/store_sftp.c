@@ -23,6 +23,7 @@
 enum {
     LANES = 4,                   // as many as fill 1 Gbit/s at 50 ms, where a channel takes 2 MiB a round trip
     TRIES = 5,                   // connections for one request
+    TRIES_AT_FIRST = 3,          // before there was one: a server that is down is told soon
     BACK_OFF_MS = 500,           // before the second try, doubled each time
     STRIPE_MIN = 8 << 20,        // smaller files go through one lane
     NEAR_NS = 3000000,           // round trips below are a local network: the cipher is the limit there, not the window
@@ -46,6 +47,7 @@ struct store_sftp {
     pthread_cond_t freed;
     struct sftp_store_lane lanes[LANES];
     unsigned n_lanes; // that may be used: fewer than LANES where the server lets no more in
+    _Atomic bool was_there; // a connection was made
 };
 
 static struct store_sftp *sftp_of(struct store *s) { return (struct store_sftp *)s; }
@@ -104,7 +106,10 @@ static void give_lane(struct store_sftp *s, struct sftp_store_lane *lane)
 
 static int connect_lane(struct store_sftp *s, struct sftp_store_lane *lane, struct error *err)
 {
-    return lane->client != NULL ? 0 : s->connector.connect(s->connector.arg, &lane->client, err);
+    int r = lane->client != NULL ? 0 : s->connector.connect(s->connector.arg, &lane->client, err);
+    if (r == 0)
+        s->was_there = true;
+    return r;
 }
 
 static bool is_line_broken(int r) { return r == ERROR_UNREACHABLE || r == ERROR_FORMAT; }
@@ -123,21 +128,20 @@ static void back_off(const struct store_sftp *s, unsigned tries)
 
 static int try_request(struct store_sftp *s, struct sftp_store_lane *lane, request_fn *request, void *arg, struct error *err)
 {
-    int r = 0;
-    for (unsigned tries = 1; tries <= TRIES; tries++) {
-        r = connect_lane(s, lane, err);
+    for (unsigned tries = 1;; tries++) {
+        int r = connect_lane(s, lane, err);
         if (r == 0)
             r = request(s, lane, arg, tries > 1, err);
         if (!is_line_broken(r))
             return r;
         disconnect(lane);
-        if (tries < TRIES) {
-            log_info("%s: %s; trying again", s->store.url, err->text);
-            back_off(s, tries);
+        if (tries == (s->was_there ? TRIES : TRIES_AT_FIRST)) {
+            err->code = ERROR_UNREACHABLE;
+            return error_prefix(err, "given up after %u tries", tries);
         }
+        log_info("%s: %s; trying again", s->store.url, err->text);
+        back_off(s, tries);
     }
-    err->code = ERROR_UNREACHABLE;
-    return error_prefix(err, "given up after %d tries", TRIES);
 }
 
 static int run_request(struct store *store, const char *name, request_fn *request, void *arg, struct error *err)

@@ -262,7 +262,7 @@ static bool is_record_name(const char *name)
 
 static int see_file(void *arg, const char *name, uint64_t size, struct error *err)
 {
-    static const char *const roots[] = { "bkd-repository", "recover.sh", "recover.sh.sig", "RECOVER.txt", "RECOVER.txt.sig" };
+    static const char *const roots[] = { "bkd-repository", "bkd-copy", "recover.sh", "recover.sh.sig", "RECOVER.txt", "RECOVER.txt.sig" };
     struct verify *v = arg;
     uint8_t sha256[32];
     if (strncmp(name, "objects/", 8) == 0)

@@ -1,0 +1,119 @@
+#!/bin/sh
+# Copies in other places: on a real sshd, in a directory, on disks that take turns. They follow each backup, catch up, are never needed for a backup to
+# succeed, and notice what was taken from them. Prints TAP. BKD_SEED=N repeats another sequence, BKD_KILLS=N changes the number of kills.
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/sshd.sh"
+sshd_available || { echo "1..0 # skip $sshd_missing"; exit 77; }
+
+sshd_start vault "Subsystem sftp internal-sftp" "MaxStartups 100"
+far="sftp://$sshd_user@127.0.0.1:$sshd_port$sshd_dir/copy"
+near=$tree/second
+disk=$tree/mnt/bkd
+host source "{recipients: recipients.txt}" "offsite:" "  - url: $far" "  - url: $near" "  - {url: $disk, removable: true, max_age: 2d}"
+sshd_keys "$config/keys"
+from() { where=$1; shift; "$BKD_BIN/bkd-restore" -r "$where" -i "$config/keys/operations.txt" -s "$config/keys/allowed_signers" \
+    --ssh-identity "$config/keys/ssh_ed25519" --known-hosts "$config/keys/known_hosts" "$@"; }
+same_from() { # PLACE SNAPSHOT
+    rm -rf "$tree/restored"
+    from "$1" restore "$2" --target "$tree/restored" -q && diff -r "$source" "$tree/restored$source"
+}
+numbers() { from "$1" list --json 2>/dev/null | grep -c '"state":"good"'; }
+
+# ---- the first nights
+head -c 9000000 /dev/urandom >"$source/image"
+seq 1 20000 >"$source/table"
+is 0 "pinned" run_bkd trust-host "$far" --yes
+is 0 "init" run_bkd init p
+is 5 "a backup whose disk never was there ends with an alarm" backup
+says "the far copy is current" "\"url\":\"$far\",\"state\":\"current\""
+says "the near one, too" "\"url\":\"$near\",\"state\":\"current\""
+says "the disk is away, and overdue" "\"url\":\"$disk\",\"state\":\"away\",\"overdue\":true"
+is 0 "the far copy restores alone" same_from "$far" latest
+is 0 "the near one" same_from "$near" latest
+is 0 "stock tools read the copy" env BKD_SIGNERS="$config/keys/allowed_signers" sh "$near/recover.sh" "$near" "$config/keys/operations.txt" latest "$tree/byhand"
+is 0 "and give the same" diff -r "$source" "$tree/byhand$source"
+
+# ---- disks that take turns
+mkdir -p "$tree/disk-a" "$tree/disk-b" "$tree/mnt"
+insert() { rm -f "$tree/mnt/bkd"; ln -s "$tree/$1" "$tree/mnt/bkd"; }
+insert disk-a
+is 5 "an unknown disk is not written to" run_bkd ship p --to "$disk"
+says "and the next step is told" "bkd ship p --to $disk --init"
+is 0 "made known" run_bkd ship p --to "$disk" --init
+rm "$tree/mnt/bkd"
+echo more >>"$source/table"
+is 0 "a backup without the disk succeeds" backup
+insert disk-b
+is 0 "a second disk" run_bkd ship p --to "$disk" --init
+insert disk-a
+is 0 "the first one catches up" run_bkd ship p --to "$disk"
+is 0 "it restores" same_from "$tree/disk-a" latest
+run_bkd status p >"$tree/out" 2>&1
+says "status shows both" "copy $disk, disk [0-9a-f]{8}: snapshot 2"
+[ "$(grep -c "copy $disk, disk" "$tree/out")" = 2 ] && ok "each for itself" || bad "each for itself"
+
+# ---- a line that is down for a week
+sshd_stop
+for night in 3 4 5; do
+    echo "night $night" >>"$source/table"
+    head -c 300000 /dev/urandom | dd of="$source/image" bs=4096 seek=$((night * 50)) conv=notrunc status=none
+    is 0 "night $night succeeds without the far copy" backup
+done
+says "which is told" "\"state\":\"unreachable\""
+run_bkd status p --json >"$tree/out" 2>&1
+says "and remembered" '"failing_since":"[^"]*","failures":3'
+is 8 "ship says that it cannot" run_bkd ship p --to "$far"
+sshd_run
+is 0 "it catches up" run_bkd ship p --to "$far"
+[ "$(numbers "$far")" = 5 ] && ok "with every snapshot" || bad "with every snapshot"
+is 0 "which restores" same_from "$far" latest
+is 0 "nothing is left to do" run_bkd ship p --to "$far" --json
+says "nothing was sent" '"snapshots":0,"objects":0,"bytes":0'
+
+# ---- killed at any moment
+kills=${BKD_KILLS:-15}
+bad_kills=0
+for k in $(seq 1 "$kills"); do
+    head -c 6000000 /dev/urandom >"$source/new"
+    backup --no-ship >"$tree/out" 2>&1 || bad_kills=$((bad_kills + 1))
+    draw 400
+    (exec "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" ship p --to "$far" -q) >"$tree/out" 2>&1 &
+    victim=$!
+    sleep "0.$(printf %03d "$drawn")"
+    if [ $((k % 2)) = 0 ]; then kill -KILL $victim; else pkill -KILL -f "sshd: $sshd_user@notty" ; fi 2>/dev/null
+    wait $victim 2>/dev/null
+    from "$far" check --quick >"$tree/out" 2>&1 || { bad_kills=$((bad_kills + 1)); tail -n 3 "$tree/out" | sed 's/^/# /'; }
+done
+[ $bad_kills = 0 ] && ok "after each of $kills kills the copy is a good one" || bad "after each of $kills kills the copy is a good one"
+is 0 "the rest is brought" run_bkd ship p --to "$far"
+is 0 "the newest snapshot restores" same_from "$far" latest
+is 0 "all of it is right" from "$far" check --read-data
+
+# ---- what is taken away, or changed
+chain=$(ls "$near/heads")
+mv "$near/heads/$chain/2" "$tree/taken"
+is 4 "a head that vanished from a copy is noticed" run_bkd ship p --to "$near"
+says "as such" "had been there were missing"
+is 0 "and was brought again" cmp "$tree/taken" "$near/heads/$chain/2"
+newest=$(ls "$near/heads/$chain" | sort -n | tail -n 1)
+cp "$near/heads/$chain/$newest" "$tree/kept"
+sed 's/^files .*/files 7/' "$tree/kept" >"$near/heads/$chain/$newest"
+is 4 "a changed head is noticed" run_bkd ship p --to "$near"
+cp "$tree/kept" "$near/heads/$chain/$newest"
+mv "$near" "$tree/gone"
+is 4 "a copy that is gone is not made anew in silence" run_bkd ship p --to "$near"
+says "but when asked to" "bkd ship p --to $near --init"
+is 0 "then it is" run_bkd ship p --to "$near" --init
+is 0 "and restores" same_from "$near" latest
+cp "$tree/kept" "$near/heads/$chain/$((newest + 7))"
+is 4 "snapshots that this host never made are an alarm" run_bkd ship p --to "$near"
+rm "$near/heads/$chain/$((newest + 7))"
+
+# ---- mistakes of a person
+is 2 "a place that is no copy" run_bkd ship p --to /nowhere
+says "the copies are named" "$near"
+is 0 "a rehearsal" run_bkd ship p --dry-run --to "$near"
+sed -i '/^offsite:/,$d' "$config/policies/p.yaml"
+is 2 "a policy without copies" run_bkd ship p
+sshd_stop
+finish
