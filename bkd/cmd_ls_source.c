@@ -130,10 +130,9 @@ static int show_streams(struct listing *l, struct error *err)
     return r;
 }
 
-static void show_excluded(void *arg, const struct scan_excluded *x)
+static int show_excluded(void *arg, const struct scan_excluded *x, struct error *err)
 {
     struct listing *l = arg;
-    struct error ignored; // standard output gone: the summary will say so
     size_t n = strlen(x->path);
     bool above = l->only != NULL && strcmp(l->only, x->path) != 0 && manifest_path_below(l->only, strlen(l->only), x->path, n);
     if (above || (l->only != NULL && strcmp(l->only, x->path) == 0)) {
@@ -142,16 +141,15 @@ static void show_excluded(void *arg, const struct scan_excluded *x)
         add_rule(&l->kept_out, l->policy, x->source, x->verdict);
     }
     if (!above && !is_asked_for(l, x->path, n))
-        return;
+        return 0;
     l->excluded[x->verdict.reason]++;
     if (!l->show_excluded)
-        return;
+        return 0;
     if (!l->ctx->json) {
         begin_text(l, x->type, x->size, x->path, n);
         buf_add_str(&l->line, "  ");
         add_rule(&l->line, l->policy, x->source, x->verdict);
-        (void)!end_text(l, &ignored);
-        return;
+        return end_text(l, err);
     }
     struct source_rule rule = sources_rule(l->policy, x->source, x->verdict);
     struct json *line = begin_json("excluded", x->type, x->size, x->path, n);
@@ -162,7 +160,7 @@ static void show_excluded(void *arg, const struct scan_excluded *x)
         json_add_str(line, "item", rule.item);
     if (rule.line > 0)
         json_add_u64(line, "line", rule.line);
-    (void)!cmd_print_line(&line, &ignored);
+    return cmd_print_line(&line, err);
 }
 
 static void show_problem(void *arg, const struct scan_problem *problem)

@@ -54,12 +54,11 @@ static void report(struct walk *w, const char *reason)
     w->callbacks->problem(w->callbacks->arg, &problem);
 }
 
-static void report_excluded(struct walk *w, const struct visit *v, struct exclude_verdict verdict)
+static int report_excluded(struct walk *w, const struct visit *v, struct exclude_verdict verdict, bool stays, struct error *err)
 {
     struct scan_excluded excluded = { .path = path_of(w), .source = w->source, .type = v->is_dir ? MANIFEST_DIR : scan_type(v->st.stx_mode),
-                                      .size = v->st.stx_size, .verdict = verdict };
-    if (w->callbacks->excluded != NULL)
-        w->callbacks->excluded(w->callbacks->arg, &excluded);
+                                      .size = v->st.stx_size, .verdict = verdict, .stays = stays };
+    return w->callbacks->excluded == NULL ? 0 : w->callbacks->excluded(w->callbacks->arg, &excluded, err);
 }
 
 static int compare_names(const void *a, size_t a_len, const void *b, size_t b_len)
@@ -302,11 +301,12 @@ static int look(struct walk *w, struct visit *v, bool on_the_way, struct error *
         return error_set(err, ERROR_NOT_FOUND, "source '%s' cannot be read: %s; mount it, or correct `sources` in the policy", path_of(w), strerror(why.os_errno));
     if (why.os_errno == ENOENT) // gone since the directory was read: as if it never was
         return 1;
-    if (is_closed_mount(w, v))
-        report_excluded(w, v, (struct exclude_verdict){ EXCLUDE_FILESYSTEM, 0 });
-    else
+    if (!is_closed_mount(w, v)) {
         report(w, strerror(why.os_errno));
-    return 1;
+        return 1;
+    }
+    int r = report_excluded(w, v, (struct exclude_verdict){ EXCLUDE_FILESYSTEM, 0 }, false, err);
+    return r < 0 ? r : 1;
 }
 
 // Paths may be far longer than PATH_MAX, but an entry has to fit in its line.
@@ -331,8 +331,8 @@ static int check_source(const struct walk *w, const struct visit *v, struct erro
     return 0;
 }
 
-// The one place where entries below a source are left out. *ret_cut: the entry stays, but nothing below it.
-static bool is_left_out(struct walk *w, const struct visit *v, struct exclude_verdict *ret_cut)
+// The one place where entries below a source are left out. *ret_cut: the entry stays, but nothing below it. Returns 1 for out, 0 for in, or an error.
+static int leave_out(struct walk *w, const struct visit *v, struct exclude_verdict *ret_cut, struct error *err)
 {
     struct exclude_entry entry = {
         .path = buf_str(&w->path) + w->source_len + 1, .is_dir = v->is_dir, .is_file = S_ISREG(v->st.stx_mode), .size = v->st.stx_size,
@@ -347,12 +347,13 @@ static bool is_left_out(struct walk *w, const struct visit *v, struct exclude_ve
         verdict.reason = exclude_mount(w->options->one_filesystem, &mount);
         if (v->is_dir) {
             *ret_cut = verdict;
-            return false;
+            return 0;
         }
     }
-    if (verdict.reason != EXCLUDE_NOT)
-        report_excluded(w, v, verdict);
-    return verdict.reason != EXCLUDE_NOT;
+    if (verdict.reason == EXCLUDE_NOT)
+        return 0;
+    int r = report_excluded(w, v, verdict, false, err);
+    return r < 0 ? r : 1;
 }
 
 // Hands the entry out and goes into its directory.
@@ -368,10 +369,10 @@ static int take_entry(struct walk *w, const struct visit *v, struct opened *dir,
     if (e->type == MANIFEST_LINK && read_target(w, v, &e->target) != 0)
         return 0;
     int r = w->callbacks->visit(w->callbacks->arg, e, &stat, v->st.stx_nlink, v->st.stx_blocks * 512, err);
+    if (r == 0 && cut.reason != EXCLUDE_NOT)
+        r = report_excluded(w, v, cut, true, err);
     if (r != 0)
         return r;
-    if (cut.reason != EXCLUDE_NOT)
-        report_excluded(w, v, cut);
     if (dir->fd >= 0) {
         struct level level = { .fd = dir->fd, .names = TAKE(dir->names), .path_len = w->path.len, .place = v->place, .is_parent = v->is_parent };
         dir->fd = -1;
@@ -403,8 +404,8 @@ static int visit_entry(struct walk *w, const struct level *level, const char *na
     }
     struct opened dir = { .fd = -1 };
     struct exclude_verdict cut = { EXCLUDE_NOT, 0 };
-    if (!on_the_way && is_left_out(w, &v, &cut))
-        return 0;
+    if (!on_the_way && (r = leave_out(w, &v, &cut, err)) != 0)
+        return r > 0 ? 0 : r;
     if (v.is_dir && cut.reason == EXCLUDE_NOT) {
         r = list_directory(w, &v, &dir, err);
         cut = dir.cut;

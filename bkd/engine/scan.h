@@ -45,15 +45,17 @@ typedef int scan_visit_fn(void *arg, const struct manifest_entry *entry, const s
 // Something could not be read; the walk goes on. problem->path is absolute.
 typedef void scan_problem_fn(void *arg, const struct scan_problem *problem);
 
-// Something is left out: the entry and all below it or, where `verdict` cuts a directory off, what it holds (its own visit came just before).
+// Something is left out: the entry and all below it or, with `stays`, only what the directory holds (its own visit came just before).
 struct scan_excluded {
     const char *path; // absolute
     uint32_t source;
     enum manifest_type type;
     uint64_t size;
     struct exclude_verdict verdict;
+    bool stays;
 };
-typedef void scan_excluded_fn(void *arg, const struct scan_excluded *excluded);
+// A negative return ends the walk.
+typedef int scan_excluded_fn(void *arg, const struct scan_excluded *excluded, struct error *err);
 
 struct scan_callbacks {
     scan_visit_fn *visit;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bkd/base/bytes.h"
+#include "bkd/engine/leftout.h"
 
 enum { WINDOW = 256 << 10, JOIN_MEMORY = 8 << 20 };
 
@@ -25,6 +26,7 @@ struct select_plan {
     uint64_t size, at;
     struct spill *gone, *fresh; // by inode
     struct spill *moves;        // by path
+    struct leftout *leftout;    // directories that get a note
     struct buf window;
     size_t window_at;
     const uint8_t *move; // head of moves
@@ -243,11 +245,12 @@ static void note_problem(void *arg, const struct scan_problem *problem)
     p->problem(p->problem_arg, problem);
 }
 
-static void count_excluded(void *arg, const struct scan_excluded *excluded)
+static int count_excluded(void *arg, const struct scan_excluded *excluded, struct error *err)
 {
     struct select_plan *p = arg;
     p->counts.excluded[excluded->verdict.reason]++;
     p->counts.source_excluded[excluded->source] += excluded->verdict.reason < EXCLUDE_FILESYSTEM;
+    return excluded->stays ? 0 : leftout_add(p->leftout, excluded->path, err);
 }
 
 // Sizes and times of gone and fresh records with one inode agree: the move record is the path, and the gone entry's record.
@@ -307,6 +310,7 @@ int select_run(const struct io *io, const struct select_options *options, struct
     p->gone = spill_new(io, scratch, compare_inodes, JOIN_MEMORY);
     p->fresh = spill_new(io, scratch, compare_inodes, JOIN_MEMORY);
     p->moves = spill_new(io, scratch, previous_compare_records, JOIN_MEMORY);
+    p->leftout = leftout_new(io, scratch);
     struct scan_callbacks callbacks = { .visit = visit, .problem = note_problem, .arg = p, .excluded = count_excluded };
     int r = open_scratch(io, scratch, &p->fd, err);
     if (r == 0)
@@ -323,6 +327,8 @@ int select_run(const struct io *io, const struct select_options *options, struct
         r = write_out(p, err);
     if (r == 0)
         r = join_moves(p, err);
+    if (r == 0)
+        r = leftout_sort(p->leftout, err);
     if (r < 0)
         return r;
     p->options = NULL; // the caller's, only borrowed for the run
@@ -339,6 +345,7 @@ void select_free(struct select_plan *p)
     spill_free(p->gone);
     spill_free(p->fresh);
     spill_free(p->moves);
+    leftout_free(p->leftout);
     buf_done(&p->out);
     buf_done(&p->line);
     buf_done(&p->window);
@@ -414,13 +421,45 @@ static int apply_move(struct select_plan *p, struct error *err)
     return r;
 }
 
+static int path_of_item(const struct select_plan *p, struct buf *ret_path, struct error *err)
+{
+    const char *space = memchr(p->item.line, ' ', p->item.line_len);
+    if (space == NULL || !manifest_unescape(ret_path, p->item.line, (size_t)(space - p->item.line)))
+        return error_set(err, ERROR_INTEGRITY, "the plan holds a line without a path");
+    return 0;
+}
+
+static bool is_directory(const struct select_item *item)
+{
+    const char *space = memchr(item->line, ' ', item->line_len);
+    return space != NULL && space + 1 < item->line + item->line_len && space[1] == MANIFEST_DIR;
+}
+
+// A directory of which something was left out says so.
+static int add_note(struct select_plan *p, struct error *err)
+{
+    _cleanup_buf_ struct buf path = { 0 };
+    _cleanup_manifest_entry_ struct manifest_entry e = { 0 };
+    bool noted = false;
+    int r = path_of_item(p, &path, err);
+    if (r == 0)
+        r = leftout_has(p->leftout, path.data, path.len, &noted, err);
+    if (r == 0 && noted)
+        r = manifest_parse(p->item.line, p->item.line_len, &e, err);
+    if (r < 0 || !noted)
+        return r;
+    e.notes |= MANIFEST_EXCLUDED;
+    buf_reset(&p->item_line);
+    manifest_format(&p->item_line, &e);
+    p->item.line = buf_str(&p->item_line);
+    p->item.line_len = p->item_line.len - 1;
+    return 0;
+}
+
 static int match_move(struct select_plan *p, struct error *err)
 {
     _cleanup_buf_ struct buf path = { 0 };
-    const char *space = memchr(p->item.line, ' ', p->item.line_len);
-    if (space == NULL || !manifest_unescape(&path, p->item.line, (size_t)(space - p->item.line)))
-        return error_set(err, ERROR_INTEGRITY, "the plan holds a line without a path");
-    int r = 0, c = 1;
+    int r = path_of_item(p, &path, err), c = 1;
     while (r == 0 && p->move != NULL && (c = manifest_path_compare(p->move + 4, get_u32le(p->move), path.data, path.len)) < 0)
         r = next_move(p, err);
     return r == 0 && p->move != NULL && c == 0 ? apply_move(p, err) : r;
@@ -454,6 +493,8 @@ int select_next(struct select_plan *p, const struct select_item **ret_item, stru
     p->window_at += get_u32le(head);
     if (p->item.action == SELECT_READ && p->item.base_len == 0)
         r = match_move(p, err);
+    else if (is_directory(&p->item))
+        r = add_note(p, err);
     *ret_item = &p->item;
     return r;
 }

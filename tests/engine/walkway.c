@@ -53,14 +53,16 @@ void walkway_note_problem(void *arg, const struct scan_problem *problem)
     buf_addf(&p->problems, "%s: %s\n", problem->path, problem->reason);
 }
 
-static void note_excluded(void *arg, const struct scan_excluded *excluded)
+static int note_excluded(void *arg, const struct scan_excluded *excluded, struct error *err)
 {
+    (void)err;
     struct walkway *p = arg;
     manifest_escape(&p->excluded, excluded->path, strlen(excluded->path));
     buf_addf(&p->excluded, " %c %s", excluded->type, exclude_reason_name(excluded->verdict.reason));
     if (excluded->verdict.reason == EXCLUDE_PATTERN || excluded->verdict.reason == EXCLUDE_MARKER)
         buf_addf(&p->excluded, " %zu", excluded->verdict.rule);
     buf_add_char(&p->excluded, '\n');
+    return 0;
 }
 
 int walkway_walk(struct walkway *p, const struct io *io, struct error *err)

@@ -114,6 +114,10 @@ same "ls-source: what is left out" "/cache marker
 is 0 "a backup" backup
 says "it counts by reason" '"excluded":\{"pattern":1,"size":1,"nodump":0,"marker":2,'
 same "the snapshot holds what ls-source said" "$(taken)" in_snapshot
+noted() { run_bkd ls p latest "$source" --json 2>"$tree/err" | sed -n 's/^{"type":"entry".*"path":"\([^"]*\)".*"excluded":true.*/\1/p' | sed "s|^$source|.|"; }
+same "directories of which something was left out say so" ".
+./cache
+./private" noted
 in_cache() { in_snapshot | grep ^/cache; }
 same "of marked directories themselves and the marking file" "/cache
 /cache/CACHEDIR.TAG" in_cache
@@ -144,6 +148,7 @@ is 0 "rules that leave everything out are no missing disk" backup
 same "nothing is left in it" "" in_snapshot
 policy </dev/null
 is 0 "and back" backup
+same "nothing says that it was left out" "" noted
 same "all is there" "$(cd "$source" && find . | sed 's/^.//' | sort)" in_snapshot
 if chattr +d "$source/plain" "$source/own" 2>/dev/null; then
     policy <<'END'
