@@ -236,6 +236,9 @@ int attrs_xattr_next(const char *text, size_t n, size_t *at, struct buf *ret_nam
     return 1;
 }
 
+// Without SELinux a label means nothing, and one that cannot be written either is no loss.
+static bool kernel_has_selinux(void) { return access("/sys/fs/selinux/enforce", F_OK) == 0; }
+
 static void set_xattrs(const struct io *io, int fd, const char *text, size_t n, const struct attrs_self *self, bool *ret_acl,
                        struct attrs_loss *loss)
 {
@@ -252,8 +255,10 @@ static void set_xattrs(const struct io *io, int fd, const char *text, size_t n, 
             *ret_acl = true;
         if (io->fsetxattr(io, fd, buf_str(&name), value.data == NULL ? (const uint8_t *)"" : value.data, value.len) == 0)
             continue;
-        char what[300];
         int saved = errno;
+        if (strcmp(buf_str(&name), "security.selinux") == 0 && !kernel_has_selinux())
+            continue;
+        char what[300];
         (void)snprintf(what, sizeof what, "extended attribute %s", buf_str(&name));
         lose(loss, what, saved);
     }

@@ -452,11 +452,11 @@ static int restore_root(struct entries *r, const struct manifest_entry *e, const
     }
     _cleanup_free_ char *child = xasprintf("%s/x", strcmp(path, "/") == 0 ? "" : path);
     bool stands_for_target = plan_strip(child, r->strip) != NULL;
-    if (!stands_for_target || !r->root_made || r->root_claimed)
+    if (!stands_for_target || (!r->root_made && !r->root_wanted) || r->root_claimed)
         return 0;
     r->root_claimed = true;
     r->report->dirs++;
-    return defer_dir(r, e, path, 0, r->target->root, false, err);
+    return defer_dir(r, e, path, 0, r->target->root, !r->root_made, err);
 }
 
 // Streams come last in the manifest. Their directory is no entry: it is made before the first of them.

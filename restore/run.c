@@ -87,8 +87,9 @@ static struct marker_facts facts_of(const struct run *r, struct buf *options)
     memcpy(facts.repository, head->repository, sizeof facts.repository);
     memcpy(facts.chain, head->chain, sizeof facts.chain);
     memcpy(facts.selection, r->plan.totals.fingerprint, sizeof facts.selection);
-    buf_addf(options, "--overwrite %s%s%s%s", decide_mode_name(r->options->overwrite), r->options->in_place_delta ? " --in-place-delta" : "",
-             r->options->delete ? " --delete" : "", r->options->numeric_owner ? " --numeric-owner" : "");
+    buf_addf(options, "--overwrite %s%s%s%s%s", decide_mode_name(r->options->overwrite), r->options->in_place_delta ? " --in-place-delta" : "",
+             r->options->delete ? " --delete" : "", r->options->numeric_owner ? " --numeric-owner" : "",
+             r->options->target_attributes ? " --target-attributes" : "");
     facts.options = buf_str(options);
     return facts;
 }
@@ -257,6 +258,7 @@ static int start_workers(struct run *r, struct error *err)
         .leave_streams = r->leave_streams,
         .in_place_delta = r->options->in_place_delta,
         .root_made = r->target.root->made || r->marker.root_made,
+        .root_wanted = r->options->target_attributes,
         .interrupted = r->options->interrupted,
     };
     return windows_init(&r->windows, jobs, err);

@@ -30,6 +30,7 @@ struct run_options {
     bool keep_going; // files whose stored data is damaged do not stop the others
     bool numeric_owner;
     bool untrusted; // nothing that raises rights: no setuid, setgid, devices, capabilities
+    bool target_attributes; // the target gets its directory's metadata, also when it existed
     const struct owner_map *owners; // borrowed; NULL = none
     bool json, quiet;
     bool (*interrupted)(void); // asked between steps; NULL = never

@@ -62,6 +62,7 @@ static int read_options(const struct cmd_context *ctx, const struct cli_args *ar
         .keep_going = cli_args_flag(args, "keep-going"),
         .numeric_owner = cli_args_flag(args, "numeric-owner"),
         .untrusted = cli_args_flag(args, "untrusted"),
+        .target_attributes = cli_args_flag(args, "target-attributes"),
         .json = ctx->json,
         .quiet = ctx->quiet,
         .interrupted = interrupt_requested,

@@ -50,6 +50,7 @@ static const struct cli_option restore_options[] = {
     { "chown-map", 0, "RULE|FILE", "exchange owners: user:OLD=NEW or group:OLD=NEW by name or number, or a file of such lines; may be repeated" },
     { "untrusted", 0, NULL, "whoever made the snapshot is not trusted: no setuid, setgid, devices, capabilities; each is listed" },
     { "numeric-owner", 0, NULL, "owners by number even where this machine knows their names" },
+    { "target-attributes", 0, NULL, "DIR gets the metadata of the directory it stands for, also where it existed (a new disk for /)" },
     { "jobs", 'j', "N", "threads that decode, compare and write (the number of processors)" },
     { 0 },
 };

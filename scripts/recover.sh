@@ -101,6 +101,7 @@ closure() {
 whole() { cat "o/$1" || bad=1; }
 delta() { rdiff patch "v/$2" "o/$1" || bad=1; }
 same() { dd if="v/$1" iflag=skip_bytes,count_bytes skip="$2" count="$3" bs=1M status=none || bad=1; }
+zeros() { head -c "$1" /dev/zero >>new || bad=1; }
 hole() { truncate -s "+$1" new || bad=1; }
 check() { [ "$(tail -c "$1" new | sha256sum)" = "$2  -" ] || bad=1; }
 build() {
@@ -109,7 +110,7 @@ build() {
         BEGIN { load(w "index") # files may be members that are pieces of versions too; before it is known which, all members stay
                 while ((r = getline l < (w "at")) > 0) used[substr(member(l), 3)]++; keep = r < 0 }
         FILENAME != w "sorted" { uses[$1]++; next }
-        $1 == "V" { order[++n] = $2; sha[$2] = $4; base[$2] = $5; if ($5 != "-") uses[$5]++; next }
+        $1 == "V" { order[++n] = $2; sha[$2] = $4; base[$2] = $5; thin[$2] = $6; if ($5 != "-") uses[$5]++; next }
         { v = $2; k = ++pieces[v]; kind[v, k] = $3; len[v, k] = $4; hash[v, k] = $5; mem[v, k] = member($6)
           if ($6 != "-" && mem[v, k] == "") broken[v] = 1
           sub(/^o\//, "", mem[v, k]); used[mem[v, k]]++ }
@@ -119,14 +120,18 @@ build() {
             print "bad=0; : >new"
             for (k = 1; k <= pieces[v] && !(v in broken); k++) {
                 m = mem[v, k]; t = kind[v, k]; l = num(len[v, k])
+                if (holes && t != "hole") { print "hole " num(holes); holes = 0 }
                 if (t == "whole") print "whole " m " >>new"
                 else if (t == "delta") print "delta " m " " b " >>new"
                 else if (t == "same") print "same " b " " num(o[v]) " " l " >>new"
-                else print "hole " l
+                else if (thin[v]) holes += len[v, k] # one after the other: a hole of 1 TiB has 65,536 pieces
+                else print "zeros " l
                 if (sha[v] == "-" && t != "hole") print "check " l " " q(hash[v, k])
                 if (m != "" && !--used[m] && !keep) print "rm -f o/" m
                 o[v] += l
             }
+            if (holes) print "hole " num(holes)
+            holes = 0
             if (!(v in broken)) { done[v] = 1; print "[ $bad = 0 ] && mv new v/" v " || oops" }
             if (b in done && !--uses[b]) print "rm -f v/" b
         } }' "$1" "$W/sorted" >"$W/script" && cd "$W" && . "$W/script"; cd "$T" || exit 1
@@ -173,8 +178,8 @@ build "$W/versions"; ls "$W/v" >"$W/built"
 
 # --- the plan: lists and commands from the manifest ------------------------------------------------------------------------
 : >"$W/list"
-for f in dirs links own sums time mode dmode xattrs plan; do : >"$W/$f"; done
-awk -v w="$W/" -v root="$(id -u)" -v setfattr="$(command -v setfattr)" "$lib"'
+for f in dirs links own sums time mode dmode xattrs flags plan; do : >"$W/$f"; done
+awk -v w="$W/" -v root="$(id -u)" -v setfattr="$(command -v setfattr)" -v chattr="$(command -v chattr)" "$lib"'
     function lost(why) { print why ": " $1 > (w "left") }
     function key(k) { return k in v ? v[k] : "" }
     function text(place,  l, t, f) {
@@ -191,8 +196,15 @@ awk -v w="$W/" -v root="$(id -u)" -v setfattr="$(command -v setfattr)" "$lib"'
         src = "at" in v ? member(v["at"]) : "v/" key("version")
         if (src == "" || ("version" in v && !(v["version"] in built))) { lost("its content is missing or damaged"); return 0 }
         put(src, key("version") in sparse)
+        if (key("note") ~ /preallocated/) plan("fallocate -l " num(v["size"]) " " q(p))
         if ("sha256" in v) { f = p; e = gsub(/\\/, "&&", f) + gsub(/\n/, "\\n", f) + gsub(/\r/, "\\r", f); print (e ? "\\" : "") v["sha256"] "  " f > (w "sums") }
         return 1
+    }
+    function letters(hex,  o, i, b, d) { # those of chattr for inode flags, the lowest bit first; C and F want an empty file
+        o = ""; for (i = 0; i < length(hex); i++) { d = index("0123456789abcdef", substr(hex, length(hex) - i, 1)) - 1
+            for (b = 1; b <= 4; b++) { if (d % 2) o = o substr("sucSiadA..m...jtDT.....C.x...PF.", 4 * i + b, 1); d = int(d / 2) } }
+        if (o ~ /[.]|F/ || (type == "f" && o ~ /C/)) { lost("inode flags " o " are not all set"); gsub(/[.F]/, "", o); if (type == "f") gsub(/C/, "", o) }
+        return o
     }
     function ok() { # makes the entry; true when it is there and gets attributes
         if (type == "d") { print "-m700", e1 > (w "dirs"); dir[r] = 1; return 1 }
@@ -217,6 +229,7 @@ awk -v w="$W/" -v root="$(id -u)" -v setfattr="$(command -v setfattr)" "$lib"'
     $1 == "/" { next } # TARGET keeps its own owner, mode and time
     $1 ~ /^stream\// && !stream++ { clash = "stream" in dir; if (!clash) print "-m700 stream" > (w "dirs"); dir["stream"] = 1 }
     $1 ~ /^stream\// && clash { lost("/stream stands where it would go"); next }
+    length(r) > 4090 { if (!long++) deepest = substr($1, 1, 100); next }
     { parent = r; if (!sub(/\/[^\/]*$/, "", parent)) parent = "" }
     ("/" r "/") ~ /\/\.?\.?\// || $1 == last || (parent != "" && !(parent in dir)) { lost("refused, its path is not right"); next }
     { p = "./" r; last = $1 }
@@ -225,12 +238,13 @@ awk -v w="$W/" -v root="$(id -u)" -v setfattr="$(command -v setfattr)" "$lib"'
         s = v["mtime"]; if (s ~ /^-/ && s !~ /\.000000000$/) { split(substr(s, 2), t, "."); s = "-" num(t[1] - 1) "." sprintf("%09.0f", 1000000000 - t[2]) }
         print "@" s, e1 > (w "time")
         if (type != "l") print v["mode"], e1 > (w (type == "d" ? "dmode" : "mode"))
-        if ("flags" in v) lost("inode flags " v["flags"] " are not set")
+        if ("flags" in v) { if (chattr == "") lost("inode flags " v["flags"] " are not set"); else { x = letters(v["flags"]); if (x != "") print "+" x, e1 > (w "flags") } }
         if ("xattr" in v) {
             if (setfattr == "" || text(v["xattr"]) == "") lost("extended attributes are not set"); else {
                 gsub(/\\/, "\\134", p); gsub(/\n/, "\\012", p); gsub(/\r/, "\\015", p)
                 print "# file: " p "\n" text(v["xattr"]) > (w "xattrs") } }
-    }' pass=1 "$W/manifest" pass=2 "$W/manifest"
+    }
+    END { if (long) print "paths longer than these tools take (bkd-restore takes them): " long ", below " deepest "..." > (w "left") }' pass=1 "$W/manifest" pass=2 "$W/manifest"
 
 # --- the tree: directories in an empty place first, links last, so that no path can lead through a link --------------------------
 batch mkdir ./ <"$W/dirs"; . "$W/plan"
@@ -242,6 +256,8 @@ else awk -v me="$(id -u):$(id -g)" '$1 != me { n++ } END { if (n) print "not roo
 sort "$W/time" | batch 'touch -hcd' ./
 sort "$W/mode" | batch chmod ./
 tac "$W/dmode" | batch chmod ./
+flags() { o=$1; shift 2; chattr "$o" "$@"; } # knows no --
+sort "$W/flags" | batch flags ./
 [ ! -s "$W/left" ] || { left=1; say 'left out:'; cat "$W/left" >&2; }
 [ "$left" = 0 ] || die 3 "snapshot $head is in $T, but not all of it: see above"
 say "snapshot $head is in $T, complete: $(value files "$W/head") files, each with the right SHA-256"
