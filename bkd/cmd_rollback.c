@@ -95,6 +95,7 @@ int cmd_rollback(struct cmd_context *ctx, const struct cli_args *args, struct er
     struct rollback_options options = {
         .policy = cli_args_value(args, 0), .snapshot = cli_args_value(args, 1), .identity = cli_args_option(args, "identity"),
         .paths = args->values + 2, .n_paths = args->count - 2, .delete = cli_args_flag(args, "delete"), .no_backup = cli_args_flag(args, "no-backup"),
+        .in_place_delta = cli_args_flag(args, "in-place-delta"),
     };
     struct view view = { .ctx = ctx };
     int r = rollback_open(&rb, ctx, &options, err);

@@ -46,6 +46,7 @@ static const struct cli_option rollback_options[] = {
     { "dry-run", 'n', NULL, "only show what differs" },
     { "delete", 0, NULL, "remove what has appeared since the snapshot, too" },
     { "no-backup", 0, NULL, "do not make a snapshot of what is there now before" },
+    { "in-place-delta", 0, NULL, "of large files write only the blocks that differ, as bkd-restore(1) says" },
     { 0 },
 };
 

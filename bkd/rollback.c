@@ -205,6 +205,8 @@ static int run_restore(struct rollback *rb, const char *const *paths, size_t n_p
     }
     if (is_silent(rb, say))
         argv[n++] = "-q";
+    if (rb->options->in_place_delta)
+        argv[n++] = "--in-place-delta";
     if (more != NULL)
         argv[n++] = more;
     argv[n++] = number;
@@ -277,7 +279,7 @@ static void tell_kept(void *arg, const char *path, const char *why)
     log_warn("'%s' was not removed: %s", path, why);
 }
 
-// Files that still differ: bkd-restore goes by size and time where it may, and left them.
+// Files of equal size and time that still differ: bkd-restore goes by these, and left them.
 struct batch {
     struct rollback *rb;
     char *paths[BATCH_PATHS];
@@ -298,7 +300,8 @@ static int run_batch(struct batch *b, struct error *err)
 static int add_to_batch(void *arg, const struct diff_change *change, struct error *err)
 {
     struct batch *b = arg;
-    if (change->sign == '+' || change->a->type == MANIFEST_DIR)
+    bool is_hidden = change->sign == 'M' && (change->fields & (DIFFER_TYPE | DIFFER_MTIME)) == 0 && change->a->size == change->b->size;
+    if (!is_hidden)
         return 0;
     b->paths[b->n++] = xstrdup(buf_str(&change->a->path));
     b->bytes += change->a->path.len;

@@ -13,6 +13,7 @@ struct rollback_options {
     size_t n_paths;
     bool delete;    // remove what has appeared since
     bool no_backup; // do not make a snapshot first
+    bool in_place_delta; // of large files write only what differs
 };
 
 #define ROLLBACK_TAG_SIZE 48

@@ -176,6 +176,6 @@ is 4 "damaged objects" roll change-1234 --yes --no-backup
 says "are no success" 'did not do it|is damaged|do not have the SHA-256'
 rm -rf "$repo"
 mv "$tree/whole" "$repo"
-is 0 "with a whole repository it goes on" roll change-1234 --yes --delete
+is 0 "with a whole repository it goes on, by blocks" roll change-1234 --yes --delete --in-place-delta
 same "to the end" "$tree/before"
 finish
