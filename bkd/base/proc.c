@@ -234,6 +234,7 @@ static void take_limit(struct proc *p, uint64_t now)
         break;
     default:
         p->result.left_open = true;
+        p->result.output_left_open = p->streams[PROC_OUTPUT].fd >= 0 && !p->streams[PROC_OUTPUT].no_writer;
         if (!p->ended)
             p->result.duration_ns = now - p->started_ns;
         p->state = OVER;
@@ -299,7 +300,7 @@ int proc_read(struct proc *p, void *data, size_t n, size_t *ret_n, struct error 
     // The first turn does not wait, but sees the time: also a program that always has something to say comes to its end.
     for (int wait_ms = 0;; wait_ms = ASK_MS) {
         take_turn(p, wait_ms);
-        ssize_t got = s->fd < 0 || p->result.left_open ? 0 : read(s->fd, data, n);
+        ssize_t got = s->fd < 0 || p->result.output_left_open ? 0 : read(s->fd, data, n);
         if (got < 0 && errno != EAGAIN && errno != EINTR)
             return error_set_errno(err, errno, "read what a program writes");
         if (got < 0)

@@ -60,6 +60,7 @@ struct proc_result {
     enum proc_end end;
     int code;
     bool left_open; // others held an output open for PROC_LINGER_MS after the program ended: it may lack its end
+    bool output_left_open; // and it was standard output
     struct proc_kept output, error;
     uint64_t duration_ns;
 };

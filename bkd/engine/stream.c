@@ -117,7 +117,7 @@ int stream_end(struct stream *s, struct error *err)
 {
     _cleanup_proc_result_ struct proc_result result = { 0 };
     proc_wait(s->proc, &result);
-    return proc_result_ok(&result) && !result.left_open ? 0 : failed(s, &result, err);
+    return proc_result_ok(&result) && !result.output_left_open ? 0 : failed(s, &result, err);
 }
 
 void stream_free(struct stream *s)

@@ -191,6 +191,9 @@ static void test_failures(void **state)
     stream(s, 0, "x", "echo some; exec >&-; exit 0"); // closes what it has written: that is all there is
     struct backup_result result = lab_backup(&s->lab);
     assert_int_equal(result.snapshot, 2);
+    stream(s, 0, "x", "echo some; sleep 60 >/dev/null & exit 0"); // only its standard error is held open, as by a master of ssh
+    result = lab_backup(&s->lab);
+    assert_int_equal(result.snapshot, 3);
     lab_assert_sound(&s->lab);
 }
 
