@@ -87,6 +87,7 @@ static bool concerns_one_file(const struct error *err)
     case ENAMETOOLONG:
     case EINVAL:
     case EILSEQ:
+    case ENOENT: // what some file systems say of names they do not take; and of a directory that somebody removed
     case EFBIG:
     case EOVERFLOW:
     case EACCES:

@@ -201,7 +201,7 @@ static int make_special(struct entries *r, const struct manifest_entry *e, struc
 static int not_made(const struct entries *r, const struct manifest_entry *e, int os_errno, struct error *err)
 {
     bool device = e->type == MANIFEST_CHAR || e->type == MANIFEST_BLOCK;
-    if (os_errno != EPERM && os_errno != EOPNOTSUPP)
+    if (os_errno != EPERM && os_errno != EOPNOTSUPP && os_errno != EIO) // the last: what some say instead; it would end the restore
         return error_set_errno(err, os_errno, "make it");
     return error_set(err, ERROR_FAILED, device && !r->self->root ? "only root may make devices" : "the target's file system has no such type of file");
 }

@@ -374,6 +374,7 @@ static void count_entry(struct plan_totals *t, const struct manifest_entry *e, e
         return;
     t->files++;
     t->bytes += e->size;
+    t->largest = e->size > t->largest ? e->size : t->largest;
     t->blocks += (e->size + BLOCK - 1) / BLOCK * BLOCK;
 }
 

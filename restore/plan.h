@@ -23,6 +23,7 @@ struct plan_totals {
     uint64_t selected; // without them
     uint64_t dirs, files, links, others, sockets, streams;
     uint64_t bytes;  // logical size of regular files, each inode once
+    uint64_t largest; // of these sizes
     uint64_t blocks; // the same rounded up to 4 KiB a file
     uint64_t names;  // further names of files already counted
     uint64_t unstable, mounts, excluded;

@@ -7,6 +7,27 @@
 
 #include "restore/prune.h"
 
+// A free name is taken at one moment. Where the file system can neither refuse a taken name when renaming nor make hard links (exfat and others
+// through FUSE), an empty file made exclusively holds the name for the moment between. A crash there leaves it empty beside the part.
+static int take_name(const struct io *io, int dirfd, const char *part, const char *name, struct error *err)
+{
+    int fd = -1;
+    struct statx st;
+    struct error ignored;
+    int r = io_rename_new(io, dirfd, part, dirfd, name, err);
+    bool unable = r < 0 && (err->os_errno == EPERM || err->os_errno == EOPNOTSUPP || err->os_errno == ENOSYS);
+    if (!unable || io_stat(io, dirfd, part, AT_SYMLINK_NOFOLLOW, &st, &ignored) < 0 || S_ISDIR(st.stx_mode))
+        return r;
+    r = io_open(io, dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, &fd, err);
+    io_close_quietly(io, &fd);
+    if (r < 0)
+        return r;
+    r = io_rename_over(io, dirfd, part, dirfd, name, err);
+    if (r < 0)
+        (void)io->unlinkat(io, dirfd, name, 0); // the failure is what gets reported
+    return r;
+}
+
 static int check_is(const struct io *io, int dirfd, const char *name, const struct target_id *id, bool *ret_is_dir, struct error *err)
 {
     struct statx st;
@@ -46,7 +67,7 @@ static int replace_in_steps(const struct io *io, int dirfd, const char *part, co
     if (!is_dir && !S_ISDIR(st.stx_mode))
         return io_rename_over(io, dirfd, part, dirfd, name, err);
     r = remove_old(io, dirfd, name, is_dir, tree, err);
-    return r < 0 ? r : io_rename_new(io, dirfd, part, dirfd, name, err);
+    return r < 0 ? r : take_name(io, dirfd, part, name, err);
 }
 
 static int undo(const struct io *io, int dirfd, const char *part, const char *name, struct error *err)
@@ -62,10 +83,10 @@ int replace_name(const struct io *io, int dirfd, const char *part, const char *n
 {
     bool is_dir = false;
     if (old == NULL)
-        return io_rename_new(io, dirfd, part, dirfd, name, err);
+        return take_name(io, dirfd, part, name, err);
     if (io->renameat2(io, dirfd, part, dirfd, name, RENAME_EXCHANGE) < 0) {
         if (errno == ENOENT) // gone meanwhile
-            return io_rename_new(io, dirfd, part, dirfd, name, err);
+            return take_name(io, dirfd, part, name, err);
         if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP && errno != EXDEV)
             return error_set_errno(err, errno, "replace it");
         return replace_in_steps(io, dirfd, part, name, old, tree, err);

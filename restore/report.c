@@ -122,6 +122,8 @@ static void print_json(const struct report *r, const struct report_place *place,
         json_add_u64(line, "needed_bytes", r->needed);
     if (r->free_known)
         json_add_u64(line, "free_bytes", r->free_space);
+    if (r->expected_known)
+        json_add_u64(line, "expected_ms", r->expected_ns / 1000000);
     json_add_u64(line, "duration_ms", duration_ns / 1000000);
     add_phases(line, timing);
     struct json *problems = json_add_object(line, "problems");
@@ -153,12 +155,23 @@ static void print_count(uint64_t n, const char *text)
         printf("  %" PRIu64 " %s\n", n, text);
 }
 
+// Ends a line.
+static void print_expected(const struct report *r)
+{
+    char expected[CLOCK_TEXT_MAX];
+    clock_format_duration(expected, r->expected_ns);
+    if (r->expected_known && r->expected_ns >= 1000000000)
+        printf("; expected were %s", expected);
+    printf("\n");
+}
+
 static void print_needed(const struct report *r)
 {
     char needed[CLOCK_TEXT_MAX], have[CLOCK_TEXT_MAX];
     clock_format_bytes(needed, r->needed);
     clock_format_bytes(have, r->free_space);
-    printf("  needs %s%s%s%s\n", needed, r->free_known ? "; " : "", r->free_known ? have : "", r->free_known ? " are free" : "");
+    printf("  needs %s%s%s%s", needed, r->free_known ? "; " : "", r->free_known ? have : "", r->free_known ? " are free" : "");
+    print_expected(r);
 }
 
 static void print_text(const struct report *r, const struct report_place *place, struct timing *timing, uint64_t duration_ns)
@@ -187,7 +200,8 @@ static void print_text(const struct report *r, const struct report_place *place,
         printf("  %s were there already, %s were written, %s fetched\n", kept, written, fetched);
     }
     if (!r->dry_run) {
-        printf("  in %s: %s/s, %.0f files/s\n", duration, rate, (double)r->files / seconds);
+        printf("  in %s: %s/s, %.0f files/s", duration, rate, (double)r->files / seconds);
+        print_expected(r);
         print_phases(timing);
     } else {
         print_needed(r);

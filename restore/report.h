@@ -37,6 +37,8 @@ struct report {
     uint64_t needed;     // bytes on the target's disk that a rehearsal would write
     uint64_t free_space; // there
     bool free_known;
+    uint64_t expected_ns; // how long it was expected to take, without opening and planning
+    bool expected_known;
     uint64_t holes;        // bytes that needed no writing
     uint64_t kept, written; // bytes that were in the target already; bytes written to files
     uint64_t owners;       // entries whose owner could not be given (not counting the way to the sources)

@@ -11,6 +11,7 @@
 #include "restore/entries.h"
 #include "restore/marker.h"
 #include "restore/mirror.h"
+#include "restore/ready.h"
 #include "restore/rehearse.h"
 #include "restore/reread.h"
 #include "restore/selection_args.h"
@@ -34,6 +35,7 @@ struct run {
     struct apply apply;
     struct decide_rules rules;
     struct survey survey;
+    struct expect_rates rates;
     struct marker marker;
     struct mirror mirror;
     struct told told;
@@ -369,18 +371,60 @@ static void fill_counts(struct run *r)
     r->report->streams = r->leave_streams ? t->streams : 0;
 }
 
+// What can be known before the first write; target_fd: the target, or what exists of the way to it. `apply` reads attributes.
+static int look_ahead(struct run *r, struct apply *apply, int target_fd, struct error *err)
+{
+    struct ready ready = {
+        .question = { .io = r->io, .plan = &r->plan, .apply = apply, .names = r->names, .self = &r->self, .strip = r->options->strip },
+        .report = r->report,
+        .target_fd = target_fd,
+        .target = r->options->target,
+        .strict = r->options->strict,
+    };
+    int e = ready_check(&ready, err);
+    return e < 0 ? e : expect_measure(r->io, r->snapshot, &r->plan, target_fd, &r->rates, err);
+}
+
+static void init_apply(struct run *r, struct apply *apply)
+{
+    *apply = (struct apply){ .reader = r->snapshot->reader, .timing = r->timing, .self = &r->self };
+    apply_init(apply, r->io, 1);
+}
+
+static int look_ahead_of_writing(struct run *r, struct error *err)
+{
+    struct apply apply;
+    init_apply(r, &apply);
+    int e = look_ahead(r, &apply, r->target.root->fd, err);
+    apply_done(&apply);
+    if (e < 0)
+        return e;
+    struct expect expect = expect_of(&r->rates, r->snapshot, r->plan.totals.files - r->plan.totals.names, r->plan.totals.bytes, r->options->jobs);
+    ready_tell(r->report, &expect);
+    progress_begin(r->progress, "restore", expect.files, expect.bytes);
+    progress_expect(r->progress, expect.files_per_second > 0 ? 1 / expect.files_per_second : 0,
+                    expect.bytes_per_second > 0 ? 1 / expect.bytes_per_second : 0);
+    return 0;
+}
+
 // What the rehearsal found to be needed, against what there is.
-static int rehearse_space(struct run *r, struct error *err)
+static int rehearse_needs(struct run *r, struct error *err)
 {
     int fd = -1;
     struct report *report = r->report;
     int e = target_open_nearest(r->io, r->options->target, &fd, err);
-    if (e == 0)
-        report->free_known = space_free(r->io, fd, &report->free_space);
+    if (e < 0)
+        return e;
+    e = look_ahead(r, &r->apply, fd, err);
+    report->free_known = space_free(r->io, fd, &report->free_space);
     io_close_quietly(r->io, &fd);
-    if (e == 0 && report->free_known && report->needed > report->free_space)
-        return space_too_little(report->needed, report->free_space, r->target.name, err);
-    return e;
+    if (e < 0)
+        return e;
+    struct expect expect = expect_of(&r->rates, r->snapshot, report->files, report->bytes, r->options->jobs);
+    ready_tell(report, &expect);
+    return report->free_known && report->needed > report->free_space
+               ? space_too_little(report->needed, report->free_space, r->target.name, err)
+               : 0;
 }
 
 // --dry-run: everything but the writing.
@@ -390,8 +434,7 @@ static int rehearse(struct run *r, struct error *err)
     int e = target_open_existing(&r->target, r->io, r->options->target, &exists, err);
     if (e < 0)
         return e;
-    r->apply = (struct apply){ .reader = r->snapshot->reader, .timing = r->timing, .self = &r->self };
-    apply_init(&r->apply, r->io, 1);
+    init_apply(r, &r->apply);
     survey_init(&r->survey, r->io, r->scratch_fd);
     r->meet = (struct meet){ .io = r->io, .rules = &r->rules, .apply = &r->apply, .survey = &r->survey };
     if (exists)
@@ -411,7 +454,7 @@ static int rehearse(struct run *r, struct error *err)
     };
     if (e == 0)
         e = rehearse_run(&rehearsal, err);
-    return e < 0 ? e : rehearse_space(r, err);
+    return e < 0 ? e : rehearse_needs(r, err);
 }
 
 static int run_all(struct run *r, struct error *err)
@@ -429,10 +472,11 @@ static int run_all(struct run *r, struct error *err)
         return rehearse(r, err);
     r->progress = progress_new(r->io, progress_style_for(r->options->json, r->options->quiet), NULL);
     r->report->progress = r->progress;
-    progress_begin(r->progress, "restore", r->plan.totals.files - r->plan.totals.names, r->plan.totals.bytes);
     e = open_target(r, err);
     if (e == 0)
         e = space_check(r->io, &r->plan, r->target.root->fd, r->target.name, err);
+    if (e == 0)
+        e = look_ahead_of_writing(r, err);
     if (e == 0)
         e = prepare_target(r, err);
     if (e == 0)

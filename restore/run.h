@@ -27,6 +27,7 @@ struct run_options {
     const char *again;   // the command line that goes on with it, for messages; NULL = not known
     bool verify;         // read everything again at the end
     bool dry_run;
+    bool strict; // ends before the first write when the target cannot hold everything as it was
     bool keep_going; // files whose stored data is damaged do not stop the others
     bool numeric_owner;
     bool untrusted; // nothing that raises rights: no setuid, setgid, devices, capabilities

@@ -60,6 +60,7 @@ static int read_options(const struct cmd_context *ctx, const struct cli_args *ar
         .resume = cli_args_flag(args, "resume"),
         .dry_run = cli_args_flag(args, "dry-run"),
         .keep_going = cli_args_flag(args, "keep-going"),
+        .strict = cli_args_flag(args, "strict"),
         .numeric_owner = cli_args_flag(args, "numeric-owner"),
         .untrusted = cli_args_flag(args, "untrusted"),
         .target_attributes = cli_args_flag(args, "target-attributes"),

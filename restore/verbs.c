@@ -46,6 +46,7 @@ static const struct cli_option restore_options[] = {
     { "verify", 0, NULL, "at the end, read everything again from the disk and compare it" },
     { "strip-components", 0, "N", "take N components off the front of each path" },
     { "dry-run", 'n', NULL, "only list what would be created, replaced, updated, left and deleted, and how many bytes that needs" },
+    { "strict", 0, NULL, "write nothing when the target's file system cannot hold everything as it was" },
     { "keep-going", 'k', NULL, "restore all the rest when stored data is damaged" },
     { "chown-map", 0, "RULE|FILE", "exchange owners: user:OLD=NEW or group:OLD=NEW by name or number, or a file of such lines; may be repeated" },
     { "untrusted", 0, NULL, "whoever made the snapshot is not trusted: no setuid, setgid, devices, capabilities; each is listed" },

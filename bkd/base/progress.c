@@ -97,6 +97,19 @@ void progress_begin(struct progress *progress, const char *phase, uint64_t files
     (void)pthread_mutex_unlock(&progress->lock);
 }
 
+// As if each had been measured for half a second: the first real samples outweigh it.
+void progress_expect(struct progress *progress, double seconds_per_file, double seconds_per_byte)
+{
+    if (!progress)
+        return;
+    (void)pthread_mutex_lock(&progress->lock);
+    if (seconds_per_file > 0)
+        estimate_add(&progress->measured, 0.5 / seconds_per_file, 0, 0.5);
+    if (seconds_per_byte > 0)
+        estimate_add(&progress->measured, 0, 0.5 / seconds_per_byte, 0.5);
+    (void)pthread_mutex_unlock(&progress->lock);
+}
+
 bool progress_seconds_left(const struct progress_view *view, uint64_t *ret_seconds)
 {
     double seconds;

@@ -38,6 +38,8 @@ void progress_free(struct progress **progress);
 // Starts a phase: counters begin at zero. `phase` is one word ("scan", "store") and must outlive the phase. Totals that
 // are not known are 0. Call it while no worker counts. NULL progress is fine here and below: nothing is shown.
 void progress_begin(struct progress *progress, const char *phase, uint64_t files_total, uint64_t bytes_total);
+// What the phase's work is expected to cost, until enough of it was measured. After progress_begin.
+void progress_expect(struct progress *progress, double seconds_per_file, double seconds_per_byte);
 // Counts finished work; from any thread.
 void progress_add(struct progress *progress, uint64_t files, uint64_t bytes);
 // Ends the line of a terminal, so that other output starts on a fresh one. The next count draws it again.
