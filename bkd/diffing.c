@@ -49,6 +49,19 @@ static void show_problem(void *arg, const struct scan_problem *problem)
         log_warn("more entries cannot be compared; they are counted, and listed with --json");
 }
 
+static void find_present(struct diffing *d)
+{
+    struct statx st;
+    struct error why;
+    const struct sources *all = &d->setup.sources;
+    d->present = xcalloc(all->count + 1, sizeof *d->present);
+    for (size_t i = 0; i < all->count; i++)
+        if (io_stat(d->ctx->io, AT_FDCWD, all->list[i].path, AT_SYMLINK_NOFOLLOW, &st, &why) == ERROR_NOT_FOUND)
+            log_warn("source '%s' is not there (is its disk mounted?): all that it held shows as removed", all->list[i].path);
+        else
+            d->present[d->n_present++] = all->list[i];
+}
+
 static int open_live(struct diffing *d, struct error *err)
 {
     const struct cmd_context *ctx = d->ctx;
@@ -63,9 +76,10 @@ static int open_live(struct diffing *d, struct error *err)
         return r;
     if (repository_find(d->repository, d->a.head->chain, "latest", &d->b.head, &none) < 0)
         d->b.head = NULL;
+    find_present(d);
     struct live_options options = {
         .state_dir = ctx->state_dir, .policy = d->setup.policy.name, .newest = d->b.head,
-        .scan = { .sources = d->setup.sources.list, .n_sources = d->setup.sources.count, .one_filesystem = d->setup.policy.one_filesystem,
+        .scan = { .sources = d->present, .n_sources = d->n_present, .one_filesystem = d->setup.policy.one_filesystem,
                   .scratch_fd = d->scratch_fd, .only = d->n_paths == 1 ? d->paths[0] : NULL },
         .compare_inode = d->setup.policy.compare == POLICY_COMPARE_INODE, .problem = show_problem, .arg = d,
     };
@@ -105,6 +119,7 @@ void diffing_done(struct diffing *d)
     if (d->ctx == NULL)
         return;
     live_free(d->live);
+    free(d->present);
     side_done(&d->a);
     side_done(&d->b);
     age_identities_done(&d->identities);

@@ -29,6 +29,8 @@ struct diffing {
     } a, b;
     struct age_identities identities;
     struct live *live;
+    struct scan_source *present; // those of the policy's sources that are there; owned
+    size_t n_present;
     int scratch_fd; // a directory
     char **paths;   // normalised; owned
     size_t n_paths;
@@ -37,7 +39,8 @@ struct diffing {
     uint64_t problems; // what could not be read in the live tree
 };
 
-// ERROR_USAGE for a PATH that is not absolute; ERROR_KEY where an identity is needed. Walks the sources when B is the live tree.
+// ERROR_USAGE for a PATH that is not absolute; ERROR_KEY where an identity is needed. Walks the sources when B is the live tree; one
+// that is not there is told, and counts as removed with all it held.
 MUST_USE int diffing_open(struct diffing *d, const struct cmd_context *ctx, const struct diffing_options *options, struct error *err);
 void diffing_done(struct diffing *d);
 #define _cleanup_diffing_ __attribute__((cleanup(diffing_done)))

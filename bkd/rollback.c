@@ -262,7 +262,8 @@ int rollback_save(struct rollback *rb, struct error *err)
     int r = programs_run(argv, is_silent(rb, SAY_ALL), &code, err);
     enum error_code failure = programs_error(code);
     if (r == 0 && failure != ERROR_NONE && failure != ERROR_INCOMPLETE)
-        r = error_set(err, failure, "what is there now could not be saved first, so nothing was rolled back; see above, or go without with --no-backup");
+        r = error_set(err, failure, "what is there now could not be saved first (it says above why), so nothing was rolled back; put that right or, when there is nothing left to "
+                                "save and all disks are mounted, go without with --no-backup");
     if (r < 0)
         return r;
     if (failure == ERROR_INCOMPLETE)

@@ -173,8 +173,13 @@ static void count(struct diff_counts *counts, const struct diff_change *c)
     *(c->sign == '+' ? &counts->added_bytes : c->sign == '-' ? &counts->removed_bytes : &counts->changed_bytes) += c->sign == 'm' ? 0 : size;
 }
 
+// The way to a source is only looked at while the source is there.
+static bool is_lost_way(const struct diff *d) { return d->options->live != NULL && d->a->source == MANIFEST_NO_SOURCE; }
+
 static int tell(struct diff *d, char sign, uint32_t fields, struct error *err)
 {
+    if (sign == '-' && is_lost_way(d))
+        return 0;
     struct diff_change change = { sign, fields, sign == '+' ? NULL : d->a, sign == '-' ? NULL : d->b };
     count(&d->counts, &change);
     return d->options->change(d->options->arg, &change, err);

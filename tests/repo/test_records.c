@@ -454,8 +454,13 @@ static void test_other_snapshots(void **state)
     load(f, &after);
     assert_true(holds_is_held(&after, head(f, 1)));
     assert_true(holds_is_held(&after, head(f, 2)));
-    f->repository->heads[0].sha256[0] ^= 1;
+    f->repository->heads[0].sha256[0] ^= 1; // exchanged: what is said of the head that was does not count for it
     assert_false(holds_is_held(&after, head(f, 1)));
+    OK(append(f, &f->retention, 1, &r, &err));
+    f->repository->heads[0].sha256[0] ^= 1;
+    _cleanup_records_ struct records again = { 0 };
+    load(f, &again);
+    assert_true(holds_is_held(&again, head(f, 1)));
 }
 
 // ---- tags

@@ -155,6 +155,22 @@ rm "$tree/after/app/new/x.cache" # which no snapshot has
 touch -r "$tree/stamp" "$tree/after/app/new"
 same "all is as the change left it" "$tree/after"
 
+# --- the worst change
+mv "$source" "$tree/aside"
+is 0 "all is gone" run_bkd diff p change-1234 -i "$config/keys/operations.txt"
+says "says so, and what it may be" 'is not there \(is its disk mounted\?\)'
+says_not "but not of the way to it" "^- d $tree\$"
+is 1 "there is nothing to save" roll change-1234 --yes
+says "which takes a word" 'all disks are mounted, go without with --no-backup'
+is 0 "without saving" roll change-1234 --yes --no-backup
+touch -r "$tree/before/app" "$tree/stamp"
+rm -rf "$tree/before/app/spool" # the policy leaves it out: no snapshot has it
+touch -r "$tree/stamp" "$tree/before/app"
+same "all that was stored is back" "$tree/before"
+rm -rf "$source"
+mv "$tree/aside" "$source"
+rm -rf "$source/app/spool"
+
 # --- what cannot be saved or restored
 is 0 "another change" sh -c "echo z >>'$source/data/table'"
 mv "$config/keys/signing" "$tree/signing"
@@ -178,4 +194,14 @@ rm -rf "$repo"
 mv "$tree/whole" "$repo"
 is 0 "with a whole repository it goes on, by blocks" roll change-1234 --yes --delete --in-place-delta
 same "to the end" "$tree/before"
+
+# --- a repository that is not encrypted takes no identity
+host open none
+seq 1 1000 >"$source/file"
+is 0 "open: init" run_bkd init p
+is 0 "open: a backup" backup --tag good
+cp -a "$source" "$tree/open-before"
+echo bad >>"$source/file"
+is 0 "open: rollback" run_bkd rollback p good --yes
+same "open: all is back" "$tree/open-before"
 finish
