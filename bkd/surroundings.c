@@ -154,7 +154,7 @@ void surroundings_init(struct surroundings *s, struct setup *setup, struct progr
 void surroundings_tell_failure(struct surroundings *s, const struct error *err)
 {
     s->hooks.io = s->setup->ctx->io;
-    if (!s->has_ended && err->code != ERROR_BUSY)
+    if (!s->has_ended && err->code != ERROR_BUSY && err->code != ERROR_USAGE)
         run_last_hooks(s, HOOKS_ON_FAILURE, err->code, NULL, err);
 }
 

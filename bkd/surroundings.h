@@ -24,7 +24,7 @@ struct surroundings {
 };
 
 void surroundings_init(struct surroundings *s, struct setup *setup, struct progress *progress, const char *tag);
-// The run could not even begin, for another reason than that there is one already: runs the hooks on_failure, unless they were.
+// The run failed: runs the hooks on_failure, unless they were, or it did not even begin because there is one already or the command line is wrong.
 void surroundings_tell_failure(struct surroundings *s, const struct error *err);
 // Did something go wrong behind the backup? Then surroundings_problem says what, as ERROR_INCOMPLETE: the snapshot is committed.
 static inline bool surroundings_failed(const struct surroundings *s) { return s->problem.code != 0; }

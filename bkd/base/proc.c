@@ -33,6 +33,8 @@ struct proc {
     struct proc_options o;
     pid_t pid;
     int pidfd;
+    pid_t guard;     // ends the group when this process cannot, since it was killed
+    int lifeline_fd; // by whose end the guard knows
     struct stream streams[2];
     uint64_t started_ns;
     uint64_t limit_ns; // when the next step is due: the timeout, then the grace, then giving up, then the end of lingering; 0 = never
@@ -99,6 +101,27 @@ static void free_child_ends(struct proc_child *c)
     io_close_quietly(io, &c->error_fd);
 }
 
+// A program of its own rather than a fork of this process: it may wait for hours, and would keep all memory we change meanwhile.
+static int start_guard(struct proc *p, struct error *err)
+{
+    char group[24], grace[24];
+    (void)snprintf(group, sizeof group, "-%d", (int)p->pid);
+    (void)snprintf(grace, sizeof grace, "%llu", (unsigned long long)(p->o.grace_ms + 999) / 1000);
+    static const char script[] = "read x || { kill -s TERM -- $1; sleep $2; kill -s KILL -- $1; } 2>/dev/null";
+    const char *const argv[] = { "sh", "-c", script, "bkd-guard", group, grace, NULL }, *const env[] = { "PATH=" PROC_PATH, NULL };
+    int ends[2], null_fd = -1;
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return error_set_errno(err, errno, "pipe");
+    p->lifeline_fd = ends[1];
+    int r = io_open(p->io, AT_FDCWD, "/dev/null", O_WRONLY, 0, &null_fd, err);
+    struct proc_child c = { .path = "/bin/sh", .argv = argv, .env = env, .directory = "/", .input_fd = ends[0], .output_fd = null_fd, .error_fd = null_fd };
+    if (r == 0)
+        r = proc_child_start(&c, &p->guard, err);
+    io_close_quietly(p->io, &null_fd);
+    io_close_quietly(p->io, &ends[0]);
+    return r;
+}
+
 static int start(struct proc *p, struct error *err)
 {
     const struct proc_options *o = &p->o;
@@ -123,13 +146,13 @@ static int start(struct proc *p, struct error *err)
     c.input_fd = o->stdin_fd != 0 ? o->stdin_fd : null_fd;
     r = proc_child_start(&c, &p->pid, err);
     io_close_quietly(p->io, &null_fd);
-    return r;
+    return r < 0 ? r : start_guard(p, err);
 }
 
 int proc_start(const struct io *io, const struct proc_options *options, struct proc **ret_proc, struct error *err)
 {
     _cleanup_proc_ struct proc *p = xcalloc(1, sizeof *p);
-    *p = (struct proc){ .io = io, .o = *options, .pidfd = -1, .streams = { { .fd = -1 }, { .fd = -1 } }, .started_ns = io_monotonic_ns(io) };
+    *p = (struct proc){ .io = io, .o = *options, .pidfd = -1, .lifeline_fd = -1, .streams = { { .fd = -1 }, { .fd = -1 } }, .started_ns = io_monotonic_ns(io) };
     p->o.grace_ms = p->o.grace_ms != 0 ? p->o.grace_ms : PROC_GRACE_MS;
     p->o.keep_bytes = p->o.keep_bytes != 0 ? p->o.keep_bytes : PROC_KEEP_BYTES;
     if (p->o.timeout_ms != 0)
@@ -157,6 +180,8 @@ static void give_lines(struct proc *p, enum proc_stream which, const char *data,
 {
     struct buf *line = &p->streams[which].line;
     while (n > 0) {
+        if (line->len == PROC_LINE_MAX && *data != '\n')
+            give_line(p, which);
         const char *end = memchr(data, '\n', n);
         size_t room = PROC_LINE_MAX - line->len, part = end != NULL ? (size_t)(end - data) : n;
         bool whole = end != NULL && part <= room;
@@ -164,7 +189,7 @@ static void give_lines(struct proc *p, enum proc_stream which, const char *data,
         buf_add(line, data, part);
         data += part + whole;
         n -= part + whole;
-        if (whole || line->len == PROC_LINE_MAX)
+        if (whole)
             give_line(p, which);
     }
 }
@@ -324,6 +349,12 @@ static void end_group(struct proc *p)
     while (waitpid(p->pid, NULL, p->state == OVER && !p->ended ? WNOHANG : 0) < 0 && errno == EINTR) {
     }
     p->pid = 0;
+    if (p->guard > 0)
+        (void)kill(p->guard, SIGKILL);
+    while (p->guard > 0 && waitpid(p->guard, NULL, 0) < 0 && errno == EINTR) {
+    }
+    p->guard = 0;
+    io_close_quietly(p->io, &p->lifeline_fd);
 }
 
 static void give_kept(struct proc_kept *kept, size_t max, struct proc_kept *ret_kept)
@@ -354,6 +385,7 @@ void proc_free(struct proc *p)
         return;
     end_group(p);
     io_close_quietly(p->io, &p->pidfd);
+    io_close_quietly(p->io, &p->lifeline_fd); // of a program that did not start
     for (int which = PROC_OUTPUT; which <= PROC_ERROR; which++) {
         io_close_quietly(p->io, &p->streams[which].fd);
         buf_done(&p->streams[which].kept.tail);

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,10 +44,7 @@ static bool become_user(const struct proc_child *c)
     return c->user == NULL || (setgroups(c->n_groups, c->groups) == 0 && setresgid(c->gid, c->gid, c->gid) == 0 && setresuid(c->uid, c->uid, c->uid) == 0);
 }
 
-// A change of user clears the signal that tells of the parent's death, so that comes after.
-static bool tie_to_parent(pid_t parent) { return prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && getppid() == parent; }
-
-static enum step run(const struct proc_child *c, int *report_fd, pid_t parent)
+static enum step run(const struct proc_child *c, int *report_fd)
 {
     reset_signals();
     if (setsid() < 0 || !place_descriptors(c, report_fd))
@@ -59,15 +55,15 @@ static enum step run(const struct proc_child *c, int *report_fd, pid_t parent)
         return STEP_DIRECTORY;
     sigset_t none;
     sigemptyset(&none);
-    if (!tie_to_parent(parent) || sigprocmask(SIG_SETMASK, &none, NULL) < 0)
+    if (sigprocmask(SIG_SETMASK, &none, NULL) < 0)
         return STEP_PREPARE;
     (void)execve(c->path, (char *const *)c->argv, (char *const *)c->env); // neither is written to
     return STEP_EXECUTE;
 }
 
-_Noreturn static void child_main(const struct proc_child *c, int report_fd, pid_t parent)
+_Noreturn static void child_main(const struct proc_child *c, int report_fd)
 {
-    struct failure failure = { .step = run(c, &report_fd, parent) };
+    struct failure failure = { .step = run(c, &report_fd) };
     failure.os_errno = errno;
     (void)!write(report_fd, &failure, sizeof failure); // or else it looks like a program that ended with 127
     _exit(127);
@@ -111,10 +107,10 @@ int proc_child_start(const struct proc_child *c, pid_t *ret_pid, struct error *e
     sigset_t all, old;
     sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &old); // none of our handlers runs in the child
-    pid_t parent = getpid(), pid = fork();
+    pid_t pid = fork();
     int fork_errno = errno;
     if (pid == 0)
-        child_main(c, report[1], parent);
+        child_main(c, report[1]);
     (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
     (void)close(report[1]);
     int r = pid < 0 ? error_set_errno(err, fork_errno, "start '%s'", c->path) : await_start(c, report[0], pid, err);

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -241,7 +242,7 @@ static void test_lines(void **state)
     buf_reset(&l.text);
     l.count = 0;
     _cleanup_proc_result_ struct proc_result long_ones = run(&o);
-    assert_int_equal(l.count, 5); // 4096 4096 1808, 4096 and the LF behind it
+    assert_int_equal(l.count, 4); // 4096 4096 1808, 4096
     assert_int_equal(l.longest, PROC_LINE_MAX);
     buf_done(&l.text);
 }
@@ -313,6 +314,37 @@ static void test_what_stays_behind(void **state)
     assert_true(daemon.duration_ns < 2000000000);
     assert_false(is_gone(number_in(&daemon.output.tail)));
     assert_int_equal(kill(number_in(&daemon.output.tail), SIGKILL), 0);
+}
+
+// A process that is killed cannot end what it started: its group goes all the same, after a grace also what does not listen.
+static void test_our_death(void **state)
+{
+    (void)state;
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    pid_t us = fork();
+    if (us == 0) {
+        struct proc_options o = command(SH("trap '' TERM; sleep 1000 & echo $!; sleep 1000; true"));
+        o.read_output = true;
+        o.grace_ms = 1000;
+        struct proc *p = NULL;
+        struct error err;
+        char text[64];
+        size_t n = 0;
+        if (proc_start(io_real(), &o, &p, &err) < 0 || proc_read(p, text, sizeof text, &n, &err) < 0 || write(ends[1], text, n) != (ssize_t)n)
+            _exit(1);
+        (void)pause();
+    }
+    _cleanup_buf_ struct buf text = { 0 };
+    (void)close(ends[1]);
+    text.len = (size_t)read(ends[0], buf_extend(&text, 63), 63);
+    text.data[text.len] = '\0';
+    pid_t sleeper = number_in(&text);
+    assert_true(sleeper > 1 && !is_gone(sleeper));
+    assert_int_equal(kill(us, SIGKILL), 0);
+    assert_int_equal(waitpid(us, NULL, 0), us);
+    assert_true(goes_within(sleeper, 10000));
+    (void)close(ends[0]);
 }
 
 // What a pipeline still writes after its shell ended is not lost.
@@ -421,6 +453,7 @@ int main(void)
         cmocka_unit_test(test_a_stopped_program_ends_too),
         cmocka_unit_test(test_interrupt),
         cmocka_unit_test(test_what_stays_behind),
+        cmocka_unit_test(test_our_death),
         cmocka_unit_test(test_late_writers),
         cmocka_unit_test(test_reading),
         cmocka_unit_test(test_reading_slowly),
