@@ -104,17 +104,17 @@ static void free_child_ends(struct proc_child *c)
 // A program of its own rather than a fork of this process: it may wait for hours, and would keep all memory we change meanwhile.
 static int start_guard(struct proc *p, struct error *err)
 {
-    char group[24], grace[24];
-    (void)snprintf(group, sizeof group, "-%d", (int)p->pid);
+    char grace[24];
     (void)snprintf(grace, sizeof grace, "%llu", (unsigned long long)(p->o.grace_ms + 999) / 1000);
-    static const char script[] = "read x || { kill -s TERM -- $1; sleep $2; kill -s KILL -- $1; } 2>/dev/null";
-    const char *const argv[] = { "sh", "-c", script, "bkd-guard", group, grace, NULL }, *const env[] = { "PATH=" PROC_PATH, NULL };
+    static const char script[] = "read group || exit; read end || { kill -s TERM -- $group; sleep $1; kill -s KILL -- $group; } 2>/dev/null";
+    const char *const argv[] = { "sh", "-c", script, "bkd-guard", grace, NULL }, *const env[] = { "PATH=" PROC_PATH, NULL };
     int ends[2], null_fd = -1;
     if (pipe2(ends, O_CLOEXEC) < 0)
         return error_set_errno(err, errno, "pipe");
     p->lifeline_fd = ends[1];
     int r = io_open(p->io, AT_FDCWD, "/dev/null", O_WRONLY, 0, &null_fd, err);
-    struct proc_child c = { .path = "/bin/sh", .argv = argv, .env = env, .directory = "/", .input_fd = ends[0], .output_fd = null_fd, .error_fd = null_fd };
+    struct proc_child c = { .path = "/bin/sh", .argv = argv, .env = env, .directory = "/", .input_fd = ends[0], .output_fd = null_fd, .error_fd = null_fd,
+                            .tell_fd = -1 };
     if (r == 0)
         r = proc_child_start(&c, &p->guard, err);
     io_close_quietly(p->io, &null_fd);
@@ -144,9 +144,11 @@ static int start(struct proc *p, struct error *err)
     c.path = path;
     c.directory = o->directory != NULL ? o->directory : "/";
     c.input_fd = o->stdin_fd != 0 ? o->stdin_fd : null_fd;
-    r = proc_child_start(&c, &p->pid, err);
+    r = start_guard(p, err);
+    c.tell_fd = p->lifeline_fd;
+    r = r < 0 ? r : proc_child_start(&c, &p->pid, err);
     io_close_quietly(p->io, &null_fd);
-    return r < 0 ? r : start_guard(p, err);
+    return r;
 }
 
 int proc_start(const struct io *io, const struct proc_options *options, struct proc **ret_proc, struct error *err)
@@ -343,10 +345,9 @@ int proc_read(struct proc *p, void *data, size_t n, size_t *ret_n, struct error 
 // One that hangs in the kernel cannot be waited for; init will, some day.
 static void end_group(struct proc *p)
 {
-    if (p->pid <= 0)
-        return;
-    (void)kill(-p->pid, SIGKILL);
-    while (waitpid(p->pid, NULL, p->state == OVER && !p->ended ? WNOHANG : 0) < 0 && errno == EINTR) {
+    if (p->pid > 0)
+        (void)kill(-p->pid, SIGKILL);
+    while (p->pid > 0 && waitpid(p->pid, NULL, p->state == OVER && !p->ended ? WNOHANG : 0) < 0 && errno == EINTR) {
     }
     p->pid = 0;
     if (p->guard > 0)
@@ -385,7 +386,6 @@ void proc_free(struct proc *p)
         return;
     end_group(p);
     io_close_quietly(p->io, &p->pidfd);
-    io_close_quietly(p->io, &p->lifeline_fd); // of a program that did not start
     for (int which = PROC_OUTPUT; which <= PROC_ERROR; which++) {
         io_close_quietly(p->io, &p->streams[which].fd);
         buf_done(&p->streams[which].kept.tail);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -44,10 +45,18 @@ static bool become_user(const struct proc_child *c)
     return c->user == NULL || (setgroups(c->n_groups, c->groups) == 0 && setresgid(c->gid, c->gid, c->gid) == 0 && setresuid(c->uid, c->uid, c->uid) == 0);
 }
 
-static enum step run(const struct proc_child *c, int *report_fd)
+// Should our parent die before it told of us, there is an end of file instead, and nothing is run.
+static bool is_let_go(const int go[2])
+{
+    char byte;
+    (void)close(go[1]);
+    return read(go[0], &byte, 1) == 1;
+}
+
+static enum step run(const struct proc_child *c, const int go[2], int *report_fd)
 {
     reset_signals();
-    if (setsid() < 0 || !place_descriptors(c, report_fd))
+    if (setsid() < 0 || !is_let_go(go) || !place_descriptors(c, report_fd))
         return STEP_PREPARE;
     if (!become_user(c))
         return STEP_USER;
@@ -61,9 +70,9 @@ static enum step run(const struct proc_child *c, int *report_fd)
     return STEP_EXECUTE;
 }
 
-_Noreturn static void child_main(const struct proc_child *c, int report_fd)
+_Noreturn static void child_main(const struct proc_child *c, const int go[2], int report_fd)
 {
-    struct failure failure = { .step = run(c, &report_fd) };
+    struct failure failure = { .step = run(c, go, &report_fd) };
     failure.os_errno = errno;
     (void)!write(report_fd, &failure, sizeof failure); // or else it looks like a program that ended with 127
     _exit(127);
@@ -99,20 +108,38 @@ static int await_start(const struct proc_child *c, int fd, pid_t pid, struct err
     return set_failure(c, &failure, err);
 }
 
+static void let_go(const struct proc_child *c, pid_t pid, int fd)
+{
+    char text[24];
+    int n = snprintf(text, sizeof text, "-%d\n", (int)pid);
+    if (c->tell_fd < 0 || write(c->tell_fd, text, (size_t)n) == n)
+        (void)!write(fd, "", 1); // else it sees the end of file
+}
+
 int proc_child_start(const struct proc_child *c, pid_t *ret_pid, struct error *err)
 {
-    int report[2];
+    int report[2], go[2];
     if (pipe2(report, O_CLOEXEC) < 0)
         return error_set_errno(err, errno, "start '%s'", c->path);
+    if (pipe2(go, O_CLOEXEC) < 0) {
+        int os_errno = errno;
+        (void)close(report[0]);
+        (void)close(report[1]);
+        return error_set_errno(err, os_errno, "start '%s'", c->path);
+    }
     sigset_t all, old;
     sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &old); // none of our handlers runs in the child
     pid_t pid = fork();
     int fork_errno = errno;
     if (pid == 0)
-        child_main(c, report[1]);
+        child_main(c, go, report[1]);
     (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
     (void)close(report[1]);
+    (void)close(go[0]);
+    if (pid > 0)
+        let_go(c, pid, go[1]);
+    (void)close(go[1]);
     int r = pid < 0 ? error_set_errno(err, fork_errno, "start '%s'", c->path) : await_start(c, report[0], pid, err);
     (void)close(report[0]);
     if (r == 0)

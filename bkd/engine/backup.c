@@ -172,8 +172,9 @@ int backup_run(const struct io *io, const struct backup_options *options, struct
     if (r == ERROR_NO_SPACE)
         r = say_what_is_full(&o, err);
     run.result.duration_ns = io_monotonic_ns(io) - run.started_mono_ns;
+    run_close(&run); // what is around may unmount the repository
     end(&run, r, err);
-    run_close(&run);
+    run_unlock(&run);
     if (r == 0)
         *ret_result = run.result;
     return r;

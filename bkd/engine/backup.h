@@ -19,7 +19,7 @@ struct backup_result;
 struct backup_around {
     // Before the repository and the sources are looked at; may still set scan_source.read_from. A failure is the run's.
     int (*begin)(void *arg, struct error *err);
-    // Whenever begin was called: r and err are how the run ended, the result is as far as it came.
+    // Whenever begin was called, when repository and sources are closed: r and err are how the run ended, the result is as far as it came.
     void (*end)(void *arg, int r, const struct backup_result *result, const struct error *err);
     void *arg;
 };

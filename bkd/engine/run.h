@@ -49,7 +49,9 @@ bool run_usable(void *arg, uint32_t object);
 bool run_keep_content(void *arg, const struct manifest_entry *old);
 // What storing versions needs of the run.
 struct bigfile_context run_big_context(struct run *run);
+// Closes all but the state.
 void run_close(struct run *run);
+void run_unlock(struct run *run);
 
 // Stores the manifest, puts refs and head, and keeps the caches for the next run. The snapshot exists when this returned 0.
 MUST_USE int run_commit(struct run *run, struct error *err);

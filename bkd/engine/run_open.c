@@ -234,5 +234,6 @@ void run_close(struct run *run)
     objects_done(&run->objects);
     repository_close(run->repository);
     sshkey_done(&run->signing_key);
-    state_close(&run->state);
 }
+
+void run_unlock(struct run *run) { state_close(&run->state); }

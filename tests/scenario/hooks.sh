@@ -101,6 +101,14 @@ check "SIGTERM during a hook ends the run" test $got = 1
 check "and what the hook started" gone "$(cat "$tree/pid")"
 check "the rest is run" ran "before on_failure after "
 check "and told of it" told after BKD_RESULT=interrupted
+hooked k "[sh, -c, 'sleep 1000 & echo \$! >$tree/pid; sleep 1000; true']" ""
+rm -f "$tree/pid"
+"$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" backup p >"$tree/said" 2>&1 &
+run=$!
+await "$tree/pid"
+kill -KILL $run
+wait $run 2>/dev/null
+check "SIGKILL during a hook: what the hook started ends too" gone "$(cat "$tree/pid")"
 hooked b "" ""
 head -c 200000000 /dev/urandom >"$source/big"
 "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" backup p --json >"$tree/said" 2>&1 &
@@ -119,6 +127,21 @@ if [ "$got" = 0 ]; then ok "SIGINT during a backup # SKIP it was done before"; e
     says "goes on from there" '"resumed":true'
     check "it restores" restore latest
     check "the same" cmp -s "$source/big" "$tree/restored$source/big"
+fi
+
+# ---- the repository is there only while the run lasts
+if [ "$(id -u)" = 0 ] && mkdir "$tree/disk" "$tree/disk/in" && mount --bind "$tree/disk/in" "$tree/disk/in" 2>/dev/null; then
+    umount "$tree/disk/in"
+    hooked u "" ""
+    mkdir "$tree/u/mnt"
+    printf 'sources: [%s]\nrepository: %s/repository\nencryption: none\nhooks: {before: [mount, --bind, %s, %s], after: [umount, %s]}\n' \
+        "$source" "$tree/u/mnt" "$tree/disk" "$tree/u/mnt" "$tree/u/mnt" >"$config/policies/p.yaml"
+    mount --bind "$tree/disk" "$tree/u/mnt" && run_bkd init p >/dev/null 2>&1 && umount "$tree/u/mnt"
+    is 0 "hooks mount the disk of the repository, and unmount it" backup
+    check "it is unmounted" test ! -e "$tree/u/mnt/repository"
+    check "and has the snapshot" test -n "$(find "$tree/disk/repository" -type f -size +0)"
+else
+    ok "hooks that mount # SKIP mounting is not possible here"
 fi
 
 # ---- who may write them
