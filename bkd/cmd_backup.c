@@ -208,6 +208,27 @@ static int check_options(const struct setup *s, const struct cli_args *args, boo
     return r < 0 || !is_to_hold ? r : holding_check(s, err);
 }
 
+// What is done with a new snapshot.
+struct follow_up {
+    struct setup *setup;
+    const char *hold_reason;
+    bool is_to_hold, is_to_ship;
+    int held, shipped; // 0, or what became of it
+    struct error hold_error, ship_error;
+};
+
+static int follow_up(void *arg, const struct backup_result *result, struct error *err)
+{
+    struct follow_up *f = arg;
+    f->held = f->is_to_hold ? hold(f->setup, result, f->hold_reason, &f->hold_error) : 0;
+    f->shipped = f->is_to_ship ? ship(f->setup, &f->ship_error) : 0;
+    if (f->held < 0)
+        *err = f->hold_error;
+    else if (f->shipped < 0)
+        *err = f->ship_error;
+    return f->held < 0 ? f->held : f->shipped;
+}
+
 static int run_backup(struct setup *s, const struct cli_args *args, struct display *display, struct surroundings *around, struct error *err)
 {
     const struct cmd_context *ctx = s->ctx;
@@ -235,24 +256,27 @@ static int run_backup(struct setup *s, const struct cli_args *args, struct displ
         .tag = cli_args_option(args, "tag"), .progress = show_progress, .problem = show_problem, .said = show_said, .arg = display,
         .interrupted = interrupt_requested, .around = around == NULL ? NULL : &around->around,
     };
+    struct follow_up follow = {
+        .setup = s, .hold_reason = cli_args_option(args, "hold-reason"), .is_to_hold = is_to_hold, .is_to_ship = !cli_args_flag(args, "no-ship"),
+    };
+    if (around != NULL) {
+        around->committed = follow_up;
+        around->arg = &follow;
+    }
     struct backup_result result = { 0 };
     r = backup_run(ctx->io, &options, &result, err);
     progress_free(&display->progress);
     if (r < 0)
         return error_prefix(err, "policy %s", s->policy.name);
-    struct error hold_error;
-    int held = is_to_hold ? hold(s, &result, cli_args_option(args, "hold-reason"), &hold_error) : 0;
     result.complete = result.complete && (around == NULL || !surroundings_failed(around));
-    struct error ship_error;
-    int shipped = dry_run || cli_args_flag(args, "no-ship") ? 0 : ship(s, &ship_error);
-    r = report(s, &result, dry_run, is_to_hold && held == 0, err);
-    if (held < 0) { // weighs more than what report may have found missing
-        *err = hold_error;
-        return held;
+    r = report(s, &result, dry_run, is_to_hold && follow.held == 0, err);
+    if (follow.held < 0) { // weighs more than what report may have found missing
+        *err = follow.hold_error;
+        return follow.held;
     }
-    if (shipped < 0 && (r == 0 || shipped == ERROR_INTEGRITY)) {
-        *err = ship_error;
-        return shipped;
+    if (follow.shipped < 0 && (r == 0 || follow.shipped == ERROR_INTEGRITY)) {
+        *err = follow.ship_error;
+        return follow.shipped;
     }
     return r == ERROR_INCOMPLETE && around != NULL && surroundings_failed(around) ? surroundings_problem(around, err) : r;
 }

@@ -61,10 +61,12 @@ static void add_failure(const struct error *err, struct env *facts)
 
 static void add_success(const struct surroundings *s, const struct backup_result *result, struct env *facts)
 {
-    bool complete = result->complete && s->problem.code == 0;
-    env_add(facts, "BKD_RESULT", result->damaged_objects > 0 ? "damaged" : complete ? "ok" : "incomplete");
-    env_add_u64(facts, "BKD_EXIT_CODE", (uint64_t)error_exit_code(result->damaged_objects > 0 ? ERROR_INTEGRITY : complete ? ERROR_NONE : ERROR_INCOMPLETE));
-    env_add(facts, "BKD_ERROR", s->problem.code != 0 ? s->problem.text : NULL);
+    bool complete = result->complete && s->problem.code == 0 && s->follow_up.code == 0;
+    enum error_code code = complete ? ERROR_NONE : ERROR_INCOMPLETE;
+    code = s->follow_up.code != 0 ? s->follow_up.code : result->damaged_objects > 0 ? ERROR_INTEGRITY : code;
+    env_add(facts, "BKD_RESULT", code == ERROR_INTEGRITY ? "damaged" : complete ? "ok" : "incomplete");
+    env_add_u64(facts, "BKD_EXIT_CODE", (uint64_t)error_exit_code(code));
+    env_add(facts, "BKD_ERROR", s->follow_up.code != 0 ? s->follow_up.text : s->problem.code != 0 ? s->problem.text : NULL);
     env_add_u64(facts, "BKD_SNAPSHOT", result->snapshot);
     env_add_u64(facts, "BKD_FILES", result->files);
     env_add_u64(facts, "BKD_BYTES_SOURCE", result->bytes_source);
@@ -138,6 +140,8 @@ static void end(void *arg, int r, const struct backup_result *result, const stru
     s->has_ended = true;
     progress_pause(s->progress);
     release_views(s);
+    if (r == 0 && s->committed != NULL)
+        (void)!s->committed(s->arg, result, &s->follow_up); // the caller reports it
     if (r < 0)
         run_last_hooks(s, HOOKS_ON_FAILURE, r, result, err);
     run_last_hooks(s, HOOKS_AFTER, r, result, err);

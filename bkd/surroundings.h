@@ -1,5 +1,5 @@
 // What a policy asks for around a backup run: hooks, and snapshots of its sources.
-//   lock -> hooks before -> snapshots of sources taken -> the backup -> snapshots released -> hooks on_failure (if it failed) -> hooks after
+//   lock -> hooks before -> snapshots of sources taken -> the backup -> snapshots released -> holds, copies or, if it failed, hooks on_failure -> hooks after
 // Whatever fails once the lock is held, the part behind the backup is done. Usual order: surroundings_init; backup_run with .around; surroundings_problem.
 #ifndef BKD_SURROUNDINGS_H
 #define BKD_SURROUNDINGS_H
@@ -14,13 +14,17 @@ struct surroundings {
     struct setup *setup;       // borrowed
     struct progress *progress; // borrowed
     const char *tag;           // borrowed
+    // What else is to be done with a new snapshot while the repository is sure to be there, which the hooks after may unmount. Set by the caller; NULL = nothing.
+    int (*committed)(void *arg, const struct backup_result *result, struct error *err);
+    void *arg;
     struct backup_around around;
     struct hooks hooks;
     struct view_system system;
     struct views views;
     bool was_interrupted; // before the snapshots' program at hand began: it is not to suffer for that
     bool has_ended;
-    struct error problem; // after the backup something failed: code is not 0
+    struct error problem;   // after the backup something failed: code is not 0
+    struct error follow_up; // so did `committed`
 };
 
 void surroundings_init(struct surroundings *s, struct setup *setup, struct progress *progress, const char *tag);

@@ -137,7 +137,7 @@ if [ "$(id -u)" = 0 ] && mkdir "$tree/disk" "$tree/disk/in" && mount --bind "$tr
     printf 'sources: [%s]\nrepository: %s/repository\nencryption: none\nhooks: {before: [mount, --bind, %s, %s], after: [umount, %s]}\n' \
         "$source" "$tree/u/mnt" "$tree/disk" "$tree/u/mnt" "$tree/u/mnt" >"$config/policies/p.yaml"
     mount --bind "$tree/disk" "$tree/u/mnt" && run_bkd init p >/dev/null 2>&1 && umount "$tree/u/mnt"
-    is 0 "hooks mount the disk of the repository, and unmount it" backup
+    is 0 "hooks mount the disk of the repository, and unmount it" backup --hold
     check "it is unmounted" test ! -e "$tree/u/mnt/repository"
     check "and has the snapshot" test -n "$(find "$tree/disk/repository" -type f -size +0)"
 else
