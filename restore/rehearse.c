@@ -139,6 +139,25 @@ static void rehearse_entry(struct rehearse *r, struct dirchain *chain, const str
         count_action(r, e, m.action, further, m.why);
 }
 
+void rehearse_deleted(const struct rehearse *r, const char *below)
+{
+    if (r->report->json) {
+        struct error ignored; // as above
+        struct json *line = json_line_new("action");
+        json_add_str(line, "action", "delete");
+        json_add_name(line, "path", below, strlen(below));
+        json_add_str(line, "why", "it is not in the snapshot");
+        (void)!json_line_print(&line, stdout, &ignored);
+        return;
+    }
+    if (r->report->quiet)
+        return;
+    _cleanup_buf_ struct buf line = { 0 };
+    buf_add_str(&line, "delete  /");
+    verb_add_printable(&line, below, strlen(below));
+    (void)puts(buf_str(&line)); // as above
+}
+
 int rehearse_run(struct rehearse *r, struct error *err)
 {
     _cleanup_dirchain_ struct dirchain chain = { .io = r->io, .root_fd = -1 };

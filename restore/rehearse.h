@@ -1,6 +1,6 @@
 // What a restore would do, without doing it: each entry meets what stands in the target by the same rules (restore/meet.h), and is listed.
 //
-// A line for people on standard output: "create /srv/x", and likewise replace, update (only the metadata) and leave; with --json an object of
+// A line for people on standard output: "create /srv/x", and likewise replace, update (only the metadata), leave and delete; with --json an object of
 // the type "action" with path, entry_type, bytes and why. What would not be restored is a problem, as in the restore.
 #ifndef BKD_RESTORE_REHEARSE_H
 #define BKD_RESTORE_REHEARSE_H
@@ -23,6 +23,9 @@ struct rehearse {
     struct buf blocked; // below this directory nothing can be restored; len 0 = none
     struct buf fresh;   // below this one, which takes the place of something else, nothing stands
 };
+
+// Lists what --delete would remove: a path below the target (directories stand for all they hold).
+void rehearse_deleted(const struct rehearse *r, const char *below);
 
 // Errors are those of reading the plan. Frees what is its own.
 MUST_USE int rehearse_run(struct rehearse *r, struct error *err);

@@ -21,20 +21,20 @@ int space_too_little(uint64_t needed, uint64_t free_bytes, const char *name, str
                      have);
 }
 
-int space_check(const struct io *io, struct plan *plan, int target_fd, const char *name, struct error *err)
+int space_check(const struct io *io, struct plan *plan, const struct space_need *need, int target_fd, const char *name, struct error *err)
 {
     struct statvfs st;
-    uint64_t free_bytes, needed = plan->totals.blocks;
+    uint64_t free_bytes, needed = need->bytes;
     if (!space_free(io, target_fd, &free_bytes) || io->fstatvfs(io, target_fd, &st) < 0)
         return 0; // nothing is known; writing will tell
     if (needed > free_bytes && plan_count_data(plan, &needed, err) < 0)
         return err->code;
     if (needed > free_bytes)
         return space_too_little(needed, free_bytes, name, err);
-    if (st.f_files > 0 && plan->totals.entries > st.f_favail)
+    if (st.f_files > 0 && need->inodes > st.f_favail)
         return error_set(
             err, ERROR_NO_SPACE,
             "the restore needs %llu inodes and '%s' has %llu free; nothing was written. Choose another --target or restore fewer paths",
-            (unsigned long long)plan->totals.entries, name, (unsigned long long)st.f_favail);
+            (unsigned long long)need->inodes, name, (unsigned long long)st.f_favail);
     return 0;
 }

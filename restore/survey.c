@@ -9,7 +9,7 @@
 #include "bkd/base/crypto.h"
 #include "bkd/base/dirchain.h"
 
-enum { SPILL_MEMORY = 4 << 20, GROUP = 16 };
+enum { SPILL_MEMORY = 4 << 20, GROUP = 16, BLOCK = 4096 };
 
 // Names of one inode stand together: its number first. All as bytes that sort.
 struct name_record {
@@ -71,14 +71,31 @@ static int add_name(struct spill *names, const struct manifest_entry *e, uint64_
     return spill_add(names, &record, sizeof record, err);
 }
 
+static uint64_t blocks(uint64_t size) { return (size + BLOCK - 1) / BLOCK * BLOCK; }
+
+// st NULL: nothing is there. `stays`: what is there is not replaced.
+static void add_growth(struct survey *s, const struct manifest_entry *e, const struct statx *st, bool stays)
+{
+    uint64_t now = st != NULL && S_ISREG(st->stx_mode) ? st->stx_blocks * 512 : 0;
+    s->missing += st == NULL;
+    if (e->type != MANIFEST_FILE || (st != NULL && stays))
+        return;
+    s->growth += blocks(e->size) > now ? blocks(e->size) - now : 0;
+    if (st != NULL && blocks(e->size) > s->largest)
+        s->largest = blocks(e->size);
+}
+
 static int look_at(struct survey *s, struct spill *names, struct dirchain *chain, const struct manifest_entry *e, const char *below,
-                   uint64_t sequence, enum survey_names which, struct error *err)
+                   uint64_t sequence, bool later, enum survey_names which, struct error *err)
 {
     int dirfd;
     const char *name;
     struct statx st;
     struct error ignored; // what cannot be reached does not exist yet, or shows when it is to be written
-    if (dirchain_parent(chain, below, &dirfd, &name, &ignored) < 0 || io_stat(s->io, dirfd, name, AT_SYMLINK_NOFOLLOW, &st, &ignored) < 0)
+    bool there = dirchain_parent(chain, below, &dirfd, &name, &ignored) == 0 && io_stat(s->io, dirfd, name, AT_SYMLINK_NOFOLLOW, &st, &ignored) == 0;
+    if (!later)
+        add_growth(s, e, there ? &st : NULL, which == SURVEY_ALL);
+    if (!there)
         return 0;
     if (which == SURVEY_ALL || (which == SURVEY_DIRS && S_ISDIR(st.stx_mode) && e->type == MANIFEST_DIR)) {
         int r = survey_add(s, sequence, err);
@@ -150,7 +167,7 @@ int survey_run(struct survey *s, struct plan *plan, unsigned strip, int target_f
     while (r == 0 && (r = plan_next(plan, &e, &role, &later, err)) == 0 && e != NULL) {
         const char *below = plan_strip(buf_str(&e->path), strip);
         if (below != NULL)
-            r = look_at(s, names, &chain, e, below, plan->sequence, which, err);
+            r = look_at(s, names, &chain, e, below, plan->sequence, later, which, err);
     }
     return r < 0 ? r : judge_all(s, names, err);
 }

@@ -11,6 +11,8 @@ struct survey {
     int scratch_dirfd;         // borrowed
     struct spill *existed;     // sequence numbers of names that exist
     struct spill *links;       // sequence number and enum decide_links of names that need it
+    uint64_t missing;          // names that are not there
+    uint64_t growth, largest;  // bytes, rounded up to 4 KiB a file: what files grow the target by; the largest that is there while its new one is made
     struct survey_cursor {
         uint64_t sequence;     // 0 = none left
         enum decide_links links;
@@ -23,7 +25,7 @@ void survey_done(struct survey *s);
 enum survey_names {
     SURVEY_NONE, // which ones existed is known (survey_add)
     SURVEY_DIRS, // only directories: the others do not matter where they are overwritten
-    SURVEY_ALL,
+    SURVEY_ALL,  // also those of files that stay
 };
 // Looks at every entry of the plan below the open directory. Rewinds the plan.
 MUST_USE int survey_run(struct survey *s, struct plan *plan, unsigned strip, int target_fd, enum survey_names names, struct error *err);

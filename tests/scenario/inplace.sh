@@ -103,6 +103,10 @@ listing "$source" >"$tree/after"
 is 0 "and nothing was written" cmp "$tree/before" "$tree/after"
 is 2 "--delete in the running system without PATHs" recover restore latest --in-place --overwrite if-changed --delete --yes
 says "is refused" "needs PATHs"
+is 0 "--dry-run of it" recover restore latest "$source" --in-place --overwrite if-changed --delete --dry-run
+for line in "delete  $source/dir/more$" "delete  $source/dir/away$" "replace $source/file" "leave   $source/same"; do says "lists '${line%% *}'" "^$line"; done
+listing "$source" >"$tree/after"
+is 0 "and writes nothing" cmp "$tree/before" "$tree/after"
 is 0 "--delete --yes with a pattern" recover restore latest "$source" --in-place --overwrite if-changed --delete --yes --exclude '*.log' --json
 [ "$(find "$source" -name '*.log' | wc -l)" = 2 ] && [ ! -e "$source/dir/more/deep" ] && [ -f "$source/file" ] && ok "what patterns leave out stays, the rest is gone" || bad "patterns and --delete"
 is 0 "--delete --yes" recover restore latest "$source" --in-place --overwrite if-changed --delete --yes --json
@@ -133,6 +137,45 @@ if command -v script >/dev/null; then # from util-linux
     [ -e "$source/dir/extra" ] && ok "it stays" || bad "deleted all the same"
     is 0 "asked on a terminal: y" yes_no y
     [ ! -e "$source/dir/extra" ] && ok "it goes" || bad "not deleted"
+fi
+
+# Large files: what they hold is kept.
+rm -rf "$source" && cp -a "$tree/good" "$source"
+head -c 40000000 /dev/urandom >"$source/image" && day 3 "$source/image" && day 3 "$source"
+rm -rf "$tree/good" && cp -a "$source" "$tree/good"
+backup >"$tree/out" 2>&1 || bad "second snapshot"
+scribble() { for block in 3 4 5000 9000; do printf scribble | dd of="$1" bs=4096 seek=$block conv=notrunc 2>/dev/null; done; }
+scribble "$source/image"
+is 0 "--in-place-delta" recover restore latest "$source" --in-place --overwrite if-changed --in-place-delta --verify --json
+[ "$(field bytes_written)" -le 16384 ] && [ "$(field replaced)" = 1 ] && ok "$(field bytes_written) bytes of 40 MB were written" || bad "written: $(field bytes_written)"
+if [ -z "$(differs)" ]; then ok "the tree is that of the snapshot, by rsync"; else bad "differs"; fi
+half=0 n=0
+while [ $n -lt 6 ]; do
+    n=$((n + 1))
+    scribble "$source/image" && cp "$source/image" "$tree/scribbled"
+    resume=
+    for try in 1 2 3; do
+        "$BKD_BIN/bkd-restore" -r "$repo" -s "$config/keys/allowed_signers" restore latest "$source" --in-place --overwrite if-changed --in-place-delta $resume \
+            >"$tree/out" 2>&1 </dev/null &
+        pid=$!
+        draw 90
+        sleep 0.0$drawn
+        kill -9 $pid 2>/dev/null
+        wait $pid 2>/dev/null
+        [ ! -e "$source/image" ] || cmp -s "$source/image" "$tree/good/image" || cmp -s "$source/image" "$tree/scribbled" || half=$((half + 1))
+        marker=$(find / -maxdepth 1 -name '.bkd-restore-*' 2>/dev/null)
+        resume=${marker:+--resume}
+    done
+    recover restore latest "$source" --in-place --overwrite if-changed --in-place-delta $resume >"$tree/out" 2>&1 || half=100
+done
+[ $half = 0 ] && [ -z "$(differs)" ] && ok "killed while blocks are written: nothing half-changed has the name, resumed it is whole" || bad "$half"
+if [ "$(id -u)" = 0 ] && mkdir "$tree/small" && mount -t tmpfs -o size=60m none "$tree/small" 2>/dev/null; then
+    cp -a "$tree/good/." "$tree/small/" && scribble "$tree/small/image"
+    is 0 "what is there already needs no room" recover restore latest "$source" --strip-components "$strip" --target "$tree/small" --overwrite if-changed --in-place-delta
+    is 0 "the image is right" cmp "$tree/small/image" "$tree/good/image"
+    umount "$tree/small"
+else
+    ok "# SKIP a small file system needs root"
 fi
 is 2 "an unknown mode" recover restore latest --in-place --overwrite sometimes
 is 2 "in place and a target" recover restore latest --in-place --target /x
