@@ -33,6 +33,7 @@ void verb_format_again(const struct cmd_context *ctx, struct buf *out);
 // The handlers. 0, or a negative error_code and one sentence in *err; main prints it once and turns it into the exit code.
 int verb_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int verb_dump(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int verb_find(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int verb_list(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int verb_ls(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int verb_mtree(struct cmd_context *ctx, const struct cli_args *args, struct error *err);

@@ -27,6 +27,14 @@ static const struct cli_option ls_options[] = {
     { 0 },
 };
 
+static const struct cli_option find_options[] = {
+    { "snapshots", 0, "A..B", "only these: '3..7', '5..', '..latest~2', '4'" },
+    { "all", 0, NULL, "all snapshots (the default)" },
+    { "newer", 0, "TIME", "only entries changed since: 2026-11-30 or 2026-11-30T08:00:00Z" },
+    { "older", 0, "TIME", "only entries changed before" },
+    { 0 },
+};
+
 static const struct cli_option dump_options[] = {
     SELECTION_OPTIONS,
     { "tar", 0, NULL, "a tar stream even of a single file; without PATHs, of the whole snapshot" },
@@ -82,6 +90,11 @@ static const struct cli_command commands[] = {
       "files, ACLs, extended attributes, nanoseconds) for `tar x`, names without the leading slash. Every piece is compared before it is "
       "written; damage ends it with 4 and a torn tar.",
       dump_options, verb_dump },
+    { "find", "PATTERN...", 1, CLI_ARGS_MANY, "find versions of files over all snapshots",
+      "Lists each version of the paths that match, by path and the newest first: the snapshots that have it (3-7: each from 3 to 7 that was "
+      "searched), type, size, time, SHA-256. PATTERN as in gitignore(5): '*.ods' at any depth, '/srv/erp/*.sql' there; it means paths "
+      "themselves, not what lies below them. Equal versions in consecutive snapshots are one line. Nothing found: exit 1.",
+      find_options, verb_find },
     { "check", "[SNAPSHOT]", 0, 1, "prove that the repository is whole",
       "Verifies signatures and chains, and reads every stored file and compares it with its name. Needs no identity, except with "
       "--read-data. With "
