@@ -114,7 +114,7 @@ static const struct cli_command commands[] = {
       "Makes the directory, its signed description, and the scripts for recovery by hand. An existing repository is left alone.", NULL, cmd_init },
     { "backup", "POLICY", 1, 1, "make a snapshot now",
       "Stores what changed since the last snapshot. Ends with 0 when the snapshot is complete, with 3 when it is committed but some entries could not "
-      "be read or changed while they were read. Before a change: bkd backup POLICY --tag change-1234 --hold, and should it go wrong, bkd rollback. A hold "
+      "be read or changed while they were read. When the command of a stream fails, the run fails with 1, and there is no new snapshot. Before a change: bkd backup POLICY --tag change-1234 --hold, and should it go wrong, bkd rollback. A hold "
       "is written right after the snapshot is committed; when that fails, the run says so and ends with its error, and the snapshot stands without it. Hooks and "
       "snapshots of sources: see bkd-policy(5). SIGINT, SIGTERM and SIGHUP end the run: hooks after it are run, no snapshot is made, and the next run goes on from what was stored.",
       backup_options, cmd_backup },

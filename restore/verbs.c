@@ -83,10 +83,11 @@ static const struct cli_command commands[] = {
       "Restores below --target DIR, each PATH under its whole path (--strip-components shortens), with the directories on the way; patterns "
       "choose further. A PATH that is not there, or a choice of nothing, ends it with 1 before anything is made. Without --overwrite nothing "
       "that exists is touched: such names are listed and the exit code is 3. A file gets its name only when all of its content was compared "
-      "with what was signed; after an interrupt the same command with --resume goes on. Ends with a timed report.",
+      "with what was signed; after an interrupt the same command with --resume goes on. Streams (output of commands) become files stream/NAME, which is "
+      "their PATH too; into --target / they come only when named. Ends with a timed report.",
       restore_options, verb_restore },
     { "dump", "SNAPSHOT [PATH]...", 1, CLI_ARGS_MANY, "write a file, or a tar stream, to standard output",
-      "One regular file is written as it is. A directory, several PATHs, patterns or --tar give a tar stream (pax: hard links, devices, sparse "
+      "One regular file, or stream, is written as it is: `dump latest stream/erp.dump | pg_restore ...`. A directory, several PATHs, patterns or --tar give a tar stream (pax: hard links, devices, sparse "
       "files, ACLs, extended attributes, nanoseconds) for `tar x`, names without the leading slash. Every piece is compared before it is "
       "written; damage ends it with 4 and a torn tar.",
       dump_options, verb_dump },

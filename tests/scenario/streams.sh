@@ -124,6 +124,24 @@ is 0 "then it works" backup
 says "what it says is shown" "stream 'second' says: careful"
 [ "$(snapshots)" = $((listed + 1)) ] && ok "and there is one snapshot more" || bad "and there is one snapshot more"
 
+# --- whose command, whose rights ---------------------------------------------------------------------------------------------------
+with "{name: x, command: [id, -un], user: nobody}"
+if [ "$(id -u)" = 0 ]; then
+    is 0 "as another user" backup
+    recover dump latest stream/x >"$tree/out" 2>"$tree/err"
+    says "it has that user's rights" '^nobody$'
+    with "{name: x, command: [id, -un], user: nosuchuser}"
+    is 1 "as one who does not exist" backup
+    says "it says so" "stream 'x'.*nosuchuser"
+else
+    is 1 "as another user, which takes root" backup
+    says "it says so" "stream 'x'.*nobody"
+fi
+with "{name: x, command: [echo, fine]}"
+chmod 666 "$config/policies/p.yaml"
+is 2 "commands from a file that everybody can write" backup
+chmod 644 "$config/policies/p.yaml"
+
 # --- interrupted -----------------------------------------------------------------------------------------------------------------
 with "{name: x, command: [sh, -c, 'sleep 4714 & echo \$! >$tree/pid; wait']}"
 (exec "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" backup p) >"$tree/out" 2>&1 </dev/null &
