@@ -21,6 +21,8 @@ static int ask_volume(const struct view_system *system, const struct mount *m, s
 {
     _cleanup_buf_ struct buf said = { 0 };
     int r = view_run(system, v, &said, err, "lvs", "--noheadings", "--separator", ",", "-o", FIELDS, m->device, NULL);
+    if (r == ERROR_NOT_FOUND) // there is no lvs
+        return r;
     if (r < 0)
         return error_prefix(err, "it is on %s '%s', which is no logical volume; correct `snapshot` in the policy", m->type, m->device);
     _cleanup_free_ char *line = view_last_line(&said);

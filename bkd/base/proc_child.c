@@ -78,6 +78,15 @@ _Noreturn static void child_main(const struct proc_child *c, const int go[2], in
     _exit(127);
 }
 
+static const char *execute_hint(const struct proc_child *c, int os_errno)
+{
+    if (os_errno == EACCES)
+        return " (is it executable?)";
+    if (os_errno == ENOEXEC)
+        return " (a script needs a first line such as #!/bin/sh)";
+    return os_errno == ENOENT && access(c->path, F_OK) == 0 ? " (the interpreter it names)" : "";
+}
+
 static int set_failure(const struct proc_child *c, const struct failure *f, struct error *err)
 {
     switch (f->step) {
@@ -86,8 +95,7 @@ static int set_failure(const struct proc_child *c, const struct failure *f, stru
     case STEP_DIRECTORY:
         return error_set_errno(err, f->os_errno, "run '%s' in directory '%s'", c->path, c->directory);
     case STEP_EXECUTE:
-        // ENOENT for a file that is there: its interpreter (#!) is not.
-        return error_set_errno(err, f->os_errno, "execute '%s'%s", c->path, f->os_errno == ENOENT && access(c->path, F_OK) == 0 ? " (the interpreter it names)" : "");
+        return error_set_errno(err, f->os_errno, "execute '%s'%s", c->path, execute_hint(c, f->os_errno));
     default:
         return error_set_errno(err, f->os_errno, "start '%s'", c->path);
     }

@@ -218,6 +218,28 @@ static void test_search_permission_is_enough(void **state)
     assert_int_equal(status, 0);
 }
 
+// What is looked for in one place is found in another; what only begins alike is not.
+static void test_alias(void **state)
+{
+    struct tree *t = *state;
+    scratch_write(&t->scratch, "one", "1", 1);
+    assert_int_equal(mkdirat(t->chain.root_fd, "live", 0755), 0);
+    assert_int_equal(mkdirat(t->chain.root_fd, "live/in", 0755), 0);
+    assert_int_equal(mkdirat(t->chain.root_fd, "lively", 0755), 0);
+    assert_int_equal(mkdirat(t->chain.root_fd, "view", 0755), 0);
+    assert_int_equal(mkdirat(t->chain.root_fd, "view/in", 0755), 0);
+    scratch_write(&t->scratch, "live/in/f", "now", 3);
+    scratch_write(&t->scratch, "lively/f", "other", 5);
+    scratch_write(&t->scratch, "view/in/f", "then", 4);
+    expect(t, "/live/in/f", "now");
+    dirchain_alias(&t->chain, "/live", "/view");
+    dirchain_alias(&t->chain, "/single", "/one");
+    expect(t, "/live/in/f", "then");
+    expect(t, "/lively/f", "other");
+    expect(t, "/view/in/f", "then");
+    expect(t, "/single", "1");
+}
+
 static void test_no_root(void **state)
 {
     (void)state;
@@ -235,6 +257,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_deep, setup, teardown),
         cmocka_unit_test_setup_teardown(test_exchanged, setup, teardown),
         cmocka_unit_test_setup_teardown(test_search_permission_is_enough, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_alias, setup, teardown),
         cmocka_unit_test(test_no_root),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

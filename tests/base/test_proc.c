@@ -188,7 +188,7 @@ static void test_what_cannot_be_started(void **state)
     refuse(command(ARGV("no-such-program")), ERROR_NOT_FOUND, "there is no program 'no-such-program' in /usr/local/sbin:");
     refuse(command(ARGV("/no/such/program")), ERROR_NOT_FOUND, "execute '/no/such/program': No such file or directory");
     refuse(command(ARGV("bin/sh")), ERROR_FAILED, "absolute path");
-    refuse(command(ARGV("/etc/passwd")), ERROR_FAILED, "execute '/etc/passwd': Permission denied");
+    refuse(command(ARGV("/etc/passwd")), ERROR_FAILED, "execute '/etc/passwd' (is it executable?): Permission denied");
     struct proc_options o = command(ARGV("true"));
     o.directory = "/no/such/directory";
     refuse(o, ERROR_NOT_FOUND, "in directory '/no/such/directory'");

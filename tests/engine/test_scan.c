@@ -53,6 +53,33 @@ static void test_several_sources(void **state)
     walkway_expect(p, " d -\n/x d -\n/x/one d 1\n/x/one/f f 1\n/x/one-more d 0\n/x/one-more/f f 0\n");
 }
 
+// Read in a snapshot of it, somewhere else, a source is told of under its own path; also where the way back to what holds it has to be found again.
+static void test_read_from(void **state)
+{
+    struct walkway *p = *state;
+    walkway_sh(p, "mkdir -p a/live b z; echo now >a/live/new; echo 1 >z/last\n"
+                  "d=b/view; i=0; while [ $i -lt 140 ]; do d=$d/d; i=$((i + 1)); done; mkdir -p $d; echo then >b/view/old; cd a/live; ln -s ../../b/view other");
+    _cleanup_free_ char *live = xasprintf("%s/a/live", p->root), *view = xasprintf("%s/b/view", p->root), *last = xasprintf("%s/z", p->root);
+    _cleanup_buf_ struct buf expected = { 0 };
+    p->sources[0] = (struct scan_source){ .path = live, .read_from = view };
+    p->sources[1] = (struct scan_source){ .path = last };
+    p->options.n_sources = 2;
+    walkway_walk_ok(p);
+    buf_add_str(&expected, " d -\n/a d -\n/a/live d 0\n");
+    for (int i = 1; i <= 140; i++) {
+        buf_add_str(&expected, "/a/live");
+        for (int k = 0; k < i; k++)
+            buf_add_str(&expected, "/d");
+        buf_add_str(&expected, " d 0\n");
+    }
+    buf_add_str(&expected, "/a/live/old f 0\n/z d 1\n/z/last f 1\n");
+    walkway_expect(p, buf_str(&expected));
+    p->sources[0].read_from = "/nowhere";
+    struct error err;
+    assert_int_equal(walkway_walk(p, io_real(), &err), ERROR_NOT_FOUND);
+    assert_non_null(strstr(err.text, "/a/live'"));
+}
+
 static void test_missing_and_link_sources(void **state)
 {
     struct walkway *p = *state;
@@ -276,6 +303,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_order_as_sort_says, walkway_setup, walkway_teardown),
         cmocka_unit_test_setup_teardown(test_parents_and_metadata, walkway_setup, walkway_teardown),
         cmocka_unit_test_setup_teardown(test_several_sources, walkway_setup, walkway_teardown),
+        cmocka_unit_test_setup_teardown(test_read_from, walkway_setup, walkway_teardown),
         cmocka_unit_test_setup_teardown(test_missing_and_link_sources, walkway_setup, walkway_teardown),
         cmocka_unit_test_setup_teardown(test_every_byte_in_names, walkway_setup, walkway_teardown),
         cmocka_unit_test_setup_teardown(test_deep, walkway_setup, walkway_teardown),
