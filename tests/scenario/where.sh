@@ -141,6 +141,14 @@ touch -r "$source/own" "$tree/copy/own" "$tree/restored$source/own"
 listing "$tree/copy" >"$tree/a"
 listing "$tree/restored$source" >"$tree/b"
 is 0 "and restores" diff "$tree/a" "$tree/b"
+if [ "$(id -u)" = 0 ] && command -v rdiff >/dev/null; then
+    is 0 "by hand, too" env BKD_SIGNERS="$config/keys/allowed_signers" sh "$repo/recover.sh" "$repo" none latest "$tree/hand"
+    : >"$tree/hand$source/own/.skip" && rm "$tree/hand$source/own/.skip" && touch -r "$source/own" "$tree/hand$source/own"
+    listing "$tree/hand$source" >"$tree/b"
+    is 0 "with the same result" diff "$tree/a" "$tree/b"
+else
+    ok "by hand # SKIP needs root and rdiff"
+fi
 policy <<'END'
     exclude: ["*"]
 END
