@@ -181,6 +181,8 @@ static void read_list(struct reader *r, const struct schema_key *key, const stru
     static const char *const nouns[] = { [SCHEMA_PATTERNS] = "pattern", [SCHEMA_NAMES] = "name", [SCHEMA_ENV] = "variable" };
     static const size_t limits[] = { [SCHEMA_PATTERNS] = POLICY_PATTERNS_MAX, [SCHEMA_NAMES] = POLICY_MARKERS_MAX, [SCHEMA_ENV] = POLICY_ARGUMENTS_MAX };
     struct error err;
+    if (key->type == SCHEMA_PATTERNS && base == r->policy)
+        r->places.exclude = node;
     if (node->kind != POLICY_NODE_LIST) {
         _cleanup_free_ char *hint = node->kind == POLICY_NODE_TEXT && !is_nothing(node) ? xasprintf("write [\"%.60s\"]", node->text) : NULL;
         REPORT(r, node, hint, "'%s' must be %s, not %s", schema_leaf(key), key->form, is_nothing(node) ? "empty" : kind_name(node));

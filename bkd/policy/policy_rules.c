@@ -125,6 +125,25 @@ static void check_snapshot(const struct policy *policy, const struct policy_plac
     }
 }
 
+// A pattern with the source's own path in front would match nothing, and what it is meant to keep out would be stored.
+static void check_patterns(const struct policy_node *list, const char *source, struct policy_errors *errors)
+{
+    for (size_t i = 0; list && list->kind == POLICY_NODE_LIST && i < list->count; i++) {
+        const struct policy_node *item = list->items[i];
+        const char *pattern = item->kind == POLICY_NODE_TEXT ? item->text : "";
+        bool negated = pattern[0] == '!';
+        const char *path = pattern + negated;
+        if (strcmp(source, "/") == 0 || path[0] != '/' || !lies_in(path, source))
+            continue;
+        const char *rest = path + strlen(source);
+        bool whole = rest[strspn(rest, "/")] == '\0';
+        if (whole && !strchr(source + 1, '/')) // "/data/" in source /data cannot be said otherwise
+            continue;
+        _cleanup_free_ char *hint = !whole ? xasprintf("write '%s%s', or '%s' for what it says", negated ? "!" : "", rest, path + 1) : NULL;
+        REPORT(errors, item, hint, "patterns are relative to the source, and this one begins with the path of source '%s'", source);
+    }
+}
+
 static bool is_file_name(const char *name)
 {
     for (const char *s = name; *s; s++)
@@ -174,6 +193,8 @@ void policy_rules_check(const struct policy *policy, const struct policy_places 
                 check_pair(policy, places, j, i, errors);
         check_store(policy, places, i, &policy->repository, places->repository, "repository", errors);
         check_snapshot(policy, places, i, errors);
+        check_patterns(value_of(places->sources->items[i], "exclude"), policy->sources[i].path, errors);
+        check_patterns(places->exclude, policy->sources[i].path, errors);
     }
     for (size_t i = 0; i < policy->offsite.count; i++)
         check_copy(policy, places, i, errors);

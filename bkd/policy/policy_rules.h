@@ -10,6 +10,7 @@ struct policy_places {
     bool complete; // the file could be read to its end: what is missing is missing
     const struct policy_node *sources; // the list; item i belongs to policy->sources[i]
     const struct policy_node *repository;
+    const struct policy_node *exclude; // the list at the top level
     const struct policy_node *offsite; // the list; item i belongs to policy->offsite.items[i]
     const struct policy_node *recipients;
 };
