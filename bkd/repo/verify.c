@@ -446,7 +446,10 @@ static int check_signed(struct verify *v, const struct signers *signers, const c
     return 0;
 }
 
-static void tell_record(void *arg, const char *file, const char *reason) { tell(arg, VERIFY_ALARM, file, NULL, reason); }
+static void tell_record(void *arg, bool is_alarm, const char *file, const char *reason)
+{
+    tell(arg, is_alarm ? VERIFY_ALARM : VERIFY_NOTE, file, NULL, reason);
+}
 
 static int check_small_files(struct verify *v, struct error *err)
 {

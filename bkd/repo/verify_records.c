@@ -1,11 +1,20 @@
 #include "bkd/repo/verify_records.h"
 
-static bool names_a_head(const struct repository *r, const struct records_item *item)
+#include <string.h>
+
+// A copy may have a record before the head it names, or of a chain that it does not keep.
+static void check_head(const struct repository *r, const struct records_item *item, const char *name, verify_records_tell_fn *tell, void *arg)
 {
-    for (size_t i = 0; i < r->n_heads; i++)
-        if (records_concerns(item, &r->heads[i]))
-            return true;
-    return false;
+    bool should_be_there = false;
+    for (size_t i = 0; i < r->n_heads; i++) {
+        const struct repository_head *head = &r->heads[i];
+        if (records_concerns(item, head))
+            return;
+        should_be_there = should_be_there || (memcmp(head->chain, item->record.chain, sizeof head->chain) == 0 && head->number >= item->record.snapshot);
+    }
+    tell(arg, should_be_there, name,
+         should_be_there ? "names a snapshot that is not there as it was: its head was removed, damaged or exchanged"
+                         : "names a snapshot that is not here: its head was removed, or this is a copy that does not have it yet");
 }
 
 int verify_records_run(const struct repository *r, const char *signers, verify_records_tell_fn *tell, void *arg, uint64_t *ret_count,
@@ -18,13 +27,13 @@ int verify_records_run(const struct repository *r, const char *signers, verify_r
         const struct records_item *item = &records.items[i];
         _cleanup_free_ char *name = record_name(item->signer, item->number);
         if (!item->valid)
-            tell(arg, name, item->problem);
+            tell(arg, true, name, item->problem);
         if (item->fork)
-            tell(arg, name, "another valid record has the same predecessor: two hosts sign with one key, or a host was set back");
+            tell(arg, true, name, "another valid record has the same predecessor: two hosts sign with one key, or a host was set back");
         if (item->chain_broken)
-            tell(arg, name, "does not continue the record before it: records were removed or exchanged");
-        if (item->valid && item->record.kind != RECORD_OTHER && !names_a_head(r, item))
-            tell(arg, name, "names a snapshot that is not there as it was: its head was removed, damaged or exchanged");
+            tell(arg, true, name, "does not continue the record before it: records were removed or exchanged");
+        if (item->valid && item->record.kind != RECORD_OTHER)
+            check_head(r, item, name, tell, arg);
     }
     return e;
 }

@@ -4,8 +4,8 @@
 
 #include "bkd/repo/records.h"
 
-// One finding: the record's file and one sentence.
-typedef void verify_records_tell_fn(void *arg, const char *file, const char *reason);
+// One finding: the record's file and one sentence. An alarm, or only a note.
+typedef void verify_records_tell_fn(void *arg, bool is_alarm, const char *file, const char *reason);
 
 // signers as in records_load. ERROR_UNREACHABLE ends it. *ret_count: how many there are.
 MUST_USE int verify_records_run(const struct repository *r, const char *signers, verify_records_tell_fn *tell, void *arg, uint64_t *ret_count,

@@ -528,38 +528,63 @@ static void test_what_is_a_tag(void **state)
 
 // ---- what a check tells
 
-static void count_finding(void *arg, const char *file, const char *reason)
+struct told {
+    size_t alarms, notes;
+};
+
+static void count_finding(void *arg, bool is_alarm, const char *file, const char *reason)
 {
+    struct told *told = arg;
     assert_int_equal(strncmp(file, "records/", 8), 0);
     assert_true(reason[0] != '\0');
-    (*(size_t *)arg)++;
+    told->alarms += is_alarm;
+    told->notes += !is_alarm;
 }
 
-static size_t findings(struct fixture *f, uint64_t *ret_count)
+static struct told findings(struct fixture *f, uint64_t *ret_count)
 {
     struct error err;
-    size_t n = 0;
-    OK(verify_records_run(f->repository, buf_str(&f->signers), count_finding, &n, ret_count, &err));
-    return n;
+    struct told told = { 0 };
+    OK(verify_records_run(f->repository, buf_str(&f->signers), count_finding, &told, ret_count, &err));
+    return told;
+}
+
+// A copy that has not all heads yet, or not this chain.
+static void test_check_of_a_copy(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t count;
+    tag(f, 1, "one");
+    tag(f, 3, "three");
+    size_t all = f->repository->n_heads;
+    f->repository->n_heads = 2;
+    struct told lagging = findings(f, &count);
+    f->repository->n_heads = 0;
+    struct told other = findings(f, &count);
+    f->repository->n_heads = all;
+    assert_int_equal(lagging.alarms, 0);
+    assert_int_equal(lagging.notes, 1);
+    assert_int_equal(other.alarms, 0);
+    assert_int_equal(other.notes, 2);
 }
 
 static void test_check(void **state)
 {
     struct fixture *f = *state;
     uint64_t count = 9;
-    assert_int_equal(findings(f, &count), 0);
+    assert_int_equal(findings(f, &count).alarms, 0);
     assert_int_equal(count, 0);
     tag(f, 1, "one");
     hold(f, 2);
-    assert_int_equal(findings(f, &count), 0);
+    assert_int_equal(findings(f, &count).alarms, 0);
     assert_int_equal(count, 2);
     f->repository->heads[1].sha256[0] ^= 1; // another head under that number
-    assert_int_equal(findings(f, &count), 1);
+    assert_int_equal(findings(f, &count).alarms, 1);
     _cleanup_buf_ struct buf file = { 0 };
     stored(f, &f->host, 1, &file);
     file.data[20] ^= 1;
     replace(f, &f->host, 1, &file); // void; and the second one no longer continues it
-    assert_int_equal(findings(f, &count), 3);
+    assert_int_equal(findings(f, &count).alarms, 3);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -571,7 +596,7 @@ int main(void)
         TEST(test_tampered),      TEST(test_filed_under_another), TEST(test_other_repository),     TEST(test_fork_and_break),
         TEST(test_twins),         TEST(test_unknown_kind),    TEST(test_believing_all),            TEST(test_hold_and_release),
         TEST(test_forged_release), TEST(test_other_snapshots), TEST(test_tags),                    TEST(test_what_is_a_tag),
-        TEST(test_check),
+        TEST(test_check),         TEST(test_check_of_a_copy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
