@@ -169,16 +169,37 @@ enum say { SAY_ALL, SAY_LITTLE };
 
 static bool is_silent(const struct rollback *rb, enum say say) { return say == SAY_LITTLE || rb->ctx->json || rb->ctx->verbosity < 0; }
 
-// What opens the way to a server; returns the number of arguments now.
-static size_t add_access(const struct setup_access *access, const char **argv, size_t n)
+struct args {
+    const char **list; // ends with NULL; owned, the words are not
+    size_t n;
+};
+
+static void args_done(struct args *args) { free(args->list); }
+#define _cleanup_args_ __attribute__((cleanup(args_done)))
+
+static void add_word(struct args *args, const char *word)
 {
-    const char *const options[][2] = { { "--ssh-identity", access->identity }, { "--ssh-passphrase", access->passphrase_file }, { "--known-hosts", access->known_hosts } };
-    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
-        if (options[i][1] != NULL) {
-            argv[n++] = options[i][0];
-            argv[n++] = options[i][1];
-        }
-    return n;
+    args->list = xrealloc(args->list, (args->n + 2) * sizeof *args->list);
+    args->list[args->n++] = word;
+    args->list[args->n] = NULL;
+}
+
+static void add_option(struct args *args, const char *option, const char *value)
+{
+    if (value == NULL)
+        return;
+    add_word(args, option);
+    add_word(args, value);
+}
+
+// What opens the way to the repository, when it is on a server.
+static void add_access(struct args *args, const struct rollback *rb, const struct setup_access *access)
+{
+    if (!policy_store_is_remote(&rb->policy.repository))
+        return;
+    add_option(args, "--ssh-identity", access->identity);
+    add_option(args, "--ssh-passphrase", access->passphrase_file);
+    add_option(args, "--known-hosts", access->known_hosts);
 }
 
 // `bkd-restore … restore NUMBER PATH… --in-place --overwrite MODE`, with `more` (NULL: nothing). Owners by number: this is the host they come from.
@@ -188,32 +209,26 @@ static int run_restore(struct rollback *rb, const char *const *paths, size_t n_p
     int code = 0;
     char chain[33], number[24];
     _cleanup_free_ char *program = programs_path("bkd-restore"), *signers = cmd_key_path(rb->ctx, "allowed_signers");
+    _cleanup_setup_access_ struct setup_access access = { 0 };
+    _cleanup_args_ struct args args = { 0 };
     format_hex(chain, rb->chain, sizeof rb->chain);
     (void)snprintf(number, sizeof number, "%llu", (unsigned long long)rb->number);
-    const char *const fixed[] = { program, "-r", rb->policy.repository.url, "-s", signers, "--chain", chain, "restore", "--in-place", "--numeric-owner",
-                                  "--overwrite", mode };
-    size_t n = sizeof fixed / sizeof *fixed;
-    const char **argv = xcalloc(n + n_paths + 16, sizeof(const char *));
-    memcpy(argv, fixed, sizeof fixed);
-    _cleanup_setup_access_ struct setup_access access = { 0 };
     setup_access(rb->ctx, &rb->policy.repository, &access);
-    if (policy_store_is_remote(&rb->policy.repository))
-        n = add_access(&access, argv, n);
-    if (rb->options->identity != NULL) {
-        argv[n++] = "-i";
-        argv[n++] = rb->options->identity;
-    }
-    if (is_silent(rb, say))
-        argv[n++] = "-q";
-    if (rb->options->in_place_delta)
-        argv[n++] = "--in-place-delta";
-    if (more != NULL)
-        argv[n++] = more;
-    argv[n++] = number;
+    add_option(&args, program, "restore");
+    add_option(&args, "-r", rb->policy.repository.url);
+    add_access(&args, rb, &access);
+    add_option(&args, "-s", signers);
+    add_option(&args, "-i", rb->options->identity);
+    add_option(&args, "--chain", chain);
+    add_option(&args, "--overwrite", mode);
+    const char *const flags[] = { "--in-place", "--numeric-owner", rb->options->in_place_delta ? "--in-place-delta" : NULL,
+                                  is_silent(rb, say) ? "-q" : NULL, more, number };
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+        if (flags[i] != NULL)
+            add_word(&args, flags[i]);
     for (size_t i = 0; i < n_paths; i++)
-        argv[n++] = paths[i];
-    int r = programs_run(argv, is_silent(rb, say), &code, err);
-    free(argv);
+        add_word(&args, paths[i]);
+    int r = programs_run(args.list, is_silent(rb, say), &code, err);
     if (r == ERROR_NOT_FOUND)
         return error_set(err, ERROR_FAILED, "there is no bkd-restore beside bkd or in PATH; install it, or restore elsewhere");
     enum error_code failure = programs_error(code);
@@ -258,7 +273,7 @@ int rollback_save(struct rollback *rb, struct error *err)
         return error_set(err, ERROR_FAILED, "the clock cannot be read");
     (void)snprintf(tag + n, sizeof tag - n, ".%03uZ", (unsigned)(now_ms % 1000));
     const char *const argv[] = { program, "--config-dir", rb->ctx->config_dir, "--state-dir", rb->ctx->state_dir, "backup", rb->options->policy,
-                                 "--tag", tag, is_silent(rb, SAY_ALL) ? "-q" : NULL, NULL };
+                                 "--no-ship", "--tag", tag, is_silent(rb, SAY_ALL) ? "-q" : NULL, NULL };
     int r = programs_run(argv, is_silent(rb, SAY_ALL), &code, err);
     enum error_code failure = programs_error(code);
     if (r == 0 && failure != ERROR_NONE && failure != ERROR_INCOMPLETE)
