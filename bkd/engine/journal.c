@@ -8,10 +8,10 @@
 #include "bkd/base/crypto.h"
 
 #define NAME "journal"
-enum { BUFFER = 256 << 10, SEAL = 32, PIECE_RECORD = 32 + 4 + 8 + 8, OBJECT_RECORD = 4 + 32 + 8 + SEAL };
+enum { BUFFER = 256 << 10, SEAL = 32, PIECE_RECORD = 32 + 4 + 8 + 8, OBJECT_RECORD = 4 + 32 + 8 + 4 + 32 + SEAL };
 
 // Record: length (4, of what follows the kind), kind (1), content. Kinds: 'e' entry (previous_record), 'p' piece (hash, place),
-// 'o' object (number, hash, stored size, seal). A seal is the HMAC of the running SHA-256 of all records since the seal before, with its own
+// 'o' object (number, hash, stored size, size and hash of its opening, seal). A seal is the HMAC of the running SHA-256 of all records since the seal before, with its own
 // first fields: records are good only in the order and the number in which they were written.
 struct journal {
     const struct io *io;
@@ -65,12 +65,26 @@ int journal_add_piece(struct journal *j, const uint8_t sha256[32], const struct 
     return add_record(j, 'p', record, sizeof record, err);
 }
 
-int journal_commit_object(struct journal *j, uint32_t number, const uint8_t sha256[32], uint64_t stored_size, struct error *err)
+static void put_object(uint8_t record[OBJECT_RECORD], const struct format_ref *object)
+{
+    put_u32le(record, object->object);
+    memcpy(record + 4, object->sha256, 32);
+    put_u64le(record + 36, object->stored_size);
+    put_u32le(record + 44, object->opening_size);
+    memcpy(record + 48, object->opening_sha256, 32);
+}
+
+static void get_object(const uint8_t *record, struct format_ref *ret_object)
+{
+    *ret_object = (struct format_ref){ .object = get_u32le(record), .stored_size = get_u64le(record + 36), .opening_size = get_u32le(record + 44) };
+    memcpy(ret_object->sha256, record + 4, 32);
+    memcpy(ret_object->opening_sha256, record + 48, 32);
+}
+
+int journal_commit_object(struct journal *j, const struct format_ref *object, struct error *err)
 {
     uint8_t record[OBJECT_RECORD], digest[32];
-    put_u32le(record, number);
-    memcpy(record + 4, sha256, 32);
-    put_u64le(record + 36, stored_size);
+    put_object(record, object);
     crypto_sha256_update(&j->hash, record, OBJECT_RECORD - SEAL);
     crypto_sha256_final(&j->hash, digest);
     seal_of(j, digest, record + OBJECT_RECORD - SEAL);
@@ -145,7 +159,11 @@ static uint64_t find_valid_end(struct journal *j, const struct journal_replay *r
             crypto_sha256_update(&j->hash, data - 5, n + 5);
             continue;
         }
-        if (!check_object(j, data, n) || (replay->object != NULL && !replay->object(replay->arg, get_u32le(data), data + 4, get_u64le(data + 36))))
+        if (!check_object(j, data, n))
+            break;
+        struct format_ref object;
+        get_object(data, &object);
+        if (replay->object != NULL && !replay->object(replay->arg, &object))
             break;
         end = rd.offset - (rd.window.len - rd.at);
         memcpy(last_good, j->last_seal, SEAL);

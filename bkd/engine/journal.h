@@ -10,6 +10,7 @@
 #include "bkd/base/spill.h"
 #include "bkd/engine/previous.h"
 #include "bkd/engine/sealed.h"
+#include "bkd/repo/format.h"
 #include "bkd/repo/manifest.h"
 #include "bkd/repo/place.h"
 
@@ -18,7 +19,7 @@ struct journal;
 // What a journal from an earlier run tells. All callbacks may be NULL.
 struct journal_replay {
     // A finished object; returning false (it is not in the store as it should be) ends the replay there.
-    bool (*object)(void *arg, uint32_t number, const uint8_t sha256[32], uint64_t stored_size);
+    bool (*object)(void *arg, const struct format_ref *object);
     int (*piece)(void *arg, const uint8_t sha256[32], const struct place *place, struct error *err);
     void *arg;
     struct spill *entries; // gets previous_record()s of valid entries
@@ -33,7 +34,7 @@ MUST_USE int journal_add_entry(struct journal *j, const struct manifest_entry *e
                                struct error *err);
 MUST_USE int journal_add_piece(struct journal *j, const uint8_t sha256[32], const struct place *place, struct error *err);
 // Everything added so far lies in objects up to this one, which has its last byte. Replaying asks the store whether it has it.
-MUST_USE int journal_commit_object(struct journal *j, uint32_t number, const uint8_t sha256[32], uint64_t stored_size, struct error *err);
+MUST_USE int journal_commit_object(struct journal *j, const struct format_ref *object, struct error *err);
 // The snapshot is committed: the journal is removed.
 void journal_remove(struct journal *j);
 

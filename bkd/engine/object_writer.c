@@ -44,6 +44,7 @@ struct object_writer {
     struct age_encrypt age;
     int fd;
     char *spool;
+    struct format_ref opening; // what is known of the object as soon as its age header is written
     struct crypto_sha256 hash;
     struct buf out; // stored bytes not written yet
     uint64_t written;
@@ -217,6 +218,8 @@ static int open_object(struct object_writer *w, struct error *err)
     buf_reset(&w->out);
     if (w->options.n_recipients > 0)
         r = age_encrypt_begin(w->io, w->options.recipients, w->options.n_recipients, &w->out, &w->age, err);
+    w->opening = (struct format_ref){ .opening_size = (uint32_t)w->out.len };
+    crypto_sha256(w->out.data, w->out.len, w->opening.opening_sha256);
     if (r == 0)
         r = pack_open(sink, w, &w->pack, err);
     if (r < 0)
@@ -278,17 +281,28 @@ static int flush_meta(struct object_writer *w, struct error *err)
     return add_member(w, "meta", text.data, text.len, &ignored, err);
 }
 
+// Without encryption equal content makes equal objects: one that a cut-off run left behind is as good, when it is whole.
+static int take_existing(struct object_writer *w, const struct format_ref *object, const char *name, struct error *err)
+{
+    struct store *store = w->options.store;
+    if (objects_check_stored(store, w->options.n_recipients > 0, object))
+        return 0;
+    return error_set(err, ERROR_INTEGRITY, "'%s' stands in repository '%s' with other bytes than its name says; move it away and run again", name, store->url);
+}
+
 static int put_object(struct object_writer *w, struct error *err)
 {
-    uint8_t sha256[CRYPTO_SHA256_SIZE];
-    crypto_sha256_final(&w->hash, sha256);
-    _cleanup_free_ char *name = format_object_name(sha256, w->options.n_recipients > 0);
+    struct format_ref object = w->opening;
+    object.object = w->number;
+    object.stored_size = w->written;
+    crypto_sha256_final(&w->hash, object.sha256);
+    _cleanup_free_ char *name = format_object_name(object.sha256, w->options.n_recipients > 0);
     _cleanup_free_ char *spool = TAKE(w->spool);
     int fd = w->fd;
     w->fd = -1;
     struct store *store = w->options.store;
     if (w->options.sealed != NULL) {
-        int r = w->options.sealed(w->options.arg, w->number, sha256, w->written, err);
+        int r = w->options.sealed(w->options.arg, &object, err);
         if (r < 0) {
             io_close_quietly(w->io, &fd);
             store->ops->spool_drop(store, spool);
@@ -296,19 +310,14 @@ static int put_object(struct object_writer *w, struct error *err)
         }
     }
     int r = store->ops->put_spool(store, name, fd, spool, err);
-    // Without encryption equal content makes equal objects: one that a cut-off run left behind is as good, when it is whole.
-    if (r == ERROR_EXISTS && objects_check_stored(store, w->options.n_recipients > 0, sha256, w->written))
-        r = 0;
-    else if (r == ERROR_EXISTS)
-        r = error_set(err, ERROR_INTEGRITY, "'%s' stands in repository '%s' with other bytes than its name says; move it away and run again", name, store->url);
+    if (r == ERROR_EXISTS)
+        r = take_existing(w, &object, name, err);
     if (r < 0)
         return error_prefix(err, "object %u", w->number);
     w->stats.objects++;
     w->stats.stored_bytes += w->written;
-    uint32_t number = w->number;
-    uint64_t size = w->written;
     drop_object(w);
-    return w->options.finished(w->options.arg, number, sha256, size, err);
+    return w->options.finished(w->options.arg, &object, err);
 }
 
 static int close_object(struct object_writer *w, struct error *err)

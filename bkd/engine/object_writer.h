@@ -8,13 +8,13 @@
 
 #include "bkd/base/buf.h"
 #include "bkd/codec/age.h"
-#include "bkd/repo/place.h"
+#include "bkd/repo/format.h"
 #include "bkd/repo/store.h"
 
 struct object_writer;
 
-// An object is complete and durable in the store. ERROR from the callback ends the run.
-typedef int object_finished_fn(void *arg, uint32_t number, const uint8_t sha256[32], uint64_t stored_size, struct error *err);
+// An object is complete and durable in the store; all is set but `used`. ERROR from the callback ends the run.
+typedef int object_finished_fn(void *arg, const struct format_ref *object, struct error *err);
 
 struct object_writer_options {
     struct store *store;                    // borrowed

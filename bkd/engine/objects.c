@@ -13,16 +13,16 @@ void objects_done(struct objects *o)
     *o = (struct objects){ 0 };
 }
 
-void objects_add(struct objects *o, uint32_t number, const uint8_t sha256[32], uint64_t stored_size)
+void objects_add(struct objects *o, const struct format_ref *object)
 {
+    uint32_t number = object->object;
     if (number >= o->n) {
         uint32_t n = number + 1 + number / 2;
         o->items = xrealloc(o->items, n * sizeof *o->items);
         memset(o->items + o->n, 0, (n - o->n) * sizeof *o->items);
         o->n = n;
     }
-    memcpy(o->items[number].sha256, sha256, 32);
-    o->items[number].stored_size = stored_size;
+    o->items[number] = *object;
 }
 
 static bool is_own(const struct objects *o, uint32_t number) { return o->first_own != 0 && number >= o->first_own; }
@@ -31,12 +31,12 @@ static bool is_stored(const struct objects *o, uint32_t number) { return number 
 bool objects_usable(const struct objects *o, uint32_t number) { return is_own(o, number) || is_stored(o, number); }
 bool objects_usable_before(const struct objects *o, uint32_t number) { return !is_own(o, number) && is_stored(o, number); }
 
-bool objects_check_stored(struct store *store, bool encrypted, const uint8_t sha256[32], uint64_t stored_size)
+bool objects_check_stored(struct store *store, bool encrypted, const struct format_ref *object)
 {
     struct error ignored; // whatever the reason: it cannot be relied on
-    _cleanup_free_ char *name = format_object_name(sha256, encrypted);
+    _cleanup_free_ char *name = format_object_name(object->sha256, encrypted);
     uint64_t size = 0;
-    if (store->ops->size(store, name, &size, &ignored) < 0 || size != stored_size)
+    if (store->ops->size(store, name, &size, &ignored) < 0 || size != object->stored_size)
         return false;
     _cleanup_free_ char *chunk = xmalloc(CHUNK);
     _cleanup_crypto_sha256_ struct crypto_sha256 hash;
@@ -50,7 +50,7 @@ bool objects_check_stored(struct store *store, bool encrypted, const uint8_t sha
     }
     uint8_t found[CRYPTO_SHA256_SIZE];
     crypto_sha256_final(&hash, found);
-    return memcmp(found, sha256, sizeof found) == 0;
+    return memcmp(found, object->sha256, sizeof found) == 0;
 }
 
 int objects_refs(const struct objects *o, const uint8_t chain[16], const struct versions_needs *needs, struct format_refs *ret_refs, struct error *err)
@@ -64,8 +64,8 @@ int objects_refs(const struct objects *o, const uint8_t chain[16], const struct 
             return error_set(err, ERROR_INTEGRITY, "the snapshot refers to object %u, which was not stored; nothing was committed", number);
         }
         struct format_ref *ref = &refs.refs[refs.n++];
-        *ref = (struct format_ref){ .object = number, .stored_size = o->items[number].stored_size, .used = needs->items[i].used };
-        memcpy(ref->sha256, o->items[number].sha256, sizeof ref->sha256);
+        *ref = o->items[number];
+        ref->used = needs->items[i].used;
     }
     *ret_refs = refs;
     return 0;

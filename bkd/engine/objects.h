@@ -10,21 +10,18 @@
 #include "bkd/repo/store.h"
 
 struct objects {
-    struct objects_item {
-        uint8_t sha256[32];
-        uint64_t stored_size; // 0: no such object
-    } *items; // by number
+    struct format_ref *items; // by number; stored_size 0: no such object; `used` is not used
     uint32_t n;
     uint32_t first_own; // number of the first object of this run: from there on all are usable; 0 = none
 };
 
 void objects_done(struct objects *o);
-void objects_add(struct objects *o, uint32_t number, const uint8_t sha256[32], uint64_t stored_size);
+void objects_add(struct objects *o, const struct format_ref *object);
 bool objects_usable(const struct objects *o, uint32_t number);
 // Those alone that existed before this run: what caches of earlier runs may name.
 bool objects_usable_before(const struct objects *o, uint32_t number);
 // Reads the object with this hash: does the store have it, of this size, byte for byte?
-bool objects_check_stored(struct store *store, bool encrypted, const uint8_t sha256[32], uint64_t stored_size);
+bool objects_check_stored(struct store *store, bool encrypted, const struct format_ref *object);
 // What a snapshot with these needs refers to. ERROR_INTEGRITY when one is not known (a defect).
 MUST_USE int objects_refs(const struct objects *o, const uint8_t chain[16], const struct versions_needs *needs, struct format_refs *ret_refs, struct error *err);
 

@@ -25,27 +25,27 @@ static int reserve_objects(struct run *run, uint32_t next, struct error *err)
     return next < run->state.objects ? 0 : state_reserve_objects(&run->state, next + OBJECTS_RESERVED, err);
 }
 
-static int object_finished(void *arg, uint32_t number, const uint8_t sha256[32], uint64_t stored_size, struct error *err)
+static int object_finished(void *arg, const struct format_ref *object, struct error *err)
 {
     struct run *run = arg;
-    objects_add(&run->objects, number, sha256, stored_size);
-    return reserve_objects(run, number + 1, err);
+    objects_add(&run->objects, object);
+    return reserve_objects(run, object->object + 1, err);
 }
 
 // Journaled before it is put: a run that is killed right after would store all of it again. Replaying looks whether the store has it.
-static int object_sealed(void *arg, uint32_t number, const uint8_t sha256[32], uint64_t stored_size, struct error *err)
+static int object_sealed(void *arg, const struct format_ref *object, struct error *err)
 {
     struct run *run = arg;
-    return journal_commit_object(run->journal, number, sha256, stored_size, err);
+    return journal_commit_object(run->journal, object, err);
 }
 
 // An object the journal of a cut-off run names is used again only when the store has it, byte for byte.
-static bool object_is_stored(void *arg, uint32_t number, const uint8_t sha256[32], uint64_t stored_size)
+static bool object_is_stored(void *arg, const struct format_ref *object)
 {
     struct run *run = arg;
-    if (!objects_check_stored(run->store, run->repository->info.encrypted, sha256, stored_size))
+    if (!objects_check_stored(run->store, run->repository->info.encrypted, object))
         return false;
-    objects_add(&run->objects, number, sha256, stored_size);
+    objects_add(&run->objects, object);
     run->result.resumed = true;
     return true;
 }
@@ -112,7 +112,7 @@ static int load_object(struct run *run, const struct format_ref *ref, struct err
         return r;
     }
     if (r == 0 && size == ref->stored_size) {
-        objects_add(&run->objects, ref->object, ref->sha256, ref->stored_size);
+        objects_add(&run->objects, ref);
         return 0;
     }
     log_error("'%s' in repository '%s' is %s: earlier snapshots that need it cannot be restored whole; run `bkd check`", name, run->store->url,

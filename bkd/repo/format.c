@@ -239,6 +239,31 @@ void format_refs_done(struct format_refs *r)
     *r = (struct format_refs){ 0 };
 }
 
+// "SIZE:SHA256", or "-".
+static void write_opening(struct buf *out, const struct format_ref *ref)
+{
+    if (ref->opening_size == 0) {
+        buf_add_str(out, "-\n");
+        return;
+    }
+    buf_addf(out, "%u:", ref->opening_size);
+    buf_add_hex(out, ref->opening_sha256, sizeof ref->opening_sha256);
+    buf_add_char(out, '\n');
+}
+
+static bool parse_opening(const char *word, size_t n, struct format_ref *ref)
+{
+    const char *colon = memchr(word, ':', n);
+    uint64_t size;
+    if (n == 1 && word[0] == '-')
+        return true;
+    if (colon == NULL || !parse_u64(word, (size_t)(colon - word), FORMAT_OPENING_MAX, &size) || size == 0 ||
+        !parse_hex(colon + 1, n - (size_t)(colon + 1 - word), ref->opening_sha256, sizeof ref->opening_sha256))
+        return false;
+    ref->opening_size = (uint32_t)size;
+    return ref->opening_size <= ref->stored_size;
+}
+
 void format_refs_write(struct buf *out, const struct format_refs *r)
 {
     buf_add_str(out, "bkd-refs/1\n");
@@ -247,17 +272,21 @@ void format_refs_write(struct buf *out, const struct format_refs *r)
         const struct format_ref *ref = &r->refs[i];
         buf_addf(out, "object %u ", ref->object);
         buf_add_hex(out, ref->sha256, sizeof ref->sha256);
-        buf_addf(out, " %llu %llu\n", (unsigned long long)ref->stored_size, (unsigned long long)ref->used);
+        buf_addf(out, " %llu %llu ", (unsigned long long)ref->stored_size, (unsigned long long)ref->used);
+        write_opening(out, ref);
     }
 }
 
 static bool add_ref(struct format_refs *r, size_t *cap, const char *v, size_t n)
 {
     uint64_t object;
-    struct format_ref ref;
+    struct format_ref ref = { 0 };
+    const char *opening;
+    size_t opening_len;
     if (!lines_u64(&v, &n, PLACE_OBJECT_MAX, &object) || object == 0 || !lines_hex(&v, &n, ref.sha256, sizeof ref.sha256) ||
         !lines_u64(&v, &n, OBJECT_SIZE_MAX, &ref.stored_size) || ref.stored_size == 0 ||
-        !lines_u64(&v, &n, UINT64_MAX, &ref.used) || !lines_no_more(v))
+        !lines_u64(&v, &n, UINT64_MAX, &ref.used) || !lines_word(&v, &n, &opening, &opening_len) ||
+        !parse_opening(opening, opening_len, &ref) || !lines_no_more(v))
         return false;
     if (r->n > 0 && r->refs[r->n - 1].object >= object)
         return false;

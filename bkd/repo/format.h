@@ -15,6 +15,7 @@
 #define FORMAT_HEAD_MAX 8192u
 #define FORMAT_SIGNED_MAX 65536u
 #define FORMAT_REFS_MAX (256u << 20)
+#define FORMAT_OPENING_MAX ((64u << 10) + 16u) // an age header and its nonce
 #define FORMAT_NAMESPACE_REPOSITORY "bkd-repository@v1"
 #define FORMAT_NAMESPACE_HEAD "bkd-head@v1"
 #define FORMAT_NAMESPACE_RECORD "bkd-record@v1"
@@ -73,6 +74,8 @@ struct format_ref {
     uint8_t sha256[32];
     uint64_t stored_size; // bytes of the stored file
     uint64_t used;        // bytes of its tar stream that this snapshot needs
+    uint32_t opening_size; // of an age file: bytes of its header and nonce, the start of the stored file; 0 = not known, or not encrypted
+    uint8_t opening_sha256[32];
 };
 
 struct format_refs {

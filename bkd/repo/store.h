@@ -37,6 +37,7 @@ struct store_ops {
 struct store {
     const struct store_ops *ops;
     char *url; // as given, for messages
+    bool far;  // reading costs round trips: what is not needed is not read
 };
 
 // How a store on another machine is got at. Strings are copied.

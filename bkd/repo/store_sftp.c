@@ -601,7 +601,7 @@ int store_sftp_open(const struct io *io, const char *url, const char *root, bool
                     struct error *err)
 {
     struct store_sftp *s = xcalloc(1, sizeof *s);
-    *s = (struct store_sftp){ .store = { .ops = &ops, .url = xstrdup(url) }, .io = io, .connector = *connector, .root = xstrdup(root),
+    *s = (struct store_sftp){ .store = { .ops = &ops, .url = xstrdup(url), .far = true }, .io = io, .connector = *connector, .root = xstrdup(root),
                               .n_lanes = LANES };
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->freed, NULL);

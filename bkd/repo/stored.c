@@ -17,6 +17,7 @@ struct file {
     uint8_t *tags;           // one for each block; NULL = not authenticated. This and below: under stored.lock
     size_t tags_size;
     struct file *next_kept;
+    uint8_t *begin;   // of a file far away: its authenticated beginning; set once, then read only
 };
 
 struct stored {
@@ -58,6 +59,7 @@ void stored_free(struct stored *s)
             continue;
         pthread_mutex_destroy(&f->opening);
         free(f->tags);
+        free(f->begin);
         free(f->name);
         free(f);
     }
@@ -146,6 +148,27 @@ static int authenticate(struct stored *s, const struct file *f, const struct for
     return r;
 }
 
+// A file far away is not read whole for a few of its bytes. Its first ones are an age header, whose SHA-256 the refs say; so the key in it is the one
+// that the host made, which nobody who merely keeps the store knows, and the tag of each chunk of age vouches for the rest (doc/FORMAT.md section 4).
+static bool has_opening(const struct stored *s, size_t index) { return s->store->far && s->encrypted && s->refs[index].opening_size > 0; }
+
+static int authenticate_opening(struct stored *s, struct file *f, const struct format_ref *ref, struct error *err)
+{
+    uint8_t sha256[CRYPTO_SHA256_SIZE], *opening = xmalloc(ref->opening_size);
+    int r = get(s, f, 0, opening, ref->opening_size, err);
+    if (r == 0) {
+        crypto_sha256(opening, ref->opening_size, sha256);
+        if (memcmp(sha256, ref->opening_sha256, sizeof sha256) != 0)
+            r = error_set(err, ERROR_INTEGRITY, "its header does not have the SHA-256 of the refs");
+    }
+    if (r < 0) {
+        free(opening);
+        return r;
+    }
+    f->begin = opening;
+    return 0;
+}
+
 // A disk that fails to read one place of a file may well give the others.
 static bool is_damage(const struct stored *s, int code)
 {
@@ -185,20 +208,32 @@ static bool has_tags(struct stored *s, const struct file *f)
     return has;
 }
 
+static int open_far(struct stored *s, size_t index, struct file *f, struct error *err)
+{
+    return f->begin != NULL ? 0 : authenticate_opening(s, f, &s->refs[index], err);
+}
+
+static int open_whole(struct stored *s, size_t index, struct file *f, struct error *err)
+{
+    size_t n = tags_size(s, index);
+    uint8_t *tags = xmalloc(n + 1);
+    int r = authenticate(s, f, &s->refs[index], tags, err);
+    if (r == 0)
+        keep(s, f, tags, n);
+    else
+        free(tags);
+    return r;
+}
+
 static int open_locked(struct stored *s, size_t index, struct file *f, struct error *err)
 {
     if (has_tags(s, f) || (f->damaged && s->accepts_damaged))
         return 0;
     if (f->damaged)
         return error_set(err, ERROR_INTEGRITY, "it is not what the refs say");
-    size_t n = tags_size(s, index);
-    uint8_t *tags = xmalloc(n + 1);
-    int r = authenticate(s, f, &s->refs[index], tags, err);
-    if (r == 0) {
-        keep(s, f, tags, n);
+    int r = has_opening(s, index) ? open_far(s, index, f, err) : open_whole(s, index, f, err);
+    if (r == 0)
         return 0;
-    }
-    free(tags);
     f->damaged = is_damage(s, r);
     if (!f->damaged || !s->accepts_damaged)
         return r;
@@ -254,12 +289,29 @@ static int compare_blocks(struct stored *s, size_t index, struct file *f, uint64
                : error_set(err, ERROR_INTEGRITY, "its bytes changed after they were compared with their SHA-256");
 }
 
+// What was authenticated stands in the place of what the store says now.
+static int read_far(struct stored *s, size_t index, struct file *f, uint64_t offset, size_t n, uint8_t *space, size_t *ret_skip, struct error *err)
+{
+    uint32_t opening = s->refs[index].opening_size;
+    int r = stored_open(s, index, err);
+    if (r == 0)
+        r = get(s, f, offset, space, n, err);
+    if (r < 0)
+        return r;
+    if (f->begin != NULL && offset < opening)
+        memcpy(space, f->begin + offset, opening - offset < n ? (size_t)(opening - offset) : n);
+    *ret_skip = 0;
+    return 0;
+}
+
 int stored_read(struct stored *s, size_t index, uint64_t offset, size_t n, uint8_t *space, size_t *ret_skip, struct error *err)
 {
     const struct format_ref *ref = &s->refs[index];
     if (offset > ref->stored_size || n > ref->stored_size - offset)
         return error_set(err, ERROR_INTEGRITY, "bytes beyond its end are asked for");
     struct file *f = file_of(s, index);
+    if (has_opening(s, index) && !f->damaged)
+        return read_far(s, index, f, offset, n, space, ret_skip, err);
     uint64_t first = offset / STORED_BLOCK, start = first * STORED_BLOCK;
     uint64_t end = (offset + n + STORED_BLOCK - 1) / STORED_BLOCK * STORED_BLOCK;
     bool as_it_is = s->accepts_damaged && f->damaged;

@@ -3,7 +3,7 @@
 // Before its first use a file is read whole and compared with its SHA-256 in the refs, which the head signs. That pass also keeps a keyed hash
 // of each STORED_BLOCK, under a random key of this process; every later read takes whole blocks and compares them with it. So what is
 // decrypted, decompressed or parsed is what was signed, also when the store's owner exchanges the file in between or answers differently the
-// second time. (A store far away would rather have the block hashes stored beside the object: only stored_open would change.)
+// second time. Of an encrypted file in a store far away only the opening is authenticated so, and age's chunk tags vouch for the rest: see stored.c.
 // Safe for several threads.
 #ifndef BKD_REPO_STORED_H
 #define BKD_REPO_STORED_H

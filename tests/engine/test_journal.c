@@ -38,14 +38,16 @@ static int teardown(void **state)
     return 0;
 }
 
-static bool object_seen(void *arg, uint32_t number, const uint8_t sha256[32], uint64_t stored_size)
+static bool object_seen(void *arg, const struct format_ref *object)
 {
     struct place_dir *p = arg;
+    uint32_t number = object->object;
     if (number == p->missing)
         return false;
     assert_int_equal(number, ++p->objects);
-    assert_int_equal(sha256[0], number);
-    assert_int_equal(stored_size, UINT64_C(6000000000) + number);
+    assert_int_equal(object->sha256[0], number);
+    assert_int_equal(object->opening_size, 216);
+    assert_int_equal(object->stored_size, UINT64_C(6000000000) + number);
     return true;
 }
 
@@ -105,8 +107,8 @@ static void add_piece(struct journal *j, uint32_t object)
 static void commit(struct journal *j, uint32_t number)
 {
     struct error err;
-    uint8_t sha256[32] = { (uint8_t)number };
-    scratch_ok(journal_commit_object(j, number, sha256, UINT64_C(6000000000) + number, &err), &err);
+    struct format_ref object = { .object = number, .sha256 = { (uint8_t)number }, .stored_size = UINT64_C(6000000000) + number, .opening_size = 216 };
+    scratch_ok(journal_commit_object(j, &object, &err), &err);
 }
 
 static void expect(struct place_dir *p, const uint8_t *with, uint32_t objects, uint32_t pieces, const char *paths)

@@ -31,14 +31,16 @@ struct shop {
     uint64_t sizes[OBJECTS_MAX];
 };
 
-static int note_finished(void *arg, uint32_t number, const uint8_t sha256[32], uint64_t stored_size, struct error *err)
+static int note_finished(void *arg, const struct format_ref *object, struct error *err)
 {
     struct shop *s = arg;
+    uint32_t number = object->object;
     (void)err;
     assert_int_equal(number, s->options.first_object + s->finished++);
     assert_true(number < OBJECTS_MAX);
-    s->names[number] = format_object_name(sha256, s->options.n_recipients > 0);
-    s->sizes[number] = stored_size;
+    s->names[number] = format_object_name(object->sha256, s->options.n_recipients > 0);
+    s->sizes[number] = object->stored_size;
+    assert_true((object->opening_size > 0) == (s->options.n_recipients > 0));
     return 0;
 }
 
@@ -302,9 +304,9 @@ static void test_store_fails(void **state)
     scratch_run("cd '%s' && test -z \"$(find repo -type f)\"", s->scratch.dir);
 }
 
-static int refuse_finished(void *arg, uint32_t number, const uint8_t sha256[32], uint64_t stored_size, struct error *err)
+static int refuse_finished(void *arg, const struct format_ref *object, struct error *err)
 {
-    (void)arg, (void)number, (void)sha256, (void)stored_size;
+    (void)arg, (void)object;
     return error_set(err, ERROR_BUSY, "no");
 }
 

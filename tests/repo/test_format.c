@@ -181,6 +181,7 @@ static void test_refs(void **state)
     static const char *const may_vary[] = { "object", NULL };
     texts_accepts(rewrite_refs, "refs/golden");
     texts_accepts(rewrite_refs, "refs/empty");
+    texts_accepts(rewrite_refs, "refs/opening");
     texts_lines_are_fixed(rewrite_refs, "refs/golden", may_vary);
     texts_ignores_x_keys(rewrite_refs, "refs/golden", true);
     texts_survives_corruption(rewrite_refs, "refs/golden");
@@ -192,6 +193,9 @@ static void test_refs(void **state)
     texts_refuses(rewrite_refs, path, " 512 0", " 512", ERROR_FORMAT);
     texts_refuses(rewrite_refs, path, " 512 0", " 512 0 0", ERROR_FORMAT);
     texts_refuses(rewrite_refs, path, "2147483647", "2147483648", ERROR_FORMAT);
+    static const char *const wrong[] = { "0:43f6", "00216:43f6", "513:43f6", "216 43f6", "216:43f", "216:43F6", "216:", "- 43f6" };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        texts_refuses(rewrite_refs, path, "216:43f6", wrong[i], ERROR_FORMAT);
 }
 
 static void test_refs_find(void **state)

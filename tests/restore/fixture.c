@@ -28,13 +28,13 @@ void fixture_run(const char *format, ...)
 
 char *fixture_path(const struct fixture *f, const char *name) { return xasprintf("%s/%s", f->dir, name); }
 
-static int object_finished(void *arg, uint32_t number, const uint8_t sha256[32], uint64_t stored_size, struct error *err)
+static int object_finished(void *arg, const struct format_ref *object, struct error *err)
 {
     struct fixture *f = arg;
     (void)err;
     f->refs.refs = xrealloc(f->refs.refs, (f->refs.n + 1) * sizeof *f->refs.refs);
-    f->refs.refs[f->refs.n] = (struct format_ref){ .object = number, .stored_size = stored_size, .used = 1 };
-    memcpy(f->refs.refs[f->refs.n++].sha256, sha256, 32);
+    f->refs.refs[f->refs.n] = *object;
+    f->refs.refs[f->refs.n++].used = 1;
     return 0;
 }
 

@@ -53,7 +53,7 @@ recipe() { # recipe ID FILE SHA256|- BASE CHAIN, further lines from stdin
 commit() {
     printf 'bkd-refs/1\nchain %s\n' $chain >work/refs
     for k in $(seq 1 "$object"); do
-        echo "$(cat work/object.$k) $(cat work/used.$1.$k)" >>work/refs
+        echo "$(cat work/object.$k) $(cat work/used.$1.$k) -" >>work/refs
     done
     r=$(sum work/refs); cp work/refs "$R/refs/$r"
     { printf 'bkd-head/1\nrepository %s\nchain %s\nhost example\npolicy golden%%20files\nnumber %s\nprevious %s\ntime %s\nnext-by -\n' $id $chain "$1" "$2" "$5"
