@@ -137,7 +137,8 @@ static int show_excluded(void *arg, const struct scan_excluded *x, struct error 
     bool above = l->only != NULL && strcmp(l->only, x->path) != 0 && manifest_path_below(l->only, strlen(l->only), x->path, n);
     if (above || (l->only != NULL && strcmp(l->only, x->path) == 0)) {
         buf_reset(&l->kept_out);
-        buf_addf(&l->kept_out, "'%s' is left out: ", x->path);
+        if (above)
+            buf_addf(&l->kept_out, "'%s' is left out: ", x->path);
         add_rule(&l->kept_out, l->policy, x->source, x->verdict);
     }
     if (!above && !is_asked_for(l, x->path, n))
@@ -213,7 +214,7 @@ static int show_totals(const struct listing *l, struct error *err)
 static int explain(const struct listing *l, struct error *err)
 {
     if (l->kept_out.len > 0)
-        return error_set(err, ERROR_NOT_FOUND, "nothing of '%s' would be taken: %s", l->only, buf_str(&l->kept_out));
+        return error_set(err, ERROR_NOT_FOUND, "'%s' would not be taken: %s", l->only, buf_str(&l->kept_out));
     for (size_t i = 0; i < l->policy->source_count; i++) {
         const char *source = l->policy->sources[i].path;
         if (manifest_path_below(l->only, strlen(l->only), source, strlen(source)))

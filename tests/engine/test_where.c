@@ -107,7 +107,7 @@ static void umount_all(struct mounts *m)
 static bool mount_at(struct mounts *m, const char *what, const char *name, const char *type, unsigned long flags)
 {
     _cleanup_free_ char *at = xasprintf("%s/%s", m->p->root, name), *from = what[0] == '@' ? xasprintf("%s/%s", m->p->root, what + 1) : xstrdup(what);
-    if (mount(from, at, type, flags, NULL) < 0) {
+    if (mount(from, at, type == NULL ? "" : type, flags, NULL) < 0) {
         print_message("cannot mount %s: %s\n", type == NULL ? "--bind" : type, strerror(errno));
         return false;
     }
