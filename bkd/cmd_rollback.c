@@ -78,7 +78,7 @@ static int print_summary(const struct rollback *rb, bool dry_run, bool is_done, 
 
 static int put_back(struct rollback *rb, bool yes, struct error *err)
 {
-    int r = rb->is_encrypted && rb->options->identity == NULL ? rollback_try(rb, err) : 0; // says what is missing before it asks
+    int r = rollback_check_identity(rb, err);
     if (r == 0 && !yes)
         r = ask(rb, err);
     if (r == 0)

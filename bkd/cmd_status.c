@@ -5,13 +5,15 @@
 #include "bkd/base/fs.h"
 #include "bkd/keydir.h"
 #include "bkd/receipts.h"
+#include "bkd/repo/holds.h"
 #include "bkd/setup.h"
 
 // What is protected, what is not, since when, and what to do.
 struct status {
     const char *policy; // borrowed
     bool has_snapshot, complete;
-    uint64_t snapshot, time_ns, problems;
+    uint64_t snapshot, time_ns, problems, record_problems;
+    uint64_t held; // snapshots
     char *reason; // why nothing is known, or NULL; owned
 };
 
@@ -35,6 +37,19 @@ static int collect_policy(void *arg, const char *name, unsigned char type, struc
 
 static int compare_names(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
+// Holds keep space for as long as nobody releases them.
+static void look_at_records(const struct setup *s, const struct repository *repository, const uint8_t chain[16], struct status *status)
+{
+    _cleanup_records_ struct records records = { 0 };
+    struct error ignored; // the store answered for the heads; `bkd check` says what is wrong with records
+    if (records_load(repository, buf_str(&s->signers), &records, &ignored) < 0)
+        return;
+    status->record_problems = records_count_problems(&records);
+    for (size_t i = 0; i < repository->n_heads; i++)
+        if (memcmp(repository->heads[i].chain, chain, 16) == 0)
+            status->held += holds_is_held(&records, &repository->heads[i]);
+}
+
 static void look_at(const struct setup *s, struct status *status)
 {
     _cleanup_repository_ struct repository *repository = NULL;
@@ -55,6 +70,7 @@ static void look_at(const struct setup *s, struct status *status)
     status->time_ns = head->head.time_ns;
     status->complete = (head->head.flags & FORMAT_INCOMPLETE) == 0;
     status->problems = repository_count_problems(repository);
+    look_at_records(s, repository, chain, status);
 }
 
 // ---- copies
@@ -142,6 +158,8 @@ static int print_json(const struct setup *s, const struct status *st, bool *ret_
         json_add_u64(line, "age_ms", now > st->time_ns ? (now - st->time_ns) / 1000000 : 0);
         json_add_bool(line, "complete", st->complete);
         json_add_u64(line, "head_problems", st->problems);
+        json_add_u64(line, "record_problems", st->record_problems);
+        json_add_u64(line, "held", st->held);
     } else {
         json_add_str(line, "reason", st->reason);
     }
@@ -163,6 +181,10 @@ static void print_text(const struct cmd_context *ctx, const struct status *st)
            st->complete ? "" : ", incomplete: see what the run reported, and run `bkd backup` again");
     if (st->problems > 0)
         printf("%-20s %llu heads are not right: run `bkd check %s`\n", "", (unsigned long long)st->problems, st->policy);
+    if (st->record_problems > 0)
+        printf("%-20s %llu records (tags, holds, releases) are not right: run `bkd check %s`\n", "", (unsigned long long)st->record_problems, st->policy);
+    if (st->held > 0)
+        printf("%-20s %llu of its snapshots are held until `bkd release`: `bkd snapshots %s` shows which and why\n", "", (unsigned long long)st->held, st->policy);
 }
 
 static int show_policy(struct cmd_context *ctx, const char *policy, struct error *err)

@@ -250,12 +250,17 @@ static int restore_all(struct rollback *rb, const char *more, enum say say, stru
     return r;
 }
 
+int rollback_check_identity(const struct rollback *rb, struct error *err)
+{
+    if (!rb->is_encrypted || rb->options->identity != NULL)
+        return 0;
+    return error_set(err, ERROR_KEY,
+                     "reading the snapshot takes an identity, which a host that is backed up does not keep: bring operations.txt from the host that restores (or the "
+                     "recovery identity), for as long as this takes to /dev/shm, and give it with -i FILE");
+}
+
 int rollback_try(struct rollback *rb, struct error *err)
 {
-    if (rb->is_encrypted && rb->options->identity == NULL)
-        return error_set(err, ERROR_KEY,
-                         "reading the snapshot takes an identity, which a host that is backed up does not keep: bring operations.txt from the host that restores (or the "
-                         "recovery identity), for as long as this takes to /dev/shm, and give it with -i FILE");
     int r = restore_all(rb, "--dry-run", SAY_LITTLE, err);
     return r < 0 ? error_prefix(err, "nothing was changed") : 0;
 }

@@ -48,6 +48,8 @@ MUST_USE int rollback_look(struct rollback *rb, diff_change_fn *show, void *arg,
 // How many differences would go.
 uint64_t rollback_work(const struct rollback *rb);
 
+// Is there an identity where one is needed? ERROR_KEY says where to get it.
+MUST_USE int rollback_check_identity(const struct rollback *rb, struct error *err);
 // Would bkd-restore do it? A rehearsal, which reads what it takes with the identity. Nothing was changed when this fails.
 MUST_USE int rollback_try(struct rollback *rb, struct error *err);
 // Makes a snapshot of what is there now, with a tag of its own.

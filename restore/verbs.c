@@ -72,7 +72,7 @@ static const struct cli_option check_options[] = {
 };
 
 static const struct cli_command commands[] = {
-    { "list", "", 0, 0, "list snapshots", "Needs no identity. Numbers that are void and chains that do not fit together are shown as such.",
+    { "list", "", 0, 0, "list snapshots", "With their tags and holds. Needs no identity. Numbers that are void and chains that do not fit together are shown as such.",
       NULL, verb_list },
     { "ls", "SNAPSHOT [PATH]...", 1, CLI_ARGS_MANY, "list what a snapshot holds",
       "With PATHs, only these and what lies below them; patterns choose further. SNAPSHOT is a number, latest, latest~2 (two before the "
