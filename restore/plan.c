@@ -9,7 +9,7 @@
 #include "restore/content.h"
 #include "restore/target.h"
 
-enum { SPILL_MEMORY = 4 << 20, BLOCK = 4096 };
+enum { SPILL_MEMORY = 4 << 20, BLOCK = 4096, SPARSE_RATIO = 8 };
 
 int plan_open_scratch(const struct io *io, const char *near, int *ret_dirfd, struct error *err)
 {
@@ -504,6 +504,26 @@ static uint64_t data_bytes(const struct recipe *recipe)
     return recipe->n_extents > 0 ? n : recipe->size;
 }
 
+uint64_t plan_data_blocks(struct plan *p, const struct manifest_entry *e)
+{
+    _cleanup_recipe_ struct recipe recipe = { 0 };
+    struct error ignored; // a damaged recipe is reported when its file is restored
+    uint64_t size = e->size;
+    bool sparse = place_is_set(&e->version) && (e->notes & MANIFEST_PREALLOCATED) == 0;
+    if (sparse && snapshot_read_recipe(p->snapshot, &e->version, &recipe, &ignored) == 0)
+        size = data_bytes(&recipe);
+    return (size + BLOCK - 1) / BLOCK * BLOCK;
+}
+
+bool plan_is_sparse(const struct plan *p)
+{
+    const struct format_refs *refs = &p->snapshot->refs;
+    uint64_t stored = 0;
+    for (size_t i = 0; i < refs->n; i++)
+        stored += refs->refs[i].stored_size;
+    return p->totals.bytes / SPARSE_RATIO > stored;
+}
+
 int plan_count_data(struct plan *p, uint64_t *ret_bytes, struct error *err)
 {
     const struct manifest_entry *e;
@@ -511,17 +531,9 @@ int plan_count_data(struct plan *p, uint64_t *ret_bytes, struct error *err)
     bool later;
     uint64_t bytes = 0;
     int r = plan_rewind(p, err);
-    while (r == 0 && (r = plan_next(p, &e, &role, &later, err)) == 0 && e != NULL) {
-        if (e->type != MANIFEST_FILE || later)
-            continue;
-        uint64_t size = e->size;
-        _cleanup_recipe_ struct recipe recipe = { 0 };
-        struct error ignored; // a damaged recipe is reported when its file is restored
-        bool sparse = place_is_set(&e->version) && (e->notes & MANIFEST_PREALLOCATED) == 0;
-        if (sparse && snapshot_read_recipe(p->snapshot, &e->version, &recipe, &ignored) == 0)
-            size = data_bytes(&recipe);
-        bytes += (size + BLOCK - 1) / BLOCK * BLOCK;
-    }
+    while (r == 0 && (r = plan_next(p, &e, &role, &later, err)) == 0 && e != NULL)
+        if (e->type == MANIFEST_FILE && !later)
+            bytes += plan_data_blocks(p, e);
     if (r == 0)
         *ret_bytes = bytes;
     return r;

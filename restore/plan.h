@@ -85,6 +85,11 @@ MUST_USE int plan_count(struct plan *p, struct error *err);
 // Bytes the selection takes on a disk, holes left out: reads the recipes of large files, so it is asked only when the logical sizes do not fit.
 MUST_USE int plan_count_data(struct plan *p, uint64_t *ret_bytes, struct error *err);
 
+// The same of one file.
+uint64_t plan_data_blocks(struct plan *p, const struct manifest_entry *e);
+// So much larger than what is stored that holes must be counted to know what there is to write. After plan_count.
+bool plan_is_sparse(const struct plan *p);
+
 // How an entry came into the selection.
 enum plan_role {
     PLAN_SELECTED,

@@ -48,8 +48,9 @@ static void print_action(const struct rehearse *r, const struct manifest_entry *
 
 // ---- counting
 
-static void count_made(struct report *report, const struct manifest_entry *e, bool further)
+static void count_made(struct rehearse *r, const struct manifest_entry *e, bool further)
 {
+    struct report *report = r->report;
     if (further) {
         report->hard_links++;
         return;
@@ -61,7 +62,7 @@ static void count_made(struct report *report, const struct manifest_entry *e, bo
     case MANIFEST_FILE:
         report->files++;
         report->bytes += e->size;
-        report->needed += (e->size + BLOCK - 1) / BLOCK * BLOCK;
+        report->needed += r->sparse ? plan_data_blocks(r->plan, e) : (e->size + BLOCK - 1) / BLOCK * BLOCK;
         break;
     case MANIFEST_LINK:
         report->links++;
@@ -75,7 +76,7 @@ static void count_action(struct rehearse *r, const struct manifest_entry *e, enu
 {
     bool made = action == DECIDE_CREATE || action == DECIDE_REPLACE;
     if (made)
-        count_made(r->report, e, further);
+        count_made(r, e, further);
     r->report->replaced += action == DECIDE_REPLACE;
     r->report->updated += action == DECIDE_METADATA && e->type != MANIFEST_DIR;
     r->report->left += action == DECIDE_LEAVE;
@@ -165,6 +166,7 @@ int rehearse_run(struct rehearse *r, struct error *err)
     enum plan_role role;
     bool later;
     int got = r->target_fd < 0 ? 0 : io_open(r->io, r->target_fd, ".", O_RDONLY | O_DIRECTORY, 0, &chain.root_fd, err);
+    r->sparse = plan_is_sparse(r->plan);
     if (got == 0)
         got = plan_rewind(r->plan, err);
     while (got == 0 && (got = plan_next(r->plan, &e, &role, &later, err)) == 0 && e != NULL)

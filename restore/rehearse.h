@@ -21,6 +21,7 @@ struct rehearse {
     int target_fd; // the target; -1 = it does not exist
     // Its own:
     struct buf blocked; // below this directory nothing can be restored; len 0 = none
+    bool sparse;        // holes are counted
     struct buf fresh;   // below this one, which takes the place of something else, nothing stands
 };
 

@@ -169,11 +169,14 @@ static int look_ahead_of_writing(struct run *r, struct error *err)
 {
     struct apply apply;
     init_apply(r, &apply);
+    uint64_t bytes = r->plan.totals.bytes;
     int e = look_ahead(r, &apply, r->target.root->fd, err);
     apply_done(&apply);
+    if (e == 0 && plan_is_sparse(&r->plan)) // holes take no time
+        e = plan_count_data(&r->plan, &bytes, err);
     if (e < 0)
         return e;
-    struct expect expect = expect_of(&r->rates, r->snapshot, r->plan.totals.files - r->plan.totals.names, r->plan.totals.bytes, r->options->jobs);
+    struct expect expect = expect_of(&r->rates, r->snapshot, r->plan.totals.files - r->plan.totals.names, bytes, r->options->jobs);
     ready_tell(r->report, &expect);
     progress_begin(r->progress, "restore", expect.files, expect.bytes);
     progress_expect(r->progress, expect.files_per_second > 0 ? 1 / expect.files_per_second : 0,
@@ -215,7 +218,8 @@ static int rehearse_needs(struct run *r, struct error *err)
     io_close_quietly(r->io, &fd);
     if (e < 0)
         return e;
-    struct expect expect = expect_of(&r->rates, r->snapshot, report->files, report->bytes, r->options->jobs);
+    struct expect expect = expect_of(&r->rates, r->snapshot, report->files, report->needed < report->bytes ? report->needed : report->bytes,
+                                     r->options->jobs);
     ready_tell(report, &expect);
     return report->free_known && report->needed > report->free_space
                ? space_too_little(report->needed, report->free_space, r->target.name, err)

@@ -196,6 +196,11 @@ find "$tree/timed" -name '.bkd-*' >"$tree/out"
 if [ -s "$tree/out" ]; then bad "nothing that was tried stays"; else ok "nothing that was tried stays"; fi
 is 0 "a rehearsal expects as well" recover restore latest --target "$tree/none" --dry-run
 says "and says so" "^expected: "
+truncate -s 2T "$source/immense" 2>/dev/null || truncate -s 200G "$source/immense"
+is 0 "a night with a file that is all hole" backup
+is 0 "holes need no bytes and no time" recover restore latest "$source/immense" "$source/src" --target "$tree/none" --dry-run --json
+if [ "$(field needed_bytes)" -le 100000 ] && [ "$(field expected_ms)" -le 20000 ]; then ok "in what is needed and expected"; else bad "in what is needed ($(field needed_bytes)) and expected ($(field expected_ms) ms)"; fi
+rm "$source/immense"
 if [ -e "$tree/none" ]; then bad "and leaves nothing"; else ok "and leaves nothing"; fi
 rm -rf "$tree/timed"
 
