@@ -65,8 +65,10 @@ int stream_start(const struct io *io, const struct stream_source *source, const 
         .stop = is_interrupted, .arg = s,
     };
     int r = proc_start(io, &options, &s->proc, err);
-    if (r < 0) // also of a program that is not there: no file of the source is meant
-        return error_prefix(err, "stream '%s'", source->name), err->code = ERROR_FAILED;
+    if (r < 0) {
+        (void)error_prefix(err, "stream '%s' cannot be started, no snapshot was made", source->name);
+        return err->code = ERROR_FAILED; // also when there is no such program: no file of the sources is meant
+    }
     *ret_stream = TAKE(s);
     return 0;
 }
