@@ -89,20 +89,24 @@ static enum decide_action other_content(const struct decide_rules *rules)
     return rules->mode != DECIDE_NEVER || rules->doubt ? DECIDE_REPLACE : DECIDE_EXISTS;
 }
 
-static enum decide_action decide_dir(const struct decide_rules *rules, const struct attrs *a, const struct decide_there *t, const char **why)
+static enum decide_action decide_dir(const struct decide_rules *rules, const struct manifest_entry *e, const struct attrs *a,
+                                     const struct decide_there *t, const char **why)
 {
     *why = "the directory exists";
     if (t->ours)
         return DECIDE_METADATA;
+    if (e->source == MANIFEST_NO_SOURCE) // only on the way to what was backed up
+        return DECIDE_ENTER;
     if (rules->mode == DECIDE_NEVER || (rules->mode == DECIDE_IF_NEWER && !rules->resume && !is_newer(a, t)))
         return DECIDE_ENTER;
     return DECIDE_METADATA;
 }
 
-static enum decide_action decide_other_type(const struct decide_rules *rules, const struct attrs *a, const struct decide_there *t, const char **why)
+static enum decide_action decide_other_type(const struct decide_rules *rules, const struct manifest_entry *e, const struct attrs *a,
+                                            const struct decide_there *t, const char **why)
 {
     *why = "another type";
-    if (rules->mode == DECIDE_NEVER)
+    if (rules->mode == DECIDE_NEVER || (e->type == MANIFEST_DIR && e->source == MANIFEST_NO_SOURCE))
         return DECIDE_EXISTS;
     if (rules->mode == DECIDE_IF_NEWER && !is_newer(a, t)) {
         *why = "another type, and not older";
@@ -154,9 +158,9 @@ enum decide_action decide(const struct decide_rules *rules, const struct manifes
     if (!there->exists)
         return DECIDE_CREATE;
     if (there->type != entry->type)
-        return decide_other_type(rules, attrs, there, ret_why);
+        return decide_other_type(rules, entry, attrs, there, ret_why);
     if (entry->type == MANIFEST_DIR)
-        return decide_dir(rules, attrs, there, ret_why);
+        return decide_dir(rules, entry, attrs, there, ret_why);
     return decide_same_type(rules, entry, attrs, there, ret_why);
 }
 

@@ -127,7 +127,7 @@ static int keeps_its_own(const struct reread *r, const struct manifest_entry *e,
     if (e->type != MANIFEST_DIR)
         return *ret_keeps = false, 0;
     int got = survey_existed(r->survey, r->plan->sequence, &existed, err);
-    bool overwritten = role == PLAN_SELECTED && (r->rules->mode == DECIDE_IF_CHANGED || r->rules->mode == DECIDE_ALWAYS);
+    bool overwritten = role == PLAN_SELECTED && e->source != MANIFEST_NO_SOURCE && (r->rules->mode == DECIDE_IF_CHANGED || r->rules->mode == DECIDE_ALWAYS);
     *ret_keeps = existed && !overwritten;
     return got;
 }

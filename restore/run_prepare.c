@@ -15,9 +15,10 @@ static struct marker_facts facts_of(const struct run *r, struct buf *options)
     memcpy(facts.repository, head->repository, sizeof facts.repository);
     memcpy(facts.chain, head->chain, sizeof facts.chain);
     memcpy(facts.selection, r->plan.totals.fingerprint, sizeof facts.selection);
-    buf_addf(options, "--overwrite %s%s%s%s%s", decide_mode_name(r->options->overwrite), r->options->in_place_delta ? " --in-place-delta" : "",
-             r->options->delete ? " --delete" : "", r->options->numeric_owner ? " --numeric-owner" : "",
-             r->options->target_attributes ? " --target-attributes" : "");
+    const struct run_options *o = r->options;
+    buf_addf(options, "--overwrite %s%s%s%s%s%s%s", decide_mode_name(o->overwrite), o->in_place_delta ? " --in-place-delta" : "",
+             o->delete ? " --delete" : "", o->numeric_owner ? " --numeric-owner" : "", o->target_attributes ? " --target-attributes" : "",
+             o->untrusted ? " --untrusted" : "", o->owners != NULL && o->owners->n > 0 ? " --chown-map" : "");
     facts.options = buf_str(options);
     return facts;
 }

@@ -197,9 +197,13 @@ static void test_other_types(void **state)
     static const enum decide_action on_dirs[] = { DECIDE_ENTER, DECIDE_METADATA, DECIDE_ENTER, DECIDE_METADATA };
     for (int i = 0; i < 4; i++)
         assert_int_equal(decide(&rules[i], &dir, &wanted_attrs, &there, &why), on_dirs[i]);
+    struct manifest_entry above = { .type = MANIFEST_DIR, .source = MANIFEST_NO_SOURCE };
+    for (int i = 0; i < 4; i++) // on the way to the sources
+        assert_int_equal(decide(&rules[i], &above, &wanted_attrs, &there, &why), DECIDE_ENTER);
     there.ours = true; // made by an interrupted run
     assert_int_equal(decide(&rules[0], &dir, &wanted_attrs, &there, &why), DECIDE_METADATA);
     there = file_like_wanted(); // a file where a directory belongs
+    assert_int_equal(decide(&rules[3], &above, &wanted_attrs, &there, &why), DECIDE_EXISTS); // such a link may lead to another disk
     assert_int_equal(decide(&rules[0], &dir, &wanted_attrs, &there, &why), DECIDE_EXISTS);
     assert_int_equal(decide(&rules[1], &dir, &wanted_attrs, &there, &why), DECIDE_REPLACE);
 }

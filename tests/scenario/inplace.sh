@@ -55,7 +55,9 @@ is 3 "never: what exists is left and listed" recover restore latest --in-place
 existing >"$tree/after"
 is 0 "never: not one of them changed" cmp "$tree/before" "$tree/after"
 spoil
+touch -d '2024-05-01 10:00:00' "$tree/h"
 is 0 "always" recover restore latest --in-place --overwrite always --json
+[ "$(stat -c %y "$tree/h")" = "$(date -d '2024-05-01 10:00:00' '+%F %T.000000000 %z')" ] && ok "directories on the way to the source keep their own time" || bad "way: $(stat -c %y "$tree/h")"
 [ "$(field replaced || true)0" -ge 160 ] && ok "always: all of them replaced" || bad "replaced: $(field replaced)"
 [ -z "$(differs)" ] && ok "always: the tree is that of the snapshot, by rsync" || bad "always differs"
 [ "$(cat "$tree/outside")" = single ] && [ "$(stat -c %h,%a "$tree/outside")" = 1,640 ] && ok "a file outside that was linked to one inside is untouched" || bad "outside"
