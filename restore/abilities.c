@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include "bkd/base/fs.h"
+#include "restore/replace.h"
 
+#define TRIAL_PREFIX ".bkd-probe-"
 #define OTHER_ID 54321u // some owner that is not root
 #define BEFORE_1970 INT64_C(-2177452800) // 1901-01-01
 #define AFTER_2038 INT64_C(15032385535)  // 2446-05-10, as far as ext4 reaches
@@ -18,7 +20,7 @@ int abilities_begin_trying(const struct io *io, int dirfd, struct abilities_tria
     struct abilities_trial trial = { .dirfd = dirfd, .fd = -1 };
     struct statx st;
     io_random(io, &random, sizeof random);
-    (void)snprintf(trial.name, sizeof trial.name, ".bkd-probe-%016llx", (unsigned long long)random);
+    (void)snprintf(trial.name, sizeof trial.name, TRIAL_PREFIX "%016llx", (unsigned long long)random);
     int r = io_stat(io, dirfd, "", AT_EMPTY_PATH, &st, err);
     if (r == 0)
         r = io_mkdir(io, dirfd, trial.name, 0700, err);
@@ -40,6 +42,31 @@ void abilities_end_trying(const struct io *io, struct abilities_trial *trial)
     (void)!fs_remove_tree(io, trial->dirfd, trial->name, &ignored);
     struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, trial->mtime };
     (void)io->utimensat(io, trial->dirfd, "", times, AT_EMPTY_PATH); // somebody else's directory keeps the new time
+}
+
+struct sweep {
+    const struct io *io;
+    int dirfd;
+    int64_t before_s; // those changed later may be in use
+};
+
+static int sweep_name(void *arg, const char *name, unsigned char type, struct error *err)
+{
+    const struct sweep *s = arg;
+    struct statx st;
+    (void)type, (void)err;
+    if (strncmp(name, TRIAL_PREFIX, sizeof TRIAL_PREFIX - 1) == 0 &&
+        s->io->statx(s->io, s->dirfd, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &st) == 0 && S_ISDIR(st.stx_mode) &&
+        st.stx_uid == geteuid() && st.stx_ctime.tv_sec < s->before_s)
+        replace_discard(s->io, s->dirfd, name);
+    return 0;
+}
+
+void abilities_sweep(const struct io *io, int dirfd, bool all)
+{
+    struct sweep s = { io, dirfd, all ? INT64_MAX : (int64_t)(io_realtime_ns(io) / 1000000000) - 60 };
+    struct error ignored; // a target that cannot be listed shows when it is written to
+    (void)!fs_list_dir(io, dirfd, ".", sweep_name, &s, &ignored);
 }
 
 static bool make_file(const struct io *io, int dirfd, const char *name)

@@ -36,5 +36,7 @@ struct abilities_trial {
 };
 MUST_USE int abilities_begin_trying(const struct io *io, int dirfd, struct abilities_trial *ret_trial, struct error *err);
 void abilities_end_trying(const struct io *io, struct abilities_trial *trial);
+// Removes what killed runs of this user have left of such directories: those older than a minute, or all.
+void abilities_sweep(const struct io *io, int dirfd, bool all);
 
 #endif

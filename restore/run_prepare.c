@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bkd/base/log.h"
+#include "restore/abilities.h"
 #include "restore/ready.h"
 #include "restore/rehearse.h"
 #include "restore/run_state.h"
@@ -138,6 +139,8 @@ static int look_and_mark(struct run *r, struct error *err)
         e = mark_target(r, empty, err);
     if (e < 0)
         return e;
+    if (!r->target.root->made)
+        abilities_sweep(r->io, r->target.root->fd, r->rules.resume);
     _cleanup_free_ char *other = marker_other(&r->marker);
     if (other != NULL)
         log_warn("'%s' holds '%s' of another restore, running or interrupted", r->target.name, other);

@@ -58,7 +58,7 @@ static void tree_with_sparse(struct fixture *f)
 // The same bytes, modes and times in files with final names.
 static void assert_files_whole(struct fixture *f, const char *name)
 {
-    fixture_run("cd '%s' && test ! -e '%s' || (cd '%s' && find . -type f ! -name '.bkd-*' | while read -r n; do cmp \"$n\" ../good/\"$n\" || exit 1; "
+    fixture_run("cd '%s' && test ! -e '%s' || (cd '%s' && find . -name '.bkd-*' -prune -o -type f -print | while read -r n; do cmp \"$n\" ../good/\"$n\" || exit 1; "
                 "test \"$(stat -c '%%a %%y' \"$n\")\" = \"$(stat -c '%%a %%y' ../good/\"$n\")\" || { echo \"$n: metadata\"; exit 1; }; done)",
                 f->dir, name, name);
 }
@@ -155,7 +155,7 @@ static void go_on(struct fixture *f, struct run_options options)
     int r = access(target, F_OK) == 0 ? fixture_restore(f, "t", &options, &report, &err) : ERROR_USAGE;
     if (r == ERROR_USAGE) { // it was cut off before its marker was whole
         options.resume = false;
-        fixture_run("test ! -e '%s' || test -z \"$(find '%s' -mindepth 1 ! -name '.bkd-*')\"; rm -rf '%s'", target, target, target);
+        fixture_run("test ! -e '%s' || test -z \"$(find '%s' -mindepth 1 -name '.bkd-*' -prune -o -mindepth 1 -print)\"; rm -rf '%s'", target, target, target);
         r = fixture_restore(f, "t", &options, &report, &err);
     }
     if (r != 0)

@@ -29,8 +29,8 @@ target=$tree/target
 clear_target() { [ ! -e "$target" ] || { chmod -R u+rwx "$target" && rm -rf "$target"; }; }
 # Files with their final names, as they must be: sum, mode, time, size.
 files_of() {
-    (cd "$1" && find . -type f ! -name '.bkd-*' -printf '%p %m %T@ %s\n' | LC_ALL=C sort
-     find . -type f ! -name '.bkd-*' -print0 | LC_ALL=C sort -z | xargs -0 -r sha256sum | LC_ALL=C sort)
+    (cd "$1" && find . -name '.bkd-*' -prune -o -type f -printf '%p %m %T@ %s\n' | LC_ALL=C sort
+     find . -name '.bkd-*' -prune -o -type f -print0 | LC_ALL=C sort -z | xargs -0 -r sha256sum | LC_ALL=C sort)
 }
 same() { rsync -aHAXSn --checksum --delete --itemize-changes "$source/" "$target$source/" >"$tree/out" 2>&1 && [ ! -s "$tree/out" ] && [ "$(find "$target" -name '.bkd-*')" = "" ]; }
 files_of "$source" | LC_ALL=C sort >"$tree/whole"
