@@ -322,7 +322,7 @@ int io_link(const struct io *io, int old_dirfd, const char *old_path, int new_di
 
 int io_stat(const struct io *io, int dirfd, const char *path, int flags, struct statx *ret_st, struct error *err)
 {
-    if (io->statx(io, dirfd, path, flags | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, ret_st) < 0)
+    if (io->statx(io, dirfd, path, flags, STATX_BASIC_STATS, ret_st) < 0)
         return error_set_errno(err, errno, "stat '%s'", path);
     return 0;
 }
