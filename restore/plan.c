@@ -228,8 +228,8 @@ static int check_paths(struct plan *p, struct error *err)
     const char *missing = r == 0 ? selection_missing(p->selection) : NULL;
     if (missing == NULL)
         return r;
-    return error_set(err, ERROR_NOT_FOUND, "'%s' is not in snapshot %llu; `bkd-restore ls` shows what is", missing,
-                     (unsigned long long)p->snapshot->head->number);
+    return error_set(err, ERROR_NOT_FOUND, "'%s' is not in snapshot %llu; `bkd-restore ls` shows what is%s", missing,
+                     (unsigned long long)p->snapshot->head->number, strpbrk(missing, "*?[") != NULL ? " (patterns go with --include)" : "");
 }
 
 int plan_open(struct plan *p, const struct io *io, struct snapshot *snapshot, int scratch_dirfd, struct selection *selection,

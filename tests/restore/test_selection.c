@@ -93,6 +93,7 @@ static void test_exclude(void **state)
     expect((struct list){ LIST("/srv/a") }, none, (struct list){ LIST("keep/", "*.[ch]", "!z.log") }, " /srv/a /srv/a/run.log");
     expect(none, (struct list){ LIST("*.c") }, (struct list){ LIST("cache") }, " /srv/a/main.c /srv/b/x.c");
     expect((struct list){ LIST("/srv/a/main.c") }, none, (struct list){ LIST("/srv") }, "");
+    expect(none, none, (struct list){ LIST("*") }, ""); // the root is no choice of its own
 }
 
 static void test_bounds(void **state)
