@@ -255,7 +255,9 @@ static struct place write_manifest(struct fixture *f, struct format_head *head)
         if (i % 100 == 0 && manifest_unescape(&raw, line, strcspn(line, " ")))
             recipe_add_index(&r, (uint64_t)(line - (const char *)f->manifest.data), buf_str(&raw), raw.len);
         buf_done(&raw);
-        line = strchr(line, '\n') + 1;
+        line = strchr(line, '\n');
+        if (line++ == NULL)
+            break;
     }
     struct buf text = { 0 };
     recipe_format(&text, &r);
@@ -295,6 +297,11 @@ void fixture_commit(struct fixture *f)
     object_writer_free(f->writer);
     if (f->exchanged)
         exchange_objects(f);
+    if (f->extra.object != 0) {
+        f->refs.refs = xrealloc(f->refs.refs, (f->refs.n + 1) * sizeof *f->refs.refs);
+        f->refs.refs[f->refs.n++] = f->extra;
+        head.next_object = f->extra.object + 1;
+    }
     struct buf refs = { 0 }, text = { 0 };
     format_refs_write(&refs, &f->refs);
     crypto_sha256(refs.data, refs.len, head.refs);
@@ -325,13 +332,18 @@ void fixture_commit(struct fixture *f)
     open_writer(f);
 }
 
+static int open_repository(struct fixture *f, struct repository **ret_repository, struct error *err)
+{
+    struct store *store;
+    int r = store_open(io_real(), f->repo, NULL, false, &store, err);
+    return r < 0 ? r : repository_open(io_real(), store, f->signers, ret_repository, err);
+}
+
 struct repository *fixture_open(struct fixture *f)
 {
     struct error err = { 0 };
-    struct store *store;
     struct repository *repository;
-    CHECK(store_open(io_real(), f->repo, NULL, false, &store, &err));
-    CHECK(repository_open(io_real(), store, f->signers, &repository, &err));
+    CHECK(open_repository(f, &repository, &err));
     return repository;
 }
 
@@ -348,14 +360,16 @@ int fixture_restore_io(struct fixture *f, const struct io *io, const char *name,
     const struct repository_head *head;
     struct timing timing;
     _cleanup_free_ char *target = fixture_path(f, name);
-    _cleanup_repository_ struct repository *repository = fixture_open(f);
+    _cleanup_repository_ struct repository *repository = NULL;
     mode_t mask = umask(0);
     o.target = target;
     o.quiet = true;
     o.jobs = o.jobs == 0 ? 2 : o.jobs;
     *err = (struct error){ 0 };
     timing_init(&timing, io_real());
-    int r = repository_find(repository, NULL, "latest", &head, err);
+    int r = open_repository(f, &repository, err);
+    if (r == 0)
+        r = repository_find(repository, NULL, "latest", &head, err);
     if (r == 0)
         r = (o.keep_going ? snapshot_open_damaged : snapshot_open)(repository, head, &f->identity, f->encrypted ? 1 : 0, &snapshot, err);
     if (r == 0) {
