@@ -200,7 +200,8 @@ static const struct hostile cases[] = {
     { "middle of a line", REFUSE, ROOT "/a f mode=0644 %M %A", NULL },
     // odd, but only odd
     { "odd names", WELCOME, ROOT "/%20- d mode=0755 %M\n/-rf f mode=0644 %M %A\n/... f mode=0644 %M %A\n/..x d mode=0755 %M\n/..x/y f mode=0644 %M %A\n/~ f mode=0644 %M %A\n", NULL },
-    { "control bytes", WELCOME, ROOT "/%0A%0D%1B[2J f mode=0644 %M %A\n/%7F%FF%C0%AF f mode=0644 %M %A\n", NULL },
+    { "control bytes", WELCOME, ROOT "/%0A%0D%1B[2J f mode=0644 %M %A\n/\xff\xc0\xaf f mode=0644 %M %A\n", NULL },
+    { "/%7F", REFUSE, ROOT "/%7F%FF%C0%AF f mode=0644 %M %A\n", NULL }, // not written as it must be
     { "times", ANYHOW, ROOT "/a f mode=0644 uid=0 gid=0 mtime=9223372036854775807.999999999 %A\n/b d mode=0755 uid=0 gid=0 mtime=-9223372036854775808.000000000\n", NULL },
     { "owners", ANYHOW, ROOT "/a f mode=6777 uid=4294967295 gid=4294967295 mtime=1.000000000 %A\n/b l mode=0777 uid=4294967294 gid=1 mtime=1.000000000 target=%O/file\n", NULL },
     { "flags", ANYHOW, ROOT "/a f mode=0644 %M %A\n/b d mode=0755 %M flags=ffffffff\n", NULL },
