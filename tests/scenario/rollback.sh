@@ -204,4 +204,26 @@ cp -a "$source" "$tree/open-before"
 echo bad >>"$source/file"
 is 0 "open: rollback" run_bkd rollback p good --yes
 same "open: all is back" "$tree/open-before"
+
+# --- a repository on a server: records are appended there, and the child finds its way
+. "$(dirname "$0")/sshd.sh"
+if sshd_available; then
+    sshd_start rollback "Subsystem sftp internal-sftp"
+    host server '{recipients: recipients.txt}'
+    sshd_keys "$config/keys"
+    url="sftp://$sshd_user@127.0.0.1:$sshd_port$sshd_dir/repo"
+    sed -i "s|^repository: .*|repository: {url: '$url', ssh: {identity: ssh_ed25519, known_hosts: known_hosts}}|" "$config/policies/p.yaml"
+    is 0 "server: its key is pinned" run_bkd trust-host p --fingerprint "$(ssh-keygen -lf "$sshd_dir/host.pub" | cut -d' ' -f2)"
+    seq 1 1000 >"$source/file"
+    is 0 "server: init" run_bkd init p
+    is 0 "server: a backup that is held" backup --tag good --hold
+    cp -a "$source" "$tree/server-before"
+    echo bad >>"$source/file"
+    is 0 "server: rollback" roll good --yes
+    same "server: all is back" "$tree/server-before"
+    is 0 "server: release" run_bkd release p good
+    is 0 "server: check" run_bkd check p
+else
+    ok "server: rollback # SKIP $sshd_missing"
+fi
 finish
