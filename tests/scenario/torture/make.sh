@@ -106,7 +106,7 @@ make_links() { # M-09
 }
 
 make_sparse() { # M-10
-    truncate -s 1T hole-and-byte && printf x >>hole-and-byte
+    truncate -s "${torture_hole:-1T}" hole-and-byte && printf x >>hole-and-byte
     truncate -s 100M all-hole
     head -c 100000 /dev/urandom >trailing && truncate -s 50M trailing
     "$tool" comb comb 64
