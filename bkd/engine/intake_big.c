@@ -1,6 +1,7 @@
 // What is stored as versions: big files, and streams. Their pieces go through the queue; the last one ends its file.
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bkd/base/crypto.h"
 #include "bkd/engine/intake_parts.h"
@@ -151,10 +152,21 @@ static void guess_base(struct intake *in, struct intake_big *big, const void *fi
     (void)known_find(in->options->big.known, is_all ? KNOWN_VERSION : KNOWN_FIRST, sha256, &big->old.version);
 }
 
+// Space that is reserved and not written is a hole only until it is read: then its pages are in memory, and ext4 takes them for data.
+static bool reading_hides_holes(const struct intake *in, const struct intake_big *big, size_t n)
+{
+    if (big->source.blocks_bytes < big->entry.size)
+        return false;
+    off_t hole = in->io->lseek(in->io, big->source.fd, 0, SEEK_HOLE);
+    return hole >= 0 && (uint64_t)hole < n;
+}
+
 static void guess_base_of_file(struct intake *in, struct intake_big *big)
 {
     size_t n = big->entry.size < RECIPE_PIECE_SIZE ? (size_t)big->entry.size : RECIPE_PIECE_SIZE, got = 0;
     struct error ignored;
+    if (reading_hides_holes(in, big, n))
+        return;
     _cleanup_free_ char *data = xmalloc(n);
     if (io_pread_full(in->io, big->source.fd, data, n, 0, buf_str(&big->entry.path), &got, &ignored) == 0 && got == n)
         guess_base(in, big, data, n, big->entry.size <= RECIPE_PIECE_SIZE);

@@ -164,6 +164,35 @@ static void test_through_a_backup(void **state)
     lab_sh(lab, script);
 }
 
+// Flags of directories, and space that is reserved and not written.
+static void test_flags_and_space_through_a_backup(void **state)
+{
+    struct lab *lab = *state;
+    lab_sh(lab, "mkdir $SRC/d; fallocate -l 1M $SRC/reserved && sync -f $SRC/reserved || :; truncate -s 1M $SRC/hole; chattr +d $SRC/d 2>/dev/null || rmdir $SRC/d");
+    (void)lab_backup(lab);
+    _cleanup_free_ char *dir = xasprintf("%s/d", lab->source), *reserved = xasprintf("%s/reserved", lab->source);
+    struct stat st;
+    if (stat(dir, &st) == 0) {
+        struct manifest_entry e = lab_entry(lab, "d");
+        assert_int_equal(e.flags, FS_NODUMP_FL);
+        manifest_entry_done(&e);
+    }
+    if (stat(reserved, &st) == 0 && st.st_size > 0 && st.st_blocks * 512 >= st.st_size) {
+        struct manifest_entry e = lab_entry(lab, "reserved");
+        assert_int_equal(e.notes, MANIFEST_PREALLOCATED);
+        manifest_entry_done(&e);
+    }
+    struct manifest_entry hole = lab_entry(lab, "hole");
+    assert_int_equal(hole.notes, 0);
+    manifest_entry_done(&hole);
+    (void)lab_backup(lab); // what is kept is kept as it was
+    _cleanup_free_ char *target = lab_restore(lab, "2");
+    _cleanup_free_ char *script = xasprintf("maps() { (cd \"$1\" && stat -c '%%n %%s %%b' hole reserved; lsattr -d d 2>/dev/null); }\n"
+                                            "maps $SRC >expected; maps %s%s >got; diff expected got >&2",
+                                            target, lab->source);
+    lab_sh(lab, script);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -171,6 +200,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_setfattr_reads_it, setup, teardown),
         cmocka_unit_test_setup_teardown(test_flags, setup, teardown),
         cmocka_unit_test_setup_teardown(test_through_a_backup, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_flags_and_space_through_a_backup, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,7 +19,7 @@ static const char *const golden[] = {
     "/srv/a%20b%25%0A%7F f mode=4755 uid=0 gid=4294967295 user=root mtime=1700000000.123456789 size=12 hardlink=803.1f sha256=" SHA
     " at=1:512+12 source=1",
     "/srv/empty f mode=0000 uid=0 gid=0 mtime=0.000000000 size=0 sha256=" SHA " source=0",
-    "/srv/holes f mode=0600 uid=0 gid=0 mtime=9223372036.000000001 size=5000000000 version=2147483647:1099511627000+700 note=unstable source=0",
+    "/srv/holes f mode=0600 uid=0 gid=0 mtime=9223372036.000000001 size=5000000000 version=2147483647:1099511627000+700 note=unstable,preallocated source=0",
     "/srv/link l mode=0777 uid=0 gid=0 mtime=1.000000000 target=..%20/x=y source=0",
     "/srv/null c mode=0666 uid=0 gid=0 mtime=1.000000000 device=1,3 source=0",
     "/srv/pipe p mode=0666 uid=0 gid=0 mtime=1.000000000 source=4294967294",
