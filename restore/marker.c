@@ -52,8 +52,9 @@ static void format_head(const struct marker *m, const struct marker_facts *facts
     buf_add_hex(ret_head, facts->repository, sizeof facts->repository);
     buf_add_str(ret_head, "\nchain ");
     buf_add_hex(ret_head, facts->chain, sizeof facts->chain);
-    buf_addf(ret_head, "\nsnapshot %" PRIu64 "\nparts %016" PRIx64 "\nboot %s\nroot %s\noptions %s\ncommand %s\nexisted %" PRIu64 "\n", facts->snapshot,
-             m->parts, buf_str(&boot), m->root_made ? "made" : "existed", facts->options, command, existed);
+    buf_addf(ret_head, "\nsnapshot %" PRIu64 "\nparts %016" PRIx64 "\nboot %s\nroot %s\n", facts->snapshot, m->parts, buf_str(&boot),
+             m->root_made ? "made" : "existed");
+    buf_addf(ret_head, "options %s\ncommand %s\nexisted %" PRIu64 "\n", facts->options, command, existed);
 }
 
 // ---- reading

@@ -14,8 +14,6 @@ struct pass {
     struct buf piece;
 };
 
-static void tell(struct pass *p, const struct manifest_entry *e, const char *what) { report_problem(p->r->report, REPORT_DIFFERS, buf_str(&e->path), what); }
-
 // ---- content
 
 static const char *read_piece(struct pass *p, int fd, const struct recipe_piece *piece, uint64_t offset)
@@ -124,10 +122,12 @@ static const char *look_again(struct pass *p, const struct manifest_entry *e, co
 static int keeps_its_own(const struct reread *r, const struct manifest_entry *e, enum plan_role role, bool *ret_keeps, struct error *err)
 {
     bool existed = false;
+    *ret_keeps = false;
     if (e->type != MANIFEST_DIR)
-        return *ret_keeps = false, 0;
+        return 0;
     int got = survey_existed(r->survey, r->plan->sequence, &existed, err);
-    bool overwritten = role == PLAN_SELECTED && e->source != MANIFEST_NO_SOURCE && (r->rules->mode == DECIDE_IF_CHANGED || r->rules->mode == DECIDE_ALWAYS);
+    bool overwrites = r->rules->mode == DECIDE_IF_CHANGED || r->rules->mode == DECIDE_ALWAYS;
+    bool overwritten = overwrites && role == PLAN_SELECTED && e->source != MANIFEST_NO_SOURCE;
     *ret_keeps = existed && !overwritten;
     return got;
 }
@@ -148,7 +148,7 @@ static int verify_entry(struct pass *p, const struct manifest_entry *e, enum pla
         return got;
     const char *what = look_again(p, e, below, !keeps && told == TOLD_NOTHING, !later);
     if (what != NULL)
-        tell(p, e, what);
+        report_problem(r->report, REPORT_DIFFERS, buf_str(&e->path), what);
     r->report->verified++;
     bool read = e->type == MANIFEST_FILE && !later;
     (void)timing_add(r->apply->timing, TIMING_VERIFY, since, read ? e->size : 0);
