@@ -154,10 +154,12 @@ for signal in INT TERM; do
     kill -$signal $pid 2>/dev/null || true
     code=0
     wait $pid || code=$?
-    find "$tree/cut$signal" -name '.bkd-part-*' >"$tree/parts"
-    if [ "$code" = 1 ] && [ ! -s "$tree/parts" ]; then report ok "SIG$signal ends it with 1 and leaves no part file"; else
-        if [ "$code" = 0 ]; then report ok "SIG$signal came too late # SKIP"; else report bad "SIG$signal ends with $code, $(wc -l <"$tree/parts") part files"; fi
-    fi
+    if [ "$code" = 0 ]; then report ok "SIG$signal came too late # SKIP"; continue; fi
+    if [ "$code" = 1 ] && grep -q -- --resume "$tree/err"; then report ok "SIG$signal ends it with 1 and says how to go on"; else report bad "SIG$signal ends with $code"; fi
+    "$restore" -r "$repo" -i "$config/keys/operations.txt" --signers "$config/keys/allowed_signers" restore latest --resume --target "$tree/cut$signal" >"$tree/out" 2>"$tree/err" || true
+    find "$tree/cut$signal" -name '.bkd-*' >"$tree/parts"
+    rsync -aHAXn --delete --itemize-changes "$source/" "$tree/cut$signal$source/" | grep -v '^\.' >>"$tree/parts" || true
+    if [ ! -s "$tree/parts" ]; then report ok "SIG$signal: going on completes it and leaves nothing of its own"; else report bad "SIG$signal: after going on"; head -n 5 "$tree/parts" | sed 's/^/# /'; fi
 done
 
 # ---- somebody who is not root
