@@ -1,0 +1,562 @@
+#include "bkd/repo/sftp_server.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <linux/stat.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bkd/base/crypto.h"
+#include "bkd/codec/sftp.h"
+
+enum {
+    HANDLES_MAX = 64,
+    READ_MAX = 255 << 10,    // an answer stays below SFTP_MESSAGE_MAX
+    NAMES_BYTES = 100 << 10, // of one answer to READDIR
+    DIRENTS = 32 << 10,
+    HASH_STEP = 1 << 20,
+};
+
+enum handle_kind { HANDLE_FREE, HANDLE_READ, HANDLE_WRITE, HANDLE_DIR };
+
+struct handle {
+    enum handle_kind kind;
+    int fd;
+    struct buf dirents; // of HANDLE_DIR: names not yet sent
+    size_t at;
+    bool ended;
+};
+
+struct sftp_server {
+    const struct io *io;
+    const struct grow_dir *dir;
+    sftp_server_refused_fn *refused;
+    void *arg;
+    struct handle handles[HANDLES_MAX];
+    char **parts; // made in this session and not published; owned
+    size_t n_parts;
+    struct buf in;
+    bool greeted;
+};
+
+struct sftp_server *sftp_server_new(const struct io *io, const struct grow_dir *dir, sftp_server_refused_fn *refused, void *arg)
+{
+    struct sftp_server *s = xcalloc(1, sizeof *s);
+    s->io = io;
+    s->dir = dir;
+    s->refused = refused;
+    s->arg = arg;
+    return s;
+}
+
+static void close_handle(struct handle *h)
+{
+    if (h->kind != HANDLE_FREE)
+        (void)close(h->fd);
+    buf_done(&h->dirents);
+    *h = (struct handle){ 0 };
+}
+
+void sftp_server_free(struct sftp_server *s)
+{
+    if (s == NULL)
+        return;
+    for (size_t i = 0; i < HANDLES_MAX; i++)
+        close_handle(&s->handles[i]);
+    for (size_t i = 0; i < s->n_parts; i++) {
+        (void)grow_dir_drop_part(s->dir, s->parts[i]); // what stays takes space, nothing else
+        free(s->parts[i]);
+    }
+    free(s->parts);
+    buf_done(&s->in);
+    free(s);
+}
+
+// ---- answers
+
+static void answer_status(struct buf *out, uint32_t id, uint32_t status, const char *text)
+{
+    size_t start = sftp_begin(out, SFTP_STATUS, id);
+    sftp_put_u32(out, status);
+    sftp_put_text(out, text);
+    sftp_put_text(out, "");
+    sftp_end(out, start);
+}
+
+// r: 0 or a negative errno.
+static void answer_result(struct buf *out, uint32_t id, int r)
+{
+    static const struct { int os_errno; uint32_t status; } known[] = {
+        { ENOENT, SFTP_NO_SUCH_FILE }, { EPERM, SFTP_PERMISSION_DENIED }, { EACCES, SFTP_PERMISSION_DENIED }, { EBADF, SFTP_BAD_MESSAGE },
+    };
+    uint32_t status = r == 0 ? SFTP_OK : SFTP_FAILURE;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (known[i].os_errno == -r)
+            status = known[i].status;
+    answer_status(out, id, status, r == 0 ? "" : strerror(-r));
+}
+
+static void refuse(struct sftp_server *s, struct buf *out, uint32_t id, const char *request, const char *path)
+{
+    s->refused(s->arg, request, path);
+    answer_status(out, id, SFTP_PERMISSION_DENIED, "this place can only grow");
+}
+
+static void fill_attrs(const struct statx *st, struct sftp_attrs *ret_attrs)
+{
+    *ret_attrs = (struct sftp_attrs){
+        .flags = SFTP_ATTR_SIZE | SFTP_ATTR_OWNER | SFTP_ATTR_PERMISSIONS | SFTP_ATTR_TIMES, .size = st->stx_size, .uid = st->stx_uid, .gid = st->stx_gid,
+        .permissions = st->stx_mode, .atime = (uint32_t)st->stx_atime.tv_sec, .mtime = (uint32_t)st->stx_mtime.tv_sec,
+    };
+}
+
+static void answer_attrs(struct buf *out, uint32_t id, const struct statx *st)
+{
+    struct sftp_attrs attrs;
+    fill_attrs(st, &attrs);
+    size_t start = sftp_begin(out, SFTP_ATTRS, id);
+    sftp_put_attrs(out, &attrs);
+    sftp_end(out, start);
+}
+
+// ---- arguments
+
+// A path; NULL when the message ends before it, or it holds a NUL. Caller frees.
+static char *get_path(struct cursor *body)
+{
+    const uint8_t *data;
+    size_t n;
+    if (!sftp_get_string(body, &data, &n) || n > GROW_DIR_PATH_MAX || memchr(data, '\0', n) != NULL)
+        return NULL;
+    return xstrndup((const char *)data, n);
+}
+
+// NULL for a handle that is none of ours, or of another kind (HANDLE_FREE: any kind).
+static struct handle *get_handle(struct sftp_server *s, struct cursor *body, enum handle_kind kind)
+{
+    const uint8_t *data;
+    size_t n;
+    if (!sftp_get_string(body, &data, &n) || n != 4 || get_u32be(data) >= HANDLES_MAX)
+        return NULL;
+    struct handle *h = &s->handles[get_u32be(data)];
+    return h->kind == HANDLE_FREE || (kind != HANDLE_FREE && h->kind != kind) ? NULL : h;
+}
+
+static void answer_handle(struct sftp_server *s, struct buf *out, uint32_t id, enum handle_kind kind, int fd)
+{
+    uint8_t number[4];
+    uint32_t i = 0;
+    while (i < HANDLES_MAX && s->handles[i].kind != HANDLE_FREE)
+        i++;
+    if (i == HANDLES_MAX) {
+        (void)close(fd);
+        answer_status(out, id, SFTP_FAILURE, "too many open files");
+        return;
+    }
+    s->handles[i] = (struct handle){ .kind = kind, .fd = fd };
+    put_u32be(number, i);
+    size_t start = sftp_begin(out, SFTP_HANDLE, id);
+    sftp_put_string(out, number, sizeof number);
+    sftp_end(out, start);
+}
+
+// ---- requests
+
+static void note_part(struct sftp_server *s, const char *path)
+{
+    s->parts = xrealloc(s->parts, (s->n_parts + 1) * sizeof *s->parts);
+    s->parts[s->n_parts++] = xstrdup(path);
+}
+
+static void open_for_writing(struct sftp_server *s, struct buf *out, uint32_t id, const char *path, uint32_t flags)
+{
+    bool make = (flags & SFTP_OPEN_CREAT) != 0;
+    int fd = -1;
+    if ((flags & (SFTP_OPEN_TRUNC | SFTP_OPEN_APPEND)) != 0 || (make && (flags & SFTP_OPEN_EXCL) == 0) || !grow_dir_is_part(path)) {
+        refuse(s, out, id, "open for overwriting", path);
+        return;
+    }
+    int r = make ? grow_dir_create(s->dir, path, &fd) : grow_dir_write(s->dir, path, &fd);
+    if (r == -EPERM) {
+        refuse(s, out, id, "open for writing", path);
+        return;
+    }
+    if (r < 0) {
+        answer_result(out, id, r);
+        return;
+    }
+    if (make)
+        note_part(s, path);
+    answer_handle(s, out, id, HANDLE_WRITE, fd);
+}
+
+static void do_open(struct sftp_server *s, struct cursor *body, uint32_t id, struct buf *out)
+{
+    _cleanup_free_ char *path = get_path(body);
+    uint32_t flags;
+    int fd = -1;
+    if (path == NULL || !sftp_get_u32(body, &flags)) {
+        answer_status(out, id, SFTP_BAD_MESSAGE, "no path or flags");
+        return;
+    }
+    if ((flags & ~(uint32_t)SFTP_OPEN_READ) != 0) {
+        open_for_writing(s, out, id, path, flags);
+        return;
+    }
+    int r = grow_dir_read(s->dir, path, &fd);
+    if (r == -EPERM)
+        refuse(s, out, id, "open", path);
+    else if (r < 0)
+        answer_result(out, id, r);
+    else
+        answer_handle(s, out, id, HANDLE_READ, fd);
+}
+
+static void do_close(struct sftp_server *s, struct cursor *body, uint32_t id, struct buf *out)
+{
+    struct handle *h = get_handle(s, body, HANDLE_FREE);
+    if (h != NULL)
+        close_handle(h);
+    answer_result(out, id, h == NULL ? -EBADF : 0);
+}
+
+static void do_read(struct sftp_server *s, struct cursor *body, uint32_t id, struct buf *out)
+{
+    struct handle *h = get_handle(s, body, HANDLE_READ);
+    uint64_t offset;
+    uint32_t n;
+    if (h == NULL || !sftp_get_u64(body, &offset) || !sftp_get_u32(body, &n) || offset > INT64_MAX) {
+        answer_result(out, id, -EBADF);
+        return;
+    }
+    size_t before = out->len, start = sftp_begin(out, SFTP_DATA, id);
+    n = n > READ_MAX ? READ_MAX : n;
+    sftp_put_u32(out, 0);
+    size_t data = out->len;
+    ssize_t got = s->io->pread(s->io, h->fd, buf_extend(out, n), n, (off_t)offset);
+    if (got <= 0) {
+        int failure = got < 0 ? errno : 0;
+        out->len = before;
+        if (failure != 0)
+            answer_result(out, id, -failure);
+        else
+            answer_status(out, id, SFTP_EOF, "");
+        return;
+    }
+    out->len = data + (size_t)got;
+    put_u32be(out->data + data - 4, (uint32_t)got);
+    sftp_end(out, start);
+}
+
+static void do_write(struct sftp_server *s, struct cursor *body, uint32_t id, struct buf *out)
+{
+    struct handle *h = get_handle(s, body, HANDLE_WRITE);
+    struct error err = { 0 };
+    const uint8_t *data;
+    uint64_t offset;
+    size_t n;
+    if (h == NULL || !sftp_get_u64(body, &offset) || !sftp_get_string(body, &data, &n) || offset > INT64_MAX - n) {
+        answer_result(out, id, -EBADF);
+        return;
+    }
+    int r = io_pwrite_all(s->io, h->fd, data, n, offset, "a part", &err);
+    answer_result(out, id, r == 0 ? 0 : err.os_errno != 0 ? -err.os_errno : -EIO);
+}
+
+static void do_fstat(struct sftp_server *s, struct cursor *body, uint32_t id, struct buf *out)
+{
+    struct handle *h = get_handle(s, body, HANDLE_FREE);
+    struct statx st;
+    if (h == NULL)
+        answer_result(out, id, -EBADF);
+    else if (s->io->statx(s->io, h->fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &st) < 0)
+        answer_result(out, id, -errno);
+    else
+        answer_attrs(out, id, &st);
+}
+
+static void do_stat(struct sftp_server *s, struct cursor *body, uint32_t id, struct buf *out)
+{
+    _cleanup_free_ char *path = get_path(body);
+    struct statx st;
+    int r = path == NULL ? -EPERM : grow_dir_stat(s->dir, path, &st);
+    if (r == -EPERM)
+        refuse(s, out, id, "stat", path == NULL ? "" : path);
+    else if (r < 0)
+        answer_result(out, id, r);
+    else
+        answer_attrs(out, id, &st);
+}
+
+static void do_opendir(struct sftp_server *s, struct cursor *body, uint32_t id, struct buf *out)
+{
+    _cleanup_free_ char *path = get_path(body);
+    int fd = -1, r = path == NULL ? -EPERM : grow_dir_list(s->dir, path, &fd);
+    if (r == -EPERM)
+        refuse(s, out, id, "list", path == NULL ? "" : path);
+    else if (r < 0)
+        answer_result(out, id, r);
+    else
+        answer_handle(s, out, id, HANDLE_DIR, fd);
+}
+
+// The next name of a directory; NULL at its end.
+static const char *next_name(struct sftp_server *s, struct handle *h)
+{
+    while (!h->ended) {
+        if (h->at == h->dirents.len) {
+            buf_reset(&h->dirents);
+            ssize_t n = s->io->getdents64(s->io, h->fd, buf_extend(&h->dirents, DIRENTS), DIRENTS);
+            h->ended = n <= 0;
+            h->dirents.len = n <= 0 ? 0 : (size_t)n;
+            h->at = 0;
+            continue;
+        }
+        const struct dirent64 *entry = (const struct dirent64 *)(h->dirents.data + h->at);
+        h->at += entry->d_reclen;
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            return entry->d_name;
+    }
+    return NULL;
+}
+
+static void put_name(struct sftp_server *s, struct handle *h, const char *name, struct buf *out)
+{
+    struct statx st;
+    struct sftp_attrs attrs = { 0 };
+    if (s->io->statx(s->io, h->fd, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &st) == 0)
+        fill_attrs(&st, &attrs);
+    _cleanup_free_ char *longname = xasprintf("%crw------- 1 %u %u %llu %s", (attrs.permissions & 0170000) == 0040000 ? 'd' : '-', attrs.uid, attrs.gid,
+                                              (unsigned long long)attrs.size, name);
+    sftp_put_text(out, name);
+    sftp_put_text(out, longname);
+    sftp_put_attrs(out, &attrs);
+}
+
+static void do_readdir(struct sftp_server *s, struct cursor *body, uint32_t id, struct buf *out)
+{
+    struct handle *h = get_handle(s, body, HANDLE_DIR);
+    const char *name;
+    uint32_t count = 0;
+    if (h == NULL) {
+        answer_result(out, id, -EBADF);
+        return;
+    }
+    size_t before = out->len, start = sftp_begin(out, SFTP_NAME, id), at = out->len;
+    sftp_put_u32(out, 0);
+    while (out->len - start < NAMES_BYTES && (name = next_name(s, h)) != NULL) {
+        put_name(s, h, name, out);
+        count++;
+    }
+    put_u32be(out->data + at, count);
+    sftp_end(out, start);
+    if (count > 0)
+        return;
+    out->len = before;
+    answer_status(out, id, SFTP_EOF, "");
+}
+
+static void do_mkdir(struct sftp_server *s, struct cursor *body, uint32_t id, struct buf *out)
+{
+    _cleanup_free_ char *path = get_path(body);
+    int r = path == NULL ? -EPERM : grow_dir_mkdir(s->dir, path);
+    if (r == -EPERM)
+        refuse(s, out, id, "mkdir", path == NULL ? "" : path);
+    else
+        answer_result(out, id, r);
+}
+
+static void do_rename(struct sftp_server *s, struct cursor *body, uint32_t id, struct buf *out)
+{
+    _cleanup_free_ char *from = get_path(body), *to = get_path(body);
+    size_t i = 0;
+    while (from != NULL && i < s->n_parts && strcmp(s->parts[i], from) != 0)
+        i++;
+    if (from == NULL || to == NULL || i == s->n_parts) {
+        refuse(s, out, id, "rename", from == NULL ? "" : from);
+        return;
+    }
+    int r = grow_dir_publish(s->dir, from, to);
+    if (r == -EPERM) {
+        refuse(s, out, id, "rename to", to);
+        return;
+    }
+    if (r == 0) {
+        free(s->parts[i]);
+        s->parts[i] = s->parts[--s->n_parts];
+    }
+    answer_result(out, id, r);
+}
+
+// "/" for the directory itself and everything clients make of "." and "": nothing else is needed, and nothing is looked up.
+static void do_realpath(struct cursor *body, uint32_t id, struct buf *out)
+{
+    _cleanup_free_ char *path = get_path(body);
+    bool root = path == NULL || path[0] == '\0' || strcmp(path, ".") == 0;
+    _cleanup_free_ char *absolute = root ? xstrdup("/") : path[0] == '/' ? xstrdup(path) : xasprintf("/%s", path);
+    size_t start = sftp_begin(out, SFTP_NAME, id);
+    sftp_put_u32(out, 1);
+    sftp_put_text(out, absolute);
+    sftp_put_text(out, absolute);
+    sftp_put_attrs(out, &(struct sftp_attrs){ 0 });
+    sftp_end(out, start);
+}
+
+// ---- extensions
+
+static void do_fsync(struct sftp_server *s, struct cursor *body, uint32_t id, struct buf *out)
+{
+    struct handle *h = get_handle(s, body, HANDLE_WRITE);
+    answer_result(out, id, h == NULL ? -EBADF : s->io->fsync(s->io, h->fd) < 0 ? -errno : 0);
+}
+
+static void do_statvfs(struct sftp_server *s, uint32_t id, struct buf *out)
+{
+    struct statvfs st;
+    if (s->io->fstatvfs(s->io, s->dir->fd, &st) < 0) {
+        answer_result(out, id, -errno);
+        return;
+    }
+    const uint64_t fields[] = { st.f_bsize, st.f_frsize, st.f_blocks, st.f_bfree, st.f_bavail, st.f_files, st.f_ffree, st.f_favail, 0, 0, st.f_namemax };
+    size_t start = sftp_begin(out, SFTP_EXTENDED_REPLY, id);
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        sftp_put_u64(out, fields[i]);
+    sftp_end(out, start);
+}
+
+static int hash_file(struct sftp_server *s, int fd, uint8_t ret_digest[CRYPTO_SHA256_SIZE])
+{
+    _cleanup_crypto_sha256_ struct crypto_sha256 hash = { 0 };
+    _cleanup_free_ char *step = xmalloc(HASH_STEP);
+    ssize_t n;
+    crypto_sha256_init(&hash);
+    for (off_t at = 0; (n = s->io->pread(s->io, fd, step, HASH_STEP, at)) > 0; at += n)
+        crypto_sha256_update(&hash, step, (size_t)n);
+    crypto_sha256_final(&hash, ret_digest);
+    return n < 0 ? -errno : 0;
+}
+
+// Name, list of algorithms, start, length, block size: whole files in one block are what there is.
+static void do_check_file(struct sftp_server *s, struct cursor *body, uint32_t id, struct buf *out)
+{
+    _cleanup_free_ char *path = get_path(body), *algorithms = get_path(body);
+    uint8_t digest[CRYPTO_SHA256_SIZE];
+    uint64_t start_offset, length;
+    uint32_t block;
+    int fd = -1;
+    bool good = path != NULL && algorithms != NULL && strstr(algorithms, "sha256") != NULL && sftp_get_u64(body, &start_offset) && sftp_get_u64(body, &length) &&
+                sftp_get_u32(body, &block) && start_offset == 0 && length == 0 && block == 0;
+    if (!good) {
+        answer_status(out, id, SFTP_OP_UNSUPPORTED, "sha256 of whole files only");
+        return;
+    }
+    int r = grow_dir_read(s->dir, path, &fd);
+    if (r == 0) {
+        r = hash_file(s, fd, digest);
+        (void)close(fd);
+    }
+    if (r < 0) {
+        answer_result(out, id, r);
+        return;
+    }
+    size_t start = sftp_begin(out, SFTP_EXTENDED_REPLY, id);
+    sftp_put_text(out, "sha256");
+    buf_add(out, digest, sizeof digest);
+    sftp_end(out, start);
+}
+
+static void do_extended(struct sftp_server *s, struct cursor *body, uint32_t id, struct buf *out)
+{
+    _cleanup_free_ char *name = get_path(body);
+    if (name != NULL && strcmp(name, "fsync@openssh.com") == 0) {
+        do_fsync(s, body, id, out);
+    } else if (name != NULL && strcmp(name, "statvfs@openssh.com") == 0) {
+        do_statvfs(s, id, out);
+    } else if (name != NULL && strcmp(name, "check-file-name") == 0) {
+        do_check_file(s, body, id, out);
+    } else {
+        s->refused(s->arg, "extension", name == NULL ? "" : name);
+        answer_status(out, id, SFTP_OP_UNSUPPORTED, "not offered here");
+    }
+}
+
+// ---- messages
+
+static void greet(struct sftp_server *s, struct buf *out)
+{
+    static const char *const extensions[][2] = { { "fsync@openssh.com", "1" }, { "statvfs@openssh.com", "2" }, { "check-file", "sha256" } };
+    size_t start = sftp_begin(out, SFTP_VERSION_REPLY, SFTP_VERSION);
+    for (size_t i = 0; i < sizeof extensions / sizeof *extensions; i++) {
+        sftp_put_text(out, extensions[i][0]);
+        sftp_put_text(out, extensions[i][1]);
+    }
+    sftp_end(out, start);
+    s->greeted = true;
+}
+
+// Requests that change what is there, by the name a log calls them.
+static const char *forbidden(uint8_t type)
+{
+    switch (type) {
+    case SFTP_SETSTAT:
+    case SFTP_FSETSTAT: return "setstat";
+    case SFTP_REMOVE: return "remove";
+    case SFTP_RMDIR: return "rmdir";
+    case SFTP_SYMLINK: return "symlink";
+    case SFTP_READLINK: return "readlink";
+    default: return NULL;
+    }
+}
+
+static int answer(struct sftp_server *s, struct sftp_message *m, struct buf *out, struct error *err)
+{
+    if (m->type == SFTP_INIT && !s->greeted) {
+        greet(s, out);
+        return 0;
+    }
+    if (!s->greeted || m->type == SFTP_INIT)
+        return error_set(err, ERROR_FORMAT, "the client does not begin as SFTP clients do");
+    switch (m->type) {
+    case SFTP_OPEN: do_open(s, &m->body, m->id, out); break;
+    case SFTP_CLOSE: do_close(s, &m->body, m->id, out); break;
+    case SFTP_READ: do_read(s, &m->body, m->id, out); break;
+    case SFTP_WRITE: do_write(s, &m->body, m->id, out); break;
+    case SFTP_LSTAT:
+    case SFTP_STAT: do_stat(s, &m->body, m->id, out); break;
+    case SFTP_FSTAT: do_fstat(s, &m->body, m->id, out); break;
+    case SFTP_OPENDIR: do_opendir(s, &m->body, m->id, out); break;
+    case SFTP_READDIR: do_readdir(s, &m->body, m->id, out); break;
+    case SFTP_MKDIR: do_mkdir(s, &m->body, m->id, out); break;
+    case SFTP_REALPATH: do_realpath(&m->body, m->id, out); break;
+    case SFTP_RENAME: do_rename(s, &m->body, m->id, out); break;
+    case SFTP_EXTENDED: do_extended(s, &m->body, m->id, out); break;
+    default: {
+        const char *request = forbidden(m->type);
+        _cleanup_free_ char *path = request != NULL && m->type != SFTP_FSETSTAT ? get_path(&m->body) : NULL;
+        if (request == NULL)
+            answer_status(out, m->id, SFTP_OP_UNSUPPORTED, "no request of version 3");
+        else
+            refuse(s, out, m->id, request, path == NULL ? "" : path);
+    }
+    }
+    return 0;
+}
+
+int sftp_server_feed(struct sftp_server *s, const void *data, size_t n, struct buf *out, struct error *err)
+{
+    buf_add(&s->in, data, n);
+    size_t at = 0, length = 0;
+    int r = 0;
+    while (r == 0) {
+        struct sftp_message m;
+        r = sftp_take_message(s->in.data + at, s->in.len - at, &m, &length, err);
+        if (r < 0 || length == 0)
+            break;
+        r = answer(s, &m, out, err);
+        at += length;
+    }
+    memmove(s->in.data, s->in.data + at, s->in.len - at);
+    s->in.len -= at;
+    return r;
+}
