@@ -53,6 +53,7 @@ int cmd_policy_check(struct cmd_context *ctx, const struct cli_args *args, struc
 int cmd_policy_show(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_release(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_rollback(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_serve(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_ship(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_snapshots(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_status(struct cmd_context *ctx, const struct cli_args *args, struct error *err);

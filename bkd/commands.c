@@ -100,6 +100,12 @@ static const struct cli_option ship_options[] = {
     { 0 },
 };
 
+static const struct cli_option serve_options[] = {
+    { "append-only", 0, NULL, "what there is can be read and added to, never changed or removed (must be given)" },
+    { "root", 0, "DIR", "the directory that clients see (must be given)" },
+    { 0 },
+};
+
 // One command, one line (or two). A command is in the table when it works.
 static const struct cli_command commands[] = {
     { "keys init", "", 0, 0, "make this host's keys",
@@ -160,6 +166,13 @@ static const struct cli_command commands[] = {
       "Asks the server of the policy's repository, or of the address, for its host key, shows the key's fingerprint, and pins it when you say that it is the right "
       "one. bkd talks to pinned servers only, and never pins a key by itself.",
       trust_host_options, cmd_trust_host },
+    { "serve", "", 0, 0, "be the far side of copies that nobody can take back",
+      "Speaks SFTP on standard input and output, as the forced command of an account that others ship to: in its authorized_keys, "
+      "restrict,command=\"bkd serve --append-only --root /srv/bkd/erp\" ssh-ed25519 …. A client can list, read, and add files; it cannot overwrite, truncate, rename, "
+      "remove or link what is there, set times, see what lies outside DIR, or run commands: so whoever breaks in where the backups come from cannot take them "
+      "away. What is refused is logged (syslog, facility auth). Paths are those of DIR, with / or the full path of DIR at their front. An unfinished file has .part- in its "
+      "name; it goes when the session ends. What sessions that were killed left may be removed on the server after some days.",
+      serve_options, cmd_serve },
     { "policy check", "[FILE]...", 0, CLI_ARGS_MANY, "check policy files",
       "Shows every mistake of every file with its place and exits with 2 when there is one. Without FILE, all policies of the "
       "configuration directory are checked.",

@@ -12,34 +12,61 @@
 
 int grow_dir_open(struct grow_dir *d, const struct io *io, const char *path)
 {
-    *d = (struct grow_dir){ .io = io, .fd = io->openat(io, AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0) };
-    return d->fd < 0 ? -errno : 0;
+    *d = (struct grow_dir){ .io = io, .fd = -1, .path = realpath(path, NULL) };
+    if (d->path != NULL)
+        d->fd = io->openat(io, AT_FDCWD, d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    if (d->fd >= 0)
+        return 0;
+    int r = -errno;
+    grow_dir_close(d);
+    return r;
 }
 
 void grow_dir_close(struct grow_dir *d)
 {
-    io_close_quietly(d->io, &d->fd);
+    if (d->fd >= 0)
+        io_close_quietly(d->io, &d->fd);
+    free(d->path);
+    d->path = NULL;
 }
 
 // ---- names
 
-// Relative, without empty, "." and ".." components; the directory itself is ".". NULL when it is no path of ours; caller frees.
-static char *clean(const char *path)
+// Without empty and "." components; "" is the directory itself. False when it is no path of ours.
+static bool join_components(const char *path, struct buf *out)
 {
-    _cleanup_buf_ struct buf out = { 0 };
     if (strlen(path) > GROW_DIR_PATH_MAX)
-        return NULL;
+        return false;
     for (const char *p = path; *p != '\0';) {
         size_t n = strcspn(p, "/");
-        if ((n == 2 && p[0] == '.' && p[1] == '.') || (n == 1 && p[0] == '.' && path[1] != '\0'))
-            return NULL;
+        if (n == 2 && p[0] == '.' && p[1] == '.')
+            return false;
         if (n > 0 && !(n == 1 && p[0] == '.')) {
-            buf_add_str(&out, out.len > 0 ? "/" : "");
-            buf_add(&out, p, n);
+            buf_add_str(out, out->len > 0 ? "/" : "");
+            buf_add(out, p, n);
         }
         p += n + (p[n] == '/');
     }
-    return out.len == 0 ? xstrdup(".") : buf_take_str(&out);
+    return true;
+}
+
+// `own` is the directory's path without the first slash. Nothing but "" for what leads to it, the rest for what lies below, all of it else.
+static const char *below_own(const char *own, const char *name)
+{
+    size_t n = strlen(name), own_len = strlen(own);
+    if (n <= own_len && strncmp(own, name, n) == 0 && (own[n] == '/' || own[n] == '\0'))
+        return "";
+    return own_len > 0 && strncmp(name, own, own_len) == 0 && name[own_len] == '/' ? name + own_len + 1 : name;
+}
+
+// The name below the directory, "." for itself; NULL when it is no path of ours. Caller frees.
+static char *clean(const struct grow_dir *d, const char *path)
+{
+    _cleanup_buf_ struct buf out = { 0 };
+    if (!join_components(path, &out))
+        return NULL;
+    const char *name = path[0] == '/' ? below_own(d->path + 1, buf_str(&out)) : buf_str(&out);
+    return xstrdup(name[0] == '\0' ? "." : name);
 }
 
 bool grow_dir_is_part(const char *path)
@@ -50,21 +77,26 @@ bool grow_dir_is_part(const char *path)
 
 // ---- opening below the directory
 
+// A link anywhere is ELOOP, but for O_PATH | O_NOFOLLOW: that is the link itself.
 static int open_beneath(const struct grow_dir *d, const char *path, uint64_t flags, uint64_t mode)
 {
-    struct open_how how = { .flags = flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, .mode = mode, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS };
+    struct open_how how = {
+        .flags = flags | O_CLOEXEC | ((flags & O_PATH) != 0 ? 0 : O_NONBLOCK), .mode = mode,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+    };
     int fd = (int)syscall(SYS_openat2, d->fd, path, &how, sizeof how);
     return fd < 0 ? -errno : fd;
 }
 
-// A regular file, or nothing.
+// A regular file, or nothing. One that is written to must have no other name: a link to what was published would let it be changed.
 static int open_file(const struct grow_dir *d, const char *path, uint64_t flags, uint64_t mode)
 {
     struct statx st;
     int fd = open_beneath(d, path, flags, mode);
     if (fd < 0)
         return fd == -ELOOP || fd == -EXDEV ? -EPERM : fd;
-    if (d->io->statx(d->io, fd, "", AT_EMPTY_PATH, STATX_TYPE, &st) == 0 && S_ISREG(st.stx_mode))
+    bool writing = (flags & O_ACCMODE) != O_RDONLY;
+    if (d->io->statx(d->io, fd, "", AT_EMPTY_PATH, STATX_TYPE | STATX_NLINK, &st) == 0 && S_ISREG(st.stx_mode) && (!writing || st.stx_nlink <= 1))
         return fd;
     (void)close(fd);
     return -EPERM;
@@ -90,7 +122,7 @@ static int give(int fd, int *ret_fd)
 
 int grow_dir_read(const struct grow_dir *d, const char *path, int *ret_fd)
 {
-    _cleanup_free_ char *name = clean(path);
+    _cleanup_free_ char *name = clean(d, path);
     return name == NULL ? -EPERM : give(open_file(d, name, O_RDONLY, 0), ret_fd);
 }
 
@@ -100,7 +132,7 @@ int grow_dir_read(const struct grow_dir *d, const char *path, int *ret_fd)
 static bool has_name(const struct grow_dir *d, const char *name, int fd)
 {
     struct statx open, named;
-    int path_fd = open_beneath(d, name, O_PATH, 0);
+    int path_fd = open_beneath(d, name, O_PATH | O_NOFOLLOW, 0);
     bool same = path_fd >= 0 && d->io->statx(d->io, fd, "", AT_EMPTY_PATH, STATX_INO, &open) == 0 &&
                 d->io->statx(d->io, path_fd, "", AT_EMPTY_PATH, STATX_INO, &named) == 0 && open.stx_ino == named.stx_ino &&
                 open.stx_dev_major == named.stx_dev_major && open.stx_dev_minor == named.stx_dev_minor;
@@ -111,7 +143,7 @@ static bool has_name(const struct grow_dir *d, const char *name, int fd)
 
 static int open_part(const struct grow_dir *d, const char *path, uint64_t flags, int *ret_fd)
 {
-    _cleanup_free_ char *name = clean(path);
+    _cleanup_free_ char *name = clean(d, path);
     if (name == NULL || !grow_dir_is_part(name))
         return -EPERM;
     int fd = open_file(d, name, O_RDWR | flags, (flags & O_CREAT) != 0 ? 0600 : 0);
@@ -146,13 +178,15 @@ static int rename_new(const struct grow_dir *d, const char *from, const char *to
 
 int grow_dir_publish(const struct grow_dir *d, const char *part, const char *path)
 {
-    _cleanup_free_ char *from = clean(part), *to = clean(path);
+    _cleanup_free_ char *from = clean(d, part), *to = clean(d, path);
     if (from == NULL || to == NULL || strcmp(to, ".") == 0 || !grow_dir_is_part(from) || grow_dir_is_part(to))
         return -EPERM;
-    int fd = open_file(d, from, O_RDONLY, 0);
+    int fd = open_file(d, from, O_RDWR, 0); // where locks go over a network, one that is taken alone asks for writing
     if (fd < 0)
         return fd;
     int r = flock(fd, LOCK_EX | LOCK_NB) < 0 || !has_name(d, from, fd) ? -EBUSY : 0;
+    if (r == 0 && d->io->fsync(d->io, fd) < 0)
+        r = -errno;
     if (r == 0)
         r = rename_new(d, from, to);
     (void)close(fd);
@@ -162,7 +196,7 @@ int grow_dir_publish(const struct grow_dir *d, const char *part, const char *pat
 int grow_dir_drop_part(const struct grow_dir *d, const char *path)
 {
     const char *last;
-    _cleanup_free_ char *name = clean(path);
+    _cleanup_free_ char *name = clean(d, path);
     if (name == NULL || !grow_dir_is_part(name))
         return -EPERM;
     int parent = open_parent(d, name, &last);
@@ -178,7 +212,7 @@ int grow_dir_drop_part(const struct grow_dir *d, const char *path)
 int grow_dir_mkdir(const struct grow_dir *d, const char *path)
 {
     const char *last;
-    _cleanup_free_ char *name = clean(path);
+    _cleanup_free_ char *name = clean(d, path);
     if (name == NULL)
         return -EPERM;
     if (strcmp(name, ".") == 0)
@@ -186,17 +220,17 @@ int grow_dir_mkdir(const struct grow_dir *d, const char *path)
     int parent = open_parent(d, name, &last);
     if (parent < 0)
         return parent;
-    int r = d->io->mkdirat(d->io, parent, last, 0700) < 0 ? -errno : 0;
+    int r = d->io->mkdirat(d->io, parent, last, 0700) < 0 || d->io->fsync(d->io, parent) < 0 ? -errno : 0;
     (void)close(parent);
     return r;
 }
 
 int grow_dir_stat(const struct grow_dir *d, const char *path, struct statx *ret_st)
 {
-    _cleanup_free_ char *name = clean(path);
+    _cleanup_free_ char *name = clean(d, path);
     if (name == NULL)
         return -EPERM;
-    int fd = open_beneath(d, name, O_PATH, 0);
+    int fd = open_beneath(d, name, O_PATH | O_NOFOLLOW, 0);
     if (fd < 0)
         return fd == -ELOOP || fd == -EXDEV ? -EPERM : fd;
     int r = d->io->statx(d->io, fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, ret_st) < 0 ? -errno : 0;
@@ -206,7 +240,7 @@ int grow_dir_stat(const struct grow_dir *d, const char *path, struct statx *ret_
 
 int grow_dir_list(const struct grow_dir *d, const char *path, int *ret_fd)
 {
-    _cleanup_free_ char *name = clean(path);
+    _cleanup_free_ char *name = clean(d, path);
     if (name == NULL)
         return -EPERM;
     int fd = open_beneath(d, name, O_RDONLY | O_DIRECTORY, 0);

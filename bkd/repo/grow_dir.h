@@ -6,8 +6,9 @@
 // and one that opened the part before but not yet locked it finds that its name has gone. Links are never followed (openat2 with RESOLVE_BENEATH and
 // RESOLVE_NO_SYMLINKS), and only directories and regular files are seen.
 //
-// Paths are as SFTP has them: "/" is the directory itself, "a/b" and "/a/b" are the same, ".." and "." are refused. All functions return 0 or a
-// negative errno: EPERM for what is not allowed here.
+// Paths are as SFTP has them: "/" is the directory itself, "a/b" and "/a/b" are the same, ".." is refused. An absolute path that leads to the directory,
+// or goes through it, as the machine's own files have it, means the same place: with /srv/bkd as the directory, /srv/bkd/a is "a". So an address stays as
+// it is when an account is confined. All functions return 0 or a negative errno: EPERM for what is not allowed here.
 #ifndef BKD_REPO_GROW_DIR_H
 #define BKD_REPO_GROW_DIR_H
 
@@ -22,7 +23,8 @@
 
 struct grow_dir {
     const struct io *io;
-    int fd; // of the directory; owned
+    int fd;     // of the directory; owned
+    char *path; // absolute, without links; owned
 };
 
 // The directory must exist.

@@ -16,6 +16,9 @@ enum {
     NAMES_BYTES = 100 << 10, // of one answer to READDIR
     DIRENTS = 32 << 10,
     HASH_STEP = 1 << 20,
+    PARTS_MAX = 1024,        // unfinished files of one session
+    OUT_MAX = 1 << 20,       // bytes of answers from which on no further request is looked at
+    GAP_MAX = 256 << 20,     // bytes a write may lie beyond the file's end: lanes run ahead of each other, holes of an exabyte are an attack
 };
 
 enum handle_kind { HANDLE_FREE, HANDLE_READ, HANDLE_WRITE, HANDLE_DIR };
@@ -26,6 +29,7 @@ struct handle {
     struct buf dirents; // of HANDLE_DIR: names not yet sent
     size_t at;
     bool ended;
+    int failure; // of reading the directory: errno
 };
 
 struct sftp_server {
@@ -163,6 +167,7 @@ static void answer_handle(struct sftp_server *s, struct buf *out, uint32_t id, e
 
 // ---- requests
 
+// Also for those that ended badly: what is noted is removed at the session's end.
 static void note_part(struct sftp_server *s, const char *path)
 {
     s->parts = xrealloc(s->parts, (s->n_parts + 1) * sizeof *s->parts);
@@ -175,6 +180,10 @@ static void open_for_writing(struct sftp_server *s, struct buf *out, uint32_t id
     int fd = -1;
     if ((flags & (SFTP_OPEN_TRUNC | SFTP_OPEN_APPEND)) != 0 || (make && (flags & SFTP_OPEN_EXCL) == 0) || !grow_dir_is_part(path)) {
         refuse(s, out, id, "open for overwriting", path);
+        return;
+    }
+    if (make && s->n_parts == PARTS_MAX) {
+        answer_status(out, id, SFTP_FAILURE, "too many unfinished files");
         return;
     }
     int r = make ? grow_dir_create(s->dir, path, &fd) : grow_dir_write(s->dir, path, &fd);
@@ -196,8 +205,12 @@ static void do_open(struct sftp_server *s, struct cursor *body, uint32_t id, str
     _cleanup_free_ char *path = get_path(body);
     uint32_t flags;
     int fd = -1;
-    if (path == NULL || !sftp_get_u32(body, &flags)) {
-        answer_status(out, id, SFTP_BAD_MESSAGE, "no path or flags");
+    if (path == NULL) {
+        refuse(s, out, id, "open", "");
+        return;
+    }
+    if (!sftp_get_u32(body, &flags)) {
+        answer_status(out, id, SFTP_BAD_MESSAGE, "no flags");
         return;
     }
     if ((flags & ~(uint32_t)SFTP_OPEN_READ) != 0) {
@@ -249,6 +262,12 @@ static void do_read(struct sftp_server *s, struct cursor *body, uint32_t id, str
     sftp_end(out, start);
 }
 
+static bool leaves_a_gap(struct sftp_server *s, int fd, uint64_t offset)
+{
+    struct statx st;
+    return s->io->statx(s->io, fd, "", AT_EMPTY_PATH, STATX_SIZE, &st) < 0 || (offset > st.stx_size && offset - st.stx_size > GAP_MAX);
+}
+
 static void do_write(struct sftp_server *s, struct cursor *body, uint32_t id, struct buf *out)
 {
     struct handle *h = get_handle(s, body, HANDLE_WRITE);
@@ -258,6 +277,10 @@ static void do_write(struct sftp_server *s, struct cursor *body, uint32_t id, st
     size_t n;
     if (h == NULL || !sftp_get_u64(body, &offset) || !sftp_get_string(body, &data, &n) || offset > INT64_MAX - n) {
         answer_result(out, id, -EBADF);
+        return;
+    }
+    if (leaves_a_gap(s, h->fd, offset)) {
+        refuse(s, out, id, "write far beyond the end", "");
         return;
     }
     int r = io_pwrite_all(s->io, h->fd, data, n, offset, "a part", &err);
@@ -309,6 +332,7 @@ static const char *next_name(struct sftp_server *s, struct handle *h)
             buf_reset(&h->dirents);
             ssize_t n = s->io->getdents64(s->io, h->fd, buf_extend(&h->dirents, DIRENTS), DIRENTS);
             h->ended = n <= 0;
+            h->failure = n < 0 ? errno : 0;
             h->dirents.len = n <= 0 ? 0 : (size_t)n;
             h->at = 0;
             continue;
@@ -354,7 +378,10 @@ static void do_readdir(struct sftp_server *s, struct cursor *body, uint32_t id, 
     if (count > 0)
         return;
     out->len = before;
-    answer_status(out, id, SFTP_EOF, "");
+    if (h->failure != 0)
+        answer_result(out, id, -h->failure);
+    else
+        answer_status(out, id, SFTP_EOF, "");
 }
 
 static void do_mkdir(struct sftp_server *s, struct cursor *body, uint32_t id, struct buf *out)
@@ -456,11 +483,16 @@ static void do_check_file(struct sftp_server *s, struct cursor *body, uint32_t i
         r = hash_file(s, fd, digest);
         (void)close(fd);
     }
+    if (r == -EPERM) {
+        refuse(s, out, id, "hash", path);
+        return;
+    }
     if (r < 0) {
         answer_result(out, id, r);
         return;
     }
     size_t start = sftp_begin(out, SFTP_EXTENDED_REPLY, id);
+    sftp_put_text(out, "check-file");
     sftp_put_text(out, "sha256");
     buf_add(out, digest, sizeof digest);
     sftp_end(out, start);
@@ -543,20 +575,23 @@ static int answer(struct sftp_server *s, struct sftp_message *m, struct buf *out
     return 0;
 }
 
-int sftp_server_feed(struct sftp_server *s, const void *data, size_t n, struct buf *out, struct error *err)
+int sftp_server_feed(struct sftp_server *s, const void *data, size_t n, struct buf *out, bool *ret_more, struct error *err)
 {
-    buf_add(&s->in, data, n);
     size_t at = 0, length = 0;
     int r = 0;
-    while (r == 0) {
+    buf_add(&s->in, data, n);
+    do {
         struct sftp_message m;
         r = sftp_take_message(s->in.data + at, s->in.len - at, &m, &length, err);
-        if (r < 0 || length == 0)
+        if (r == 0 && length > 0 && out->len < OUT_MAX)
+            r = answer(s, &m, out, err);
+        else
             break;
-        r = answer(s, &m, out, err);
         at += length;
-    }
-    memmove(s->in.data, s->in.data + at, s->in.len - at);
+    } while (r == 0);
+    if (at > 0)
+        memmove(s->in.data, s->in.data + at, s->in.len - at);
     s->in.len -= at;
+    *ret_more = r == 0 && length > 0;
     return r;
 }

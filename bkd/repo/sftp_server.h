@@ -23,7 +23,9 @@ struct sftp_server *sftp_server_new(const struct io *io, const struct grow_dir *
 // Closes all files; parts of this session that were not published are removed.
 void sftp_server_free(struct sftp_server *s);
 
-// Takes n bytes from the client and appends the answers to *out. ERROR_FORMAT: what came is no SFTP; the session is to end.
-MUST_USE int sftp_server_feed(struct sftp_server *s, const void *data, size_t n, struct buf *out, struct error *err);
+// Takes n bytes from the client and appends the answers to *out. *ret_more: answers have become many, and whole requests wait still: the caller gets rid
+// of what is in *out and calls again with n 0, before it reads on. So memory stays bounded whatever a client asks and never takes.
+// ERROR_FORMAT: what came is no SFTP; the session is to end.
+MUST_USE int sftp_server_feed(struct sftp_server *s, const void *data, size_t n, struct buf *out, bool *ret_more, struct error *err);
 
 #endif
