@@ -100,25 +100,44 @@ static int open_repository(struct run *run, struct error *err)
     return r;
 }
 
+struct loading {
+    struct run *run;
+    const struct format_refs *refs;
+    char **names; // beside refs
+};
+
 // An object that is gone or has another size is not built upon: what it held is read and stored again.
-static int load_object(struct run *run, const struct format_ref *ref, struct error *err)
+static int load_object(void *arg, size_t index, const struct store_found *found, struct error *err)
 {
-    struct error why;
-    uint64_t size = 0;
-    _cleanup_free_ char *name = format_object_name(ref->sha256, run->repository->info.encrypted);
-    int r = run->store->ops->size(run->store, name, &size, &why);
-    if (r < 0 && r != ERROR_NOT_FOUND && r != ERROR_INTEGRITY) {
-        *err = why;
-        return r;
+    const struct loading *loading = arg;
+    const struct format_ref *ref = &loading->refs->refs[index];
+    struct run *run = loading->run;
+    if (found->result < 0 && found->result != ERROR_NOT_FOUND && found->result != ERROR_INTEGRITY) {
+        *err = *found->why;
+        return found->result;
     }
-    if (r == 0 && size == ref->stored_size) {
+    if (found->result == 0 && found->size == ref->stored_size) {
         objects_add(&run->objects, ref);
         return 0;
     }
-    log_error("'%s' in repository '%s' is %s: earlier snapshots that need it cannot be restored whole; run `bkd check`", name, run->store->url,
-              r < 0 ? "missing" : "not of its size");
+    log_error("'%s' in repository '%s' is %s: earlier snapshots that need it cannot be restored whole; run `bkd check`", loading->names[index], run->store->url,
+              found->result < 0 ? "missing" : "not of its size");
     run->result.damaged_objects++;
     return 0;
+}
+
+// All sizes at once: one after the other they would cost a round trip each.
+static int load_objects(struct run *run, const struct format_refs *refs, struct error *err)
+{
+    struct loading loading = { .run = run, .refs = refs, .names = xcalloc(refs->n + 1, sizeof *loading.names) };
+    for (size_t i = 0; i < refs->n; i++)
+        loading.names[i] = format_object_name(refs->refs[i].sha256, run->repository->info.encrypted);
+    struct store_many many = { .names = (const char *const *)loading.names, .n = refs->n, .visit = load_object, .arg = &loading };
+    int r = store_get_many(run->store, &many, err);
+    for (size_t i = 0; i < refs->n; i++)
+        free(loading.names[i]);
+    free(loading.names);
+    return r;
 }
 
 static int load_parent_objects(struct run *run, struct error *err)
@@ -132,9 +151,7 @@ static int load_parent_objects(struct run *run, struct error *err)
         run->result.damaged_objects++;
         return 0;
     }
-    for (size_t i = 0; r == 0 && i < refs.n; i++)
-        r = load_object(run, &refs.refs[i], err);
-    return r;
+    return r < 0 ? r : load_objects(run, &refs, err);
 }
 
 static uint32_t first_object(const struct run *run)

@@ -105,42 +105,48 @@ static void free_judgement(struct judgement *j)
     free(j);
 }
 
-// *ret_judgement is NULL when the head is void already, because it cannot be read.
-static int read_head(const struct repository *r, const struct signers *signers, struct repository_head *head,
-                     struct judgement **ret_judgement, struct error *err)
+struct judging {
+    const struct repository *repository;
+    const struct signers *signers;
+    struct found *found;
+    struct work_pool *pool;
+    size_t limit;
+};
+
+// A head that cannot be read is void.
+static int judge_file(void *arg, size_t index, const struct store_found *file, struct error *err)
 {
-    _cleanup_free_ char *name = format_head_name(head->chain, head->number);
-    struct judgement *j = xcalloc(1, sizeof *j);
-    *j = (struct judgement){ .repository = r, .signers = signers, .head = head };
-    int e = store_get_all(r->store, name, FORMAT_HEAD_MAX, &j->file, err);
-    if (e == 0) {
-        *ret_judgement = j;
+    struct judging *all = arg;
+    struct repository_head *head = &all->found->heads[index];
+    (void)err;
+    if (file->result < 0) {
+        head->problem = xstrdup(file->why->text);
         return 0;
     }
-    free_judgement(j);
-    if (e == ERROR_UNREACHABLE)
-        return e;
-    head->problem = xstrdup(err->text);
-    *ret_judgement = NULL;
+    while (work_count(all->pool) >= all->limit)
+        free_judgement(work_next(all->pool));
+    struct judgement *j = xcalloc(1, sizeof *j);
+    *j = (struct judgement){ .repository = all->repository, .signers = all->signers, .head = head };
+    buf_add(&j->file, file->data, (size_t)file->size);
+    work_submit(all->pool, judge_job, j);
     return 0;
 }
 
 static int judge_all(const struct repository *r, const struct signers *signers, struct found *found, struct error *err)
 {
-    struct work_pool *pool = work_new(work_processors());
-    size_t limit = 16 * (size_t)work_threads(pool);
-    int e = 0;
-    for (size_t i = 0; e == 0 && i < found->n; i++) {
-        struct judgement *j = NULL;
-        while (work_count(pool) >= limit)
-            free_judgement(work_next(pool));
-        e = read_head(r, signers, &found->heads[i], &j, err);
-        if (e == 0 && j != NULL)
-            work_submit(pool, judge_job, j);
-    }
-    while (work_count(pool) > 0)
-        free_judgement(work_next(pool));
-    work_free(pool);
+    struct judging all = { .repository = r, .signers = signers, .found = found, .pool = work_new(work_processors()) };
+    all.limit = 16 * (size_t)work_threads(all.pool);
+    char **names = xcalloc(found->n + 1, sizeof *names);
+    for (size_t i = 0; i < found->n; i++)
+        names[i] = format_head_name(found->heads[i].chain, found->heads[i].number);
+    struct store_many many = { .names = (const char *const *)names, .n = found->n, .max = FORMAT_HEAD_MAX, .visit = judge_file, .arg = &all };
+    int e = store_get_many(r->store, &many, err);
+    while (work_count(all.pool) > 0)
+        free_judgement(work_next(all.pool));
+    work_free(all.pool);
+    for (size_t i = 0; i < found->n; i++)
+        free(names[i]);
+    free(names);
     return e;
 }
 

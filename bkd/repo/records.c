@@ -78,18 +78,36 @@ static void judge(const struct repository *r, const struct signers *signers, con
     parsed = (struct record){ 0 };
 }
 
-static int read_item(const struct repository *r, const struct signers *signers, struct records_item *item, struct error *err)
+struct judging {
+    const struct repository *repository;
+    const struct signers *signers;
+    struct records_item *items;
+};
+
+static int judge_file(void *arg, size_t index, const struct store_found *file, struct error *err)
 {
-    _cleanup_free_ char *name = record_name(item->signer, item->number);
-    _cleanup_buf_ struct buf file = { 0 };
-    int e = store_get_all(r->store, name, FORMAT_SIGNED_MAX, &file, err);
-    if (e == ERROR_UNREACHABLE)
-        return e;
-    if (e < 0)
-        item->problem = xstrdup(err->text);
+    const struct judging *all = arg;
+    struct records_item *item = &all->items[index];
+    (void)err;
+    if (file->result < 0)
+        item->problem = xstrdup(file->why->text);
     else
-        judge(r, signers, file.data, file.len, item);
+        judge(all->repository, all->signers, file->data, (size_t)file->size, item);
     return 0;
+}
+
+static int read_items(const struct repository *r, const struct signers *signers, struct records_item *items, size_t n, struct error *err)
+{
+    struct judging all = { r, signers, items };
+    char **names = xcalloc(n + 1, sizeof *names);
+    for (size_t i = 0; i < n; i++)
+        names[i] = record_name(items[i].signer, items[i].number);
+    struct store_many many = { .names = (const char *const *)names, .n = n, .max = FORMAT_SIGNED_MAX, .visit = judge_file, .arg = &all };
+    int e = store_get_many(r->store, &many, err);
+    for (size_t i = 0; i < n; i++)
+        free(names[i]);
+    free(names);
+    return e;
 }
 
 // ---- which there are
@@ -198,8 +216,8 @@ int records_load(const struct repository *r, const char *signers, struct records
     int e = signers == NULL ? 0 : signers_parse(signers, strlen(signers), &trusted, err);
     if (e == 0)
         e = list(r, "records", &records, err);
-    for (size_t i = 0; e == 0 && i < records.n; i++)
-        e = read_item(r, signers == NULL ? NULL : &trusted, &records.items[i], err);
+    if (e == 0)
+        e = read_items(r, signers == NULL ? NULL : &trusted, records.items, records.n, err);
     if (e < 0)
         return e;
     check_order(&records);
@@ -268,7 +286,7 @@ static int find_end(const struct repository *r, const struct signers *signers, c
     record->number = own.n == 0 ? 1 : own.items[own.n - 1].number + 1;
     memset(record->previous, 0, sizeof record->previous);
     for (size_t i = own.n; e == 0 && i-- > 0;) {
-        e = read_item(r, signers, &own.items[i], err);
+        e = read_items(r, signers, &own.items[i], 1, err);
         if (e < 0 || !own.items[i].valid)
             continue;
         memcpy(record->previous, own.items[i].sha256, sizeof record->previous);

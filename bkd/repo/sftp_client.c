@@ -105,6 +105,7 @@ void sftp_client_free(struct sftp_client *c)
     c->stream->ops->close(c->stream);
     buf_done(&c->out);
     buf_done(&c->in);
+    buf_done(&c->forgotten);
     free(c->abilities.extensions);
     free(c);
 }
@@ -128,6 +129,14 @@ int sftp_close(struct sftp_client *c, const struct sftp_handle *handle, struct e
     uint32_t id = sftp_wire_begin(c, SFTP_CLOSE);
     sftp_wire_put_handle(c, handle);
     return expect_ok(c, id, "close", "the file", err);
+}
+
+void sftp_close_later(struct sftp_client *c, const struct sftp_handle *handle)
+{
+    uint32_t id = sftp_wire_begin(c, SFTP_CLOSE);
+    sftp_wire_put_handle(c, handle);
+    sftp_wire_end(c);
+    sftp_wire_forget(c, id);
 }
 
 int sftp_fsync(struct sftp_client *c, const struct sftp_handle *handle, struct error *err)
@@ -199,67 +208,4 @@ int sftp_space(struct sftp_client *c, const char *path, uint64_t *ret_free, uint
     *ret_free = fields[1] * fields[4];
     *ret_total = fields[1] * fields[2];
     return 0;
-}
-
-// ---- listing
-
-// The entries of one NAME answer.
-static int visit_names(const struct sftp_message *m, sftp_visit_fn *visit, void *arg, struct error *err)
-{
-    struct cursor body = m->body;
-    uint32_t count;
-    if (!sftp_get_u32(&body, &count))
-        return sftp_wire_malformed(m, err);
-    for (uint32_t i = 0; i < count; i++) {
-        const uint8_t *name, *longname;
-        size_t n, longname_len;
-        struct sftp_attrs attrs;
-        if (!sftp_get_string(&body, &name, &n) || !sftp_get_string(&body, &longname, &longname_len) || !sftp_get_attrs(&body, &attrs))
-            return sftp_wire_malformed(m, err);
-        if (n == 0 || memchr(name, '\0', n) != NULL || memchr(name, '/', n) != NULL)
-            return sftp_wire_malformed(m, err);
-        _cleanup_free_ char *text = xstrndup((const char *)name, n);
-        int r = strcmp(text, ".") == 0 || strcmp(text, "..") == 0 ? 0 : visit(arg, text, &attrs, err);
-        if (r != 0)
-            return r;
-    }
-    return 0;
-}
-
-static int read_dir(struct sftp_client *c, const struct sftp_handle *handle, const char *path, sftp_visit_fn *visit, void *arg, struct error *err)
-{
-    for (;;) {
-        struct sftp_message m;
-        uint32_t status = SFTP_OK, id = sftp_wire_begin(c, SFTP_READDIR);
-        sftp_wire_put_handle(c, handle);
-        sftp_wire_end(c);
-        int r = sftp_wire_answer(c, id, &m, err);
-        if (r < 0)
-            return r;
-        if (m.type != SFTP_NAME) {
-            r = sftp_wire_status(&m, "list", path, &status, err);
-            return status == SFTP_EOF ? 0 : r < 0 ? r : sftp_wire_malformed(&m, err);
-        }
-        // A visit may make requests of its own, which reuse the buffer the names stand in.
-        _cleanup_buf_ struct buf copy = { 0 };
-        buf_add(&copy, m.body.at, cursor_left(&m.body));
-        m.body = cursor_of(copy.data, copy.len);
-        r = visit_names(&m, visit, arg, err);
-        if (r != 0)
-            return r;
-    }
-}
-
-int sftp_list(struct sftp_client *c, const char *path, sftp_visit_fn *visit, void *arg, struct error *err)
-{
-    struct sftp_handle handle;
-    struct error second;
-    uint32_t id = sftp_wire_begin(c, SFTP_OPENDIR);
-    sftp_put_text(&c->out, path);
-    int r = expect_handle(c, id, "list", path, &handle, err);
-    if (r < 0)
-        return r;
-    r = read_dir(c, &handle, path, visit, arg, err);
-    int closed = r == ERROR_UNREACHABLE || r == ERROR_FORMAT ? 0 : sftp_close(c, &handle, r == 0 ? err : &second);
-    return r != 0 ? r : closed;
 }

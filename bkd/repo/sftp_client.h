@@ -1,4 +1,5 @@
 // The client's side of SFTP version 3 over a stream: single requests, and transfers that keep a window of requests in flight.
+// Listings and many small files at once: sftp_many.h.
 // One client belongs to one thread at a time. After ERROR_UNREACHABLE or ERROR_FORMAT it is of no more use and is closed.
 //
 // Answers of the server become errors: NOT_FOUND, EXISTS (also for servers that answer "failure" where a name is taken: the caller asks with
@@ -41,6 +42,8 @@ const struct sftp_abilities *sftp_client_abilities(const struct sftp_client *c);
 // flags: SFTP_OPEN_*; mode: of a file that is made.
 MUST_USE int sftp_open(struct sftp_client *c, const char *path, uint32_t flags, uint32_t mode, struct sftp_handle *ret_handle, struct error *err);
 MUST_USE int sftp_close(struct sftp_client *c, const struct sftp_handle *handle, struct error *err);
+// Without waiting for the answer: for a file or directory that was only read.
+void sftp_close_later(struct sftp_client *c, const struct sftp_handle *handle);
 MUST_USE int sftp_fsync(struct sftp_client *c, const struct sftp_handle *handle, struct error *err);
 MUST_USE int sftp_fstat(struct sftp_client *c, const struct sftp_handle *handle, struct sftp_attrs *ret_attrs, struct error *err);
 // Does not follow a link.
@@ -51,10 +54,6 @@ MUST_USE int sftp_remove(struct sftp_client *c, const char *path, struct error *
 MUST_USE int sftp_rename(struct sftp_client *c, const char *from, const char *to, struct error *err);
 // Free and total bytes of the file system that holds the path; ERROR_NOT_FOUND where the server cannot tell.
 MUST_USE int sftp_space(struct sftp_client *c, const char *path, uint64_t *ret_free, uint64_t *ret_total, struct error *err);
-
-// Every name but "." and ".." in a directory. A visit that returns non-zero ends the listing with that value.
-typedef int sftp_visit_fn(void *arg, const char *name, const struct sftp_attrs *attrs, struct error *err);
-MUST_USE int sftp_list(struct sftp_client *c, const char *path, sftp_visit_fn *visit, void *arg, struct error *err);
 
 // Reads n bytes at an offset; short answers are asked for again. Less in the file than that is ERROR_INTEGRITY.
 MUST_USE int sftp_read(struct sftp_client *c, const struct sftp_handle *handle, uint64_t offset, void *data, size_t n, struct error *err);

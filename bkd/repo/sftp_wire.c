@@ -76,13 +76,32 @@ int sftp_wire_wait(struct sftp_client *const *clients, size_t n, int at_most_ms,
     return 0;
 }
 
+static bool was_forgotten(struct sftp_client *c, uint32_t id)
+{
+    for (size_t at = 0; at < c->forgotten.len; at += sizeof id)
+        if (memcmp(c->forgotten.data + at, &id, sizeof id) == 0) {
+            c->forgotten.len -= sizeof id;
+            memmove(c->forgotten.data + at, c->forgotten.data + c->forgotten.len, sizeof id);
+            return true;
+        }
+    return false;
+}
+
 int sftp_wire_take(struct sftp_client *c, struct sftp_message *ret_message, bool *ret_got, struct error *err)
 {
-    size_t length = 0;
-    int r = c->in.len == c->in_at ? 0 : sftp_take_message(c->in.data + c->in_at, c->in.len - c->in_at, ret_message, &length, err);
-    c->in_at += length;
-    *ret_got = length > 0;
-    return r;
+    *ret_got = false;
+    while (c->in_at < c->in.len) {
+        size_t length = 0;
+        int r = sftp_take_message(c->in.data + c->in_at, c->in.len - c->in_at, ret_message, &length, err);
+        if (r < 0 || length == 0)
+            return r;
+        c->in_at += length;
+        if (was_forgotten(c, ret_message->id))
+            continue;
+        *ret_got = true;
+        return 0;
+    }
+    return 0;
 }
 
 // ---- requests
@@ -99,6 +118,8 @@ uint32_t sftp_wire_begin(struct sftp_client *c, enum sftp_type type)
 void sftp_wire_put_handle(struct sftp_client *c, const struct sftp_handle *handle) { sftp_put_string(&c->out, handle->bytes, handle->len); }
 
 void sftp_wire_end(struct sftp_client *c) { sftp_end(&c->out, c->begun); }
+
+void sftp_wire_forget(struct sftp_client *c, uint32_t id) { buf_add(&c->forgotten, &id, sizeof id); }
 
 // The shortest answer so far: the line, with as little of the server's work as there is.
 static void note_round_trip(struct sftp_client *c, uint64_t ns)

@@ -1,5 +1,5 @@
 // The wire below the SFTP client: bytes to and from the stream, requests written into its buffer, answers cut off the other. Only for the files that make
-// up the client: sftp_client.c (single requests) and sftp_transfer.c (many requests in flight).
+// up the client: sftp_client.c (single requests), sftp_transfer.c and sftp_many.c (many requests in flight).
 #ifndef BKD_REPO_SFTP_WIRE_H
 #define BKD_REPO_SFTP_WIRE_H
 
@@ -17,6 +17,7 @@ struct sftp_client {
     size_t out_at;
     struct buf in;         // answers; those before in_at are read
     size_t in_at;
+    struct buf forgotten;  // uint32_t: ids of requests whose answers nobody waits for
     uint64_t last_byte_ns; // when the server last said something, or had nothing to answer
     struct sftp_abilities abilities;
 };
@@ -34,6 +35,8 @@ MUST_USE int sftp_wire_take(struct sftp_client *c, struct sftp_message *ret_mess
 uint32_t sftp_wire_begin(struct sftp_client *c, enum sftp_type type);
 void sftp_wire_put_handle(struct sftp_client *c, const struct sftp_handle *handle);
 void sftp_wire_end(struct sftp_client *c);
+// The answer to this request, which was written last, is dropped when it comes.
+void sftp_wire_forget(struct sftp_client *c, uint32_t id);
 // Waits for the answer to the only request under way.
 MUST_USE int sftp_wire_answer(struct sftp_client *c, uint32_t id, struct sftp_message *ret_message, struct error *err);
 

@@ -64,7 +64,51 @@ void store_close(struct store *s)
     free(url);
 }
 
-int store_get_all(struct store *s, const char *name, size_t max, struct buf *ret_data, struct error *err)
+// One of many, where the store has no way to ask for all at once.
+static int get_one_of_many(struct store *s, const struct store_many *many, size_t i, struct error *err)
+{
+    _cleanup_buf_ struct buf data = { 0 };
+    struct error why;
+    struct store_found found = { .why = &why };
+    if (many->max == 0)
+        found.result = s->ops->size(s, many->names[i], &found.size, &why);
+    else
+        found.result = store_get_all(s, many->names[i], many->max, &data, &why);
+    if (found.result == ERROR_UNREACHABLE) {
+        *err = why;
+        return found.result;
+    }
+    if (many->max > 0) {
+        found.size = data.len;
+        found.data = data.data;
+    }
+    return many->visit(many->arg, i, &found, err);
+}
+
+int store_get_many(struct store *s, const struct store_many *many, struct error *err)
+{
+    int r = 0;
+    if (s->ops->get_many != NULL)
+        return many->n == 0 ? 0 : s->ops->get_many(s, many, err);
+    for (size_t i = 0; r == 0 && i < many->n; i++)
+        r = get_one_of_many(s, many, i, err);
+    return r;
+}
+
+// ---- a whole file
+
+static int keep_whole(void *arg, size_t index, const struct store_found *found, struct error *err)
+{
+    struct buf *data = arg;
+    (void)index;
+    if (found->result == 0)
+        buf_add(data, found->data, (size_t)found->size);
+    else
+        *err = *found->why;
+    return found->result;
+}
+
+static int get_in_steps(struct store *s, const char *name, size_t max, struct buf *ret_data, struct error *err)
 {
     uint64_t size;
     int r = s->ops->size(s, name, &size, err);
@@ -81,4 +125,10 @@ int store_get_all(struct store *s, const char *name, size_t max, struct buf *ret
         ret_data->data[before] = '\0';
     }
     return r;
+}
+
+int store_get_all(struct store *s, const char *name, size_t max, struct buf *ret_data, struct error *err)
+{
+    struct store_many one = { .names = &name, .n = 1, .max = max, .visit = keep_whole, .arg = ret_data };
+    return s->ops->get_many != NULL ? s->ops->get_many(s, &one, err) : get_in_steps(s, name, max, ret_data, err);
 }

@@ -17,6 +17,23 @@ struct store;
 // size is UINT64_MAX where the listing does not tell. name is relative to the store's root.
 typedef int store_visit_fn(void *arg, const char *name, uint64_t size, struct error *err);
 
+// What became of one of many names.
+struct store_found {
+    int result;              // 0, or the error code of this name
+    const struct error *why; // when result is not 0
+    uint64_t size;
+    const void *data;        // the whole file, when contents were asked for; belongs to the call
+};
+
+struct store_many {
+    const char *const *names;
+    size_t n;
+    size_t max; // bytes a file may have (more: ERROR_FORMAT for it); 0 = only sizes are asked for
+    // Called once for each name, in any order, from the calling thread. It asks nothing of the store. Non-zero ends the whole with that value.
+    int (*visit)(void *arg, size_t index, const struct store_found *found, struct error *err);
+    void *arg;
+};
+
 struct store_ops {
     // Creates `name` with these bytes. ERROR_EXISTS when the name is taken (its bytes are left alone).
     int (*put)(struct store *s, const char *name, const void *data, size_t n, struct error *err);
@@ -31,6 +48,8 @@ struct store_ops {
     // All names below a directory name ("heads/…"), any order; "" is everything. A missing directory is empty. Skips tmp/ and *.part-*.
     int (*list)(struct store *s, const char *dir, store_visit_fn *visit, void *arg, struct error *err);
     int (*remove)(struct store *s, const char *name, struct error *err);
+    // Whole small files, or sizes, of many names in a few round trips. NULL: one after the other will do (store_get_many).
+    int (*get_many)(struct store *s, const struct store_many *many, struct error *err);
     void (*close)(struct store *s);
 };
 
@@ -54,6 +73,9 @@ void store_close(struct store *s); // NULL is fine
 
 // Whole small file, at most max bytes (more: ERROR_FORMAT); appended to ret_data.
 MUST_USE int store_get_all(struct store *s, const char *name, size_t max, struct buf *ret_data, struct error *err);
+
+// Many at once; see struct store_many. ERROR_UNREACHABLE ends the whole.
+MUST_USE int store_get_many(struct store *s, const struct store_many *many, struct error *err);
 
 // ERROR_FAILED for a name that is not relative, or has empty, "." or ".." components: what every implementation refuses.
 MUST_USE int store_check_name(const struct store *s, const char *name, struct error *err);

@@ -203,6 +203,148 @@ static void test_root(void **state)
     store_close(s);
 }
 
+// ---- round trips
+
+static void make_files(struct place *p, unsigned dirs, unsigned files, size_t size)
+{
+    char command[256];
+    (void)snprintf(command, sizeof command,
+                   "cd '%s' && for d in $(seq %u); do mkdir -p \"many/$d\"; for f in $(seq %u); do head -c %zu /dev/zero | tr '\\0' x >\"many/$d/$f\"; done; done", p->dir,
+                   dirs, files, size);
+    assert_int_equal(system(command), 0);
+}
+
+struct tally {
+    unsigned n, missing;
+    uint64_t bytes;
+};
+
+static int tally_entry(void *arg, const char *name, uint64_t size, struct error *err)
+{
+    struct tally *t = arg;
+    (void)name, (void)err;
+    t->n++;
+    t->bytes += size;
+    return 0;
+}
+
+static int tally_found(void *arg, size_t index, const struct store_found *found, struct error *err)
+{
+    struct tally *t = arg;
+    (void)index, (void)err;
+    t->n++;
+    t->missing += found->result == ERROR_NOT_FOUND;
+    for (size_t i = 0; found->result == 0 && found->data != NULL && i < found->size; i++)
+        assert_int_equal(((const uint8_t *)found->data)[i], 'x');
+    t->bytes += found->result == 0 ? found->size : 0;
+    return 0;
+}
+
+static unsigned turns_of(struct place *p, unsigned before) { return p->server.turns - before; }
+
+// A directory costs no round trip of its own.
+static void test_turns_of_listing(void **state)
+{
+    struct place *p = *state;
+    struct error err;
+    struct tally t = { 0 };
+    p->server.count = true;
+    make_files(p, 100, 3, 10);
+    OK(open_store(p, &err));
+    unsigned before = p->server.turns;
+    OK(p->store->ops->list(p->store, "many", tally_entry, &t, &err));
+    assert_int_equal(t.n, 300);
+    assert_int_equal(t.bytes, 3000);
+    print_message("100 directories: %u round trips\n", turns_of(p, before));
+    assert_true(turns_of(p, before) <= 10);
+}
+
+static void test_turns_of_many(void **state)
+{
+    struct place *p = *state;
+    struct error err;
+    enum { N = 400 };
+    char *names[N + 1];
+    p->server.count = true;
+    make_files(p, 20, 20, 2000);
+    for (unsigned i = 0; i < N; i++)
+        names[i] = xasprintf("many/%u/%u", i / 20 + 1, i % 20 + 1);
+    names[N] = xstrdup("many/1/none");
+    OK(open_store(p, &err));
+    struct tally sizes = { 0 }, whole = { 0 };
+    struct store_many many = { .names = (const char *const *)names, .n = N + 1, .visit = tally_found, .arg = &sizes };
+    unsigned before = p->server.turns;
+    OK(store_get_many(p->store, &many, &err));
+    print_message("401 sizes: %u round trips\n", turns_of(p, before));
+    assert_true(turns_of(p, before) <= 8);
+    assert_int_equal(sizes.n, N + 1);
+    assert_int_equal(sizes.missing, 1);
+    assert_int_equal(sizes.bytes, N * 2000);
+    many.max = 4000;
+    many.arg = &whole;
+    before = p->server.turns;
+    OK(store_get_many(p->store, &many, &err));
+    print_message("401 files: %u round trips\n", turns_of(p, before));
+    assert_true(turns_of(p, before) <= 20);
+    assert_int_equal(whole.n, N + 1);
+    assert_int_equal(whole.missing, 1);
+    assert_int_equal(whole.bytes, N * 2000);
+    _cleanup_buf_ struct buf one = { 0 };
+    before = p->server.turns;
+    OK(store_get_all(p->store, names[0], 4000, &one, &err));
+    assert_int_equal(one.len, 2000);
+    assert_int_equal(turns_of(p, before), 2); // open; size and content
+    assert_int_equal(store_get_all(p->store, names[0], 1999, &one, &err), ERROR_FORMAT);
+    assert_int_equal(store_get_all(p->store, names[N], 1999, &one, &err), ERROR_NOT_FOUND);
+    assert_non_null(strstr(err.text, "sftp://test"));
+    for (unsigned i = 0; i <= N; i++)
+        free(names[i]);
+}
+
+// Longer than one answer, and longer than the window.
+static void test_whole_long_file(void **state)
+{
+    struct place *p = *state;
+    struct error err;
+    enum { SIZE = (5 << 20) + 123 };
+    uint8_t *data = pattern(SIZE);
+    int fd;
+    _cleanup_free_ char *name = NULL;
+    _cleanup_buf_ struct buf back = { 0 };
+    OK(open_store(p, &err));
+    OK(spool(p->store, data, SIZE, &fd, &name, &err));
+    OK(p->store->ops->put_spool(p->store, "refs/long", fd, name, &err));
+    OK(store_get_all(p->store, "refs/long", SIZE, &back, &err));
+    assert_int_equal(back.len, SIZE);
+    assert_memory_equal(back.data, data, SIZE);
+    free(data);
+}
+
+// The line breaks once, anywhere in the middle of many: each name is answered exactly once all the same.
+static void test_many_over_broken_line(void **state)
+{
+    struct place *p = *state;
+    struct error err;
+    enum { N = 90 };
+    char *names[N];
+    make_files(p, 3, 30, 700);
+    for (unsigned i = 0; i < N; i++)
+        names[i] = xasprintf("many/%u/%u", i / 30 + 1, i % 30 + 1);
+    for (uint64_t at = 500; at < 90000; at += 7919) {
+        struct tally whole = { 0 }, listed = { 0 };
+        p->server = (struct sftp_server){ .cut_after = at, .cuts = 1 };
+        OK(open_store(p, &err));
+        struct store_many many = { .names = (const char *const *)names, .n = N, .max = 4000, .visit = tally_found, .arg = &whole };
+        OK(store_get_many(p->store, &many, &err));
+        assert_int_equal(whole.n, N);
+        assert_int_equal(whole.bytes, N * 700);
+        OK(p->store->ops->list(p->store, "", tally_entry, &listed, &err));
+        assert_int_equal(listed.n, N);
+    }
+    for (unsigned i = 0; i < N; i++)
+        free(names[i]);
+}
+
 int main(void)
 {
     if (!sftp_server_is_there()) {
@@ -213,6 +355,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_large_file_through_lanes), TEST(test_single_connection), TEST(test_cut_anywhere), TEST(test_given_up),
         TEST(test_poor_server), TEST(test_modes), TEST(test_root),
+        TEST(test_turns_of_listing), TEST(test_turns_of_many), TEST(test_whole_long_file), TEST(test_many_over_broken_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

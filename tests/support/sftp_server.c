@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -84,6 +85,118 @@ static void cutting_close(struct stream *s)
 
 static const struct stream_ops cutting_ops = { cutting_read, cutting_write, cutting_wants, cutting_close };
 
+// ---- a line so long that round trips can be counted: what the client writes is held until it waits, then all of it travels, and all the answers with it
+
+struct counting {
+    struct stream stream;
+    struct stream *inner;
+    struct sftp_server *server;
+    int always[2]; // a pipe with a byte in it: waiting is over at once
+    struct buf to, from; // held requests; answers, those before `at` are given
+    size_t at;
+};
+
+static unsigned count_messages(const struct buf *b, size_t *ret_whole)
+{
+    unsigned n = 0;
+    size_t at = 0;
+    while (b->len - at >= 4) {
+        size_t length = 4 + ((size_t)b->data[at] << 24 | (size_t)b->data[at + 1] << 16 | (size_t)b->data[at + 2] << 8 | b->data[at + 3]);
+        if (b->len - at < length)
+            break;
+        at += length;
+        n++;
+    }
+    *ret_whole = at;
+    return n;
+}
+
+static void step(struct counting *c, size_t *sent)
+{
+    struct error err;
+    struct pollfd p;
+    size_t n = 0;
+    uint8_t data[65536];
+    if (*sent < c->to.len) {
+        if (c->inner->ops->write(c->inner, c->to.data + *sent, c->to.len - *sent, &n, &err) != 0)
+            abort();
+        *sent += n;
+    }
+    size_t got = 0;
+    if (c->inner->ops->read(c->inner, data, sizeof data, &got, &err) != 0)
+        abort();
+    buf_add(&c->from, data, got);
+    if (n > 0 || got > 0)
+        return;
+    c->inner->ops->wants(c->inner, *sent < c->to.len, &p);
+    (void)poll(&p, 1, 1000);
+}
+
+static void travel(struct counting *c)
+{
+    size_t whole, sent = 0;
+    unsigned asked = count_messages(&c->to, &whole);
+    if (whole != c->to.len)
+        return; // the client has more to write of this one
+    while (sent < c->to.len || count_messages(&c->from, &whole) < asked)
+        step(c, &sent);
+    c->server->turns++;
+    c->server->bytes += c->to.len + c->from.len;
+    buf_reset(&c->to);
+}
+
+static int counting_read(struct stream *s, void *data, size_t n, size_t *ret_n, struct error *err)
+{
+    struct counting *c = (struct counting *)s;
+    (void)err;
+    *ret_n = c->from.len - c->at < n ? c->from.len - c->at : n;
+    if (*ret_n > 0)
+        memcpy(data, c->from.data + c->at, *ret_n);
+    c->at += *ret_n;
+    if (c->at == c->from.len)
+        c->at = c->from.len = 0;
+    return 0;
+}
+
+static int counting_write(struct stream *s, const void *data, size_t n, size_t *ret_n, struct error *err)
+{
+    (void)err;
+    buf_add(&((struct counting *)s)->to, data, n);
+    *ret_n = n;
+    return 0;
+}
+
+static void counting_wants(struct stream *s, bool writing, struct pollfd *ret_poll)
+{
+    struct counting *c = (struct counting *)s;
+    (void)writing;
+    if (c->to.len > 0 && c->at == c->from.len)
+        travel(c);
+    *ret_poll = (struct pollfd){ .fd = c->always[0], .events = POLLIN };
+}
+
+static void counting_close(struct stream *s)
+{
+    struct counting *c = (struct counting *)s;
+    c->inner->ops->close(c->inner);
+    (void)close(c->always[0]);
+    (void)close(c->always[1]);
+    buf_done(&c->to);
+    buf_done(&c->from);
+    free(c);
+}
+
+static const struct stream_ops counting_ops = { counting_read, counting_write, counting_wants, counting_close };
+
+static struct stream *count(struct sftp_server *server, struct stream *inner)
+{
+    struct counting *c = xcalloc(1, sizeof *c);
+    *c = (struct counting){ .stream = { &counting_ops }, .inner = inner, .server = server };
+    if (pipe(c->always) < 0 || write(c->always[1], "x", 1) != 1)
+        abort();
+    return &c->stream;
+}
+
 static int connect_client(void *arg, struct sftp_client **ret_client, struct error *err)
 {
     struct sftp_server *server = arg;
@@ -97,6 +210,8 @@ static int connect_client(void *arg, struct sftp_client **ret_client, struct err
         *c = (struct cutting){ .stream = { &cutting_ops }, .inner = stream, .pid = pid, .left = server->cut_after };
         stream = &c->stream;
     }
+    if (server->count)
+        stream = count(server, stream);
     return sftp_client_new(io_real(), stream, 20000, ret_client, err);
 }
 

@@ -14,6 +14,9 @@ struct sftp_server {
     unsigned cuts;            // how many connections break so; the later ones hold
     _Atomic unsigned started; // connections so far
     unsigned refuse_after;    // connections that may be made; 0 = any number
+    bool count;               // turns and bytes are counted, as on a line so long that everything asked for travels together
+    _Atomic unsigned turns;   // times the client had to wait for answers: round trips
+    _Atomic uint64_t bytes;   // in both directions
 };
 
 bool sftp_server_is_there(void);
