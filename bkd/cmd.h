@@ -40,6 +40,7 @@ MUST_USE int cmd_print_line(struct json **line, struct error *err);
 // but not for ERROR_INCOMPLETE, which the summary tells ("complete":false).
 int cmd_backup(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_check_remote(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_completion(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_diff(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_help(struct cmd_context *ctx, const struct cli_args *args, struct error *err);

@@ -100,6 +100,14 @@ static const struct cli_option ship_options[] = {
     { 0 },
 };
 
+static const struct cli_option check_remote_options[] = {
+    { "expect-append-only", 0, NULL, "end with 4 when what is there could be changed or removed" },
+    { "ssh-identity", 0, "FILE", "private key for a URL (keys/ssh_ed25519)" },
+    { "ssh-passphrase", 0, "FILE", "its first line is the key's passphrase" },
+    { "known-hosts", 0, "FILE", "pinned host keys for a URL (keys/known_hosts)" },
+    { 0 },
+};
+
 static const struct cli_option serve_options[] = {
     { "append-only", 0, NULL, "what there is can be read and added to, never changed or removed (must be given)" },
     { "root", 0, "DIR", "the directory that clients see (must be given)" },
@@ -166,6 +174,11 @@ static const struct cli_command commands[] = {
       "Asks the server of the policy's repository, or of the address, for its host key, shows the key's fingerprint, and pins it when you say that it is the right "
       "one. bkd talks to pinned servers only, and never pins a key by itself.",
       trust_host_options, cmd_trust_host },
+    { "check-remote", "POLICY|URL", 1, 1, "find out whether a break-in here could destroy the copies",
+      "Makes a small file in tmp/ at each place of the policy that is on a server (or at URL) and tries to overwrite it, append to it, truncate it, set its times and mode, "
+      "rename it and over it, and delete it, and to run a command; each answer is verified by reading the file again. Says whether the place is append-only, how much "
+      "space is free, how far its clock is from this one, the round trip, and what the server offers. A plain account of sshd's is not append-only; see `bkd serve`.",
+      check_remote_options, cmd_check_remote },
     { "serve", "", 0, 0, "be the far side of copies that nobody can take back",
       "Speaks SFTP on standard input and output, as the forced command of an account that others ship to: in its authorized_keys, "
       "restrict,command=\"bkd serve --append-only --root /srv/bkd/erp\" ssh-ed25519 …. A client can list, read, and add files; it cannot overwrite, truncate, rename, "

@@ -66,6 +66,7 @@ static void read_extensions(struct sftp_client *c, struct cursor body)
         _cleanup_free_ char *text = xstrndup((const char *)name, name_len);
         c->abilities.fsync |= strcmp(text, "fsync@openssh.com") == 0;
         c->abilities.statvfs |= strcmp(text, "statvfs@openssh.com") == 0;
+        c->abilities.hash |= strcmp(text, "check-file") == 0;
     }
     c->abilities.extensions = xstrdup(buf_str(&all));
     log_debug("the server speaks SFTP with %s", all.len > 0 ? buf_str(&all) : "no extensions");
@@ -182,6 +183,61 @@ int sftp_rename(struct sftp_client *c, const char *from, const char *to, struct 
     sftp_put_text(&c->out, from);
     sftp_put_text(&c->out, to);
     return expect_ok(c, id, "rename to", to, err);
+}
+
+int sftp_setstat(struct sftp_client *c, const char *path, const struct sftp_attrs *attrs, struct error *err)
+{
+    uint32_t id = sftp_wire_begin(c, SFTP_SETSTAT);
+    sftp_put_text(&c->out, path);
+    sftp_put_attrs(&c->out, attrs);
+    return expect_ok(c, id, "change", path, err);
+}
+
+int sftp_posix_rename(struct sftp_client *c, const char *from, const char *to, struct error *err)
+{
+    uint32_t id = sftp_wire_begin(c, SFTP_EXTENDED);
+    sftp_put_text(&c->out, "posix-rename@openssh.com");
+    sftp_put_text(&c->out, from);
+    sftp_put_text(&c->out, to);
+    return expect_ok(c, id, "rename to", to, err);
+}
+
+// "check-file" (which not all servers repeat), the algorithm, the digest.
+static int read_digest(const struct sftp_message *m, uint8_t ret_sha256[32], struct error *err)
+{
+    struct cursor body = m->body;
+    const uint8_t *text, *digest;
+    size_t n;
+    bool good = sftp_get_string(&body, &text, &n);
+    if (good && n == 10 && memcmp(text, "check-file", n) == 0)
+        good = sftp_get_string(&body, &text, &n);
+    if (!good || n != 6 || memcmp(text, "sha256", n) != 0 || cursor_left(&body) != 32 || !cursor_take(&body, 32, &digest))
+        return sftp_wire_malformed(m, err);
+    memcpy(ret_sha256, digest, 32);
+    return 0;
+}
+
+int sftp_hash_file(struct sftp_client *c, const char *path, uint8_t ret_sha256[32], struct error *err)
+{
+    struct sftp_message m;
+    uint32_t status;
+    if (!c->abilities.hash)
+        return error_set(err, ERROR_NOT_FOUND, "the server does not hash files");
+    uint32_t id = sftp_wire_begin(c, SFTP_EXTENDED);
+    sftp_put_text(&c->out, "check-file-name");
+    sftp_put_text(&c->out, path);
+    sftp_put_text(&c->out, "sha256");
+    sftp_put_u64(&c->out, 0);
+    sftp_put_u64(&c->out, 0); // to the end
+    sftp_put_u32(&c->out, 0); // as one block
+    sftp_wire_end(c);
+    int r = sftp_wire_answer(c, id, &m, err);
+    if (r < 0)
+        return r;
+    if (m.type == SFTP_EXTENDED_REPLY)
+        return read_digest(&m, ret_sha256, err);
+    r = sftp_wire_status(&m, "hash", path, &status, err);
+    return r < 0 ? r : sftp_wire_malformed(&m, err);
 }
 
 int sftp_space(struct sftp_client *c, const char *path, uint64_t *ret_free, uint64_t *ret_total, struct error *err)

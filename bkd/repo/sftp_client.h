@@ -34,6 +34,7 @@ void sftp_client_free(struct sftp_client *c); // NULL is fine
 struct sftp_abilities {
     bool fsync;   // fsync@openssh.com
     bool statvfs; // statvfs@openssh.com
+    bool hash;    // check-file: the server hashes files
     uint64_t round_trip_ns;
     char *extensions; // all of them, "name=value, …"; owned by the client
 };
@@ -52,6 +53,11 @@ MUST_USE int sftp_mkdir(struct sftp_client *c, const char *path, uint32_t mode, 
 MUST_USE int sftp_remove(struct sftp_client *c, const char *path, struct error *err);
 // The plain RENAME of version 3: OpenSSH refuses a name that is taken. (posix-rename overwrites, and is never used.)
 MUST_USE int sftp_rename(struct sftp_client *c, const char *from, const char *to, struct error *err);
+// What bkd asks of a server only to learn that it is refused (bkd/probe.h): attributes of a file that is there, and a rename that overwrites.
+MUST_USE int sftp_setstat(struct sftp_client *c, const char *path, const struct sftp_attrs *attrs, struct error *err);
+MUST_USE int sftp_posix_rename(struct sftp_client *c, const char *from, const char *to, struct error *err);
+// Has the server hash a whole file (draft-ietf-secsh-filexfer-extensions-00, section 3). ERROR_NOT_FOUND also where it cannot: see abilities.
+MUST_USE int sftp_hash_file(struct sftp_client *c, const char *path, uint8_t ret_sha256[32], struct error *err);
 // Free and total bytes of the file system that holds the path; ERROR_NOT_FOUND where the server cannot tell.
 MUST_USE int sftp_space(struct sftp_client *c, const char *path, uint64_t *ret_free, uint64_t *ret_total, struct error *err);
 

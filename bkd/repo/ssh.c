@@ -374,22 +374,48 @@ static void close_channel(struct stream *s)
 
 static const struct stream_ops channel_ops = { .read = read_channel, .write = write_channel, .wants = wants, .close = close_channel };
 
-int ssh_subsystem(struct ssh *s, const char *name, struct stream **ret_stream, struct error *err)
+static int open_channel(struct ssh *s, LIBSSH2_CHANNEL **ret_channel, struct error *err)
 {
-    LIBSSH2_CHANNEL *channel = NULL;
     uint64_t until = deadline(s);
     do
-        channel = libssh2_channel_open_ex(s->session, "session", sizeof "session" - 1, CHANNEL_WINDOW, LIBSSH2_CHANNEL_PACKET_DEFAULT, NULL, 0);
-    while (channel == NULL && libssh2_session_last_errno(s->session) == LIBSSH2_ERROR_EAGAIN && wait_ready(s, until));
-    if (channel == NULL)
-        return session_error(s, libssh2_session_last_errno(s->session), ERROR_UNREACHABLE, "open a channel", err);
+        *ret_channel = libssh2_channel_open_ex(s->session, "session", sizeof "session" - 1, CHANNEL_WINDOW, LIBSSH2_CHANNEL_PACKET_DEFAULT, NULL, 0);
+    while (*ret_channel == NULL && libssh2_session_last_errno(s->session) == LIBSSH2_ERROR_EAGAIN && wait_ready(s, until));
+    return *ret_channel != NULL ? 0 : session_error(s, libssh2_session_last_errno(s->session), ERROR_UNREACHABLE, "open a channel", err);
+}
+
+static struct stream *stream_of(struct ssh *s, LIBSSH2_CHANNEL *channel)
+{
+    struct channel *c = xcalloc(1, sizeof *c);
+    *c = (struct channel){ .stream = { &channel_ops }, .ssh = s, .channel = channel };
+    return &c->stream;
+}
+
+int ssh_subsystem(struct ssh *s, const char *name, struct stream **ret_stream, struct error *err)
+{
+    LIBSSH2_CHANNEL *channel;
+    int r = open_channel(s, &channel, err);
+    if (r < 0)
+        return r;
     int rc = UNTIL_DONE(s, libssh2_channel_subsystem(channel, name));
     if (rc != 0) {
         (void)libssh2_channel_free(channel);
         return session_error(s, rc, ERROR_UNREACHABLE, "start the server's sftp subsystem", err);
     }
-    struct channel *c = xcalloc(1, sizeof *c);
-    *c = (struct channel){ .stream = { &channel_ops }, .ssh = s, .channel = channel };
-    *ret_stream = &c->stream;
+    *ret_stream = stream_of(s, channel);
+    return 0;
+}
+
+int ssh_exec(struct ssh *s, const char *command, struct stream **ret_stream, struct error *err)
+{
+    LIBSSH2_CHANNEL *channel;
+    int r = open_channel(s, &channel, err);
+    if (r < 0)
+        return r;
+    int rc = UNTIL_DONE(s, libssh2_channel_exec(channel, command));
+    if (rc != 0) {
+        (void)libssh2_channel_free(channel);
+        return session_error(s, rc, rc == LIBSSH2_ERROR_CHANNEL_REQUEST_DENIED ? ERROR_FAILED : ERROR_UNREACHABLE, "run a command there", err);
+    }
+    *ret_stream = stream_of(s, channel);
     return 0;
 }

@@ -38,6 +38,9 @@ void ssh_close(struct ssh *s); // NULL is fine
 // Starts a subsystem ("sftp") and gives its input and output. Closing the stream closes the connection, too.
 MUST_USE int ssh_subsystem(struct ssh *s, const char *name, struct stream **ret_stream, struct error *err);
 
+// Runs a command and gives its input and output; what its output ends with is ERROR_UNREACHABLE. ERROR_FAILED: the server runs none for this account.
+MUST_USE int ssh_exec(struct ssh *s, const char *command, struct stream **ret_stream, struct error *err);
+
 // What was agreed on: "curve25519-sha256, ssh-ed25519, aes128-ctr, hmac-sha2-256".
 const char *ssh_algorithms(const struct ssh *s);
 

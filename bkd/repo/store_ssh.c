@@ -6,7 +6,6 @@
 #include "bkd/base/curve.h"
 #include "bkd/codec/keyfile.h"
 #include "bkd/base/ssh_url.h"
-#include "bkd/repo/sftp_client.h"
 
 #define ANSWER_MS 60000u // a server that says nothing for so long while it owes an answer is given up
 
@@ -30,16 +29,21 @@ static void address_free(void *arg)
     free(a);
 }
 
-static int connect_client(void *arg, struct sftp_client **ret_client, struct error *err)
+static int connect_host(const struct address *a, struct ssh **ret_ssh, struct error *err)
 {
-    const struct address *a = arg;
     struct ssh_options options = {
         .host = a->url.host, .port = a->url.port, .user = a->url.user, .identity = a->identity, .passphrase = a->passphrase, .known_hosts = a->known_hosts,
         .repository = a->text,
     };
+    return ssh_open(a->io, &options, ret_ssh, err);
+}
+
+static int connect_client(void *arg, struct sftp_client **ret_client, struct error *err)
+{
+    const struct address *a = arg;
     struct ssh *ssh = NULL;
     struct stream *stream = NULL;
-    int r = ssh_open(a->io, &options, &ssh, err);
+    int r = connect_host(a, &ssh, err);
     if (r < 0)
         return r;
     r = ssh_subsystem(ssh, "sftp", &stream, err);
@@ -69,7 +73,7 @@ static int load_access(struct address *a, const struct store_access *access, str
     return access->passphrase_file == NULL ? 0 : load_passphrase(a->io, access->passphrase_file, &a->passphrase, err);
 }
 
-int store_ssh_open(const struct io *io, const char *url, const struct store_access *access, bool create, struct store **ret_store, struct error *err)
+static int load_address(const struct io *io, const char *url, const struct store_access *access, struct address **ret_address, struct error *err)
 {
     struct address *a = xcalloc(1, sizeof *a);
     a->io = io;
@@ -77,10 +81,69 @@ int store_ssh_open(const struct io *io, const char *url, const struct store_acce
     int r = ssh_url_parse(url, &a->url, err);
     if (r == 0)
         r = load_access(a, access, err);
-    if (r < 0) {
+    if (r < 0)
         address_free(a);
+    else
+        *ret_address = a;
+    return r;
+}
+
+int store_ssh_open(const struct io *io, const char *url, const struct store_access *access, bool create, struct store **ret_store, struct error *err)
+{
+    struct address *a;
+    int r = load_address(io, url, access, &a, err);
+    if (r < 0)
         return r;
-    }
     struct store_connector connector = { .connect = connect_client, .done = address_free, .arg = a };
     return store_sftp_open(io, url, a->url.path, create, &connector, ret_store, err);
+}
+
+int store_ssh_connect(const struct io *io, const char *url, const struct store_access *access, struct sftp_client **ret_client, char **ret_root, struct error *err)
+{
+    struct address *a;
+    int r = load_address(io, url, access, &a, err);
+    if (r < 0)
+        return r;
+    r = connect_client(a, ret_client, err);
+    if (r == 0)
+        *ret_root = xstrdup(a->url.path);
+    address_free(a);
+    return r;
+}
+
+// Until the command's output ends, `max` bytes came, or nothing comes for ANSWER_MS.
+static void read_output(struct stream *stream, size_t max, struct buf *ret_output)
+{
+    struct error end;
+    uint8_t step[4096];
+    struct pollfd p;
+    size_t n = 0;
+    bool waited = true;
+    while (waited && ret_output->len < max && stream->ops->read(stream, step, sizeof step, &n, &end) == 0) {
+        buf_add(ret_output, step, n);
+        stream->ops->wants(stream, false, &p);
+        waited = n > 0 || poll(&p, 1, (int)ANSWER_MS) > 0;
+    }
+}
+
+int store_ssh_command(const struct io *io, const char *url, const struct store_access *access, const char *command, size_t max, struct buf *ret_output,
+                      struct error *err)
+{
+    struct address *a;
+    struct ssh *ssh = NULL;
+    struct stream *stream = NULL;
+    int r = load_address(io, url, access, &a, err);
+    if (r < 0)
+        return r;
+    r = connect_host(a, &ssh, err);
+    if (r == 0)
+        r = ssh_exec(ssh, command, &stream, err);
+    if (r == 0) {
+        read_output(stream, max, ret_output);
+        stream->ops->close(stream); // and the connection
+    } else {
+        ssh_close(ssh);
+    }
+    address_free(a);
+    return r;
 }

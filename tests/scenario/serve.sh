@@ -121,7 +121,8 @@ is 1 "a shell" command_there "$sshd_user@127.0.0.1"
 is 1 "a command that looks like sftp" command_there "$sshd_user@127.0.0.1" "$(printf 'touch %s/evil; internal-sftp' "$tree")"
 command_there "$sshd_user@127.0.0.1" "internal-sftp; touch $tree/evil-ran" </dev/null >"$tree/out" 2>&1
 [ ! -e "$tree/evil-ran" ] && ok "only its name counts" || bad "only its name counts"
-is 255 "the old scp" scp -O $known -P "$sshd_port" "$tree/evil" "$sshd_user@127.0.0.1:evil"
+# shellcheck disable=SC2086
+scp -O $known -P "$sshd_port" "$tree/evil" "$sshd_user@127.0.0.1:evil" >"$tree/out" 2>&1 </dev/null && bad "the old scp" || ok "the old scp"
 is 12 "rsync" rsync -e "ssh $known -p $sshd_port" "$tree/evil" "$sshd_user@127.0.0.1:evil"
 logged "commands are logged, escaped" "refused: command 'rm -rf $vault'"
 (command_there -N -o ExitOnForwardFailure=yes -R 127.0.0.1:0:127.0.0.1:22 "$sshd_user@127.0.0.1" </dev/null >"$tree/out" 2>&1) && bad "no port is forwarded from there" || ok "no port is forwarded from there"
@@ -135,6 +136,33 @@ is 0 "the copy restores" same_from "$far" latest
 is 0 "and is whole" from "$far" check
 is 0 "no old object opens without an identity" sh -c "! '$BKD_BIN/bkd-restore' -r '$far' -s '$config/keys/allowed_signers' --ssh-identity '$config/keys/ssh_ed25519' \
     --known-hosts '$config/keys/known_hosts' restore latest --target '$tree/no'"
+
+# ---- proved by trying
+is 0 "check-remote says so" run_bkd check-remote p --expect-append-only
+says "in words" "append-only: yes"
+says_not "nothing is possible" "POSSIBLE"
+says "what the server offers" "fsync@openssh.com"
+says "what it left there" "left there +'/direct/tmp/check-remote-"
+is 0 "as JSON, for an address" run_bkd check-remote "$far" --json
+says "the summary" '"append_only":true,"free_bytes":[0-9]+,"total_bytes":[0-9]+,"clock_ahead_s":(-1|0|1),'
+[ "$(grep -c '"type":"attempt".*"refused":true' "$tree/out")" = 12 ] && ok "12 attempts" || bad "12 attempts"
+is 0 "the repository is whole with what was left" run_bkd check p
+sed -i 's/^restrict.*" ssh/ssh/' "$sshd_dir/authorized"
+plain="sftp://$sshd_user@127.0.0.1:$sshd_port$vault/copy"
+is 0 "a plain account" run_bkd check-remote "$plain"
+says "is not" "append-only: NO"
+says "can delete" "delete +POSSIBLE"
+says "can overwrite" "overwrite +POSSIBLE"
+says "can run commands" "run a command +POSSIBLE"
+is 4 "which is an alarm when the contrary is expected" run_bkd check-remote "$plain" --expect-append-only
+says "with what helps" "bkd serve"
+sed -i "1s|^|restrict,command=\"internal-sftp\" |" "$sshd_dir/authorized"
+is 4 "nor is one with internal-sftp only" run_bkd check-remote "$plain" --expect-append-only --json
+says "but it runs no command" '"attempt":"run a command","refused":true'
+is 0 "nothing was left there" test "$(find "$vault/copy/tmp" -type f | wc -l)" = 1
+is 2 "an address that is none" run_bkd check-remote sftp://
+is 8 "a server that is not there" run_bkd check-remote "sftp://$sshd_user@127.0.0.1:1/x"
+sed -i "1s|^.* ssh-|restrict,command=\"$BKD_BIN/bkd serve --append-only --root $vault\" ssh-|" "$sshd_dir/authorized"
 
 # ---- the program itself
 serve() { "$BKD_BIN/bkd" serve "$@"; }
