@@ -42,6 +42,7 @@ int cmd_backup(struct cmd_context *ctx, const struct cli_args *args, struct erro
 int cmd_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_check_remote(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_completion(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_copy(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_diff(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_help(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_hold(struct cmd_context *ctx, const struct cli_args *args, struct error *err);

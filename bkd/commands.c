@@ -100,6 +100,16 @@ static const struct cli_option ship_options[] = {
     { 0 },
 };
 
+static const struct cli_option copy_options[] = {
+    { "signers", 's', "FILE", "whose signatures count (keys/allowed_signers)" },
+    { "from-identity", 0, "FILE", "SSH private key for FROM (keys/ssh_ed25519)" },
+    { "from-passphrase", 0, "FILE", "its first line is that key's passphrase" },
+    { "to-identity", 0, "FILE", "SSH private key for TO (keys/ssh_ed25519)" },
+    { "to-passphrase", 0, "FILE", "its first line is that key's passphrase" },
+    { "known-hosts", 0, "FILE", "pinned host keys of both (keys/known_hosts)" },
+    { 0 },
+};
+
 static const struct cli_option check_remote_options[] = {
     { "expect-append-only", 0, NULL, "end with 4 when what is there could be changed or removed" },
     { "ssh-identity", 0, "FILE", "private key for a URL (keys/ssh_ed25519)" },
@@ -174,6 +184,11 @@ static const struct cli_command commands[] = {
       "Asks the server of the policy's repository, or of the address, for its host key, shows the key's fingerprint, and pins it when you say that it is the right "
       "one. bkd talks to pinned servers only, and never pins a key by itself.",
       trust_host_options, cmd_trust_host },
+    { "copy", "FROM TO", 2, 2, "copy a whole repository",
+      "Makes or brings up to date at TO a copy of the repository FROM, all chains of it; each is a directory or an sftp:// address. Every object is compared with its "
+      "SHA-256 on the way, and what names it comes after it: cut off anywhere, TO is a good repository of fewer snapshots, and the next time goes on from there. "
+      "No identity is needed. What is at TO is never changed; another repository there, or a snapshot that FROM does not have, is refused (4).",
+      copy_options, cmd_copy },
     { "check-remote", "POLICY|URL", 1, 1, "find out whether a break-in here could destroy the copies",
       "Makes a small file in tmp/ at each place of the policy that is on a server (or at URL) and tries to overwrite it, append to it, truncate it, set its times and mode, "
       "rename it and over it, and delete it, and to run a command; each answer is verified by reading the file again. Says whether the place is append-only, how much "
