@@ -11,14 +11,34 @@
 
 enum { SPILL_MEMORY = 4 << 20, BLOCK = 4096, SPARSE_RATIO = 8 };
 
+// Does a directory take scratch files? ret_dirfd is given back when not.
+static int try_scratch(const struct io *io, int *ret_dirfd, struct error *err)
+{
+    int fd = -1;
+    int r = plan_scratch_file(io, *ret_dirfd, &fd, err);
+    io_close_quietly(io, &fd);
+    if (r < 0)
+        io_close_quietly(io, ret_dirfd);
+    return r;
+}
+
+static int open_scratch(const struct io *io, const char *dir, int *ret_dirfd, struct error *err)
+{
+    int r = io_open(io, AT_FDCWD, dir, O_RDONLY | O_DIRECTORY, 0, ret_dirfd, err);
+    return r < 0 ? r : try_scratch(io, ret_dirfd, err);
+}
+
 int plan_open_scratch(const struct io *io, const char *near, int *ret_dirfd, struct error *err)
 {
+    struct error ignored; // the target may be another's above what is restored, or read-only and only looked at
     const char *tmpdir = getenv("TMPDIR");
     if (tmpdir != NULL && *tmpdir != '\0')
-        return io_open(io, AT_FDCWD, tmpdir, O_RDONLY | O_DIRECTORY, 0, ret_dirfd, err);
-    if (near == NULL)
-        return io_open(io, AT_FDCWD, "/var/tmp", O_RDONLY | O_DIRECTORY, 0, ret_dirfd, err);
-    return target_open_nearest(io, near, ret_dirfd, err);
+        return open_scratch(io, tmpdir, ret_dirfd, err) < 0 ? error_prefix(err, "TMPDIR '%s' takes no scratch files", tmpdir) : 0;
+    if (near != NULL && target_open_nearest(io, near, ret_dirfd, &ignored) == 0 && try_scratch(io, ret_dirfd, &ignored) == 0)
+        return 0;
+    if (open_scratch(io, "/var/tmp", ret_dirfd, &ignored) == 0 || open_scratch(io, "/tmp", ret_dirfd, err) == 0)
+        return 0;
+    return error_prefix(err, "neither /var/tmp nor /tmp takes scratch files; TMPDIR=DIR chooses another place");
 }
 
 int plan_scratch_file(const struct io *io, int dirfd, int *ret_fd, struct error *err)
@@ -31,7 +51,7 @@ int plan_scratch_file(const struct io *io, int dirfd, int *ret_fd, struct error 
     _cleanup_free_ char *name = xasprintf(".bkd-scratch-%016llx", (unsigned long long)random);
     int r = io_open(io, dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, ret_fd, err);
     if (r < 0)
-        return error_prefix(err, "scratch file (TMPDIR chooses another place)");
+        return error_prefix(err, "scratch file");
     (void)io->unlinkat(io, dirfd, name, 0); // a leftover without content does no harm
     return 0;
 }

@@ -67,7 +67,7 @@ struct plan {
     struct spill *links; // (first name's sequence, further name's sequence, both paths), ascending
 };
 
-// Where scratch files go: TMPDIR, else the existing directory nearest to `near` (may be NULL), else /var/tmp.
+// Where scratch files go: TMPDIR, else the existing directory nearest to `near` (may be NULL), else /var/tmp or /tmp: the first that takes one.
 MUST_USE int plan_open_scratch(const struct io *io, const char *near, int *ret_dirfd, struct error *err);
 // An unlinked file in a scratch directory.
 MUST_USE int plan_scratch_file(const struct io *io, int dirfd, int *ret_fd, struct error *err);
