@@ -225,7 +225,7 @@ static int name_file(struct apply *a, struct apply_file *f, struct error *err)
     if (r == 0)
         r = io_close(a->io, &f->fd, f->name, err);
     if (r == 0 && f->part.name[0] != '\0')
-        r = replace_name(a->io, f->dir->fd, f->part.name, f->name, f->replaces ? &f->old : NULL, f->old_tree, err);
+        r = replace_name(a->io, f->dir->fd, f->part.name, f->name, f->replaces ? &f->old : NULL, f->old_all_but, err);
     if (r == 0)
         f->part.name[0] = '\0';
     return r;

@@ -67,8 +67,8 @@ struct apply_file {
     uint64_t sequence; // number of the entry in the selection; part of the part's name
     bool existed;      // something has the name: `old`
     bool replaces;     // which goes when the part file gets it
-    bool old_tree;     // even when it is a directory that holds something
     struct target_id old;
+    const struct target_id *old_all_but; // see replace_name
     bool has_sha256;
     uint8_t sha256[32];
     bool leader; // first of several names: `id` is wanted

@@ -20,6 +20,7 @@
 #include "bkd/base/error.h"
 #include "bkd/repo/manifest.h"
 #include "restore/attrs.h"
+#include "restore/target.h"
 
 enum decide_mode { DECIDE_NEVER, DECIDE_IF_CHANGED, DECIDE_IF_NEWER, DECIDE_ALWAYS };
 
@@ -33,7 +34,11 @@ struct decide_rules {
     bool doubt;      // size and time prove nothing (--verify; or power was lost since): content is compared
     bool own_owners; // not root: owners cannot be given, so they do not count
     bool delete;     // what is in the way may go with all it holds
+    struct target_id spared; // a directory that never goes: the repository
 };
+
+// What of a directory in the way may be removed, as replace_name takes it.
+static inline const struct target_id *decide_all_but(const struct decide_rules *rules) { return rules->delete ? &rules->spared : NULL; }
 
 // Who else has the inode that stands there.
 enum decide_links {

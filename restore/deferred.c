@@ -190,7 +190,7 @@ static int put_link(struct run *run, const struct name_at *first, const struct n
         r = io_link(io, first->fd, first->name, further->fd, part.name, err);
     }
     if (r == 0)
-        r = replace_name(io, further->fd, part.name, further->name, old, run->d->rules->delete, err);
+        r = replace_name(io, further->fd, part.name, further->name, old, decide_all_but(run->d->rules), err);
     if (r < 0)
         (void)io->unlinkat(io, further->fd, part.name, 0); // a link to what stands under its own name as well
     return r;
@@ -207,6 +207,8 @@ static void make_link(struct run *run, const struct name_at *first, const struct
     bool taken = action == DECIDE_REPLACE, linked = existing.there.exists && target_id_equal(&existing.id, id);
     if (action == DECIDE_LEAVE || linked) { // a link that an interrupted run made, or that never was another file
         run->report->left++;
+        if (!linked && run->report->told != NULL)
+            told_add(run->report->told, TOLD_LEFT, link->further); // because of its time, whatever it holds
         return;
     }
     int r = taken || action == DECIDE_CREATE ? 0 : ERROR_EXISTS;

@@ -114,7 +114,7 @@ static int exchange_for_dir(struct entries *r, struct target_dir *parent, const 
     struct apply_part part = apply_part_name(r->apply, r->plan->sequence);
     int got = io_mkdir(r->io, parent->fd, part.name, 0700, err);
     if (got == 0)
-        got = replace_name(r->io, parent->fd, part.name, name, &m->existing.id, false, err);
+        got = replace_name(r->io, parent->fd, part.name, name, &m->existing.id, NULL, err);
     if (got < 0)
         (void)r->io->unlinkat(r->io, parent->fd, part.name, AT_REMOVEDIR); // the failure is what gets reported
     return got;
@@ -230,7 +230,7 @@ static int put_special(struct entries *r, const struct manifest_entry *e, struct
     if (make_special(r, e, dir, part.name) < 0)
         return not_made(r, e, errno, err);
     special_attributes(r, e, dir, part.name, loss);
-    int got = replace_name(r->io, dir->fd, part.name, name, taken ? &m->existing.id : NULL, r->meet->rules->delete, err);
+    int got = replace_name(r->io, dir->fd, part.name, name, taken ? &m->existing.id : NULL, decide_all_but(r->meet->rules), err);
     if (got < 0)
         (void)r->io->unlinkat(r->io, dir->fd, part.name, 0); // the failure is what gets reported
     else
@@ -399,7 +399,7 @@ static int put_file(struct entries *r, const struct manifest_entry *e, const cha
     f->size = e->size;
     f->sequence = r->plan->sequence;
     f->existed = f->replaces = m->action == DECIDE_REPLACE;
-    f->old_tree = f->replaces && r->meet->rules->delete;
+    f->old_all_but = f->replaces ? decide_all_but(r->meet->rules) : NULL;
     f->old = m->existing.id;
     f->has_sha256 = e->has_sha256;
     memcpy(f->sha256, e->sha256, sizeof f->sha256);
@@ -476,6 +476,23 @@ static int restore_stream(struct entries *r, const struct manifest_entry *e, con
     return restore_file(r, e, path, path, err);
 }
 
+// A further name that an interrupted run made may be a link to what the first name was before power was lost. Where nothing is overwritten it
+// would stay so: it goes, and is made again at the end.
+static int forget_further(struct entries *r, const char *below, struct error *err)
+{
+    const struct decide_rules *rules = r->meet->rules;
+    struct target_dir *dir;
+    const char *name;
+    struct error ignored; // where its directory is not, it is not
+    bool existed = true;
+    if (!rules->resume || !rules->doubt || rules->mode != DECIDE_NEVER)
+        return 0;
+    int got = survey_existed(r->meet->survey, r->plan->sequence, &existed, err);
+    if (got == 0 && !existed && target_parent(r->target, below, strlen(below), &dir, &name, &ignored) == 0)
+        (void)r->io->unlinkat(r->io, dir->fd, name, 0); // what cannot go is told when the link is made
+    return got;
+}
+
 static int restore_entry(struct entries *r, const struct manifest_entry *e, enum plan_role role, bool later, struct error *err)
 {
     const char *path = buf_str(&e->path);
@@ -483,7 +500,7 @@ static int restore_entry(struct entries *r, const struct manifest_entry *e, enum
     if (below == NULL)
         return restore_root(r, e, path, role, err);
     if (later) // made as a hard link at the end
-        return 0;
+        return forget_further(r, below, err);
     if (r->skipped.len > 0 && manifest_path_below(path, e->path.len, buf_str(&r->skipped), r->skipped.len)) {
         report_problem(r->report, REPORT_SKIPPED, path, "its directory could not be made");
         return 0;

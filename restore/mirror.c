@@ -42,14 +42,7 @@ static int add_record(struct spill *names, uint8_t where, bool is_dir, const cha
     return spill_add(names, bytes.data, bytes.len, err);
 }
 
-void mirror_init(struct mirror *m)
-{
-    struct statx st;
-    struct error ignored; // a store elsewhere
-    m->extras = spill_new(m->io, m->scratch_dirfd, compare_names, SPILL_MEMORY);
-    if (m->repository != NULL && io_stat(m->io, AT_FDCWD, m->repository, 0, &st, &ignored) == 0)
-        m->spared = (struct target_id){ makedev(st.stx_dev_major, st.stx_dev_minor), st.stx_ino };
-}
+void mirror_init(struct mirror *m) { m->extras = spill_new(m->io, m->scratch_dirfd, compare_names, SPILL_MEMORY); }
 
 void mirror_done(struct mirror *m)
 {
@@ -111,10 +104,10 @@ static void count_in_the_way(struct mirror *m, struct dirchain *chain, const cha
     if (dirchain_parent(chain, below, &dirfd, &name, &ignored) < 0 ||
         io_stat(m->io, dirfd, name, AT_SYMLINK_NOFOLLOW, &st, &ignored) < 0 || !S_ISDIR(st.stx_mode))
         return;
-    struct prune prune = { .io = m->io, .count_only = true };
-    (void)prune_name(&prune, dirfd, name); // counts
-    m->count += prune.removed;
-    if (m->first == NULL && prune.removed > 0)
+    struct prune prune = { .io = m->io, .spared = &m->spared, .n_spared = 1, .count_only = true };
+    bool goes = prune_name(&prune, dirfd, name); // counts
+    m->count += goes ? prune.removed : 0;
+    if (m->first == NULL && goes)
         m->first = xstrdup(below);
     prune_done(&prune);
 }
@@ -173,7 +166,7 @@ static bool stays(void *arg, const char *path, bool is_dir) { return is_left_out
 
 static struct prune prune_for(struct mirror *m, bool count_only, const char *path)
 {
-    struct prune prune = { .io = m->io, .spared = &m->spared, .n_spared = m->spared.inode != 0, .count_only = count_only, .stays = stays, .arg = m };
+    struct prune prune = { .io = m->io, .spared = &m->spared, .n_spared = 1, .count_only = count_only, .stays = stays, .arg = m };
     buf_add_str(&prune.path, path);
     return prune;
 }

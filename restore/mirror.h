@@ -20,11 +20,10 @@ struct mirror {
     struct selection *selection;
     unsigned strip;
     int target_fd;
-    const char *repository; // a local one is spared; may be NULL
+    struct target_id spared; // a directory that stays: the repository
     bool replaces;          // directories where the snapshot has something else go too, with what they hold
     // Its own:
     struct spill *extras;   // what goes
-    struct target_id spared;
     char *first;            // the first of them, for the question; NULL = none
     uint64_t count;         // with all that directories hold
 };

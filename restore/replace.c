@@ -39,23 +39,29 @@ static int check_is(const struct io *io, int dirfd, const char *name, const stru
     return target_id_equal(&now, id) ? 0 : error_set(err, ERROR_FAILED, "it was replaced by somebody during the restore");
 }
 
-static int remove_old(const struct io *io, int dirfd, const char *name, bool is_dir, bool tree, struct error *err)
+static int prune_old(const struct io *io, int dirfd, const char *name, const struct target_id *all_but, bool count_only, struct error *err)
 {
-    if (io->unlinkat(io, dirfd, name, is_dir ? AT_REMOVEDIR : 0) == 0)
-        return 0;
-    if (!is_dir || (errno != ENOTEMPTY && errno != EEXIST))
-        return error_set_errno(err, errno, "remove what stood there");
-    if (!tree)
-        return error_set(err, ERROR_EXISTS, "a directory that is not empty is in the way (--delete removes it)");
-    struct prune prune = { .io = io };
+    struct prune prune = { .io = io, .spared = all_but, .n_spared = 1, .count_only = count_only };
     int r = prune_name(&prune, dirfd, name) ? 0 : error_set(err, ERROR_EXISTS, "the directory in the way cannot be removed: %s", buf_str(&prune.why));
     prune_done(&prune);
     return r;
 }
 
+static int remove_old(const struct io *io, int dirfd, const char *name, bool is_dir, const struct target_id *all_but,
+                      struct error *err)
+{
+    if (io->unlinkat(io, dirfd, name, is_dir ? AT_REMOVEDIR : 0) == 0)
+        return 0;
+    if (!is_dir || (errno != ENOTEMPTY && errno != EEXIST))
+        return error_set_errno(err, errno, "remove what stood there");
+    if (all_but == NULL)
+        return error_set(err, ERROR_EXISTS, "a directory that is not empty is in the way (--delete removes it)");
+    return prune_old(io, dirfd, name, all_but, false, err);
+}
+
 // Where two names cannot be exchanged at one moment.
-static int replace_in_steps(const struct io *io, int dirfd, const char *part, const char *name, const struct target_id *old, bool tree,
-                            struct error *err)
+static int replace_in_steps(const struct io *io, int dirfd, const char *part, const char *name, const struct target_id *old,
+                            const struct target_id *all_but, struct error *err)
 {
     bool is_dir = false;
     struct statx st;
@@ -66,7 +72,7 @@ static int replace_in_steps(const struct io *io, int dirfd, const char *part, co
         return err->code;
     if (!is_dir && !S_ISDIR(st.stx_mode))
         return io_rename_over(io, dirfd, part, dirfd, name, err);
-    r = remove_old(io, dirfd, name, is_dir, tree, err);
+    r = remove_old(io, dirfd, name, is_dir, all_but, err);
     return r < 0 ? r : take_name(io, dirfd, part, name, err);
 }
 
@@ -79,21 +85,24 @@ static int undo(const struct io *io, int dirfd, const char *part, const char *na
     return err->code;
 }
 
-int replace_name(const struct io *io, int dirfd, const char *part, const char *name, const struct target_id *old, bool tree, struct error *err)
+int replace_name(const struct io *io, int dirfd, const char *part, const char *name, const struct target_id *old,
+                 const struct target_id *all_but, struct error *err)
 {
     bool is_dir = false;
     if (old == NULL)
         return take_name(io, dirfd, part, name, err);
+    if (all_but != NULL && prune_old(io, dirfd, name, all_but, true, err) < 0) // before anything of it is gone
+        return err->code;
     if (io->renameat2(io, dirfd, part, dirfd, name, RENAME_EXCHANGE) < 0) {
         if (errno == ENOENT) // gone meanwhile
             return take_name(io, dirfd, part, name, err);
         if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP && errno != EXDEV)
             return error_set_errno(err, errno, "replace it");
-        return replace_in_steps(io, dirfd, part, name, old, tree, err);
+        return replace_in_steps(io, dirfd, part, name, old, all_but, err);
     }
     int r = check_is(io, dirfd, part, old, &is_dir, err);
     if (r == 0)
-        r = remove_old(io, dirfd, part, is_dir, tree, err);
+        r = remove_old(io, dirfd, part, is_dir, all_but, err);
     return r < 0 ? undo(io, dirfd, part, name, err) : 0;
 }
 

@@ -6,10 +6,11 @@
 #include "restore/target.h"
 
 // `part` becomes `name`. old NULL: the name must be free (ERROR_EXISTS). Else the inode `old` has the name now and is removed; when it is a
-// directory that is not empty, only with `tree` (all it holds goes too, mounts excepted); otherwise ERROR_EXISTS and everything is as before.
+// directory that is not empty, only with `all_but`: all it holds goes too, unless something is mounted there or the directory `all_but` is among
+// it. Otherwise ERROR_EXISTS and everything is as before.
 // ERROR_FAILED when another inode has the name by now. On failure `part` still stands aside.
-MUST_USE int replace_name(const struct io *io, int dirfd, const char *part, const char *name, const struct target_id *old, bool tree,
-                          struct error *err);
+MUST_USE int replace_name(const struct io *io, int dirfd, const char *part, const char *name, const struct target_id *old,
+                          const struct target_id *all_but, struct error *err);
 
 // Removes what stands aside under `part`, whatever it is; nothing there is fine.
 void replace_discard(const struct io *io, int dirfd, const char *part);

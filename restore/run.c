@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/sysmacros.h>
 
 #include "restore/reread.h"
 #include "restore/run_state.h"
@@ -210,10 +211,32 @@ static void fill_counts(struct run *r)
     r->report->streams = r->leave_streams ? t->streams : 0;
 }
 
+// A repository on this machine is no place for what is in it, and nothing of it is ever removed.
+static int spare_repository(struct run *r, struct error *err)
+{
+    struct statx st;
+    struct error ignored; // a store elsewhere
+    bool within = false;
+    int fd = -1;
+    if (r->options->repository == NULL || io_stat(r->io, AT_FDCWD, r->options->repository, 0, &st, &ignored) < 0)
+        return 0;
+    r->rules.spared = (struct target_id){ makedev(st.stx_dev_major, st.stx_dev_minor), st.stx_ino };
+    if (target_open_nearest(r->io, r->options->target, &fd, &ignored) < 0)
+        return 0; // the target itself says what is wrong with it
+    int e = target_is_within(r->io, fd, &r->rules.spared, &within, err);
+    io_close_quietly(r->io, &fd);
+    if (e < 0 || !within)
+        return e;
+    return error_set(err, ERROR_USAGE, "target '%s' is inside the repository '%s': name a directory outside it", r->options->target,
+                     r->options->repository);
+}
+
 static int run_all(struct run *r, struct error *err)
 {
     uint64_t since = timing_now(r->timing);
-    int e = make_plan(r, err);
+    int e = spare_repository(r, err);
+    if (e == 0)
+        e = make_plan(r, err);
     (void)timing_add(r->timing, TIMING_PLAN, since, r->snapshot->head->manifest_size);
     if (e < 0)
         return e;

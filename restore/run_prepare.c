@@ -101,7 +101,7 @@ static int survey_mirror(struct run *r, struct error *err)
         .selection = r->options->selection,
         .strip = r->options->strip,
         .target_fd = r->target.root->fd,
-        .repository = r->options->repository,
+        .spared = r->rules.spared,
         .replaces = r->options->overwrite != DECIDE_NEVER,
     };
     mirror_init(&r->mirror);

@@ -133,6 +133,30 @@ int target_open_nearest(const struct io *io, const char *path, int *ret_fd, stru
     }
 }
 
+int target_is_within(const struct io *io, int fd, const struct target_id *dir, bool *ret_within, struct error *err)
+{
+    struct target_id id, above;
+    int at = -1, up = -1;
+    int r = io_open(io, fd, ".", O_PATH | O_DIRECTORY, 0, &at, err);
+    if (r == 0)
+        r = target_id_of(io, at, &id, err);
+    *ret_within = r == 0 && target_id_equal(&id, dir);
+    for (bool top = false; r == 0 && !*ret_within && !top; id = above) {
+        r = io_open(io, at, "..", O_PATH | O_DIRECTORY, 0, &up, err);
+        if (r == 0)
+            r = target_id_of(io, up, &above, err);
+        if (r < 0)
+            break;
+        io_close_quietly(io, &at);
+        at = up, up = -1;
+        *ret_within = target_id_equal(&above, dir);
+        top = target_id_equal(&above, &id);
+    }
+    io_close_quietly(io, &up);
+    io_close_quietly(io, &at);
+    return r;
+}
+
 static void leave_level(struct target *t)
 {
     struct target_level *level = &t->levels[--t->depth];

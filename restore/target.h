@@ -49,6 +49,8 @@ MUST_USE int target_open(struct target *t, const struct io *io, const char *path
 MUST_USE int target_open_existing(struct target *t, const struct io *io, const char *path, bool *ret_exists, struct error *err);
 // The existing directory nearest to `path`: itself, or one above it. Links are followed: it is only looked at.
 MUST_USE int target_open_nearest(const struct io *io, const char *path, int *ret_fd, struct error *err);
+// Is the open directory `dir` itself, or below it?
+MUST_USE int target_is_within(const struct io *io, int fd, const struct target_id *dir, bool *ret_within, struct error *err);
 void target_done(struct target *t);
 
 // The directory that holds `path` (relative to the target, no slashes at the ends, not empty) and the last component, which points into path.

@@ -45,6 +45,7 @@ static void tree(struct fixture *f)
     fixture_line(f, "/d/link l mode=0777 uid=%u gid=%u mtime=1600000001.000000000 target=a", uid, gid);
     char *hex = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"; // not looked at: a further name
     fixture_line(f, "/d/twin f mode=0644 uid=%u gid=%u mtime=%d.123456789 size=3 hardlink=1.2 sha256=%s at=1:512+3", uid, gid, FIXTURE_MTIME_S, hex);
+    fixture_line(f, "/empty f mode=0644 uid=%u gid=%u mtime=%d.123456789 size=0", uid, gid, FIXTURE_MTIME_S);
     fixture_version(f, "/image", big, BIG, 0);
 }
 
@@ -100,7 +101,7 @@ static void test_delta_in_place(void **state)
     fixture_run("touch -r '%s/good' '%s/t'", f.dir, f.dir); // the target itself keeps its own
     assert_same(&f, "t");
     assert_int_equal(report.replaced, 2);
-    assert_int_equal(report.left, 6); // a, b, its twin, closed/in, fifo, link
+    assert_int_equal(report.left, 7); // a, b, its twin, closed/in, empty, fifo, link
     assert_true(report.kept >= PIECE);
     assert_true(report.written <= 3 * 4096);
     assert_true(inode_of(&f, "t/image") == before || report.written == 2 * 4096); // a clone where blocks can be shared
@@ -249,7 +250,7 @@ static void test_verify(void **state)
     tree(&f);
     fixture_commit(&f);
     expect(&f, "t", &options, &report, 0);
-    assert_int_equal(report.verified, 9);
+    assert_int_equal(report.verified, 10);
     assert_int_equal(fixture_restore_io(&f, &io, "u", &options, &report, &err), ERROR_INTEGRITY);
     assert_int_equal(report.count[REPORT_DIFFERS], 2);
     // Names that were left alone were told already.
@@ -277,6 +278,11 @@ static void test_verify_compares_what_is_left(void **state)
     expect(&f, "t", &options, &report, 0);
     assert_int_equal(report.replaced, 1);
     fixture_assert_content(&f, "t/d/a", "one", 3);
+    // A newer file under a further name is left, and nothing is wrong with it.
+    options.overwrite = DECIDE_IF_NEWER;
+    fixture_run("rm '%s/t/d/twin'; printf newer >'%s/t/d/twin'", f.dir, f.dir);
+    expect(&f, "t", &options, &report, 0);
+    fixture_assert_content(&f, "t/d/twin", "newer", 5);
     fixture_done(&f);
 }
 
