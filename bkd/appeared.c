@@ -45,7 +45,7 @@ static int remove_one(const struct io *io, struct dirchain *chain, const char *p
     return 0;
 }
 
-int appeared_remove(struct appeared *a, appeared_kept_fn *kept, void *arg, struct error *err)
+int appeared_remove(struct appeared *a, const struct spared *spared, appeared_kept_fn *kept, void *arg, struct error *err)
 {
     _cleanup_dirchain_ struct dirchain chain = { 0 };
     const void *record = NULL;
@@ -56,9 +56,10 @@ int appeared_remove(struct appeared *a, appeared_kept_fn *kept, void *arg, struc
     while (r == 0 && (r = spill_next(a->names, &record, &n, err)) == 0 && record != NULL) {
         const char *bytes = record;
         _cleanup_free_ char *path = xstrndup(bytes + 1, n - 1);
-        int why = remove_one(a->io, &chain, path, bytes[0] == MANIFEST_DIR);
-        a->removed += why == 0;
-        a->kept += why != 0;
+        bool is_spared = spared != NULL && spared_has(spared, path); // which was told already
+        int why = is_spared ? 0 : remove_one(a->io, &chain, path, bytes[0] == MANIFEST_DIR);
+        a->removed += why == 0 && !is_spared;
+        a->kept += why != 0 || is_spared;
         if (why != 0)
             kept(arg, path, why == ENOTEMPTY || why == EEXIST ? "it holds something that the policy leaves out" : why == EBUSY ? "something is mounted there" : strerror(why));
     }

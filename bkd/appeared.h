@@ -6,6 +6,7 @@
 #include "bkd/base/io.h"
 #include "bkd/base/spill.h"
 #include "bkd/repo/manifest.h"
+#include "bkd/spared.h"
 
 struct appeared {
     const struct io *io;
@@ -18,8 +19,9 @@ void appeared_init(struct appeared *a, const struct io *io, int scratch_fd);
 void appeared_done(struct appeared *a);
 MUST_USE int appeared_add(struct appeared *a, const struct manifest_entry *entry, struct error *err);
 
-// Removes them all. What stays, and why, goes to `kept`; one that is gone already is no matter. Errors are those of the list.
+// Removes them all but what is spared (NULL: nothing is). What stays, and why, goes to `kept`; one that is gone already is no matter. Errors are
+// those of the list.
 typedef void appeared_kept_fn(void *arg, const char *path, const char *why);
-MUST_USE int appeared_remove(struct appeared *a, appeared_kept_fn *kept, void *arg, struct error *err);
+MUST_USE int appeared_remove(struct appeared *a, const struct spared *spared, appeared_kept_fn *kept, void *arg, struct error *err);
 
 #endif

@@ -173,7 +173,8 @@ static const struct cli_command commands[] = {
       "Shows what differs between SNAPSHOT (often a tag: change-1234) and the files as they are now, asks, makes a snapshot of what is there now (tag "
       "before-rollback-TIME), and runs bkd-restore in place for what differs; then compares again and ends with 3 when something still does. Only what lies in "
       "the policy's sources is touched; with PATHs, only these. What has appeared since stays unless --delete is given; what the policy leaves out is never "
-      "removed. Stop what writes there first.",
+      "removed. What cannot be saved first, because the policy leaves it out now or it cannot be read, stays as it is unless --no-backup is given. Stop what writes there "
+      "first.",
       rollback_options, cmd_rollback },
     { "check", "POLICY", 1, 1, "prove that the repository is whole",
       "Checks signatures, the chain of heads, and presence, size and SHA-256 of every stored file; needs no identity. With --read-data all content is decoded "

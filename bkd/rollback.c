@@ -9,7 +9,7 @@
 #include "bkd/programs.h"
 #include "bkd/setup.h"
 
-enum { BATCH_BYTES = 64 << 10, BATCH_PATHS = 500 };
+enum { BATCH_BYTES = 64 << 10, BATCH_PATHS = 500, SPARED_SHOWN = 20 };
 
 // ---- what is meant
 
@@ -69,7 +69,7 @@ int rollback_open(struct rollback *rb, const struct cmd_context *ctx, const stru
         return r;
     rb->is_stored = xcalloc(rb->n_paths + 1, sizeof *rb->is_stored);
     appeared_init(&rb->appeared, ctx->io, rb->scratch_fd);
-    return 0;
+    return spared_init(&rb->spared, ctx->io, err);
 }
 
 void rollback_done(struct rollback *rb)
@@ -77,6 +77,7 @@ void rollback_done(struct rollback *rb)
     if (rb->ctx == NULL)
         return;
     appeared_done(&rb->appeared);
+    spared_done(&rb->spared);
     for (size_t i = 0; i < rb->n_paths; i++)
         free(rb->paths[i]);
     free(rb->paths);
@@ -95,14 +96,27 @@ struct look {
     void *arg;
 };
 
+// What the policy leaves out today shows as removed, but is there: the snapshot of what is there now will not have it.
+static int spare_left_out(struct rollback *rb, const char *path, struct error *err)
+{
+    if (rb->options->no_backup || !spared_is_there(&rb->spared, path))
+        return 0;
+    return spared_add(&rb->spared, path, true, err);
+}
+
 static int see_change(void *arg, const struct diff_change *change, struct error *err)
 {
     struct look *look = arg;
-    int r = change->sign == '+' ? appeared_add(&look->rb->appeared, change->b, err) : 0;
+    int r = 0;
+    if (change->sign == '+')
+        r = appeared_add(&look->rb->appeared, change->b, err);
+    else if (change->sign == '-')
+        r = spare_left_out(look->rb, buf_str(&change->a->path), err);
     return r < 0 || look->show == NULL ? r : look->show(look->arg, change, err);
 }
 
-static int open_diffing(struct rollback *rb, struct diffing *diffing, struct error *err)
+// The live tree beside the snapshot that is gone back to, or another one.
+static int open_diffing(struct rollback *rb, const char *other, struct diffing *diffing, struct error *err)
 {
     struct diffing_options options = { .policy = rb->options->policy, .a = rb->options->snapshot, .identity = rb->options->identity,
                                        .paths = (const char *const *)rb->paths, .n_paths = rb->n_paths };
@@ -110,6 +124,8 @@ static int open_diffing(struct rollback *rb, struct diffing *diffing, struct err
     (void)snprintf(number, sizeof number, "%llu", (unsigned long long)rb->number);
     if (rb->number != 0) // "latest" has moved on when a snapshot was made in between
         options.a = number;
+    if (other != NULL)
+        options.a = other;
     return diffing_open(diffing, rb->ctx, &options, err);
 }
 
@@ -137,11 +153,19 @@ static int check_paths(const struct rollback *rb, struct error *err)
     return 0;
 }
 
+static void tell_spared(const struct rollback *rb, size_t first, const char *why)
+{
+    for (size_t i = first; i < rb->spared.n && i < first + SPARED_SHOWN; i++)
+        log_warn("'%s' stays as it is: %s (--no-backup puts it back all the same)", rb->spared.paths[i].path, why);
+    if (rb->spared.n > first + SPARED_SHOWN)
+        log_warn("and %llu more, for the same reason", (unsigned long long)(rb->spared.n - first - SPARED_SHOWN));
+}
+
 int rollback_look(struct rollback *rb, diff_change_fn *show, void *arg, struct error *err)
 {
     _cleanup_diffing_ struct diffing diffing = { 0 };
     struct look look = { rb, show, arg };
-    int r = open_diffing(rb, &diffing, err);
+    int r = open_diffing(rb, NULL, &diffing, err);
     if (r < 0)
         return r;
     rb->number = diffing.a.head->number;
@@ -154,6 +178,8 @@ int rollback_look(struct rollback *rb, diff_change_fn *show, void *arg, struct e
     if (r == 0)
         r = diffing_run(&diffing, see_change, &look, &rb->before, err);
     rb->problems = diffing.problems;
+    if (r == 0)
+        tell_spared(rb, 0, "the policy leaves it out now, so what is there cannot be saved first");
     return r;
 }
 
@@ -226,6 +252,8 @@ static int run_restore(struct rollback *rb, const char *const *paths, size_t n_p
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (flags[i] != NULL)
             add_word(&args, flags[i]);
+    for (size_t i = 0; i < rb->spared.n; i++)
+        add_option(&args, "--exclude", rb->spared.paths[i].is_stored ? rb->spared.paths[i].pattern : NULL);
     for (size_t i = 0; i < n_paths; i++)
         add_word(&args, paths[i]);
     int r = programs_run(args.list, is_silent(rb, say), &code, err);
@@ -243,7 +271,7 @@ static int restore_all(struct rollback *rb, const char *more, enum say say, stru
     const char **paths = xcalloc(rb->n_paths + 1, sizeof(const char *));
     size_t n = 0;
     for (size_t i = 0; i < rb->n_paths; i++)
-        if (rb->is_stored[i])
+        if (rb->is_stored[i] && !spared_has(&rb->spared, rb->paths[i]))
             paths[n++] = rb->paths[i];
     int r = n == 0 ? 0 : run_restore(rb, paths, n, "if-changed", more, say, err);
     free(paths);
@@ -263,6 +291,45 @@ int rollback_try(struct rollback *rb, struct error *err)
 {
     int r = restore_all(rb, "--dry-run", SAY_LITTLE, err);
     return r < 0 ? error_prefix(err, "nothing was changed") : 0;
+}
+
+static int spare_unsaved(void *arg, const struct diff_change *change, struct error *err)
+{
+    struct rollback *rb = arg;
+    const char *path = change->b == NULL ? NULL : buf_str(&change->b->path);
+    return change->sign != '+' || spared_has(&rb->spared, path) ? 0 : spared_add(&rb->spared, path, false, err);
+}
+
+// Which of what could not be saved the snapshot that is gone back to has, and would put in its place.
+static int find_spared(struct rollback *rb, size_t first, struct error *err)
+{
+    _cleanup_diffing_ struct diffing diffing = { 0 };
+    struct manifest_reader reader;
+    const struct manifest_entry *e = NULL;
+    int r = open_diffing(rb, NULL, &diffing, err);
+    if (r < 0)
+        return r;
+    manifest_reader_init(&reader, rb->ctx->io, diffing.a.manifest.fd, "manifest", 0, diffing.a.manifest.size);
+    while ((r = manifest_reader_next(&reader, &e, err)) == 0 && e != NULL)
+        for (size_t i = first; i < rb->spared.n; i++)
+            rb->spared.paths[i].is_stored = rb->spared.paths[i].is_stored || is_below(buf_str(&e->path), rb->spared.paths[i].path);
+    manifest_reader_done(&reader);
+    return r;
+}
+
+// The snapshot of what is there now lacks something: what is not in it is not to be lost.
+static int spare_rest(struct rollback *rb, struct error *err)
+{
+    size_t first = rb->spared.n;
+    struct diff_counts ignored;
+    _cleanup_diffing_ struct diffing diffing = { 0 };
+    int r = open_diffing(rb, rb->backup_tag, &diffing, err);
+    if (r == 0)
+        r = diffing_run(&diffing, spare_unsaved, rb, &ignored, err);
+    if (r < 0 || rb->spared.n == first)
+        return r;
+    tell_spared(rb, first, "it could not be saved");
+    return find_spared(rb, first, err);
 }
 
 int rollback_save(struct rollback *rb, struct error *err)
@@ -286,10 +353,11 @@ int rollback_save(struct rollback *rb, struct error *err)
                                 "save and all disks are mounted, go without with --no-backup");
     if (r < 0)
         return r;
-    if (failure == ERROR_INCOMPLETE)
-        log_warn("the snapshot of what is there now (tag %s) is incomplete", tag);
     memcpy(rb->backup_tag, tag, sizeof tag);
-    return 0;
+    if (failure != ERROR_INCOMPLETE)
+        return 0;
+    log_warn("the snapshot of what is there now (tag %s) is incomplete", tag);
+    return spare_rest(rb, err);
 }
 
 // ---- doing it
@@ -321,7 +389,7 @@ static int run_batch(struct batch *b, struct error *err)
 static int add_to_batch(void *arg, const struct diff_change *change, struct error *err)
 {
     struct batch *b = arg;
-    bool is_hidden = change->sign == 'M' && (change->fields & (DIFFER_TYPE | DIFFER_MTIME)) == 0 && change->a->size == change->b->size;
+    bool is_hidden = change->sign == 'M' && !spared_has(&b->rb->spared, buf_str(&change->a->path)) && (change->fields & (DIFFER_TYPE | DIFFER_MTIME)) == 0 && change->a->size == change->b->size;
     if (!is_hidden)
         return 0;
     b->paths[b->n++] = xstrdup(buf_str(&change->a->path));
@@ -340,7 +408,7 @@ static int nothing(void *arg, const struct diff_change *change, struct error *er
 static int compare_again(struct rollback *rb, diff_change_fn *see, void *arg, struct error *err)
 {
     _cleanup_diffing_ struct diffing diffing = { 0 };
-    int r = open_diffing(rb, &diffing, err);
+    int r = open_diffing(rb, NULL, &diffing, err);
     if (r == 0)
         r = diffing_run(&diffing, see, arg, &rb->after, err);
     rb->problems += r == 0 ? diffing.problems : 0;
@@ -366,7 +434,7 @@ static int restore_rest(struct rollback *rb, struct error *err)
 int rollback_run(struct rollback *rb, struct error *err)
 {
     // First, so that a directory can become a file again, and directories get their times last.
-    int r = rb->options->delete ? appeared_remove(&rb->appeared, tell_kept, NULL, err) : 0;
+    int r = rb->options->delete ? appeared_remove(&rb->appeared, &rb->spared, tell_kept, NULL, err) : 0;
     if (r == 0)
         r = restore_all(rb, NULL, SAY_ALL, err);
     if (r == 0)

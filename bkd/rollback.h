@@ -32,6 +32,7 @@ struct rollback {
     bool is_encrypted;
     struct diff_counts before, after; // what differed, what still does
     struct appeared appeared;
+    struct spared spared; // what stays as it is
     int scratch_fd;
     uint64_t problems;
     char backup_tag[ROLLBACK_TAG_SIZE]; // of the snapshot that was made first; "" = none
@@ -42,7 +43,7 @@ MUST_USE int rollback_open(struct rollback *rb, const struct cmd_context *ctx, c
 void rollback_done(struct rollback *rb);
 #define _cleanup_rollback_ __attribute__((cleanup(rollback_done)))
 
-// Compares, showing each difference through `show` (NULL: quietly); collects what has appeared. ERROR_NOT_FOUND: a path that is neither in the
+// Compares, showing each difference through `show` (NULL: quietly); collects what has appeared, and what is spared. ERROR_NOT_FOUND: a path that is neither in the
 // snapshot nor there now.
 MUST_USE int rollback_look(struct rollback *rb, diff_change_fn *show, void *arg, struct error *err);
 // How many differences would go.
@@ -52,7 +53,7 @@ uint64_t rollback_work(const struct rollback *rb);
 MUST_USE int rollback_check_identity(const struct rollback *rb, struct error *err);
 // Would bkd-restore do it? A rehearsal, which reads what it takes with the identity. Nothing was changed when this fails.
 MUST_USE int rollback_try(struct rollback *rb, struct error *err);
-// Makes a snapshot of what is there now, with a tag of its own.
+// Makes a snapshot of what is there now, with a tag of its own. What could not be saved is spared.
 MUST_USE int rollback_save(struct rollback *rb, struct error *err);
 // Removes what has appeared, restores the rest, and looks again: files whose size and time hid that they differ are restored anew.
 // ERROR_INCOMPLETE when something still differs (rb->after).

@@ -72,7 +72,7 @@ static void note_kept(void *arg, const char *path, const char *why)
 static void run(struct scene *p)
 {
     struct error err;
-    if (appeared_remove(&p->appeared, note_kept, p, &err) < 0)
+    if (appeared_remove(&p->appeared, NULL, note_kept, p, &err) < 0)
         fail_msg("%s", err.text);
 }
 
