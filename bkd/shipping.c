@@ -121,6 +121,14 @@ static uint64_t time_of(const struct shipping *s, uint64_t number)
     return 0;
 }
 
+static int tell_lost(const struct shipping *s, const char *to, const struct replicate_result *result, struct error *err)
+{
+    bool snapshots = result->lost > 0;
+    return error_set(err, ERROR_INTEGRITY, "%llu %s that had been there %s. Find out who removed them, and look at the rest with `bkd-restore -r %s check`",
+                     (unsigned long long)(snapshots ? result->lost : result->lost_objects), snapshots ? "snapshots" : "objects",
+                     s->options->dry_run ? "are missing" : "were missing; they were brought again", to);
+}
+
 static int replicate(struct shipping *s, struct shipping_copy *copy, struct store *store, struct receipt *receipt, struct error *err)
 {
     struct replicate_options options = {
@@ -134,14 +142,13 @@ static int replicate(struct shipping *s, struct shipping_copy *copy, struct stor
     copy->bytes = result.bytes;
     copy->records = result.records;
     copy->lost = result.lost;
+    copy->lost_objects = result.lost_objects;
     if (result.latest > 0 && !s->options->dry_run) {
         receipt->snapshot = result.latest;
         receipt->snapshot_time_ns = time_of(s, result.latest);
         receipt->shipped_ns = io_realtime_ns(s->setup->ctx->io);
     }
-    if (r == 0 && result.lost > 0)
-        r = error_set(err, ERROR_INTEGRITY, "%llu snapshots that had been there were missing; they were brought again. Find out who removed them", (unsigned long long)result.lost);
-    return r;
+    return r == 0 && result.lost + result.lost_objects > 0 ? tell_lost(s, store->url, &result, err) : r;
 }
 
 static int ship_to(struct shipping *s, struct shipping_copy *copy, char serial[RECEIPTS_SERIAL_MAX], struct error *err)
@@ -222,6 +229,7 @@ static int tell_json(const struct shipping *s, const struct shipping_copy *copy,
     json_add_u64(line, "bytes", copy->bytes);
     json_add_u64(line, "records", copy->records);
     json_add_u64(line, "lost", copy->lost);
+    json_add_u64(line, "lost_objects", copy->lost_objects);
     json_add_u64(line, "duration_ms", copy->duration_ns / 1000000);
     if (copy->state != SHIPPING_CURRENT)
         json_add_str(line, "reason", copy->error.text);
@@ -282,8 +290,8 @@ static int check_only(const struct policy *policy, const char *only, struct erro
         buf_addf(&list, "%s%s", i > 0 ? ", " : "", policy->offsite.items[i].url);
     }
     if (policy->offsite.count == 0)
-        return error_set(err, ERROR_USAGE, "policy %s has no copies: name them below `offsite`", policy->name);
-    return error_set(err, ERROR_USAGE, "'%s' is no copy of policy %s; there are %s", only, policy->name, buf_str(&list));
+        return error_set(err, ERROR_USAGE, "it has no copies: name them below `offsite`");
+    return error_set(err, ERROR_USAGE, "'%s' is none of its copies; there are %s", only, buf_str(&list));
 }
 
 static int ship_all(struct shipping *s, struct error *err)

@@ -22,7 +22,7 @@ struct shipping_copy {
     uint64_t snapshot; // newest there, as far as is known; 0 = none
     uint64_t age_ns;   // of that snapshot; UINT64_MAX when there is none
     bool overdue;      // older than max_age
-    uint64_t snapshots, objects, bytes, records, lost; // of this time
+    uint64_t snapshots, objects, bytes, records, lost, lost_objects; // of this time
     uint64_t duration_ns;
     struct error error; // why it is not current
 };

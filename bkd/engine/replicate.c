@@ -129,6 +129,58 @@ static int bring_objects(struct replicate *r, const struct format_refs *refs, co
     return e;
 }
 
+// Objects of a snapshot that the copy has, and which of them it lacks.
+struct presence {
+    const struct replicate *r;
+    const struct format_refs *refs;
+    bool *is_missing;
+};
+
+static int note_presence(void *arg, size_t index, const struct store_found *found, struct error *err)
+{
+    struct presence *p = arg;
+    const struct format_ref *ref = &p->refs->refs[index];
+    p->is_missing[index] = found->result == ERROR_NOT_FOUND;
+    if (found->result == 0 && found->size != ref->stored_size) {
+        _cleanup_free_ char *name = format_object_name(ref->sha256, p->r->from->info.encrypted);
+        return error_set(err, ERROR_INTEGRITY, "'%s' in %s has %llu bytes instead of %llu: it is damaged; move it away and ship again", name, p->r->to->url,
+                         (unsigned long long)found->size, (unsigned long long)ref->stored_size);
+    }
+    if (found->result < 0 && found->result != ERROR_NOT_FOUND)
+        *err = *found->why;
+    return found->result == ERROR_NOT_FOUND ? 0 : found->result;
+}
+
+static int find_missing(const struct replicate *r, const struct format_refs *refs, bool *ret_missing, struct error *err)
+{
+    char **names = xcalloc(refs->n + 1, sizeof *names);
+    for (size_t i = 0; i < refs->n; i++)
+        names[i] = format_object_name(refs->refs[i].sha256, r->from->info.encrypted);
+    struct presence presence = { r, refs, ret_missing };
+    struct store_many many = { .names = (const char *const *)names, .n = refs->n, .visit = note_presence, .arg = &presence };
+    int e = store_get_many(r->to, &many, err);
+    for (size_t i = 0; i < refs->n; i++)
+        free(names[i]);
+    free(names);
+    return e;
+}
+
+// What comes next is stored as differences to these objects: a snapshot on top of what is not there would be none.
+static int bring_lost_objects(struct replicate *r, const struct format_refs *refs, struct error *err)
+{
+    bool *is_missing = xcalloc(refs->n + 1, sizeof *is_missing);
+    int e = find_missing(r, refs, is_missing, err);
+    for (size_t i = 0; e == 0 && i < refs->n; i++) {
+        if (!is_missing[i])
+            continue;
+        r->result->lost_objects++;
+        if (!r->options->dry_run)
+            e = copy_object(r, &refs->refs[i], err);
+    }
+    free(is_missing);
+    return e;
+}
+
 static int bring_head(struct replicate *r, const struct repository_head *head, struct error *err)
 {
     _cleanup_free_ char *refs_name = format_refs_name(head->head.refs), *name = format_head_name(head->chain, head->number);
@@ -381,6 +433,8 @@ static int bring_chain(struct replicate *r, const uint8_t chain[16], struct erro
         e = check_newest(r, newest, err);
     if (e == 0 && newest != NULL)
         e = repository_read_refs(r->from, &newest->head, &before, err);
+    if (e == 0 && newest != NULL)
+        e = bring_lost_objects(r, &before, err);
     if (e == 0) {
         count_missing(r, &there, first, end, &before);
         tell(r);

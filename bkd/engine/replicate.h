@@ -2,8 +2,8 @@
 // copy of fewer snapshots.
 //
 // Order for each snapshot that the copy lacks, oldest first: objects, refs, then records, then the head. What a snapshot before it has brought is not
-// asked for again; an object that is there with its size is taken as it is, since a put is whole or nothing. Every byte that is sent was compared
-// with its SHA-256 on the way.
+// asked for again, but of the newest snapshot that the copy has all objects are looked for, since the next ones build on them; an object that is there
+// with its size is taken as it is, since a put is whole or nothing. Every byte that is sent was compared with its SHA-256 on the way.
 #ifndef BKD_ENGINE_REPLICATE_H
 #define BKD_ENGINE_REPLICATE_H
 
@@ -28,6 +28,7 @@ struct replicate_result {
     uint64_t objects, bytes;
     uint64_t records;
     uint64_t lost;      // heads that had been there, and were not; brought again
+    uint64_t lost_objects; // likewise, of the newest snapshot that was there
     uint64_t latest;    // highest number of `chain` (or of the last chain) that is there now; 0 = none
     uint8_t latest_sha256[32]; // of that head's file
 };

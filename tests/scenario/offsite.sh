@@ -95,6 +95,22 @@ mv "$near/heads/$chain/2" "$tree/taken"
 is 4 "a head that vanished from a copy is noticed" run_bkd ship p --to "$near"
 says "as such" "had been there were missing"
 is 0 "and was brought again" cmp "$tree/taken" "$near/heads/$chain/2"
+object=$(cd "$near" && find objects -type f -size +1000k | head -n 1)
+mv "$near/$object" "$tree/object"
+is 4 "an object that vanished, which the next snapshot would build on, is noticed by --dry-run" run_bkd ship p --to "$near" --dry-run
+says "as missing" "1 objects that had been there are missing"
+echo once more >>"$source/table"
+is 4 "and by the next backup" backup
+says "which tells it" '"lost_objects":1'
+is 0 "and brings it again" cmp "$tree/object" "$near/$object"
+is 0 "so that the new snapshot restores" same_from "$near" latest
+chmod u+w "$near/$object"
+truncate -s 1000 "$near/$object"
+is 4 "a cut one is an alarm" run_bkd ship p --to "$near"
+says "that names it" "$object' in $near has 1000 bytes"
+rm "$near/$object"
+is 4 "moved away, it is brought" run_bkd ship p --to "$near"
+is 0 "and all is well" run_bkd ship p --to "$near"
 newest=$(ls "$near/heads/$chain" | sort -n | tail -n 1)
 cp "$near/heads/$chain/$newest" "$tree/kept"
 sed 's/^files .*/files 7/' "$tree/kept" >"$near/heads/$chain/$newest"
