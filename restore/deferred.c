@@ -204,11 +204,11 @@ static void make_link(struct run *run, const struct name_at *first, const struct
     struct error err = { 0 };
     const char *why;
     enum decide_action action = decide_further(run, first, further, &existing, &why, &err);
+    if (run->d->rules->mode == DECIDE_IF_NEWER && run->report->told != NULL)
+        told_add(run->report->told, TOLD_LEFT, link->further); // this name or the first may stay because of its time, whatever it holds
     bool taken = action == DECIDE_REPLACE, linked = existing.there.exists && target_id_equal(&existing.id, id);
     if (action == DECIDE_LEAVE || linked) { // a link that an interrupted run made, or that never was another file
         run->report->left++;
-        if (!linked && run->report->told != NULL)
-            told_add(run->report->told, TOLD_LEFT, link->further); // because of its time, whatever it holds
         return;
     }
     int r = taken || action == DECIDE_CREATE ? 0 : ERROR_EXISTS;

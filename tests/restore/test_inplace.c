@@ -283,6 +283,10 @@ static void test_verify_compares_what_is_left(void **state)
     fixture_run("rm '%s/t/d/twin'; printf newer >'%s/t/d/twin'", f.dir, f.dir);
     expect(&f, "t", &options, &report, 0);
     fixture_assert_content(&f, "t/d/twin", "newer", 5);
+    // And one that is linked to a newer first name.
+    fixture_run("printf newest >'%s/t/d/b'; rm '%s/t/d/twin'", f.dir, f.dir);
+    expect(&f, "t", &options, &report, 0);
+    fixture_assert_content(&f, "t/d/twin", "newest", 6);
     fixture_done(&f);
 }
 
