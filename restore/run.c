@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <sys/sysmacros.h>
 
+#include "restore/collisions.h"
 #include "restore/reread.h"
 #include "restore/run_state.h"
 #include "restore/selection_args.h"
@@ -241,6 +242,8 @@ static int run_all(struct run *r, struct error *err)
     if (e < 0)
         return e;
     e = stream_entries_check(&r->plan, r->options->target, r->options->strip, &r->leave_streams, err);
+    if (e == 0)
+        e = collisions_check(&r->plan, r->options->strip, r->scratch_fd, err);
     if (e < 0)
         return e;
     fill_counts(r);

@@ -25,6 +25,17 @@ ln -s "$repo" "$tree/link"
 is 2 "through a link" recover restore latest --target "$tree/link/heads/new"
 is 0 "and it is whole" still_whole
 
+# Two sources whose names would be one.
+mkdir -p "$source/a/same" "$source/b/same" && echo a >"$source/a/same/name" && echo b >"$source/b/same/name" && echo c >"$source/b/same/more"
+is 0 "two directories with the same names" backup
+is 2 "stripped to one name" recover restore latest "$source/a" "$source/b" --strip-components $((strip + 1)) --target "$tree/one" --overwrite always
+says "they are refused, with both names" "'$source/a/same/name' and '$source/b/same/name' one name, 'same/name'"
+[ ! -e "$tree/one" ] && ok "nothing was written" || bad "written"
+is 2 "a rehearsal says so too" recover restore latest "$source/a" "$source/b" --strip-components $((strip + 1)) --target "$tree/one" --dry-run
+is 0 "without one of them the directories may meet" recover restore latest "$source/a" "$source/b" --exclude "$source/b/same/name" --strip-components $((strip + 1)) --target "$tree/one"
+[ -e "$tree/one/same/name" ] && [ -e "$tree/one/same/more" ] && ok "in one" || bad "meeting"
+whole "$repo" >"$tree/whole"
+
 # The repository in a directory that stands where the snapshot has a file.
 rm "$source/file" && mkdir "$source/file" && mv "$repo" "$source/file/repository" && echo mine >"$source/file/mine"
 repo=$source/file/repository
