@@ -187,6 +187,16 @@ static void print_text(const struct cmd_context *ctx, const struct status *st)
         printf("%-20s %llu of its snapshots are held until `bkd release`: `bkd snapshots %s` shows which and why\n", "", (unsigned long long)st->held, st->policy);
 }
 
+// Of several policies, what weighs most: an alarm, then what is not protected.
+static void note_exit_code(struct cmd_context *ctx, const struct status *st, bool overdue)
+{
+    int alarm = error_exit_code(ERROR_INTEGRITY);
+    if (st->problems + st->record_problems > 0)
+        ctx->exit_code = alarm;
+    else if ((overdue || !st->has_snapshot) && ctx->exit_code != alarm)
+        ctx->exit_code = error_exit_code(ERROR_OBJECTIVE);
+}
+
 static int show_policy(struct cmd_context *ctx, const char *policy, struct error *err)
 {
     _cleanup_setup_ struct setup s = { 0 };
@@ -208,8 +218,7 @@ static int show_policy(struct cmd_context *ctx, const char *policy, struct error
         print_text(ctx, &status);
         overdue = show_copies(&s, NULL);
     }
-    if (overdue)
-        ctx->exit_code = error_exit_code(ERROR_OBJECTIVE);
+    note_exit_code(ctx, &status, overdue);
     free(status.reason);
     return r;
 }

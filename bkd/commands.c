@@ -180,7 +180,8 @@ static const struct cli_command commands[] = {
       "Checks signatures, the chain of heads, and presence, size and SHA-256 of every stored file; needs no identity. With --read-data all content is decoded "
       "and compared, too. Ends with 4 when something is damaged, and names it.",
       check_options, cmd_check },
-    { "status", "[POLICY]", 0, 1, "say what is protected, since when, and what to do", NULL, NULL, cmd_status },
+    { "status", "[POLICY]", 0, 1, "say what is protected, since when, and what to do",
+      "Ends with 5 when a policy has no snapshot, or a copy is older than it may be, and with 4 when heads or records are not as they were signed.", NULL, cmd_status },
     { "trust-host", "POLICY|URL", 1, 1, "pin the host key of an SSH server",
       "Asks the server of the policy's repository, or of the address, for its host key, shows the key's fingerprint, and pins it when you say that it is the right "
       "one. bkd talks to pinned servers only, and never pins a key by itself.",

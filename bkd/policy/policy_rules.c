@@ -87,6 +87,10 @@ static void check_copy(const struct policy *policy, const struct policy_places *
         return;
     if (policy->repository.url && strcmp(copy->url, policy->repository.url) == 0)
         REPORT(errors, place, NULL, "this copy is the repository itself");
+    else if (policy->repository.url && lies_in(copy->url, policy->repository.url))
+        REPORT(errors, place, NULL, "this copy lies in the repository '%s'", policy->repository.url);
+    else if (policy->repository.url && lies_in(policy->repository.url, copy->url))
+        REPORT(errors, place, NULL, "the repository '%s' lies in this copy", policy->repository.url);
     for (size_t i = 0; i < index; i++)
         if (policy->offsite.items[i].url && strcmp(copy->url, policy->offsite.items[i].url) == 0)
             REPORT(errors, place, NULL, "this copy is given twice, first on line %u", places->offsite->items[i]->line);

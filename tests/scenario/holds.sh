@@ -61,6 +61,7 @@ host holds '{recipients: recipients.txt}'
 host_signer=$(signer_of "$config/keys/signing.pub")
 seq 1 1000 >"$source/file"
 is 0 "init" run_bkd init p
+is 5 "status before the first snapshot" run_bkd status p
 is 0 "a backup that is held" run_bkd backup p --tag change-7 --hold-reason "move to the new disk"
 is 0 "it is" run_bkd snapshots p
 says "with its reason" 'change-7  held \(move to the new disk\)$'
@@ -136,6 +137,7 @@ before=$(held)
 forge "$config/keys/signing" bkd-retention@v1 "$host_signer" 90
 is 0 "a release that a break-in on the host could sign releases nothing" test "$(held)" = "$before"
 is 4 "and is an alarm" run_bkd check p
+is 4 "status says so, too" run_bkd status p
 says "which names it" "records/$host_signer/90: .*may not sign for this purpose"
 again
 forge "$config/keys/signing" bkd-record@v1 "$host_signer" 90
