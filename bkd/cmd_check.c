@@ -70,7 +70,19 @@ static void check_pin(const struct setup *s, const struct repository *repository
     totals->alarms++;
 }
 
-static int report(const struct setup *s, const struct verify_totals *t, bool read_data, struct error *err)
+// Where not everything was read here: how the objects were proved instead.
+static void print_proofs(const struct verify_totals *t)
+{
+    char far[CLOCK_TEXT_MAX], sized[CLOCK_TEXT_MAX];
+    clock_format_bytes(far, t->far_bytes);
+    clock_format_bytes(sized, t->sized_bytes);
+    if (t->far_files > 0)
+        printf("%llu objects, %s, hashed by the server itself\n", (unsigned long long)t->far_files, far);
+    if (t->sized_files > 0)
+        printf("%llu objects, %s, of which only the size was compared (--read full reads them)\n", (unsigned long long)t->sized_files, sized);
+}
+
+static int report(const struct setup *s, const struct verify_totals *t, const char *place, bool read_data, struct error *err)
 {
     if (s->ctx->json) {
         struct json *line = json_line_new("summary");
@@ -81,6 +93,10 @@ static int report(const struct setup *s, const struct verify_totals *t, bool rea
         json_add_u64(line, "objects", t->objects);
         json_add_u64(line, "object_bytes", t->object_bytes);
         json_add_u64(line, "hashed_bytes", t->hashed_bytes);
+        json_add_u64(line, "server_hashed_objects", t->far_files);
+        json_add_u64(line, "server_hashed_bytes", t->far_bytes);
+        json_add_u64(line, "size_only_objects", t->sized_files);
+        json_add_u64(line, "size_only_bytes", t->sized_bytes);
         json_add_u64(line, "leftover_bytes", t->leftover_bytes);
         json_add_bool(line, "read_data", read_data);
         json_add_u64(line, "data_bytes", t->data_bytes);
@@ -97,14 +113,32 @@ static int report(const struct setup *s, const struct verify_totals *t, bool rea
         clock_format_bytes(data, t->data_bytes);
         printf("%llu snapshots, %llu objects, %s; recovering the newest by hand moves %s", (unsigned long long)t->snapshots, (unsigned long long)t->objects, bytes, newest);
         printf(read_data ? "; %s of content decoded and compared\n" : "; signatures, hashes and sizes checked, content not decoded (--read-data)\n", data);
+        print_proofs(t);
     }
     if (t->alarms > 0)
         return error_set(err, ERROR_INTEGRITY, "repository '%s': %llu alarms; restore what is needed from another copy, and keep this one as it is",
-                         s->policy.repository.url, (unsigned long long)t->alarms);
+                         place, (unsigned long long)t->alarms);
     return 0;
 }
 
-static int run_check(const struct setup *s, const struct cli_args *args, struct repository *repository, struct verify_totals *totals, struct error *err)
+// What --read says, else the policy for a place on a server; all of a directory.
+static int find_reading(const struct cli_args *args, const struct policy_store *place, enum proof_reading *ret_reading, struct error *err)
+{
+    static const char *const names[] = { "full", "sample", "none" };
+    const char *wanted = cli_args_option(args, "read");
+    *ret_reading = policy_store_is_remote(place) ? (enum proof_reading)place->verify : PROOF_FULL;
+    if (wanted == NULL)
+        return 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(wanted, names[i]) == 0) {
+            *ret_reading = (enum proof_reading)i;
+            return 0;
+        }
+    return error_set(err, ERROR_USAGE, "--read is full, sample or none, not '%s'", wanted);
+}
+
+static int run_check(const struct setup *s, const struct cli_args *args, const struct policy_store *place, struct repository *repository, struct verify_totals *totals,
+                     struct error *err)
 {
     const struct cmd_context *ctx = s->ctx;
     struct display display = { ctx, progress_new(ctx->io, progress_style_for(ctx->json, ctx->verbosity < 0), NULL) };
@@ -118,6 +152,8 @@ static int run_check(const struct setup *s, const struct cli_args *args, struct 
     };
     int r = cli_args_number(args, "jobs", 256, &jobs, err);
     if (r == 0)
+        r = find_reading(args, place, &options.reading, err);
+    if (r == 0)
         r = setup_load_identities(s, cli_args_option(args, "identity"), &identities, err);
     if (r == 0 && options.read_data && repository->info.encrypted && identities.n == 0)
         r = error_set(err, ERROR_KEY, "--read-data decodes content, which takes an identity: give it with -i FILE");
@@ -129,7 +165,7 @@ static int run_check(const struct setup *s, const struct cli_args *args, struct 
     options.scratch_dirfd = scratch_fd;
     if (r == 0)
         r = verify_run(ctx->io, repository, &options, totals, err);
-    if (r == 0)
+    if (r == 0 && place == &s->policy.repository) // a copy may lack the newest
         check_pin(s, repository, &display, totals);
     io_close_quietly(ctx->io, &scratch_fd);
     progress_free(&display.progress);
@@ -141,10 +177,12 @@ int cmd_check(struct cmd_context *ctx, const struct cli_args *args, struct error
     _cleanup_setup_ struct setup s = { 0 };
     _cleanup_repository_ struct repository *repository = NULL;
     struct verify_totals totals = { 0 };
+    const struct policy_store *place = &s.policy.repository;
+    const char *copy = cli_args_option(args, "from");
     int r = setup_load(ctx, cli_args_value(args, 0), &s, err);
     if (r == 0)
-        r = setup_open_repository(&s, &repository, err);
+        r = copy == NULL ? setup_open_repository(&s, &repository, err) : setup_open_copy(&s, copy, &place, &repository, err);
     if (r == 0)
-        r = run_check(&s, args, repository, &totals, err);
-    return r < 0 ? r : report(&s, &totals, cli_args_flag(args, "read-data"), err);
+        r = run_check(&s, args, place, repository, &totals, err);
+    return r < 0 ? r : report(&s, &totals, place->url, cli_args_flag(args, "read-data"), err);
 }

@@ -76,6 +76,8 @@ static const struct cli_option keys_init_options[] = {
 static const struct cli_option check_options[] = {
     { "read-data", 0, NULL, "decode all content and compare it with what was recorded" },
     { "quick", 0, NULL, "compare sizes, do not hash objects" },
+    { "from", 0, "URL", "check this copy, named as below `offsite`" },
+    { "read", 0, "HOW", "of a server that does not hash files itself read back full, sample or none (as the policy says)" },
     { "identity", 'i', "FILE", "age identity, for --read-data" },
     { "jobs", 'j', "N", "threads that hash and decode (the number of processors)" },
     { 0 },
@@ -177,7 +179,8 @@ static const struct cli_command commands[] = {
       "first.",
       rollback_options, cmd_rollback },
     { "check", "POLICY", 1, 1, "prove that the repository is whole",
-      "Checks signatures, the chain of heads, and presence, size and SHA-256 of every stored file; needs no identity. With --read-data all content is decoded "
+      "Checks signatures, the chain of heads, and presence, size and SHA-256 of every stored file; needs no identity. A server that hashes files itself "
+      "(bkd serve) is asked to, so that nothing is downloaded; from another one a sample is read, and what was not is told. With --read-data all content is decoded "
       "and compared, too. Ends with 4 when something is damaged, and names it.",
       check_options, cmd_check },
     { "status", "[POLICY]", 0, 1, "say what is protected, since when, and what to do",

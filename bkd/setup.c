@@ -162,6 +162,30 @@ int setup_open_repository(const struct setup *s, struct repository **ret_reposit
     return r;
 }
 
+static const struct policy_store *find_copy(const struct policy *policy, const char *url)
+{
+    for (size_t i = 0; i < policy->offsite.count; i++)
+        if (strcmp(policy->offsite.items[i].url, url) == 0)
+            return &policy->offsite.items[i];
+    return NULL;
+}
+
+int setup_open_copy(const struct setup *s, const char *url, const struct policy_store **ret_place, struct repository **ret_repository, struct error *err)
+{
+    _cleanup_setup_access_ struct setup_access a = { 0 };
+    struct store *store = NULL;
+    const struct policy_store *place = find_copy(&s->policy, url);
+    if (place == NULL)
+        return error_set(err, ERROR_USAGE, "'%s' is no copy of policy %s: `bkd policy show %s` lists them below `offsite`", url, s->policy.name, s->policy.name);
+    setup_access(s->ctx, place, &a);
+    int r = store_open(s->ctx->io, place->url, &a.access, false, &store, err);
+    if (r == 0)
+        r = repository_open(s->ctx->io, store, buf_str(&s->signers), ret_repository, err);
+    if (r == 0)
+        *ret_place = place;
+    return r;
+}
+
 int setup_find_chain(const struct setup *s, const struct repository *repository, uint8_t ret_chain[16], struct error *err)
 {
     struct error ignored;

@@ -43,6 +43,8 @@ void setup_access_done(struct setup_access *a);
 MUST_USE int setup_open_store(const struct setup *s, bool create, struct store **ret_store, struct error *err);
 // Opens the policy's repository, heads verified.
 MUST_USE int setup_open_repository(const struct setup *s, struct repository **ret_repository, struct error *err);
+// Opens one of the policy's copies, by its address, heads verified. *ret_place is borrowed from the policy. ERROR_USAGE: it is none of them.
+MUST_USE int setup_open_copy(const struct setup *s, const char *url, const struct policy_store **ret_place, struct repository **ret_repository, struct error *err);
 // The chain of this policy on this host (the state's, else the one with these labels, else the only one). ERROR_NOT_FOUND.
 MUST_USE int setup_find_chain(const struct setup *s, const struct repository *repository, uint8_t ret_chain[16], struct error *err);
 // What a person calls a snapshot (a number, latest, latest~N, a tag) in this policy's chain.

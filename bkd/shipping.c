@@ -133,7 +133,7 @@ static int replicate(struct shipping *s, struct shipping_copy *copy, struct stor
 {
     struct replicate_options options = {
         .from = s->repository, .to = store, .chain = s->chain, .shipped_before = s->options->init ? 0 : receipt->snapshot, .dry_run = s->options->dry_run,
-        .interrupted = interrupt_requested, .progress = show_progress, .arg = s,
+        .proof = (enum proof_reading)copy->place->verify, .interrupted = interrupt_requested, .progress = show_progress, .arg = s,
     };
     struct replicate_result result;
     int r = replicate_run(s->setup->ctx->io, &options, &result, err);

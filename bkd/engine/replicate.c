@@ -81,6 +81,30 @@ static int fill_spool(struct replicate *r, const struct format_ref *ref, const c
     return memcmp(digest, ref->sha256, sizeof digest) == 0 ? 0 : error_set(err, ERROR_INTEGRITY, "'%s' in %s is damaged", name, r->from->store->url);
 }
 
+static void count_proof(struct replicate_result *result, enum proof_way way)
+{
+    uint64_t *const counts[] = { &result->proved_by_server, &result->proved_by_reading, &result->proved_by_ranges, &result->by_size_only };
+    ++*counts[way];
+}
+
+// Puts what stands in the spool file, and has a far place prove that it keeps it.
+static int put_object(struct replicate *r, const struct format_ref *ref, const char *name, int fd, const char *spool, struct error *err)
+{
+    enum proof_way way;
+    int kept = r->to->far ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1; // the put closes its own
+    int e = r->to->ops->put_spool(r->to, name, fd, spool, err);
+    if (e == 0 && kept >= 0) {
+        e = proof_sent(r->io, r->to, name, kept, ref->stored_size, ref->sha256, r->options->proof, &way, err);
+        if (e == 0)
+            count_proof(r->result, way);
+        else if (e == ERROR_INTEGRITY)
+            e = error_prefix(err, "'%s' in %s is not as it was sent; move it away there and ship again", name, r->to->url);
+    }
+    if (kept >= 0)
+        io_close_quietly(r->io, &kept);
+    return e;
+}
+
 static int copy_object(struct replicate *r, const struct format_ref *ref, struct error *err)
 {
     _cleanup_free_ char *name = format_object_name(ref->sha256, r->from->info.encrypted), *spool = NULL;
@@ -98,7 +122,7 @@ static int copy_object(struct replicate *r, const struct format_ref *ref, struct
         r->to->ops->spool_drop(r->to, spool);
         return e;
     }
-    e = r->to->ops->put_spool(r->to, name, fd, spool, err);
+    e = put_object(r, ref, name, fd, spool, err);
     if (e == ERROR_EXISTS) // somebody else ships, too
         e = 0;
     r->result->objects += e == 0;

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bkd/repo/proof.h"
 #include "bkd/repo/repository.h"
 
 struct replicate_options {
@@ -18,6 +19,7 @@ struct replicate_options {
     const uint8_t *chain;    // 16 bytes: only this chain; NULL = all
     uint64_t shipped_before; // highest number of `chain` that is known to have been there; 0 = unknown
     bool dry_run;            // only count
+    enum proof_reading proof; // how much of what was sent is read back from a far place that does not hash it itself
     bool (*interrupted)(void); // asked between objects; NULL = never
     void (*progress)(void *arg, uint64_t bytes, uint64_t total_bytes, uint64_t snapshots, uint64_t total_snapshots); // may be NULL
     void *arg;
@@ -27,6 +29,7 @@ struct replicate_result {
     uint64_t snapshots; // heads brought
     uint64_t objects, bytes;
     uint64_t records;
+    uint64_t proved_by_server, proved_by_reading, proved_by_ranges, by_size_only; // objects of those sent to a far place
     uint64_t lost;      // heads that had been there, and were not; brought again
     uint64_t lost_objects; // likewise, of the newest snapshot that was there
     uint64_t latest;    // highest number of `chain` (or of the last chain) that is there now; 0 = none

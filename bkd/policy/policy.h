@@ -29,6 +29,9 @@ enum policy_compare {
     POLICY_COMPARE_MTIME, // for file systems with unstable inodes: same type, size and mtime
 };
 
+// How a place on a server is proved to keep what was sent, where it does not hash files itself. As enum proof_reading.
+enum policy_verify { POLICY_VERIFY_FULL, POLICY_VERIFY_SAMPLE, POLICY_VERIFY_NONE };
+
 struct policy_list {
     char **items;    // NULL behind the last; NULL itself when there is none
     unsigned *lines; // where each stands in the file; 0 = it is a default
@@ -84,6 +87,7 @@ struct policy_store {
     char *ssh_identity;    // file of a private key; "agent" = the keys of the SSH agent
     char *ssh_known_hosts; // file of pinned host keys
     char *ssh_passphrase;  // file whose first line is the private key's passphrase; "" = it has none
+    uint64_t verify;       // enum policy_verify
     // Of copies only:
     bool removable;        // a directory on a disk that is there only sometimes
     uint64_t max_age_s;    // what the newest snapshot there may be old

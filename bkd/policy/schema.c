@@ -30,7 +30,10 @@
     { name ".ssh.known_hosts", SCHEMA_TEXT, AT_STORE(ssh_known_hosts), 0, 1000, "known_hosts", false, NULL, "a file", \
       "Whose host keys are pinned, written by \\fBbkd trust\\-host\\fR." }, \
     { name ".ssh.passphrase", SCHEMA_TEXT, AT_STORE(ssh_passphrase), 0, 1000, "", false, NULL, "a file", \
-      "Its first line is the private key's passphrase." }
+      "Its first line is the private key's passphrase." }, \
+    { name ".verify", SCHEMA_CHOICE, AT_STORE(verify), 0, 0, "sample", false, "full sample none", "full, sample or none", \
+      "How much is read back from a server that does not hash files itself (\\fBbkd serve\\fR does), after shipping and by \\fBbkd check\\fR: everything; a sample, " \
+      "which is everything up to 64 MiB; or nothing, so that only sizes are compared." }
 
 static const struct schema_key keys[] = {
     { "description", SCHEMA_TEXT, AT(description), 0, 1000, "", false, NULL, "one line of text",

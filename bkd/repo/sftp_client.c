@@ -1,10 +1,13 @@
 #include "bkd/repo/sftp_client.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bkd/base/log.h"
 #include "bkd/repo/sftp_wire.h"
+
+#define SLOW_DISK_BYTES_PER_MS 10000u // 10 MB/s
 
 // ---- kinds of answers
 
@@ -217,7 +220,7 @@ static int read_digest(const struct sftp_message *m, uint8_t ret_sha256[32], str
     return 0;
 }
 
-int sftp_hash_file(struct sftp_client *c, const char *path, uint8_t ret_sha256[32], struct error *err)
+int sftp_hash_file(struct sftp_client *c, const char *path, uint64_t size, uint8_t ret_sha256[32], struct error *err)
 {
     struct sftp_message m;
     uint32_t status;
@@ -231,7 +234,11 @@ int sftp_hash_file(struct sftp_client *c, const char *path, uint8_t ret_sha256[3
     sftp_put_u64(&c->out, 0); // to the end
     sftp_put_u32(&c->out, 0); // as one block
     sftp_wire_end(c);
+    unsigned usual_ms = c->timeout_ms;
+    uint64_t patience_ms = usual_ms + size / SLOW_DISK_BYTES_PER_MS;
+    c->timeout_ms = patience_ms > INT_MAX ? INT_MAX : (unsigned)patience_ms;
     int r = sftp_wire_answer(c, id, &m, err);
+    c->timeout_ms = usual_ms;
     if (r < 0)
         return r;
     if (m.type == SFTP_EXTENDED_REPLY)

@@ -56,8 +56,9 @@ MUST_USE int sftp_rename(struct sftp_client *c, const char *from, const char *to
 // What bkd asks of a server only to learn that it is refused (bkd/probe.h): attributes of a file that is there, and a rename that overwrites.
 MUST_USE int sftp_setstat(struct sftp_client *c, const char *path, const struct sftp_attrs *attrs, struct error *err);
 MUST_USE int sftp_posix_rename(struct sftp_client *c, const char *from, const char *to, struct error *err);
-// Has the server hash a whole file (draft-ietf-secsh-filexfer-extensions-00, section 3). ERROR_NOT_FOUND also where it cannot: see abilities.
-MUST_USE int sftp_hash_file(struct sftp_client *c, const char *path, uint8_t ret_sha256[32], struct error *err);
+// Has the server hash a whole file (draft-ietf-secsh-filexfer-extensions-00, section 3). It is given time to read `size` bytes from a slow disk.
+// ERROR_NOT_FOUND also where it cannot: see abilities.
+MUST_USE int sftp_hash_file(struct sftp_client *c, const char *path, uint64_t size, uint8_t ret_sha256[32], struct error *err);
 // Free and total bytes of the file system that holds the path; ERROR_NOT_FOUND where the server cannot tell.
 MUST_USE int sftp_space(struct sftp_client *c, const char *path, uint64_t *ret_free, uint64_t *ret_total, struct error *err);
 

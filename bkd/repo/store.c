@@ -55,6 +55,12 @@ int store_check_name(const struct store *s, const char *name, struct error *err)
     return name_is_sound(name) ? 0 : error_set(err, ERROR_FAILED, "'%s' is no name for a file in %s", name, s->url);
 }
 
+int store_hash(struct store *s, const char *name, uint64_t size, uint8_t ret_sha256[32], bool *ret_offered, struct error *err)
+{
+    *ret_offered = false;
+    return s->ops->hash == NULL ? 0 : s->ops->hash(s, name, size, ret_sha256, ret_offered, err);
+}
+
 void store_close(struct store *s)
 {
     if (s == NULL)

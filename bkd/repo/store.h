@@ -50,6 +50,8 @@ struct store_ops {
     int (*remove)(struct store *s, const char *name, struct error *err);
     // Whole small files, or sizes, of many names in a few round trips. NULL: one after the other will do (store_get_many).
     int (*get_many)(struct store *s, const struct store_many *many, struct error *err);
+    // Has the place itself hash a file, where it can: *ret_offered says whether. NULL: it cannot (store_hash). `size` says how long that may take.
+    int (*hash)(struct store *s, const char *name, uint64_t size, uint8_t ret_sha256[32], bool *ret_offered, struct error *err);
     void (*close)(struct store *s);
 };
 
@@ -70,6 +72,8 @@ struct store_access {
 // missing one is ERROR_NOT_FOUND naming the path. Other URL schemes: ERROR_USAGE saying which are known. access may be NULL for a directory.
 MUST_USE int store_open(const struct io *io, const char *url, const struct store_access *access, bool create, struct store **ret_store, struct error *err);
 void store_close(struct store *s); // NULL is fine
+
+MUST_USE int store_hash(struct store *s, const char *name, uint64_t size, uint8_t ret_sha256[32], bool *ret_offered, struct error *err);
 
 // Whole small file, at most max bytes (more: ERROR_FORMAT); appended to ret_data.
 MUST_USE int store_get_all(struct store *s, const char *name, size_t max, struct buf *ret_data, struct error *err);

@@ -289,6 +289,39 @@ static int get_many(struct store *store, const struct store_many *many, struct e
     return r;
 }
 
+// ---- hashing by the server
+
+struct hash {
+    const char *name;
+    uint64_t size;
+    uint8_t sha256[32];
+    bool offered;
+};
+
+static int do_hash(struct store_sftp *s, struct sftp_lane_slot *lane, void *arg, bool again, struct error *err)
+{
+    struct hash *h = arg;
+    (void)again;
+    h->offered = sftp_client_abilities(lane->client)->hash;
+    if (!h->offered)
+        return 0;
+    _cleanup_free_ char *path = sftp_lanes_path(s, h->name);
+    return sftp_hash_file(lane->client, path, h->size, h->sha256, err);
+}
+
+static int hash(struct store *s, const char *name, uint64_t size_bytes, uint8_t ret_sha256[32], bool *ret_offered, struct error *err)
+{
+    struct hash h = { .name = name, .size = size_bytes };
+    int r = store_check_name(s, name, err);
+    if (r == 0)
+        r = sftp_lanes_run(s, NULL, do_hash, &h, err);
+    if (r < 0)
+        return r;
+    memcpy(ret_sha256, h.sha256, sizeof h.sha256);
+    *ret_offered = h.offered;
+    return 0;
+}
+
 // ---- opening and closing
 
 static void close_store(struct store *store)
@@ -314,6 +347,7 @@ static const struct store_ops ops = {
     .list = list,
     .remove = remove_name,
     .get_many = get_many,
+    .hash = hash,
     .close = close_store,
 };
 

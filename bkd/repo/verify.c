@@ -11,7 +11,7 @@
 #include "bkd/repo/verify_data.h"
 #include "bkd/repo/verify_records.h"
 
-enum { CHUNK = 1 << 20, IN_FLIGHT = 4 };
+enum { SAMPLE_BYTES = 64 << 20, IN_FLIGHT = 4 };
 
 // An object that snapshots of one chain need.
 struct needed {
@@ -311,6 +311,8 @@ struct hash_job {
     uint64_t size;
     const struct needed *needed; // NULL: a leftover
     uint8_t expected[32];
+    bool read; // where the place does not hash it
+    enum proof_way way;
     int result;
     struct error err;
 };
@@ -318,23 +320,18 @@ struct hash_job {
 static void run_hash(void *arg, unsigned worker)
 {
     struct hash_job *job = arg;
-    struct store *store = job->v->repository->store;
-    _cleanup_free_ char *chunk = xmalloc(CHUNK);
-    _cleanup_crypto_sha256_ struct crypto_sha256 hash;
-    uint8_t sha256[32];
     (void)worker;
-    crypto_sha256_init(&hash);
-    for (uint64_t at = 0; job->result == 0 && at < job->size;) {
-        size_t n = job->size - at < CHUNK ? (size_t)(job->size - at) : CHUNK;
-        job->result = store->ops->get(store, job->name, at, chunk, n, &job->err);
-        if (job->result == 0)
-            crypto_sha256_update(&hash, chunk, n);
-        at += n;
-    }
-    crypto_sha256_final(&hash, sha256);
-    if (job->result == 0 && memcmp(sha256, job->expected, sizeof sha256) != 0)
-        job->result =
-            error_set(&job->err, ERROR_INTEGRITY, "its bytes do not have the SHA-256 of its name: it was changed or the disk is failing");
+    job->result = proof_object(job->v->repository->store, job->name, job->size, job->expected, job->read, &job->way, &job->err);
+}
+
+static void count_proof(struct verify *v, const struct hash_job *job)
+{
+    struct verify_totals *t = v->totals;
+    uint64_t *files = job->way == PROOF_BY_SERVER ? &t->far_files : job->way == PROOF_BY_SIZE ? &t->sized_files : &t->hashed_files;
+    uint64_t *bytes = job->way == PROOF_BY_SERVER ? &t->far_bytes : job->way == PROOF_BY_SIZE ? &t->sized_bytes : &t->hashed_bytes;
+    *files += 1;
+    *bytes += job->size;
+    progress(v, 1, job->size);
 }
 
 static int take_hash(struct verify *v, struct work_pool *pool, struct error *err)
@@ -348,19 +345,28 @@ static int take_hash(struct verify *v, struct work_pool *pool, struct error *err
         _cleanup_free_ char *snapshots = job->needed == NULL ? NULL : describe(v, job->needed);
         tell(v, VERIFY_ALARM, job->name, snapshots, job->err.text);
     }
-    v->totals->hashed_files++;
-    v->totals->hashed_bytes += job->size;
-    progress(v, 1, job->size);
+    count_proof(v, job);
     free(job->name);
     free(job);
     return r;
+}
+
+// A sample: SAMPLE_BYTES out of all, object by object; everything where that is no more.
+static bool is_read(const struct verify *v)
+{
+    uint64_t total = v->totals->object_bytes + v->totals->leftover_bytes;
+    uint8_t noise[8];
+    if (v->options->reading != PROOF_SAMPLE)
+        return v->options->reading == PROOF_FULL;
+    io_random(v->io, noise, sizeof noise);
+    return total <= SAMPLE_BYTES || get_u64le(noise) % total < SAMPLE_BYTES;
 }
 
 static int submit_hash(struct verify *v, struct work_pool *pool, char *name_taken, uint64_t size, const struct needed *needed,
                        struct error *err)
 {
     struct hash_job *job = xcalloc(1, sizeof *job);
-    *job = (struct hash_job){ .v = v, .name = name_taken, .size = size, .needed = needed };
+    *job = (struct hash_job){ .v = v, .name = name_taken, .size = size, .needed = needed, .read = is_read(v), .way = PROOF_BY_READING };
     if (!parse_object_name(v, job->name, job->expected))
         memset(job->expected, 0, sizeof job->expected);
     int r = check_interrupted(v, err);

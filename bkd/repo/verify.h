@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bkd/repo/proof.h"
 #include "bkd/repo/repository.h"
 
 enum verify_severity {
@@ -36,6 +37,7 @@ struct verify_options {
     const uint8_t *chain;               // read_data: only this chain; NULL = all
     const struct repository_head *only; // read_data: only this snapshot; NULL = all
     bool quick;                         // sizes only, no hashing of objects
+    enum proof_reading reading;         // how much of the objects is read where the place does not hash them itself
     bool read_data;                     // decode everything that is needed and compare it; needs identities where encrypted
     const struct age_identity *identities;
     size_t n_identities;
@@ -51,7 +53,9 @@ struct verify_options {
 struct verify_totals {
     uint64_t snapshots, chains, records;
     uint64_t objects, object_bytes; // that snapshots need
-    uint64_t hashed_files, hashed_bytes;
+    uint64_t hashed_files, hashed_bytes; // read here
+    uint64_t far_files, far_bytes;       // objects hashed by the place itself
+    uint64_t sized_files, sized_bytes;   // objects of which the size is all that was compared
     uint64_t leftover_files, leftover_bytes; // objects and refs no valid snapshot needs
     uint64_t unknown_files;
     uint64_t pieces, data_bytes; // read_data: compared

@@ -49,8 +49,20 @@ is 0 "the next night" backup --no-ship
 is 0 "shipped by itself" run_bkd ship p
 is 0 "everything there is right" from "$far" check --read-data
 is 0 "nothing unfinished is left" test -z "$(find "$vault" -name '*.part-*')"
+is 0 "check asks the server to hash" run_bkd check p --from "$far" --json
+says "each object, and reads none" '"server_hashed_objects":[1-9][0-9]*,"server_hashed_bytes":[0-9]{8},"size_only_objects":0'
+some=$(find "$vault/copy/objects" -type f -size +1M | head -n 1)
+chmod u+w "$some"
+printf '\377\377\377' | dd of="$some" bs=1 seek=1000000 conv=notrunc status=none
+is 4 "an object that rots there is found" run_bkd check p --from "$far"
+says "without reading it" "${some##*/}: its bytes do not have the SHA-256 of its name, says the server"
+object_here=$repo/${some#"$vault/copy/"}
+cat "$object_here" >"$some"
+is 0 "which is right again" run_bkd check p --from "$far"
+says "in words" "[0-9]+ objects, [0-9.]+ [KM]iB, hashed by the server itself"
+is 2 "a copy that is none" run_bkd check p --from /nowhere
 is 0 "the same place by its full path" same_from "sftp://$sshd_user@127.0.0.1:$sshd_port$vault/copy" latest
-sed -i -e "s|^repository:.*|repository: {url: \"sftp://$sshd_user@127.0.0.1:$sshd_port/direct\"}|" -e '/^offsite:/,$d' "$config/policies/p.yaml"
+sed -i -e "s|^repository:.*|repository: {url: \"sftp://$sshd_user@127.0.0.1:$sshd_port$vault/direct\"}|" -e '/^offsite:/,$d' "$config/policies/p.yaml"
 is 0 "a repository of its own" run_bkd init p
 is 0 "a backup straight into it" backup
 is 0 "a second one" backup
@@ -157,6 +169,11 @@ says "can run commands" "run a command +POSSIBLE"
 is 4 "which is an alarm when the contrary is expected" run_bkd check-remote "$plain" --expect-append-only
 says "with what helps" "bkd serve"
 sed -i "1s|^|restrict,command=\"internal-sftp\" |" "$sshd_dir/authorized"
+is 0 "a server that hashes nothing is read from" run_bkd check p --json
+says "all of it, when it is little" '"server_hashed_objects":0,"server_hashed_bytes":0,"size_only_objects":0'
+is 0 "or not at all" run_bkd check p --read none
+says "which is told" "of which only the size was compared"
+is 2 "but not otherwise" run_bkd check p --read some
 is 4 "nor is one with internal-sftp only" run_bkd check-remote "$plain" --expect-append-only --json
 says "but it runs no command" '"attempt":"run a command","refused":true'
 is 0 "nothing was left there" test "$(find "$vault/copy/tmp" -type f | wc -l)" = 1
