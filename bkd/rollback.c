@@ -104,13 +104,19 @@ static int spare_left_out(struct rollback *rb, const char *path, struct error *e
     return spared_add(&rb->spared, path, true, err);
 }
 
+// What is mounted on a directory now is not what the snapshot has below it.
+static bool is_mounted_since(const struct diff_change *change)
+{
+    return change->sign == 'm' && (change->b->notes & MANIFEST_MOUNT) != 0 && (change->a->notes & MANIFEST_MOUNT) == 0;
+}
+
 static int see_change(void *arg, const struct diff_change *change, struct error *err)
 {
     struct look *look = arg;
     int r = 0;
     if (change->sign == '+')
         r = appeared_add(&look->rb->appeared, change->b, err);
-    else if (change->sign == '-')
+    else if (change->sign == '-' || is_mounted_since(change))
         r = spare_left_out(look->rb, buf_str(&change->a->path), err);
     return r < 0 || look->show == NULL ? r : look->show(look->arg, change, err);
 }
@@ -179,7 +185,7 @@ int rollback_look(struct rollback *rb, diff_change_fn *show, void *arg, struct e
         r = diffing_run(&diffing, see_change, &look, &rb->before, err);
     rb->problems = diffing.problems;
     if (r == 0)
-        tell_spared(rb, 0, "the policy leaves it out now, so what is there cannot be saved first");
+        tell_spared(rb, 0, "the policy leaves out what is there now, so it cannot be saved first");
     return r;
 }
 

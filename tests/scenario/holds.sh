@@ -137,8 +137,8 @@ before=$(held)
 forge "$config/keys/signing" bkd-retention@v1 "$host_signer" 90
 is 0 "a release that a break-in on the host could sign releases nothing" test "$(held)" = "$before"
 is 4 "and is an alarm" run_bkd check p
-is 4 "status says so, too" run_bkd status p
 says "which names it" "records/$host_signer/90: .*may not sign for this purpose"
+is 4 "status says so, too" run_bkd status p
 again
 forge "$config/keys/signing" bkd-record@v1 "$host_signer" 90
 is 0 "nor does one for the wrong purpose" test "$(held)" = "$before"

@@ -214,7 +214,7 @@ is 0 "spared: a backup" backup --tag good
 echo 'exclude: ["*.log", "cache/"]' >>"$config/policies/p.yaml"
 for file in f.log g cache/c 'log [1]/* x.log'; do echo "only now" >"$source/$file"; done
 is 0 "spared: --dry-run names what is left out by now" run_bkd rollback p good --dry-run
-says "and why it stays" "f.log' stays as it is: the policy leaves it out now"
+says "and why it stays" "f.log' stays as it is: the policy leaves out what is there now"
 echo "only now" >"$tree/only-now"
 is 3 "spared: rollback" run_bkd rollback p good --yes
 is 0 "what the policy leaves out by now is as it was" sh -c 'cat "$1/f.log" "$1/cache/c" "$1/log [1]/"* | sort -u | cmp - "$2"' - "$source" "$tree/only-now"
@@ -223,6 +223,18 @@ is 3 "spared: named as PATH" run_bkd rollback p good "$source/f.log" --yes
 is 0 "it is as it was" grep -q now "$source/f.log"
 is 3 "spared: --no-backup puts it back, too, though a comparison by the policy does not see it" run_bkd rollback p good --yes --no-backup "$source/f.log"
 is 0 "which is so" grep -q then "$source/f.log"
+mkdir "$source/mount"
+echo then >"$source/mount/file"
+is 0 "spared: a snapshot before something is mounted" backup --tag unmounted
+if [ $root = yes ] && mount -t tmpfs tmpfs "$source/mount" 2>/dev/null; then
+    is 3 "spared: rollback, where something is mounted by now" run_bkd rollback p unmounted --yes
+    says "names it" "/mount' stays as it is"
+    is 0 "nothing was written there" test -z "$(ls -A "$source/mount")"
+    umount "$source/mount"
+    is 0 "nor below it" grep -q then "$source/mount/file"
+else
+    ok "spared: mounts # SKIP only root can mount"
+fi
 if [ $root = yes ]; then
     nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups env TMPDIR="$tree/scratch" "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" "$@"; }
     host unread none
