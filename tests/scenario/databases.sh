@@ -157,7 +157,7 @@ write_rows() { # each transaction adds the same in two places
 }
 write_rows >"$tree/load" 2>&1 &
 load=$!
-sqlite_answer() { sqlite3 "$1" "SELECT count(*), sum(id), max(note) FROM marker; SELECT (SELECT sum(b) FROM log) = (SELECT b FROM totals)" | tr '\n' ' '; }
+sqlite_answer() { sqlite3 "$1" "SELECT count(*), sum(id), max(note) FROM marker; SELECT (SELECT coalesce(sum(b), 0) FROM log) = (SELECT b FROM totals)" | tr '\n' ' '; }
 sqlite_answers() { # of FILE
     is 0 "it is read" sqlite3 "$1" 'PRAGMA integrity_check'
     says "it is sound" '^ok$'
