@@ -17,7 +17,7 @@ enum { SPILL_MEMORY = 4 << 20 };
 // Records live in unlinked scratch files of this process only, hence structs as they lie in memory.
 struct first_record {
     uint8_t sequence[8]; // big-endian: sorts as bytes
-    struct target_id id;
+    struct deferred_first first;
 };
 
 // Followed by the snapshot's path with its NUL.
@@ -69,9 +69,9 @@ void deferred_done(struct deferred *d)
     *d = (struct deferred){ 0 };
 }
 
-int deferred_add_first(struct deferred *d, uint64_t sequence, const struct target_id *id, struct error *err)
+int deferred_add_first(struct deferred *d, uint64_t sequence, const struct deferred_first *first, struct error *err)
 {
-    struct first_record record = { .id = *id };
+    struct first_record record = { .first = *first };
     put_u64be(record.sequence, sequence);
     return spill_add(d->firsts, &record, sizeof record, err);
 }
@@ -141,9 +141,9 @@ struct name_at {
     const char *name;
 };
 
-// The first name as the snapshot has it by now: what a taken further name is measured against.
-static int look_at_first(const struct io *io, const struct name_at *first, struct manifest_entry *ret_entry, struct attrs *ret_attrs,
-                         struct error *err)
+// The first name as it is by now, of the snapshot's time: what a taken further name is measured against.
+static int look_at_first(const struct io *io, const struct name_at *first, const struct deferred_first *known, struct manifest_entry *ret_entry,
+                         struct attrs *ret_attrs, struct error *err)
 {
     struct existing now;
     struct manifest_entry nothing = { .type = MANIFEST_DIR };
@@ -154,20 +154,20 @@ static int look_at_first(const struct io *io, const struct name_at *first, struc
     *ret_attrs = (struct attrs){ .mode = now.there.mode,
                                  .uid = now.there.uid,
                                  .gid = now.there.gid,
-                                 .mtime_s = now.there.mtime_s,
-                                 .mtime_ns = now.there.mtime_ns };
+                                 .mtime_s = known->mtime_s,
+                                 .mtime_ns = known->mtime_ns };
     return 0;
 }
 
 // What stands under a further name is another file, whatever it holds: it is left, or goes.
-static enum decide_action decide_further(struct run *run, const struct name_at *first, const struct name_at *further,
-                                         struct existing *ret_existing, const char **ret_why, struct error *err)
+static enum decide_action decide_further(struct run *run, const struct name_at *first, const struct deferred_first *known,
+                                         const struct name_at *further, struct existing *ret_existing, const char **ret_why, struct error *err)
 {
     const struct decide_rules *rules = run->d->rules;
     struct manifest_entry entry;
     struct attrs attrs;
     *ret_why = "";
-    if (look_at_first(run->d->io, first, &entry, &attrs, err) < 0 ||
+    if (look_at_first(run->d->io, first, known, &entry, &attrs, err) < 0 ||
         existing_look(run->d->io, further->fd, further->name, &entry, ret_existing, err) < 0)
         return DECIDE_CONFLICT;
     enum decide_action action = decide(rules, &entry, &attrs, &ret_existing->there, ret_why);
@@ -197,16 +197,16 @@ static int put_link(struct run *run, const struct name_at *first, const struct n
 }
 
 static void make_link(struct run *run, const struct name_at *first, const struct name_at *further, const struct plan_link *link,
-                      const struct target_id *id)
+                      const struct deferred_first *known)
 {
     const struct io *io = run->d->io;
     struct existing existing = { 0 };
     struct error err = { 0 };
     const char *why;
-    enum decide_action action = decide_further(run, first, further, &existing, &why, &err);
+    enum decide_action action = decide_further(run, first, known, further, &existing, &why, &err);
     if (run->d->rules->mode == DECIDE_IF_NEWER && run->report->told != NULL)
         told_add(run->report->told, TOLD_LEFT, link->further); // this name or the first may stay because of its time, whatever it holds
-    bool taken = action == DECIDE_REPLACE, linked = existing.there.exists && target_id_equal(&existing.id, id);
+    bool taken = action == DECIDE_REPLACE, linked = existing.there.exists && target_id_equal(&existing.id, &known->id);
     if (action == DECIDE_LEAVE || linked) { // a link that an interrupted run made, or that never was another file
         run->report->left++;
         return;
@@ -219,7 +219,7 @@ static void make_link(struct run *run, const struct name_at *first, const struct
         return;
     }
     // Between looking and linking the name may have changed hands: then the new name goes again.
-    if (r == 0 && !is_same(io, further->fd, further->name, id)) {
+    if (r == 0 && !is_same(io, further->fd, further->name, &known->id)) {
         (void)io->unlinkat(io, further->fd, further->name, 0); // at worst an own new name of somebody's own file stays
         r = error_set(&err, ERROR_FAILED, "its first name '%s' was replaced during the restore", link->first);
     }
@@ -231,7 +231,8 @@ static void make_link(struct run *run, const struct name_at *first, const struct
     run->report->replaced += taken;
 }
 
-static void link_name(struct run *run, struct dirchain *from, struct dirchain *to, const struct plan_link *link, const struct target_id *id)
+static void link_name(struct run *run, struct dirchain *from, struct dirchain *to, const struct plan_link *link,
+                      const struct deferred_first *known)
 {
     const char *first_path = plan_strip(link->first, run->strip), *further_path = plan_strip(link->further, run->strip);
     struct name_at first, further;
@@ -241,12 +242,12 @@ static void link_name(struct run *run, struct dirchain *from, struct dirchain *t
     int r = dirchain_parent(from, first_path, &first.fd, &first.name, &err);
     if (r == 0)
         r = dirchain_parent(to, further_path, &further.fd, &further.name, &err);
-    if (r == 0 && !is_same(run->d->io, first.fd, first.name, id))
+    if (r == 0 && !is_same(run->d->io, first.fd, first.name, &known->id))
         r = error_set(&err, ERROR_FAILED, "its first name '%s' was replaced during the restore", link->first);
     if (r < 0)
         report_problem(run->report, REPORT_FAILED, link->further, err.text);
     else
-        make_link(run, &first, &further, link, id);
+        make_link(run, &first, &further, link, known);
 }
 
 // The first name was not restored. When the further one is taken as well, that is what to say.
@@ -293,7 +294,7 @@ static int link_names(struct run *run, struct error *err)
         if (r < 0)
             break;
         if (have == link.first_sequence)
-            link_name(run, &from, &to, &link, &first.id);
+            link_name(run, &from, &to, &link, &first.first);
         else
             tell_no_first(run, &to, &link);
     }

@@ -21,8 +21,13 @@ struct deferred {
 void deferred_init(struct deferred *d, const struct io *io, int scratch_dirfd, const struct decide_rules *rules);
 void deferred_done(struct deferred *d);
 
-// An inode with several names was made under its first one.
-MUST_USE int deferred_add_first(struct deferred *d, uint64_t sequence, const struct target_id *id, struct error *err);
+// An inode with several names, made or left under its first one.
+struct deferred_first {
+    struct target_id id;
+    int64_t mtime_s; // the snapshot's, which taken further names are measured against: the first may have stayed because it is newer
+    uint32_t mtime_ns;
+};
+MUST_USE int deferred_add_first(struct deferred *d, uint64_t sequence, const struct deferred_first *first, struct error *err);
 // A file gets INODE_FLAGS_LATE. path: in the snapshot; its last n bytes are the path below the target.
 MUST_USE int deferred_add_flags(struct deferred *d, const char *path, size_t n, const struct target_id *id, uint32_t flags,
                                 struct error *err);

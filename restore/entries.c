@@ -79,6 +79,13 @@ static void tell_in_the_way(struct entries *r, const char *path, const struct me
     report_problem(r->report, REPORT_EXISTS, path, plain ? "" : m->why);
 }
 
+// The further names of an inode become links to this one.
+static int add_first(struct entries *r, const struct manifest_entry *e, const struct target_id *id, struct error *err)
+{
+    const struct deferred_first first = { *id, e->mtime_s, e->mtime_ns };
+    return e->hardlink.len > 0 ? deferred_add_first(r->deferred, r->plan->sequence, &first, err) : 0;
+}
+
 // An entry that stays as it is; the further names of its inode become links to it.
 static int leave(struct entries *r, const struct manifest_entry *e, const struct meeting *m, struct error *err)
 {
@@ -87,7 +94,7 @@ static int leave(struct entries *r, const struct manifest_entry *e, const struct
         told_add(r->report->told, TOLD_LEFT, buf_str(&e->path)); // because of its time, whatever it holds
     if (e->type == MANIFEST_FILE)
         progress_add(r->windows->progress, 1, e->size);
-    return e->hardlink.len > 0 ? deferred_add_first(r->deferred, r->plan->sequence, &m->existing.id, err) : 0;
+    return add_first(r, e, &m->existing.id, err);
 }
 
 // ---- entries
@@ -256,7 +263,7 @@ static int make_anew(struct entries *r, const struct manifest_entry *e, const ch
         return 0;
     int got = io_stat(r->io, dir->fd, name, AT_SYMLINK_NOFOLLOW, &st, err);
     struct target_id id = { makedev(st.stx_dev_major, st.stx_dev_minor), st.stx_ino };
-    return got < 0 ? got : deferred_add_first(r->deferred, r->plan->sequence, &id, err);
+    return got < 0 ? got : add_first(r, e, &id, err);
 }
 
 // Symbolic links, FIFOs, devices. One with other metadata is made anew: it costs nothing, and nothing is changed by its name.
@@ -388,7 +395,7 @@ static int put_metadata_right(struct entries *r, const struct manifest_entry *e,
     report_inexact(r->report, path, buf_str(&loss.why), buf_str(&loss.stripped));
     attrs_loss_done(&loss);
     progress_add(r->windows->progress, 1, e->size);
-    return e->hardlink.len > 0 ? deferred_add_first(r->deferred, r->plan->sequence, &m->existing.id, err) : 0;
+    return add_first(r, e, &m->existing.id, err);
 }
 
 static int put_file(struct entries *r, const struct manifest_entry *e, const char *path, struct target_dir *dir, const char *name,

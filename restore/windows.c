@@ -50,7 +50,8 @@ static int take_result(struct windows *w, struct apply_file *f, struct error *er
     w->report->owners += f->loss.owner;
     report_inexact(w->report, f->path, buf_str(&f->loss.why), buf_str(&f->loss.stripped));
     if (f->leader) {
-        int e = deferred_add_first(w->deferred, f->sequence, &f->id, err);
+        const struct deferred_first first = { f->id, f->attrs.mtime_s, f->attrs.mtime_ns };
+        int e = deferred_add_first(w->deferred, f->sequence, &first, err);
         if (e < 0)
             return e;
     }

@@ -283,6 +283,10 @@ static void test_verify_compares_what_is_left(void **state)
     fixture_run("rm '%s/t/d/twin'; printf newer >'%s/t/d/twin'", f.dir, f.dir);
     expect(&f, "t", &options, &report, 0);
     fixture_assert_content(&f, "t/d/twin", "newer", 5);
+    // A newer one stays also where the first name is newer still; the two were one file.
+    fixture_run("printf newest >'%s/t/d/b'; touch -d 2030-01-01 '%s/t/d/b'", f.dir, f.dir);
+    expect(&f, "t", &options, &report, 0);
+    fixture_assert_content(&f, "t/d/twin", "newer", 5);
     // And one that is linked to a newer first name.
     fixture_run("printf newest >'%s/t/d/b'; rm '%s/t/d/twin'", f.dir, f.dir);
     expect(&f, "t", &options, &report, 0);
