@@ -75,6 +75,14 @@ static void report(const struct cmd_context *ctx, const struct error *err)
         return; // the exit code tells it as well
 }
 
+// A list that was cut off by a full disk or a closed pipe is no success, whatever printed it.
+static int finish_output(int r, struct error *err)
+{
+    if (r == 0 && (fflush(stdout) != 0 || ferror(stdout)))
+        return error_set(err, ERROR_FAILED, "not all could be written to standard output: what it got is incomplete (the rest of the command was done)");
+    return r;
+}
+
 int main(int argc, char **argv)
 {
     _cleanup_cli_args_ struct cli_args args = { 0 };
@@ -87,7 +95,7 @@ int main(int argc, char **argv)
     ctx.verbosity = cli_args_flag(&args, "verbose") ? 1 : cli_args_flag(&args, "quiet") ? -1 : 0;
     log_set_level(ctx.verbosity > 0 ? LOG_LEVEL_DEBUG : ctx.verbosity < 0 ? LOG_LEVEL_WARN : LOG_LEVEL_INFO);
     if (rc == 0)
-        rc = run(&ctx, &args, &err);
+        rc = finish_output(run(&ctx, &args, &err), &err);
     if (rc < 0)
         report(&ctx, &err);
     return rc < 0 ? error_exit_code(err.code) : ctx.exit_code;

@@ -62,6 +62,14 @@ static void report(const struct error *err)
         log_error("%s", err->text);
 }
 
+// A list that was cut off by a full disk or a closed pipe is no success, whatever printed it.
+static int finish_output(int r, struct error *err)
+{
+    if (r == 0 && (fflush(stdout) != 0 || ferror(stdout)))
+        return error_set(err, ERROR_FAILED, "not all could be written to standard output: what it got is incomplete (the rest of the command was done)");
+    return r;
+}
+
 int main(int argc, char **argv)
 {
     _cleanup_cli_args_ struct cli_args args = { 0 };
@@ -82,7 +90,7 @@ int main(int argc, char **argv)
     ctx.quiet = cli_args_flag(&args, "quiet");
     log_set_level(cli_args_flag(&args, "verbose") ? LOG_LEVEL_DEBUG : ctx.quiet ? LOG_LEVEL_WARN : LOG_LEVEL_INFO);
     if (rc == 0)
-        rc = run(&ctx, &args, &err);
+        rc = finish_output(run(&ctx, &args, &err), &err);
     if (rc < 0)
         report(&err);
     if (rc < 0 && ctx.json && !ctx.told)

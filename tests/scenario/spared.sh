@@ -72,4 +72,11 @@ echo file >"$tree/wanted"
 is 0 "what was changed" cmp "$source/file" "$tree/wanted"
 is 1 "TMPDIR that is not there" env TMPDIR="$tree/none" "$BKD_BIN/bkd-restore" -r "$repo" -s "$tree/signers" ls latest
 says "is named" "TMPDIR '$tree/none'"
+
+# Output that is not all there.
+if [ -w /dev/full ]; then
+    is 1 "a list onto a full disk" sh -c "'$BKD_BIN/bkd-restore' -r '$repo' -s '$tree/signers' ls latest >/dev/full"
+    says "is no success" "standard output"
+    is 1 "of the other program as well" sh -c "'$BKD_BIN/bkd' --config-dir '$config' --state-dir '$state' snapshots p >/dev/full"
+fi
 finish
