@@ -11,7 +11,7 @@
 #include "bkd/setup.h"
 
 struct pin {
-    char *url, *file; // owned
+    char *url, *file, *config; // owned
     char *name;       // of the host in the file; owned
     struct buf blob;  // the key it shows
     char fingerprint[KNOWN_HOSTS_FINGERPRINT_SIZE];
@@ -21,6 +21,7 @@ static void pin_done(struct pin *p)
 {
     free(p->url);
     free(p->file);
+    free(p->config);
     free(p->name);
     buf_done(&p->blob);
 }
@@ -39,6 +40,9 @@ static int find_address(const struct cmd_context *ctx, const char *what, const c
         r = error_set(err, ERROR_USAGE, "the repository of policy %s is a directory, no server", policy.name);
     if (r < 0)
         return r;
+    _cleanup_setup_access_ struct setup_access access = { 0 };
+    setup_access(ctx, &policy.repository, &access);
+    p->config = access.config == NULL || p->config != NULL ? p->config : xstrdup(access.config);
     p->url = xstrdup(policy.repository.url);
     p->file = known_hosts != NULL ? xstrdup(known_hosts) : cmd_key_path(ctx, policy.repository.ssh_known_hosts);
     return 0;
@@ -50,7 +54,7 @@ static int ask_host(const struct cmd_context *ctx, struct pin *p, struct error *
     int r = ssh_url_parse(p->url, &url, err);
     if (r < 0)
         return r;
-    struct ssh_options options = { .host = url.host, .port = url.port, .user = url.user, .known_hosts = p->file, .repository = p->url };
+    struct ssh_options options = { .host = url.host, .port = url.port, .user = url.user, .known_hosts = p->file, .repository = p->url, .config = p->config };
     p->name = known_hosts_name(url.host, url.port == 0 ? 22 : url.port);
     r = ssh_fetch_host_key(ctx->io, &options, &p->blob, err);
     if (r == 0)
@@ -121,6 +125,8 @@ int cmd_trust_host(struct cmd_context *ctx, const struct cli_args *args, struct 
 {
     __attribute__((cleanup(pin_done))) struct pin p = { 0 };
     bool pinned = false;
+    const char *config = cli_args_option(args, "ssh-config");
+    p.config = config == NULL ? NULL : xstrdup(config);
     int r = find_address(ctx, cli_args_value(args, 0), cli_args_option(args, "known-hosts"), &p, err);
     if (r == 0)
         r = ask_host(ctx, &p, err);

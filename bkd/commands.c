@@ -91,12 +91,14 @@ static const struct cli_option keys_sheet_options[] = {
 static const struct cli_option trust_host_options[] = {
     { "fingerprint", 0, "SHA256:…", "the key it must show; nothing is asked then" },
     { "yes", 0, NULL, "pin the key it shows, whatever it is" },
+    { "ssh-config", 0, "FILE", "file of ssh_config(5) that says how the host is reached (true: ssh's own)" },
     { "known-hosts", 0, "FILE", "where to pin it, instead of the file the policy names (keys/known_hosts)" },
     { 0 },
 };
 
 static const struct cli_option ship_options[] = {
     { "to", 0, "URL", "only to this copy" },
+    { "bandwidth", 0, "RATE", "send at most so much a second, such as 2MiB/s, or off; instead of what the policy says" },
     { "init", 0, NULL, "an empty place, or a new removable disk, becomes a copy" },
     { "dry-run", 'n', NULL, "only say what each copy lacks" },
     { 0 },

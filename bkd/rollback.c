@@ -232,6 +232,7 @@ static void add_access(struct args *args, const struct rollback *rb, const struc
     add_option(args, "--ssh-identity", access->identity);
     add_option(args, "--ssh-passphrase", access->passphrase_file);
     add_option(args, "--known-hosts", access->known_hosts);
+    add_option(args, "--ssh-config", access->config);
 }
 
 // `bkd-restore … restore NUMBER PATH… --in-place --overwrite MODE`, with `more` (NULL: nothing). Owners by number: this is the host they come from.

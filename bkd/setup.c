@@ -132,6 +132,7 @@ void setup_access_done(struct setup_access *a)
     free(a->identity);
     free(a->known_hosts);
     free(a->passphrase_file);
+    free(a->config);
     *a = (struct setup_access){ 0 };
 }
 
@@ -139,8 +140,15 @@ void setup_access(const struct cmd_context *ctx, const struct policy_store *plac
 {
     bool agent = strcmp(place->ssh_identity, "agent") == 0, bare = place->ssh_passphrase[0] == '\0';
     struct setup_access a = { .identity = agent ? NULL : cmd_key_path(ctx, place->ssh_identity), .known_hosts = cmd_key_path(ctx, place->ssh_known_hosts),
-                              .passphrase_file = bare ? NULL : cmd_key_path(ctx, place->ssh_passphrase) };
-    a.access = (struct store_access){ .identity = a.identity, .known_hosts = a.known_hosts, .passphrase_file = a.passphrase_file };
+                              .passphrase_file = bare ? NULL : strncmp(place->ssh_passphrase, "credential:", 11) == 0 ? xstrdup(place->ssh_passphrase)
+                                                                                                                   : cmd_key_path(ctx, place->ssh_passphrase) };
+    const char *config = place->ssh_config;
+    a.config = config[0] == '\0' ? NULL : strcmp(config, "true") == 0 ? xstrdup(config) : cmd_key_path(ctx, config);
+    a.access = (struct store_access){ .identity = a.identity, .known_hosts = a.known_hosts, .passphrase_file = a.passphrase_file,
+                                      .passphrase_command = (const char *const *)place->ssh_passphrase_command.items, .ssh_config = a.config,
+                                      .timeout_s = (unsigned)place->ssh_timeout_s };
+    struct error ignored;
+    (void)!bandwidth_parse(place->bandwidth, &a.access.bandwidth, &ignored); // checked when the policy was read
     *ret_access = a;
 }
 

@@ -33,7 +33,7 @@ MUST_USE int setup_load_signing(struct setup *s, struct error *err);
 MUST_USE int setup_load_writing(struct setup *s, struct error *err);
 // The files that open the way to a place, as the policy names them, found in the configuration directory.
 struct setup_access {
-    char *identity, *known_hosts, *passphrase_file; // owned
+    char *identity, *known_hosts, *passphrase_file, *config; // owned
     struct store_access access;
 };
 void setup_access(const struct cmd_context *ctx, const struct policy_store *place, struct setup_access *ret_access);

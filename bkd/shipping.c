@@ -88,6 +88,8 @@ static int open_place(struct shipping *s, struct shipping_copy *copy, struct sto
     const struct receipt *known = receipts_newest(&s->receipts, copy->place->url);
     bool make = !s->options->dry_run && (s->options->init || (!copy->place->removable && (known == NULL || known->snapshot == 0)));
     setup_access(s->setup->ctx, copy->place, &access);
+    if (s->options->bandwidth != NULL)
+        access.access.bandwidth = *s->options->bandwidth;
     int r = store_open(s->setup->ctx->io, copy->place->url, &access.access, make, ret_store, err);
     if (r == ERROR_NOT_FOUND && copy->place->removable)
         copy->state = SHIPPING_AWAY;

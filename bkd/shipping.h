@@ -29,6 +29,7 @@ struct shipping_copy {
 
 struct shipping_options {
     const char *only; // address of the one copy that is meant; NULL = all
+    const struct bandwidth *bandwidth; // instead of what the policy says; NULL = that
     bool init;        // a place that is empty becomes a copy, whatever is remembered of it
     bool dry_run;
     struct progress *progress; // may be NULL

@@ -42,6 +42,7 @@ static int run(struct cmd_context *ctx, const struct cli_args *args, struct erro
         .access = {
             .identity = cli_args_option(args, "ssh-identity"),
             .passphrase_file = cli_args_option(args, "ssh-passphrase"),
+            .ssh_config = cli_args_option(args, "ssh-config"),
             .known_hosts = cli_args_option(args, "known-hosts"),
         },
         .accept_unsigned = cli_args_flag(args, "accept-unsigned"),

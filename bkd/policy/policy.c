@@ -48,7 +48,9 @@ bool policy_names_commands(const struct policy *policy)
     bool some = policy->hooks_before.count + policy->hooks_after.count + policy->hooks_on_failure.count > 0;
     for (size_t i = 0; i < policy->source_count; i++)
         some = some || policy->sources[i].snapshot.create.count > 0;
-    return some || policy->stream_count > 0;
+    for (size_t i = 0; i < policy->offsite.count; i++)
+        some = some || policy->offsite.items[i].ssh_passphrase_command.count > 0;
+    return some || policy->stream_count > 0 || policy->repository.ssh_passphrase_command.count > 0;
 }
 
 static void list_done(struct policy_list *list)
@@ -89,6 +91,9 @@ static void store_done(struct policy_store *store)
     free(store->ssh_identity);
     free(store->ssh_known_hosts);
     free(store->ssh_passphrase);
+    list_done(&store->ssh_passphrase_command);
+    free(store->ssh_config);
+    free(store->bandwidth);
 }
 
 bool policy_store_is_remote(const struct policy_store *store) { return store->url != NULL && store->url[0] != '/'; }

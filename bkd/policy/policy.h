@@ -15,7 +15,7 @@
 #define POLICY_FILE_MAX (4u << 20) // bytes
 #define POLICY_LINE_MAX 4096u      // bytes
 #define POLICY_NAME_MAX 64u        // bytes
-#define POLICY_KEYS_MAX 64u        // keys in the table of schema.c
+#define POLICY_KEYS_MAX 96u        // keys in the table of schema.c
 #define POLICY_SOURCES_MAX 1024u
 #define POLICY_PATTERNS_MAX 1024u // in one list
 #define POLICY_MARKERS_MAX 16u    // names in one `exclude_if_present`
@@ -86,7 +86,11 @@ struct policy_store {
     char *url;             // absolute path of a directory, normalised like a source; or sftp://…
     char *ssh_identity;    // file of a private key; "agent" = the keys of the SSH agent
     char *ssh_known_hosts; // file of pinned host keys
-    char *ssh_passphrase;  // file whose first line is the private key's passphrase; "" = it has none
+    char *ssh_passphrase;  // file whose first line is the private key's passphrase, or credential:NAME; "" = it has none
+    struct policy_list ssh_passphrase_command; // whose first line of output it is
+    char *ssh_config;      // "true" = ~/.ssh/config; a file; "" = not asked
+    uint64_t ssh_timeout_s;
+    char *bandwidth;       // as bandwidth_parse takes it
     uint64_t verify;       // enum policy_verify
     // Of copies only:
     bool removable;        // a directory on a disk that is there only sometimes

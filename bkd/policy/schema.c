@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bkd/base/bandwidth.h"
 #include "bkd/base/bytes.h"
 #include "bkd/base/nearest.h"
 #include "bkd/policy/units.h"
@@ -23,14 +24,25 @@
 #define STORE_KEYS(name) \
     { name ".url", SCHEMA_URL, AT_STORE(url), 0, 0, NULL, true, NULL, "an absolute path of a directory, or an address sftp://USER@HOST:PORT/PATH", \
       "The place itself. A path after the host is absolute; after \\fI/~/\\fR it is relative to the account's home." }, \
-    { name ".ssh", SCHEMA_MAP, 0, 0, 0, NULL, false, NULL, "a map with 'identity', 'known_hosts' or 'passphrase'", \
+    { name ".ssh", SCHEMA_MAP, 0, 0, 0, NULL, false, NULL, "a map with 'identity', 'known_hosts', 'passphrase', 'passphrase_command', 'config' or 'timeout'", \
       "The keys for an SSH server. Files are relative to CONFIG_DIR/keys." }, \
     { name ".ssh.identity", SCHEMA_TEXT, AT_STORE(ssh_identity), 0, 1000, "ssh_ed25519", false, NULL, "a file, or agent", \
       "The private key (Ed25519 or ECDSA) that opens the account, or the word \\fBagent\\fR for the keys of the SSH agent." }, \
     { name ".ssh.known_hosts", SCHEMA_TEXT, AT_STORE(ssh_known_hosts), 0, 1000, "known_hosts", false, NULL, "a file", \
       "Whose host keys are pinned, written by \\fBbkd trust\\-host\\fR." }, \
-    { name ".ssh.passphrase", SCHEMA_TEXT, AT_STORE(ssh_passphrase), 0, 1000, "", false, NULL, "a file", \
-      "Its first line is the private key's passphrase." }, \
+    { name ".ssh.passphrase", SCHEMA_TEXT, AT_STORE(ssh_passphrase), 0, 1000, "", false, NULL, "a file, or credential:NAME", \
+      "Its first line is the private key's passphrase. \\fBcredential:\\fRNAME is a credential that systemd gives the service (LoadCredential= or " \
+      "LoadCredentialEncrypted= of \\fBsystemd.exec\\fR(5))." }, \
+    { name ".ssh.passphrase_command", SCHEMA_ARGV, AT_STORE(ssh_passphrase_command), 0, 0, NULL, false, NULL, "a list of a program and its arguments", \
+      "Instead of \\fBpassphrase\\fR: the first line it writes is the passphrase." }, \
+    { name ".ssh.config", SCHEMA_TEXT, AT_STORE(ssh_config), 0, 1000, "", false, NULL, "true, or a file", \
+      "Take HostName, Port, User, IdentityFile, ProxyJump and ProxyCommand for the address's host from \\fIssh_config\\fR(5): \\fBtrue\\fR is " \
+      "\\fI~/.ssh/config\\fR. What the address says comes first; IdentityFile counts where the file of \\fBidentity\\fR does not exist. The host key stays " \
+      "pinned under the host's name in the address." }, \
+    { name ".ssh.timeout", SCHEMA_DURATION, AT_STORE(ssh_timeout_s), 2, HOUR, "1min", false, NULL, "a duration from 2s to 1h", \
+      "A server that says nothing for so long while it owes an answer is given up, and another connection tried." }, \
+    { name ".bandwidth", SCHEMA_BANDWIDTH, AT_STORE(bandwidth), 0, 200, "off", false, NULL, "off, a rate as 2MiB/s, or a table as \"08:00 4MiB/s, 19:00 off\"", \
+      "What may be sent to a server a second, at the host's local time of day; the last time of a table holds over midnight. Not for directories." }, \
     { name ".verify", SCHEMA_CHOICE, AT_STORE(verify), 0, 0, "sample", false, "full sample none", "full, sample or none", \
       "How much is read back from a server that does not hash files itself (\\fBbkd serve\\fR does), after shipping and by \\fBbkd check\\fR: everything; a sample, " \
       "which is everything up to 64 MiB; or nothing, so that only sizes are compared." }
@@ -288,11 +300,19 @@ static int set_text(const struct schema_key *key, const char *text, char **at, s
     return 0;
 }
 
+static int set_bandwidth(const struct schema_key *key, const char *text, void *at, struct error *err)
+{
+    struct bandwidth ignored;
+    int r = bandwidth_parse(text, &ignored, err);
+    return r < 0 ? error_prefix(err, "'%s'", schema_leaf(key)) : set_text(key, text, at, err);
+}
+
 int schema_set(const struct schema_key *key, const char *text, void *base, struct error *err)
 {
     void *at = (char *)base + key->offset;
     switch (key->type) {
     case SCHEMA_TEXT: return set_text(key, text, at, err);
+    case SCHEMA_BANDWIDTH: return set_bandwidth(key, text, at, err);
     case SCHEMA_BOOL: return set_bool(key, text, at, err);
     case SCHEMA_NUMBER: return set_number(key, text, at, err);
     case SCHEMA_SIZE:
@@ -317,7 +337,8 @@ void schema_get(const struct schema_key *key, const void *base, struct buf *ret_
     const void *at = (const char *)base + key->offset;
     char text[UNITS_TEXT_MAX];
     switch (key->type) {
-    case SCHEMA_TEXT: buf_add_str(ret_text, *(char *const *)at); break;
+    case SCHEMA_TEXT:
+    case SCHEMA_BANDWIDTH: buf_add_str(ret_text, *(char *const *)at); break;
     case SCHEMA_BOOL: buf_add_str(ret_text, *(const bool *)at ? "true" : "false"); break;
     case SCHEMA_NUMBER: buf_add_u64(ret_text, *(const uint64_t *)at); break;
     case SCHEMA_PERCENT: buf_addf(ret_text, "%" PRIu64 "%%", *(const uint64_t *)at); break;

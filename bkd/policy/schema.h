@@ -20,6 +20,7 @@ enum schema_type {
     SCHEMA_PERCENT,     // "50%" from min to max
     SCHEMA_DURATION,    // "10min" from min to max seconds
     SCHEMA_CHOICE,      // one of `choices`, stored as its index
+    SCHEMA_BANDWIDTH,   // a rate, or a table of times of day and rates (bkd/base/bandwidth.h): kept as text
     SCHEMA_PATH,        // absolute path
     SCHEMA_URL,         // absolute path of a directory, or an sftp:// address
     SCHEMA_STORE,       // the same, or a map with the keys "NAME.": struct policy_store

@@ -64,6 +64,8 @@ MUST_USE int sftp_space(struct sftp_client *c, const char *path, uint64_t *ret_f
 
 // Reads n bytes at an offset; short answers are asked for again. Less in the file than that is ERROR_INTEGRITY.
 MUST_USE int sftp_read(struct sftp_client *c, const struct sftp_handle *handle, uint64_t offset, void *data, size_t n, struct error *err);
+// The same, up to n bytes: *ret_got is less where the file ends.
+MUST_USE int sftp_read_some(struct sftp_client *c, const struct sftp_handle *handle, uint64_t offset, void *data, size_t n, size_t *ret_got, struct error *err);
 // Writes n bytes from the beginning of the file.
 MUST_USE int sftp_write(struct sftp_client *c, const struct sftp_handle *handle, const void *data, size_t n, struct error *err);
 

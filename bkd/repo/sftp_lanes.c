@@ -26,7 +26,10 @@ void sftp_lanes_disconnect(struct sftp_lane_slot *lane)
     sftp_client_free(lane->client);
     lane->client = NULL;
     free(lane->open_name);
+    free(lane->ahead);
     lane->open_name = NULL;
+    lane->ahead = NULL;
+    lane->ahead_n = 0;
 }
 
 // The idle lane best suited: one that has the file open, else a connected one, else one that is not. NULL when all are busy.
@@ -118,6 +121,7 @@ void sftp_lanes_close_file(struct sftp_lane_slot *lane)
         return;
     free(lane->open_name);
     lane->open_name = NULL;
+    lane->ahead_n = 0;
     sftp_close_later(lane->client, &lane->handle);
 }
 

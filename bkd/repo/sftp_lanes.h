@@ -9,6 +9,7 @@
 #include "bkd/repo/sftp_client.h"
 #include "bkd/repo/store.h"
 
+#define SFTP_AHEAD (128u << 10) // a small read takes so much: the next one is likely there, and a round trip costs more
 #define SFTP_STORE_LANES 4u // as many as fill 1 Gbit/s at 50 ms, where a channel takes 2 MiB a round trip
 
 struct sftp_lane_slot {
@@ -16,6 +17,10 @@ struct sftp_lane_slot {
     bool busy;
     char *open_name; // the file that is open for reading, or NULL
     struct sftp_handle handle;
+    // Bytes of that file which were read ahead, each given once: whoever reads again wants to know what the server says now.
+    uint8_t *ahead;        // SFTP_AHEAD bytes, or NULL
+    uint64_t ahead_offset; // of the first that was not given
+    size_t ahead_at, ahead_n;
 };
 
 struct store_sftp {

@@ -73,6 +73,8 @@ struct reading {
     uint8_t *data;
     size_t n;
     size_t asked; // bytes asked for from the front
+    bool may_end; // the file may end before n
+    size_t end;   // where it did, counted as data is
     struct flight flight;
 };
 
@@ -106,6 +108,11 @@ static int take_data(struct reading *r, struct sftp_message *m, struct error *er
         return e;
     if (m->type != SFTP_DATA) {
         e = sftp_wire_status(m, "read", "the file", &status, err);
+        if (status == SFTP_EOF && r->may_end) {
+            size_t at = (size_t)(request.offset - r->offset);
+            r->end = at < r->end ? at : r->end;
+            return 0;
+        }
         if (status == SFTP_EOF)
             return error_set(err, ERROR_INTEGRITY, "it ends before byte %llu", (unsigned long long)(request.offset + request.length));
         return e < 0 ? e : sftp_wire_malformed(m, err);
@@ -145,6 +152,18 @@ static int read_answers(struct reading *r, struct error *err)
             return failure < 0 ? failure : e;
     }
     return failure;
+}
+
+int sftp_read_some(struct sftp_client *c, const struct sftp_handle *handle, uint64_t offset, void *data, size_t n, size_t *ret_got, struct error *err)
+{
+    struct reading *r = xcalloc(1, sizeof *r);
+    *r = (struct reading){ .client = c, .handle = handle, .offset = offset, .data = data, .n = n, .may_end = true, .end = n };
+    ask_more(r);
+    int e = read_answers(r, err);
+    if (e == 0)
+        *ret_got = r->end;
+    free(r);
+    return e;
 }
 
 int sftp_read(struct sftp_client *c, const struct sftp_handle *handle, uint64_t offset, void *data, size_t n, struct error *err)
@@ -258,6 +277,9 @@ static int send_all(struct sending *s, struct lane_state *lanes, size_t n, struc
         }
         if (!busy)
             return 0;
+        for (size_t i = 0; i < n; i++)
+            if (lanes[i].flight.n == 0)
+                clients[i]->last_byte_ns = io_monotonic_ns(s->io); // it owes nothing: held back by the pace
         if (!moved) {
             int r = sftp_wire_wait(clients, n, s->paced ? PACE_MS : -1, err);
             if (r < 0)
@@ -284,7 +306,7 @@ int sftp_send_file(const struct io *io, struct sftp_lane *lanes, size_t n_lanes,
 
 int sftp_write(struct sftp_client *c, const struct sftp_handle *handle, const void *data, size_t n, struct error *err)
 {
-    struct sending s = { .fd = -1, .data = data, .size = n };
+    struct sending s = { .io = c->io, .fd = -1, .data = data, .size = n };
     struct sftp_lane lane = { .client = c, .handle = *handle };
     return send_through(&s, &lane, 1, err);
 }

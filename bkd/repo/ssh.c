@@ -4,7 +4,9 @@
 #include <libssh2.h>
 #include <pwd.h>
 #include <stdlib.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "bkd/base/bytes.h"
@@ -14,6 +16,7 @@
 #include "bkd/base/tcp.h"
 #include "bkd/codec/keyfile.h"
 #include "bkd/codec/known_hosts.h"
+#include "bkd/repo/ssh_alias.h"
 
 // What may be negotiated, best first. Left out: everything with SHA-1, CBC or 3DES. libssh2 1.10 has neither AES-GCM nor encrypt-then-MAC nor
 // ChaCha20, so what the Terrapin attack (CVE-2023-48795) needs cannot be chosen.
@@ -30,6 +33,8 @@ struct ssh {
     const struct io *io;
     char *name; // for messages: "user@host"
     int fd;
+    pid_t child;            // the way through other hosts; 0 = none
+    struct ssh_alias alias; // what ssh_config says of the host; empty when it is not asked
     unsigned timeout_ms;
     LIBSSH2_SESSION *session;
     LIBSSH2_AGENT *agent;
@@ -151,12 +156,29 @@ static void note_algorithms(struct ssh *s)
     log_debug("%s: connected with %s", s->name, s->algorithms);
 }
 
+// The socket to the host: TCP, or a child that leads there.
+static int connect_socket(struct ssh *s, const struct ssh_options *o, struct error *err)
+{
+    const char *host = o->host;
+    unsigned port = o->port;
+    if (o->config != NULL) {
+        int r = ssh_alias_resolve(s->io, o->config, o->host, o->port, o->user, &s->alias, err);
+        if (r == 0)
+            r = ssh_alias_start(&s->alias, o->config, &s->fd, &s->child, err);
+        if (r < 0 || s->fd >= 0)
+            return r;
+        host = s->alias.host;
+        port = s->alias.port;
+    }
+    return tcp_connect(s->io, host, port == 0 ? 22 : port, s->timeout_ms, &s->fd, err);
+}
+
 // TCP and the key exchange; the host's key is known afterwards, and not yet believed.
 static int connect_session(const struct io *io, const struct ssh_options *o, const char *host_keys, struct ssh *s, struct error *err)
 {
     *s = (struct ssh){ .io = io, .fd = -1, .timeout_ms = o->timeout_ms == 0 ? SSH_TIMEOUT_MS : o->timeout_ms };
     s->name = xasprintf("%s@%s", user_of(o), o->host);
-    int r = tcp_connect(io, o->host, o->port == 0 ? 22 : o->port, s->timeout_ms, &s->fd, err);
+    int r = connect_socket(s, o, err);
     if (r < 0)
         return r;
     s->session = libssh2_session_init();
@@ -237,9 +259,15 @@ static int offer_agent(struct ssh *s, const struct ssh_options *o, struct error 
     return error_set(err, ERROR_KEY, "%s accepts none of the agent's keys: name the key file", s->name);
 }
 
+// What the address and the policy say comes before what ssh_config says; a key file that is not there is looked for in the latter.
 static int authenticate(struct ssh *s, const struct ssh_options *o, struct error *err)
 {
-    return o->identity != NULL ? offer_file(s, o, err) : offer_agent(s, o, err);
+    struct ssh_options used = *o;
+    if (used.user == NULL)
+        used.user = s->alias.user;
+    if (s->alias.identity != NULL && (used.identity == NULL || access(used.identity, F_OK) < 0))
+        used.identity = s->alias.identity;
+    return used.identity != NULL ? offer_file(s, &used, err) : offer_agent(s, &used, err);
 }
 
 // ---- opening and closing
@@ -284,6 +312,11 @@ void ssh_close(struct ssh *s)
     }
     if (s->fd >= 0)
         (void)close(s->fd);
+    if (s->child > 0) { // it ends with the socket; one that hangs is not waited for
+        (void)kill(s->child, SIGTERM);
+        (void)waitpid(s->child, NULL, 0);
+    }
+    ssh_alias_done(&s->alias);
     free(s->algorithms);
     free(s->name);
     free(s);

@@ -25,11 +25,13 @@ struct ssh_options {
     const char *passphrase;  // of the identity; NULL = none
     const char *known_hosts; // file
     const char *repository;  // the address as the person wrote it, for the commands that messages name
+    const char *config;      // of ssh_config(5), for ssh_alias.h; NULL = none
     unsigned timeout_ms;     // 0 = SSH_TIMEOUT_MS
 };
 
 struct ssh;
 
+// With a config the host is reached as it says, through other hosts where it names them; the key is pinned under the name given here all the same.
 // Connects, compares the host key, authenticates. ERROR_UNREACHABLE: no answer, or the line broke; ERROR_INTEGRITY: another host key than the pinned
 // one; ERROR_KEY: the host is not pinned, or the server took none of our keys.
 MUST_USE int ssh_open(const struct io *io, const struct ssh_options *options, struct ssh **ret_ssh, struct error *err);

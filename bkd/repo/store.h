@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bkd/base/bandwidth.h"
 #include "bkd/base/buf.h"
 #include "bkd/base/error.h"
 #include "bkd/base/io.h"
@@ -64,8 +65,12 @@ struct store {
 // How a store on another machine is got at. Strings are copied.
 struct store_access {
     const char *identity;        // SSH private key file; NULL = the agent's keys
-    const char *passphrase_file; // first line is the key's passphrase; NULL = it has none
+    const char *passphrase_file; // first line is the key's passphrase, or "credential:NAME" of systemd; NULL = it has none
+    const char *const *passphrase_command; // instead: program and arguments, ends with NULL, whose first line of output it is
     const char *known_hosts;     // pinned host keys; NULL = ERROR_KEY for a store that needs them
+    const char *ssh_config;      // file of ssh_config(5) that explains the host; "true" = ssh's own; NULL = none
+    unsigned timeout_s;          // without a byte from the server; 0 = a minute
+    struct bandwidth bandwidth;  // of what is sent
 };
 
 // Opens a repository location: a directory (or file:// URL), or sftp://USER@HOST:PORT/PATH. create: makes the directory (0700) when missing; without it a
@@ -89,10 +94,12 @@ MUST_USE int store_dir_open(const struct io *io, const char *path, bool create, 
 // On a server, below `root` (absolute, or relative to the account's home). `connect` makes a connection whenever one is needed, from any thread;
 // connect_arg belongs to the store from here on, also when this fails, and is given to `done` (may be NULL).
 struct sftp_client;
+struct sftp_pace;
 struct store_connector {
     int (*connect)(void *arg, struct sftp_client **ret_client, struct error *err);
     void (*done)(void *arg);
     void *arg;
+    const struct sftp_pace *pace; // of what is sent; belongs to arg; NULL = none
     unsigned back_off_ms; // before a broken line is tried a second time; doubled each time. 0 = half a second
 };
 MUST_USE int store_sftp_open(const struct io *io, const char *url, const char *root, bool create, const struct store_connector *connector,

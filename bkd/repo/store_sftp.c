@@ -18,12 +18,41 @@
 
 // ---- reading
 
+enum { AHEAD_FOR_MAX = SFTP_AHEAD / 2 }; // longer reads are likely not followed by their neighbours
+
 struct get {
     const char *name;
     uint64_t offset;
     void *data;
     size_t n;
 };
+
+static bool take_ahead(struct sftp_lane_slot *lane, const struct get *g)
+{
+    uint64_t skip = g->offset - lane->ahead_offset;
+    if (g->offset < lane->ahead_offset || skip > lane->ahead_n || lane->ahead_n - skip < g->n)
+        return false;
+    memcpy(g->data, lane->ahead + lane->ahead_at + skip, g->n);
+    lane->ahead_at += (size_t)skip + g->n;
+    lane->ahead_n -= (size_t)skip + g->n;
+    lane->ahead_offset = g->offset + g->n;
+    return true;
+}
+
+static int read_ahead(struct sftp_lane_slot *lane, const struct get *g, struct error *err)
+{
+    size_t got = 0;
+    if (lane->ahead == NULL)
+        lane->ahead = xmalloc(SFTP_AHEAD);
+    lane->ahead_n = 0;
+    int r = sftp_read_some(lane->client, &lane->handle, g->offset, lane->ahead, SFTP_AHEAD, &got, err);
+    if (r < 0)
+        return r;
+    lane->ahead_at = 0;
+    lane->ahead_n = got;
+    lane->ahead_offset = g->offset;
+    return take_ahead(lane, g) ? 0 : error_set(err, ERROR_INTEGRITY, "it ends before byte %llu", (unsigned long long)(g->offset + g->n));
+}
 
 static int do_get(struct store_sftp *s, struct sftp_lane_slot *lane, void *arg, bool again, struct error *err)
 {
@@ -32,7 +61,9 @@ static int do_get(struct store_sftp *s, struct sftp_lane_slot *lane, void *arg, 
     int r = sftp_lanes_open_file(s, lane, g->name, err);
     if (r < 0 || g->n == 0)
         return r;
-    r = sftp_read(lane->client, &lane->handle, g->offset, g->data, g->n, err);
+    if (take_ahead(lane, g))
+        return 0;
+    r = g->n <= AHEAD_FOR_MAX ? read_ahead(lane, g, err) : sftp_read(lane->client, &lane->handle, g->offset, g->data, g->n, err);
     return r < 0 ? error_prefix(err, "'%s'", g->name) : 0;
 }
 

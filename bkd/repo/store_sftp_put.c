@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bkd/base/bytes.h"
+#include "bkd/base/clock.h"
 #include "bkd/base/log.h"
 #include "bkd/repo/sftp_lanes.h"
 
@@ -101,20 +102,26 @@ static int send_content(struct store_sftp *s, struct sftp_lane_slot *lane, const
     if (p->fd < 0)
         return sftp_write(lane->client, handle, p->data, (size_t)p->size, err);
     size_t n = add_lanes(s, p, taken, lanes);
-    int r = sftp_send_file(s->io, lanes, n, p->fd, p->size, NULL, err);
+    int r = sftp_send_file(s->io, lanes, n, p->fd, p->size, s->connector.pace, err);
     return end_lanes(s, taken, lanes, n, r, err);
 }
 
-// A server that says only "failure" may be full.
+// A server that says only "failure" may be full, and none says how much is missing.
 static int say_if_full(struct store_sftp *s, struct sftp_lane_slot *lane, const struct put *p, struct error *err)
 {
     struct error ignored;
     uint64_t free_bytes, total;
+    char needed[CLOCK_TEXT_MAX], there[CLOCK_TEXT_MAX];
     sftp_lanes_disconnect(lane); // answers may still be on their way
-    if (err->code == ERROR_FAILED && sftp_lanes_connect(s, lane, &ignored) == 0 && sftp_space(lane->client, s->root, &free_bytes, &total, &ignored) == 0 &&
-        free_bytes < p->size)
-        err->code = ERROR_NO_SPACE;
-    return err->code;
+    if ((err->code != ERROR_FAILED && err->code != ERROR_NO_SPACE) || sftp_lanes_connect(s, lane, &ignored) < 0)
+        return err->code;
+    (void)!sftp_remove(lane->client, p->part, &ignored); // what was sent counts as free again
+    if (sftp_space(lane->client, s->root, &free_bytes, &total, &ignored) < 0 || (err->code == ERROR_FAILED && free_bytes >= p->size))
+        return err->code;
+    clock_format_bytes(needed, p->size);
+    clock_format_bytes(there, free_bytes);
+    return error_set(err, ERROR_NO_SPACE, "the server has no room for '%s': %s are needed, %s are free. Make room there (nothing stored before is harmed), then run again", p->name,
+                     needed, there);
 }
 
 static int write_part(struct store_sftp *s, struct sftp_lane_slot *lane, const struct put *p, struct error *err)

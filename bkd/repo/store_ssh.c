@@ -6,14 +6,21 @@
 #include "bkd/base/curve.h"
 #include "bkd/codec/keyfile.h"
 #include "bkd/base/ssh_url.h"
+#include "bkd/base/proc.h"
+#include "bkd/repo/pace.h"
+#include "bkd/repo/sftp_client.h"
 
+#define COMMAND_MS 60000u // of the command that gives the passphrase
 #define ANSWER_MS 60000u // a server that says nothing for so long while it owes an answer is given up
 
 struct address {
     const struct io *io;
     char *text; // as the person wrote it
     struct ssh_url url;
-    char *identity, *known_hosts, *passphrase;
+    char *identity, *known_hosts, *passphrase, *config;
+    unsigned timeout_ms;
+    struct pace bucket;
+    struct sftp_pace pace;
 };
 
 static void address_free(void *arg)
@@ -24,6 +31,8 @@ static void address_free(void *arg)
     free(a->passphrase);
     free(a->identity);
     free(a->known_hosts);
+    free(a->config);
+    pace_done(&a->bucket);
     free(a->text);
     ssh_url_done(&a->url);
     free(a);
@@ -33,7 +42,7 @@ static int connect_host(const struct address *a, struct ssh **ret_ssh, struct er
 {
     struct ssh_options options = {
         .host = a->url.host, .port = a->url.port, .user = a->url.user, .identity = a->identity, .passphrase = a->passphrase, .known_hosts = a->known_hosts,
-        .repository = a->text,
+        .repository = a->text, .config = a->config, .timeout_ms = a->timeout_ms < SSH_TIMEOUT_MS ? a->timeout_ms : SSH_TIMEOUT_MS,
     };
     return ssh_open(a->io, &options, ret_ssh, err);
 }
@@ -51,17 +60,63 @@ static int connect_client(void *arg, struct sftp_client **ret_client, struct err
         ssh_close(ssh);
         return r;
     }
-    return sftp_client_new(a->io, stream, ANSWER_MS, ret_client, err);
+    return sftp_client_new(a->io, stream, a->timeout_ms, ret_client, err);
+}
+
+// "credential:NAME" is a file in the directory that systemd makes for the service.
+static int find_passphrase_file(const char *name, char **ret_path, struct error *err)
+{
+    static const char prefix[] = "credential:";
+    const char *dir = getenv("CREDENTIALS_DIRECTORY");
+    if (strncmp(name, prefix, sizeof prefix - 1) != 0) {
+        *ret_path = xstrdup(name);
+        return 0;
+    }
+    name += sizeof prefix - 1;
+    if (name[0] == '\0' || strchr(name, '/') != NULL)
+        return error_set(err, ERROR_USAGE, "'%s' is no name of a systemd credential", name);
+    if (dir == NULL || dir[0] != '/')
+        return error_set(err, ERROR_KEY, "the passphrase is the systemd credential '%s', and there are none here: the unit needs LoadCredential=%s:FILE", name, name);
+    *ret_path = xasprintf("%s/%s", dir, name);
+    return 0;
 }
 
 // The first line of the file, which others must not be able to read.
-static int load_passphrase(const struct io *io, const char *path, char **ret_passphrase, struct error *err)
+static int load_passphrase(const struct io *io, const char *name, char **ret_passphrase, struct error *err)
 {
     _cleanup_keyfile_ struct buf text = { 0 };
-    int r = keyfile_read(io, AT_FDCWD, path, &text, err);
+    _cleanup_free_ char *path = NULL;
+    int r = find_passphrase_file(name, &path, err);
+    if (r == 0)
+        r = keyfile_read(io, AT_FDCWD, path, &text, err);
     if (r == 0)
         *ret_passphrase = xstrndup(buf_str(&text), strcspn(buf_str(&text), "\r\n"));
     return r;
+}
+
+static int ask_passphrase(const struct io *io, const char *const *argv, char **ret_passphrase, struct error *err)
+{
+    static const char *const names[] = { "HOME", "PATH", "LANG", "XDG_RUNTIME_DIR", "GNUPGHOME", "CREDENTIALS_DIRECTORY" };
+    char *env[sizeof names / sizeof *names + 1] = { NULL };
+    size_t n = 0;
+    char how[PROC_TEXT_MAX];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (getenv(names[i]) != NULL)
+            env[n++] = xasprintf("%s=%s", names[i], getenv(names[i]));
+    _cleanup_proc_result_ struct proc_result result = { 0 };
+    int r = proc_run(io, &(struct proc_options){ .argv = argv, .env = (const char *const *)env, .timeout_ms = COMMAND_MS }, &result, err);
+    for (size_t i = 0; i < n; i++)
+        free(env[i]);
+    if (r == 0 && !proc_result_ok(&result)) {
+        proc_result_text(&result, how);
+        r = error_set(err, ERROR_KEY, "'%s', which gives the SSH key's passphrase, %s: %.200s", argv[0], how, buf_str(&result.error.tail));
+    }
+    const char *text = buf_str(&result.output.tail);
+    if (r == 0)
+        *ret_passphrase = xstrndup(text, strcspn(text, "\r\n"));
+    if (result.output.tail.data != NULL)
+        curve_wipe(result.output.tail.data, result.output.tail.len);
+    return r < 0 ? error_prefix(err, "passphrase_command") : 0;
 }
 
 static int load_access(struct address *a, const struct store_access *access, struct error *err)
@@ -70,6 +125,12 @@ static int load_access(struct address *a, const struct store_access *access, str
         return error_set(err, ERROR_KEY, "repository %s: no file of pinned host keys was named, and a host that is not pinned is not believed: give --known-hosts FILE", a->text);
     a->known_hosts = xstrdup(access->known_hosts);
     a->identity = access->identity == NULL ? NULL : xstrdup(access->identity);
+    a->config = access->ssh_config == NULL ? NULL : xstrdup(access->ssh_config);
+    a->timeout_ms = access->timeout_s == 0 ? ANSWER_MS : access->timeout_s * 1000;
+    pace_init(&a->bucket, a->io, &access->bandwidth);
+    a->pace = (struct sftp_pace){ .may_send = pace_may_send, .arg = &a->bucket };
+    if (access->passphrase_command != NULL)
+        return ask_passphrase(a->io, access->passphrase_command, &a->passphrase, err);
     return access->passphrase_file == NULL ? 0 : load_passphrase(a->io, access->passphrase_file, &a->passphrase, err);
 }
 
@@ -94,7 +155,7 @@ int store_ssh_open(const struct io *io, const char *url, const struct store_acce
     int r = load_address(io, url, access, &a, err);
     if (r < 0)
         return r;
-    struct store_connector connector = { .connect = connect_client, .done = address_free, .arg = a };
+    struct store_connector connector = { .connect = connect_client, .done = address_free, .arg = a, .pace = a->bucket.bandwidth.n > 0 ? &a->pace : NULL };
     return store_sftp_open(io, url, a->url.path, create, &connector, ret_store, err);
 }
 
