@@ -225,6 +225,14 @@ static int check_key_type(const char *path, const struct buf *key, struct error 
                   : 0;
 }
 
+// libssh2 has one code for "the server said no" and "the line broke while it was asked"; only its words tell them apart.
+static bool is_refusal(const struct ssh *s, int rc)
+{
+    char *text = NULL;
+    (void)libssh2_session_last_error(s->session, &text, NULL, 0);
+    return (rc == LIBSSH2_ERROR_AUTHENTICATION_FAILED || rc == LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED) && (text == NULL || strstr(text, "Waiting for") == NULL);
+}
+
 static int offer_file(struct ssh *s, const struct ssh_options *o, struct error *err)
 {
     _cleanup_keyfile_ struct buf key = { 0 };
@@ -238,7 +246,7 @@ static int offer_file(struct ssh *s, const struct ssh_options *o, struct error *
     if (rc == LIBSSH2_ERROR_FILE || rc == LIBSSH2_ERROR_KEYFILE_AUTH_FAILED || rc == LIBSSH2_ERROR_METHOD_NONE)
         return error_set(err, ERROR_KEY, "the key '%s' cannot be used: %s", o->identity,
                          o->passphrase == NULL ? "it is damaged, of a type libssh2 does not know, or under a passphrase that was not given" : "its passphrase is wrong, or it is damaged");
-    if (rc == LIBSSH2_ERROR_AUTHENTICATION_FAILED || rc == LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED)
+    if (is_refusal(s, rc))
         return error_set(err, ERROR_KEY, "%s does not accept the key '%s': is its .pub line in the account's authorized_keys?", s->name, o->identity);
     return rc == 0 ? 0 : session_error(s, rc, ERROR_UNREACHABLE, "authentication", err);
 }
@@ -253,7 +261,7 @@ static int offer_agent(struct ssh *s, const struct ssh_options *o, struct error 
         int rc = UNTIL_DONE(s, libssh2_agent_userauth(s->agent, user_of(o), key));
         if (rc == 0)
             return 0;
-        if (rc != LIBSSH2_ERROR_AUTHENTICATION_FAILED && rc != LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED)
+        if (!is_refusal(s, rc))
             return session_error(s, rc, ERROR_UNREACHABLE, "authentication by the agent", err);
     }
     return error_set(err, ERROR_KEY, "%s accepts none of the agent's keys: name the key file", s->name);

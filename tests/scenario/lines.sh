@@ -95,7 +95,7 @@ done
 [ $bad_kills = 0 ] || cp "$tree/killed" "$tree/out"
 [ $bad_kills = 0 ] && ok "$kills runs whose server was killed at random completed" || bad "$bad_kills of $kills runs whose server was killed failed"
 is 0 "what the last one stored is whole" same_from "$direct" latest
-is 0 "so is everything" run_bkd check p --read-data
+is 0 "so is everything" run_bkd check p --read-data -i "$config/keys/operations.txt"
 
 # ---- a far disk that is full
 if [ "$(id -u)" = 0 ] && mkdir "$tree/full" && mount -t tmpfs -o size=6m none "$tree/full" 2>/dev/null; then
@@ -119,6 +119,7 @@ if [ "$(id -u)" = 0 ] && mkdir "$tree/full" && mount -t tmpfs -o size=6m none "$
     mv "$tree/kept.yaml" "$config/policies/p.yaml"
     rm -rf "$state"
     mv "$state.kept" "$state"
+    umount "$tree/full"
 else
     echo "# skip: a small disk needs root and tmpfs"
 fi
@@ -137,7 +138,7 @@ took=$((($(date +%s%N) - started) / 1000000))
 is 2 "a rate that is none" run_bkd ship p --bandwidth fast
 says "shows the form" "2MiB/s"
 sed -i 's|20MiB/s, 12:00|20MiB/s, 00:00|' "$config/policies/p.yaml"
-is 2 "a table whose times do not ascend" run_bkd policy check p
+is 2 "a table whose times do not ascend" run_bkd policy check
 says "says so" "must ascend"
 cp "$tree/kept.yaml" "$config/policies/p.yaml"
 
@@ -186,7 +187,7 @@ ssh-add -q "$tree/user_key"
 is 0 "the agent's key" run_bkd backup p
 kill "$SSH_AGENT_PID"
 unset SSH_AUTH_SOCK SSH_AGENT_PID
-ssh-keygen -q -p -N 'a word' -f "$config/keys/ssh_ed25519"
+ssh-keygen -q -p -N 'a word' -f "$config/keys/ssh_ed25519" >"$tree/out" 2>&1
 sed -i "s|^repository: .*|repository: {url: '$direct', ssh: {passphrase_command: [echo, a word]}}|" "$config/policies/p.yaml"
 chmod 755 "$tree" "$tree/source"
 is 0 "a passphrase from a command" run_bkd snapshots p
@@ -201,13 +202,14 @@ echo 'a word' >"$tree/credentials/word"
 chmod 600 "$tree/credentials/word"
 is 0 "within one" env CREDENTIALS_DIRECTORY="$tree/credentials" "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" snapshots p
 sshd_stop
+kill "$line_pid"
 
 # ---- one session, one connection that is not logged in yet
 cp "$tree/user_key" "$config/keys/ssh_ed25519"
 sshd_start narrow "Subsystem sftp internal-sftp" "MaxSessions 1" "MaxStartups 1"
 narrow="sftp://$sshd_user@127.0.0.1:$sshd_port$sshd_dir/repo"
 sed -i "s|^repository: .*|repository: {url: '$narrow'}|" "$config/policies/p.yaml"
-rm -rf "$state"
+rm -rf "$state" "$config/keys/known_hosts"
 change 20000000
 is 0 "pinned" run_bkd trust-host p --yes
 is 0 "init on a narrow server" run_bkd init p
