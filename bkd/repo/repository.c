@@ -77,32 +77,80 @@ size_t repository_count_problems(const struct repository *r)
     return n;
 }
 
-int repository_read_refs(const struct repository *r, const struct format_head *head, struct format_refs *ret_refs,
-                         struct error *err)
+static int parse_refs(const struct format_head *head, const char *name, const void *data, size_t n, struct format_refs *ret_refs, struct error *err)
 {
-    _cleanup_free_ char *name = format_refs_name(head->refs);
-    _cleanup_buf_ struct buf text = { 0 };
-    int e = store_get_all(r->store, name, FORMAT_REFS_MAX, &text, err);
     uint8_t digest[32];
-    if (e == 0) {
-        crypto_sha256(text.data, text.len, digest);
-        if (text.len != head->refs_size || memcmp(digest, head->refs, sizeof digest) != 0)
-            e = error_set(err, ERROR_INTEGRITY, "'%s' is damaged: its bytes are not what its name and the head say", name);
-    }
     _cleanup_format_refs_ struct format_refs refs = { 0 };
-    if (e == 0)
-        e = format_refs_parse((const char *)text.data, text.len, &refs, err);
+    crypto_sha256(data, n, digest);
+    if (n != head->refs_size || memcmp(digest, head->refs, sizeof digest) != 0)
+        return error_set(err, ERROR_INTEGRITY, "'%s' is damaged: its bytes are not what its name and the head say", name);
+    int e = format_refs_parse(data, n, &refs, err);
     if (e == 0 && memcmp(refs.chain, head->chain, sizeof refs.chain) != 0)
         e = error_set(err, ERROR_INTEGRITY, "'%s' belongs to another chain", name);
-    if (e == ERROR_NOT_FOUND || e == ERROR_FORMAT) // a signed head names these bytes
-        err->code = e = ERROR_INTEGRITY;
-    if (e < 0) {
-        (void)error_prefix(err, "snapshot %llu", (unsigned long long)head->number);
+    if (e < 0)
         return e;
-    }
     *ret_refs = refs;
     refs = (struct format_refs){ 0 };
     return 0;
+}
+
+struct reading {
+    const struct format_head *const *heads;
+    struct repository_refs *results;
+    char **names;
+};
+
+static int take_refs(void *arg, size_t index, const struct store_found *file, struct error *err)
+{
+    const struct reading *reading = arg;
+    const struct format_head *head = reading->heads[index];
+    struct repository_refs *result = &reading->results[index];
+    struct error why = { 0 };
+    (void)err;
+    if (file->result < 0)
+        why = *file->why;
+    result->result = file->result < 0 ? file->result : parse_refs(head, reading->names[index], file->data, (size_t)file->size, &result->refs, &why);
+    if (result->result == ERROR_NOT_FOUND || result->result == ERROR_FORMAT) // a signed head names these bytes
+        result->result = ERROR_INTEGRITY;
+    if (result->result < 0) {
+        (void)error_prefix(&why, "snapshot %llu", (unsigned long long)head->number);
+        result->why = xstrdup(why.text);
+    }
+    return 0;
+}
+
+int repository_read_refs_many(const struct repository *r, const struct format_head *const *heads, size_t n, struct repository_refs *ret_results, struct error *err)
+{
+    struct reading reading = { heads, ret_results, xcalloc(n + 1, sizeof *reading.names) };
+    for (size_t i = 0; i < n; i++)
+        reading.names[i] = format_refs_name(heads[i]->refs);
+    struct store_many many = { .names = (const char *const *)reading.names, .n = n, .max = FORMAT_REFS_MAX, .visit = take_refs, .arg = &reading };
+    int e = store_get_many(r->store, &many, err);
+    for (size_t i = 0; i < n; i++)
+        free(reading.names[i]);
+    free(reading.names);
+    return e;
+}
+
+void repository_refs_done(struct repository_refs *result)
+{
+    free(result->why);
+    format_refs_done(&result->refs);
+    *result = (struct repository_refs){ 0 };
+}
+
+int repository_read_refs(const struct repository *r, const struct format_head *head, struct format_refs *ret_refs, struct error *err)
+{
+    struct repository_refs one = { 0 };
+    int e = repository_read_refs_many(r, &head, 1, &one, err);
+    if (e == 0 && one.result < 0)
+        e = error_set(err, (enum error_code)one.result, "%s", one.why);
+    if (e == 0) {
+        *ret_refs = one.refs;
+        one.refs = (struct format_refs){ 0 };
+    }
+    repository_refs_done(&one);
+    return e;
 }
 
 // ---- finding

@@ -56,6 +56,15 @@ size_t repository_count_problems(const struct repository *r);
 // Reads and verifies the refs of a head.
 MUST_USE int repository_read_refs(const struct repository *r, const struct format_head *head, struct format_refs *ret_refs,
                                   struct error *err);
+// The same for several heads in few round trips: a result for each. Also after a failure of the whole (ERROR_UNREACHABLE) the results are to be freed.
+struct repository_refs {
+    int result; // 0 or an error code
+    char *why;  // when result is not 0
+    struct format_refs refs;
+};
+MUST_USE int repository_read_refs_many(const struct repository *r, const struct format_head *const *heads, size_t n, struct repository_refs *ret_results,
+                                       struct error *err);
+void repository_refs_done(struct repository_refs *result);
 
 // Makes a new repository: bkd-repository signed, recover.sh and RECOVER.txt with their signatures, directories. ERROR_EXISTS when
 // there is one already. private_key: bytes of an OpenSSH Ed25519 private key file. recover_script / recover_text: bytes to

@@ -36,6 +36,8 @@ struct leftover {
     uint64_t size;
 };
 
+enum { REFS_AT_ONCE = 32 };
+
 struct verify {
     const struct io *io;
     struct repository *repository;
@@ -119,32 +121,23 @@ static int merge_refs(struct verify *v, struct chain *c, const struct repository
     return contradictions;
 }
 
-static int take_head(struct verify *v, struct chain *c, const struct repository_head *head, struct error *err)
+static void take_head(struct verify *v, struct chain *c, const struct repository_head *head, const struct repository_refs *found)
 {
-    struct format_refs refs = { 0 };
-    struct error why;
     _cleanup_free_ char *name = format_refs_name(head->head.refs);
     _cleanup_free_ char *snapshot = xasprintf("%" PRIu64 " of policy %s, host %s", head->number, head->head.policy, head->head.host);
     c->newest = head;
     v->totals->snapshots++;
-    int r = repository_read_refs(v->repository, &head->head, &refs, &why);
-    if (r == ERROR_UNREACHABLE) {
-        *err = why;
-        return r;
+    if (found->result < 0) {
+        tell(v, VERIFY_ALARM, name, snapshot, found->why);
+        return;
     }
-    if (r < 0) {
-        tell(v, VERIFY_ALARM, name, snapshot, why.text);
-        return 0;
-    }
-    (void)merge_refs(v, c, head, &refs, name);
+    (void)merge_refs(v, c, head, &found->refs, name);
     uint64_t bytes = 0;
-    for (size_t i = 0; i < refs.n; i++)
-        bytes += refs.refs[i].stored_size;
+    for (size_t i = 0; i < found->refs.n; i++)
+        bytes += found->refs.refs[i].stored_size;
     v->totals->newest_bytes = bytes; // heads of a chain ascend
-    format_refs_done(&refs);
     c->heads = xrealloc(c->heads, (c->n_heads + 1) * sizeof(const struct repository_head *));
     c->heads[c->n_heads++] = head;
-    return 0;
 }
 
 static void tell_head(struct verify *v, const struct repository_head *head)
@@ -159,24 +152,45 @@ static void tell_head(struct verify *v, const struct repository_head *head)
         tell(v, VERIFY_ALARM, name, NULL, "does not continue the head before it: heads were removed or exchanged");
 }
 
+// Refs are read for as many heads at once, and taken in the order of the heads.
+static int take_some_heads(struct verify *v, const struct repository_head *const *heads, size_t n, struct error *err)
+{
+    const struct format_head *asked[REFS_AT_ONCE];
+    struct repository_refs found[REFS_AT_ONCE] = { 0 };
+    for (size_t i = 0; i < n; i++)
+        asked[i] = &heads[i]->head;
+    int r = repository_read_refs_many(v->repository, asked, n, found, err);
+    for (size_t i = 0; i < n; i++) {
+        struct chain *c = v->n_chains > 0 ? &v->chains[v->n_chains - 1] : NULL;
+        if (c == NULL || memcmp(c->newest->chain, heads[i]->chain, sizeof heads[i]->chain) != 0)
+            c = &v->chains[v->n_chains++];
+        if (r == 0)
+            take_head(v, c, heads[i], &found[i]);
+        else
+            c->newest = heads[i];
+        repository_refs_done(&found[i]);
+    }
+    return r;
+}
+
 static int take_heads(struct verify *v, struct error *err)
 {
     const struct repository *repository = v->repository;
+    const struct repository_head *some[REFS_AT_ONCE];
+    size_t n = 0;
+    int r = 0;
     v->chains = xcalloc(repository->n_heads + 1, sizeof *v->chains);
-    for (size_t i = 0; i < repository->n_heads; i++) {
-        const struct repository_head *head = &repository->heads[i];
-        tell_head(v, head);
-        if (!head->valid)
-            continue;
-        struct chain *c = v->n_chains > 0 ? &v->chains[v->n_chains - 1] : NULL;
-        if (c == NULL || memcmp(c->newest->chain, head->chain, sizeof head->chain) != 0)
-            c = &v->chains[v->n_chains++];
-        int r = take_head(v, c, head, err);
-        if (r < 0)
-            return r;
+    for (size_t i = 0; r == 0 && i < repository->n_heads; i++) {
+        tell_head(v, &repository->heads[i]);
+        if (repository->heads[i].valid)
+            some[n++] = &repository->heads[i];
+        if (n == REFS_AT_ONCE || (n > 0 && i + 1 == repository->n_heads)) {
+            r = take_some_heads(v, some, n, err);
+            n = 0;
+        }
     }
     v->totals->chains = v->n_chains;
-    return 0;
+    return r;
 }
 
 static int compare_needed(const void *a, const void *b)
@@ -403,26 +417,25 @@ static int hash_objects(struct verify *v, struct error *err)
 
 // ---- small files
 
+static int check_refs_file(void *arg, size_t index, const struct store_found *file, struct error *err)
+{
+    struct verify *v = arg;
+    uint8_t expected[32], sha256[32];
+    (void)err;
+    crypto_sha256(file->data, file->result == 0 ? (size_t)file->size : 0, sha256);
+    bool good = file->result == 0 && parse_hex(v->refs[index] + 5, 64, expected, 32) && memcmp(sha256, expected, 32) == 0;
+    if (!good)
+        tell(v, VERIFY_ALARM, v->refs[index], NULL,
+             file->result < 0 ? file->why->text : "its bytes do not have the SHA-256 of its name: it was changed or the disk is failing");
+    v->totals->hashed_files++;
+    v->totals->hashed_bytes += file->result == 0 ? file->size : 0;
+    return 0;
+}
+
 static int check_refs_files(struct verify *v, struct error *err)
 {
-    for (size_t i = 0; i < v->n_refs; i++) {
-        _cleanup_buf_ struct buf text = { 0 };
-        uint8_t expected[32], sha256[32];
-        struct error why;
-        int r = store_get_all(v->repository->store, v->refs[i], FORMAT_REFS_MAX, &text, &why);
-        if (r == ERROR_UNREACHABLE) {
-            *err = why;
-            return r;
-        }
-        crypto_sha256(text.data, text.len, sha256);
-        bool good = r == 0 && parse_hex(v->refs[i] + 5, 64, expected, 32) && memcmp(sha256, expected, 32) == 0;
-        if (!good)
-            tell(v, VERIFY_ALARM, v->refs[i], NULL,
-                 r < 0 ? why.text : "its bytes do not have the SHA-256 of its name: it was changed or the disk is failing");
-        v->totals->hashed_files++;
-        v->totals->hashed_bytes += text.len;
-    }
-    return 0;
+    struct store_many many = { .names = (const char *const *)v->refs, .n = v->n_refs, .max = FORMAT_REFS_MAX, .visit = check_refs_file, .arg = v };
+    return store_get_many(v->repository->store, &many, err);
 }
 
 static int check_signed(struct verify *v, const struct signers *signers, const char *name, struct error *err)
