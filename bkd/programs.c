@@ -27,7 +27,7 @@ char *programs_path(const char *name)
     return access(beside, X_OK) == 0 ? TAKE(beside) : xstrdup(name);
 }
 
-static int start(const char *const *argv, bool discard_output, pid_t *ret_pid)
+static int start(const char *const *argv, bool discard_output, const sigset_t *mask, pid_t *ret_pid)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -43,7 +43,9 @@ static int start(const char *const *argv, bool discard_output, pid_t *ret_pid)
     if (r == 0)
         r = posix_spawnattr_setsigdefault(&attributes, &usual);
     if (r == 0)
-        r = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+        r = posix_spawnattr_setsigmask(&attributes, mask);
+    if (r == 0)
+        r = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
     if (r == 0 && discard_output)
         r = posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
     if (r == 0)
@@ -53,31 +55,62 @@ static int start(const char *const *argv, bool discard_output, pid_t *ret_pid)
     return r;
 }
 
-// A Ctrl-C is the program's; what it comes to is told by how it ends.
-static int wait_for(pid_t pid, int *ret_status)
+// What is waited for while a program runs: its end, and being told to stop, unless that is ignored (nohup).
+static void signals_of_interest(sigset_t *ret_set)
 {
-    while (waitpid(pid, ret_status, 0) < 0)
-        if (errno != EINTR)
-            return errno;
-    return 0;
+    static const int stops[] = { SIGTERM, SIGHUP };
+    struct sigaction action;
+    (void)sigemptyset(ret_set);
+    (void)sigaddset(ret_set, SIGCHLD);
+    for (size_t i = 0; i < sizeof stops / sizeof *stops; i++)
+        if (sigaction(stops[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+            (void)sigaddset(ret_set, stops[i]);
+}
+
+// A Ctrl-C reaches the program by itself; what else asks this process to stop is passed on, so that nothing goes on behind its back. How the program
+// ends tells what it came to.
+static int wait_for(pid_t pid, const sigset_t *signals, int *ret_status, int *ret_stopped)
+{
+    for (;;) {
+        pid_t ended = waitpid(pid, ret_status, WNOHANG);
+        if (ended != 0 && (ended > 0 || errno != EINTR))
+            return ended > 0 ? 0 : errno;
+        int signal = sigwaitinfo(signals, NULL);
+        if (signal == SIGTERM || signal == SIGHUP) {
+            *ret_stopped = signal;
+            (void)kill(pid, signal);
+        }
+    }
+}
+
+static int start_and_wait(const char *const *argv, bool discard_output, int *ret_status, int *ret_stopped, struct error *err)
+{
+    sigset_t signals, mask;
+    pid_t pid = -1;
+    signals_of_interest(&signals);
+    (void)sigprocmask(SIG_BLOCK, &signals, &mask);
+    int r = start(argv, discard_output, &mask, &pid);
+    bool is_started = r == 0;
+    if (is_started)
+        r = wait_for(pid, &signals, ret_status, ret_stopped);
+    (void)sigprocmask(SIG_SETMASK, &mask, NULL);
+    return r == 0 ? 0 : error_set_errno(err, r, is_started ? "wait for '%s'" : "start '%s'", argv[0]);
 }
 
 int programs_run(const char *const *argv, bool discard_output, int *ret_code, struct error *err)
 {
     struct sigaction ignore = { .sa_handler = SIG_IGN }, interrupt, quit;
-    pid_t pid = -1;
-    int status = 0;
+    int status = 0, stopped = 0;
     (void)fflush(stdout); // what was said before comes before what it says
     (void)sigaction(SIGINT, &ignore, &interrupt);
     (void)sigaction(SIGQUIT, &ignore, &quit);
-    int r = start(argv, discard_output, &pid);
-    bool is_started = r == 0;
-    if (is_started)
-        r = wait_for(pid, &status);
+    int r = start_and_wait(argv, discard_output, &status, &stopped, err);
     (void)sigaction(SIGINT, &interrupt, NULL);
     (void)sigaction(SIGQUIT, &quit, NULL);
-    if (r != 0)
-        return error_set_errno(err, r, is_started ? "wait for '%s'" : "start '%s'", argv[0]);
+    if (r < 0)
+        return r;
+    if (stopped != 0)
+        return error_set(err, ERROR_FAILED, "interrupted by signal %d, and '%s' with it", stopped, argv[0]);
     if (!WIFEXITED(status))
         return error_set(err, ERROR_FAILED, "'%s' was ended by signal %d", argv[0], WTERMSIG(status));
     *ret_code = WEXITSTATUS(status);

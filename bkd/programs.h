@@ -11,7 +11,8 @@
 char *programs_path(const char *name);
 
 // Runs it to its end. argv[0] is from programs_path, NULL ends the list. discard_output: standard output goes to /dev/null. *ret_code is its exit
-// code. ERROR_NOT_FOUND when there is no such program, ERROR_FAILED when it cannot be started or ended by a signal.
+// code. SIGTERM and SIGHUP are passed on to it, and then its end is ERROR_FAILED whatever it says. ERROR_NOT_FOUND when there is no such program, ERROR_FAILED when
+// it cannot be started or ended by a signal.
 MUST_USE int programs_run(const char *const *argv, bool discard_output, int *ret_code, struct error *err);
 
 // The error that an exit code of bkd or bkd-restore stands for; ERROR_NONE for 0.

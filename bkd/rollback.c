@@ -447,7 +447,7 @@ int rollback_run(struct rollback *rb, struct error *err)
     if (r == 0)
         r = restore_rest(rb, err);
     if (r < 0)
-        return r;
+        return error_prefix(err, "put back only in part (the same command goes on)");
     uint64_t left = rb->after.removed + rb->after.changed + rb->after.metadata + (rb->options->delete ? rb->after.added : 0);
     if (left + rb->problems == 0)
         return 0;

@@ -183,6 +183,14 @@ mkdir "$tree/alone"
 cp "$BKD_BIN/bkd" "$tree/alone/"
 is 1 "no bkd-restore at hand" env PATH=/usr/bin:/bin "$tree/alone/bkd" --config-dir "$config" --state-dir "$state" rollback p change-1234 --yes -i "$config/keys/operations.txt"
 says "says so" 'no bkd-restore beside bkd or in PATH'
+printf '#!/bin/sh\necho $$ >"%s"\nexec sleep 60\n' "$tree/child" >"$tree/alone/bkd-restore"
+chmod 755 "$tree/alone/bkd-restore"
+(exec "$tree/alone/bkd" --config-dir "$config" --state-dir "$state" rollback p change-1234 --yes -i "$config/keys/operations.txt") >"$tree/out" 2>&1 &
+running=$!
+for try in $(seq 100); do [ -s "$tree/child" ] && break; sleep 0.1; done
+kill -TERM $running
+is 1 "told to stop" wait $running
+is 1 "it does not leave the restore running behind it" kill -0 "$(cat "$tree/child")"
 cp -a "$repo" "$tree/whole"
 for object in $(find "$repo/objects" -type f -size +100k); do
     chmod u+w "$object"
