@@ -2,7 +2,7 @@
 // removed when everything else is in place.
 //
 // Only directories that the backup has listed whole count: not those on the way to its sources, not mount points and marked directories it did
-// not enter. What the patterns of the selection leave out stays. Mounts are not entered. Lists are sorted runs on disk.
+// not enter, not those of which the policy left something out. What the patterns of the selection leave out stays. Mounts are not entered. Lists are sorted runs on disk.
 //
 // mirror_init → mirror_survey (before the first write) → mirror_run → mirror_done.
 #ifndef BKD_RESTORE_MIRROR_H

@@ -222,7 +222,7 @@ static void print_text(const struct report *r, const struct report_place *place,
     print_count(r->streams, "streams have no place in a running system: name them (stream/NAME) with another --target, or write one out with `bkd-restore dump`");
     print_count(r->unstable, "files were changing while they were backed up");
     print_count(r->mounts, "mount points had not been entered by the backup");
-    print_count(r->excluded, "directories held something that the policy left out");
+    print_count(r->excluded, "directories held something that the policy left out (--delete removes nothing in them)");
 }
 
 void report_summary(const struct report *r, const struct report_place *place, struct timing *timing, bool complete)

@@ -86,6 +86,17 @@ static int read_options(const struct cmd_context *ctx, const struct cli_args *ar
     return r;
 }
 
+// Under pressure, what goes on matters as much as what is wrong.
+static int open_snapshot(struct session *session, const char *name, bool keep_going, struct snapshot *ret_snapshot,
+                         const struct repository_head **ret_head, struct error *err)
+{
+    int r = session_snapshot(session, name, ret_snapshot, ret_head, err);
+    if (r != ERROR_INTEGRITY || keep_going)
+        return r;
+    struct error why = *err;
+    return error_set(err, r, "%.700s; --keep-going restores what can be proved, and `bkd-restore check` says which snapshots are whole", why.text);
+}
+
 int verb_restore(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
 {
     struct run_options options;
@@ -110,7 +121,7 @@ int verb_restore(struct cmd_context *ctx, const struct cli_args *args, struct er
     if (r == 0)
         r = session_open(&session, ctx->io, &ctx->session, err);
     if (r == 0)
-        r = session_snapshot(&session, cli_args_value(args, 0), &snapshot, &head, err);
+        r = open_snapshot(&session, cli_args_value(args, 0), options.keep_going, &snapshot, &head, err);
     (void)timing_add(&ctx->timing, TIMING_OPEN, since, 0);
     if (r < 0)
         return r;

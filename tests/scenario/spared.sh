@@ -73,6 +73,21 @@ is 0 "what was changed" cmp "$source/file" "$tree/wanted"
 is 1 "TMPDIR that is not there" env TMPDIR="$tree/none" "$BKD_BIN/bkd-restore" -r "$repo" -s "$tree/signers" ls latest
 says "is named" "TMPDIR '$tree/none'"
 
+# An object that holds the manifest and is damaged elsewhere.
+cp -a "$repo" "$tree/damaged"
+for object in "$tree"/damaged/objects/*/*; do printf XXXX | dd of="$object" bs=1 seek=$(($(stat -c %s "$object") / 2)) conv=notrunc 2>/dev/null; done
+is 4 "damage" "$BKD_BIN/bkd-restore" -r "$tree/damaged" -s "$tree/signers" restore latest --target "$tree/d"
+says "comes with what goes on" "error: .*--keep-going.*bkd-restore check"
+
+# What the policy left out is not deleted, nor what cannot be told from it.
+printf 'exclude: ["*.cache"]\n' >>"$config/policies/p.yaml"
+mkdir "$source/half" "$source/full" && touch "$source/half/x.cache" "$source/half/kept" "$source/full/kept"
+is 0 "a night that leaves something out" backup
+touch "$source/half/new" "$source/full/new"
+is 0 "an exact mirror" recover restore latest "$source" --in-place --overwrite if-changed --delete --yes
+[ -e "$source/half/x.cache" ] && [ -e "$source/half/new" ] && [ ! -e "$source/full/new" ] && ok "spares directories that are not in the snapshot whole" || bad "left out"
+says "and says so" "1 directories held something that the policy left out \\(--delete removes nothing in them"
+
 # Output that is not all there.
 if [ -w /dev/full ]; then
     is 1 "a list onto a full disk" sh -c "'$BKD_BIN/bkd-restore' -r '$repo' -s '$tree/signers' ls latest >/dev/full"
