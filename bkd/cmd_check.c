@@ -180,6 +180,7 @@ int cmd_check(struct cmd_context *ctx, const struct cli_args *args, struct error
     const struct policy_store *place = &s.policy.repository;
     const char *copy = cli_args_option(args, "from");
     int r = setup_load(ctx, cli_args_value(args, 0), &s, err);
+    s.far_sha256sum = cli_args_flag(args, "far-sha256sum");
     if (r == 0)
         r = copy == NULL ? setup_open_repository(&s, &repository, err) : setup_open_copy(&s, copy, &place, &repository, err);
     if (r == 0)

@@ -70,16 +70,15 @@ static void print_attempts(const struct probe *p)
 static void report_text(const struct remote *m)
 {
     const struct probe *p = &m->probe;
-    char free_text[CLOCK_TEXT_MAX], total[CLOCK_TEXT_MAX], round_trip[CLOCK_TEXT_MAX];
+    char free_text[CLOCK_TEXT_MAX], total[CLOCK_TEXT_MAX];
     clock_format_bytes(free_text, p->free_bytes);
     clock_format_bytes(total, p->total_bytes);
-    clock_format_duration(round_trip, m->abilities.round_trip_ns);
     printf("%s: append-only: %s\n", m->url, probe_is_append_only(p) ? "yes" : "NO");
     print_attempts(p);
     if (p->has_space)
         printf("  free space                   %s of %s\n", free_text, total);
-    printf("  clock                        %+lld s from this host's\n  round trip                   %s\n  extensions                   %s\n", (long long)p->clock_ahead_s, round_trip,
-           m->abilities.extensions[0] == '\0' ? "none" : m->abilities.extensions);
+    printf("  clock                        %+lld s from this host's\n  round trip                   %.1f ms\n  extensions                   %s\n", (long long)p->clock_ahead_s,
+           (double)m->abilities.round_trip_ns / 1e6, m->abilities.extensions[0] == '\0' ? "none" : m->abilities.extensions);
     if (p->left != NULL)
         printf("  left there                   '%s', which cannot be removed from here\n", p->left);
     if (!probe_is_append_only(p))

@@ -77,6 +77,7 @@ static const struct cli_option check_options[] = {
     { "read-data", 0, NULL, "decode all content and compare it with what was recorded" },
     { "quick", 0, NULL, "compare sizes, do not hash objects" },
     { "from", 0, "URL", "check this copy, named as below `offsite`" },
+    { "far-sha256sum", 0, NULL, "where the account may run commands, hash on the server with its sha256sum" },
     { "read", 0, "HOW", "of a server that does not hash files itself read back full, sample or none (as the policy says)" },
     { "identity", 'i', "FILE", "age identity, for --read-data" },
     { "jobs", 'j', "N", "threads that hash and decode (the number of processors)" },

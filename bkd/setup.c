@@ -156,6 +156,7 @@ int setup_open_store(const struct setup *s, bool create, struct store **ret_stor
 {
     _cleanup_setup_access_ struct setup_access a = { 0 };
     setup_access(s->ctx, &s->policy.repository, &a);
+    a.access.far_sha256sum = s->far_sha256sum;
     return store_open(s->ctx->io, s->policy.repository.url, &a.access, create, ret_store, err);
 }
 
@@ -186,6 +187,7 @@ int setup_open_copy(const struct setup *s, const char *url, const struct policy_
     if (place == NULL)
         return error_set(err, ERROR_USAGE, "'%s' is no copy of policy %s: `bkd policy show %s` lists them below `offsite`", url, s->policy.name, s->policy.name);
     setup_access(s->ctx, place, &a);
+    a.access.far_sha256sum = s->far_sha256sum;
     int r = store_open(s->ctx->io, place->url, &a.access, false, &store, err);
     if (r == 0)
         r = repository_open(s->ctx->io, store, buf_str(&s->signers), ret_repository, err);

@@ -20,6 +20,7 @@ struct setup {
     struct sources sources;
     struct stream_sources streams;
     char *host;
+    bool far_sha256sum; // places on servers may be asked to run sha256sum
 };
 
 void setup_done(struct setup *s);

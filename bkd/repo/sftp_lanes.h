@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include "bkd/repo/far_hasher.h"
 #include "bkd/repo/sftp_client.h"
 #include "bkd/repo/store.h"
 
@@ -33,6 +34,9 @@ struct store_sftp {
     struct sftp_lane_slot lanes[SFTP_STORE_LANES];
     unsigned n_lanes; // that may be used: fewer than SFTP_STORE_LANES where the server lets no more in
     _Atomic bool was_there; // a connection was made
+    pthread_mutex_t hasher_lock;
+    struct far_hasher *hasher; // NULL: none was needed, or there is none
+    bool hasher_failed;
 };
 
 static inline struct store_sftp *sftp_lanes_of(struct store *s) { return (struct store_sftp *)s; }

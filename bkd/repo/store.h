@@ -71,6 +71,7 @@ struct store_access {
     const char *ssh_config;      // file of ssh_config(5) that explains the host; "true" = ssh's own; NULL = none
     unsigned timeout_s;          // without a byte from the server; 0 = a minute
     struct bandwidth bandwidth;  // of what is sent
+    bool far_sha256sum;          // commands may be run there, to hash files where the SFTP server does not
 };
 
 // Opens a repository location: a directory (or file:// URL), or sftp://USER@HOST:PORT/PATH. create: makes the directory (0700) when missing; without it a
@@ -95,8 +96,11 @@ MUST_USE int store_dir_open(const struct io *io, const char *path, bool create, 
 // connect_arg belongs to the store from here on, also when this fails, and is given to `done` (may be NULL).
 struct sftp_client;
 struct sftp_pace;
+struct stream;
 struct store_connector {
     int (*connect)(void *arg, struct sftp_client **ret_client, struct error *err);
+    // Runs a command there; NULL where that is not wanted.
+    int (*run)(void *arg, const char *command, struct stream **ret_stream, struct error *err);
     void (*done)(void *arg);
     void *arg;
     const struct sftp_pace *pace; // of what is sent; belongs to arg; NULL = none

@@ -14,6 +14,7 @@
 #include "bkd/repo/sftp_lanes.h"
 #include "bkd/repo/sftp_many.h"
 #include "bkd/repo/store.h"
+#include "bkd/repo/store_sftp_hash.h"
 #include "bkd/repo/store_sftp_put.h"
 
 // ---- reading
@@ -320,39 +321,6 @@ static int get_many(struct store *store, const struct store_many *many, struct e
     return r;
 }
 
-// ---- hashing by the server
-
-struct hash {
-    const char *name;
-    uint64_t size;
-    uint8_t sha256[32];
-    bool offered;
-};
-
-static int do_hash(struct store_sftp *s, struct sftp_lane_slot *lane, void *arg, bool again, struct error *err)
-{
-    struct hash *h = arg;
-    (void)again;
-    h->offered = sftp_client_abilities(lane->client)->hash;
-    if (!h->offered)
-        return 0;
-    _cleanup_free_ char *path = sftp_lanes_path(s, h->name);
-    return sftp_hash_file(lane->client, path, h->size, h->sha256, err);
-}
-
-static int hash(struct store *s, const char *name, uint64_t size_bytes, uint8_t ret_sha256[32], bool *ret_offered, struct error *err)
-{
-    struct hash h = { .name = name, .size = size_bytes };
-    int r = store_check_name(s, name, err);
-    if (r == 0)
-        r = sftp_lanes_run(s, NULL, do_hash, &h, err);
-    if (r < 0)
-        return r;
-    memcpy(ret_sha256, h.sha256, sizeof h.sha256);
-    *ret_offered = h.offered;
-    return 0;
-}
-
 // ---- opening and closing
 
 static void close_store(struct store *store)
@@ -360,10 +328,12 @@ static void close_store(struct store *store)
     struct store_sftp *s = sftp_lanes_of(store);
     for (unsigned i = 0; i < SFTP_STORE_LANES; i++)
         sftp_lanes_disconnect(&s->lanes[i]);
+    far_hasher_free(s->hasher);
     if (s->connector.done != NULL)
         s->connector.done(s->connector.arg);
     pthread_cond_destroy(&s->freed);
     pthread_mutex_destroy(&s->lock);
+    pthread_mutex_destroy(&s->hasher_lock);
     free(s->root);
     free(s);
 }
@@ -378,7 +348,7 @@ static const struct store_ops ops = {
     .list = list,
     .remove = remove_name,
     .get_many = get_many,
-    .hash = hash,
+    .hash = store_sftp_hash,
     .close = close_store,
 };
 
@@ -408,6 +378,7 @@ int store_sftp_open(const struct io *io, const char *url, const char *root, bool
     *s = (struct store_sftp){ .store = { .ops = &ops, .url = xstrdup(url), .far = true }, .io = io, .connector = *connector, .root = xstrdup(root),
                               .n_lanes = SFTP_STORE_LANES };
     pthread_mutex_init(&s->lock, NULL);
+    pthread_mutex_init(&s->hasher_lock, NULL);
     pthread_cond_init(&s->freed, NULL);
     struct root r = { create };
     int e = sftp_lanes_run(&s->store, NULL, do_open_root, &r, err);

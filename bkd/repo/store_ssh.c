@@ -81,6 +81,17 @@ static int find_passphrase_file(const char *name, char **ret_path, struct error 
     return 0;
 }
 
+static int run_command(void *arg, const char *command, struct stream **ret_stream, struct error *err)
+{
+    struct ssh *ssh = NULL;
+    int r = connect_host(arg, &ssh, err);
+    if (r == 0)
+        r = ssh_exec(ssh, command, ret_stream, err);
+    if (r < 0)
+        ssh_close(ssh);
+    return r;
+}
+
 // The first line of the file, which others must not be able to read.
 static int load_passphrase(const struct io *io, const char *name, char **ret_passphrase, struct error *err)
 {
@@ -156,6 +167,8 @@ int store_ssh_open(const struct io *io, const char *url, const struct store_acce
     if (r < 0)
         return r;
     struct store_connector connector = { .connect = connect_client, .done = address_free, .arg = a, .pace = a->bucket.bandwidth.n > 0 ? &a->pace : NULL };
+    if (access->far_sha256sum)
+        connector.run = run_command;
     return store_sftp_open(io, url, a->url.path, create, &connector, ret_store, err);
 }
 
@@ -191,19 +204,14 @@ int store_ssh_command(const struct io *io, const char *url, const struct store_a
                       struct error *err)
 {
     struct address *a;
-    struct ssh *ssh = NULL;
     struct stream *stream = NULL;
     int r = load_address(io, url, access, &a, err);
     if (r < 0)
         return r;
-    r = connect_host(a, &ssh, err);
-    if (r == 0)
-        r = ssh_exec(ssh, command, &stream, err);
+    r = run_command(a, command, &stream, err);
     if (r == 0) {
         read_output(stream, max, ret_output);
         stream->ops->close(stream); // and the connection
-    } else {
-        ssh_close(ssh);
     }
     address_free(a);
     return r;

@@ -154,7 +154,7 @@ is 0 "check-remote says so" run_bkd check-remote p --expect-append-only
 says "in words" "append-only: yes"
 says_not "nothing is possible" "POSSIBLE"
 says "what the server offers" "fsync@openssh.com"
-says "what it left there" "left there +'/direct/tmp/check-remote-"
+says "what it left there" "left there +'.*/direct/tmp/check-remote-"
 is 0 "as JSON, for an address" run_bkd check-remote "$far" --json
 says "the summary" '"append_only":true,"free_bytes":[0-9]+,"total_bytes":[0-9]+,"clock_ahead_s":(-1|0|1),'
 [ "$(grep -c '"type":"attempt".*"refused":true' "$tree/out")" = 12 ] && ok "12 attempts" || bad "12 attempts"
@@ -168,14 +168,25 @@ says "can overwrite" "overwrite +POSSIBLE"
 says "can run commands" "run a command +POSSIBLE"
 is 4 "which is an alarm when the contrary is expected" run_bkd check-remote "$plain" --expect-append-only
 says "with what helps" "bkd serve"
-sed -i "1s|^|restrict,command=\"internal-sftp\" |" "$sshd_dir/authorized"
 is 0 "a server that hashes nothing is read from" run_bkd check p --json
 says "all of it, when it is little" '"server_hashed_objects":0,"server_hashed_bytes":0,"size_only_objects":0'
+is 0 "its sha256sum can do it" run_bkd check p --far-sha256sum --read none --json
+says "for all" '"server_hashed_objects":[1-9][0-9]*,"server_hashed_bytes":[0-9]+,"size_only_objects":0'
+some=$(find "$vault/direct/objects" -type f | head -n 1)
+cp "$some" "$tree/kept"
+printf '\377\377' | dd of="$some" bs=1 seek=300 conv=notrunc status=none
+is 4 "and finds what rots" run_bkd check p --far-sha256sum --read none
+says "by name" "${some##*/}: .*says the server"
+cat "$tree/kept" >"$some"
 is 0 "or not at all" run_bkd check p --read none
 says "which is told" "of which only the size was compared"
 is 2 "but not otherwise" run_bkd check p --read some
+sed -i "1s|^|restrict,command=\"internal-sftp\" |" "$sshd_dir/authorized"
 is 4 "nor is one with internal-sftp only" run_bkd check-remote "$plain" --expect-append-only --json
+says_not "nothing hangs" "unreachable"
 says "but it runs no command" '"attempt":"run a command","refused":true'
+is 0 "sha256sum where no command runs" run_bkd check p --far-sha256sum
+says "is told" "no sha256sum can be run on the server"
 is 0 "nothing was left there" test "$(find "$vault/copy/tmp" -type f | wc -l)" = 1
 is 2 "an address that is none" run_bkd check-remote sftp://
 is 8 "a server that is not there" run_bkd check-remote "sftp://$sshd_user@127.0.0.1:1/x"
