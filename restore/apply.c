@@ -213,7 +213,7 @@ static void set_attributes(struct apply *a, unsigned worker, struct apply_file *
     if (f->attrs.xattr.length > 0 && apply_xattr(a, worker, &f->attrs.xattr, &object.xattr_text, &object.n, &err) < 0)
         buf_addf(&f->loss.why, "extended attributes: %s", err.text);
     else if (f->reused)
-        existing_remove_xattrs(a->io, f->fd, object.xattr_text, object.n);
+        existing_remove_xattrs(a->io, f->fd, object.xattr_text, object.n, a->self->untrusted);
     attrs_apply(a->io, &object, &f->attrs, a->self, &f->loss);
 }
 

@@ -131,7 +131,7 @@ static void tell_stripped_mode(const struct attrs *attrs, struct attrs_loss *los
         strip(loss, "setgid");
 }
 
-static bool raises_rights(const char *name) { return strncmp(name, "security.", 9) == 0 || strncmp(name, "trusted.", 8) == 0; }
+bool attrs_raises_rights(const char *name) { return strncmp(name, "security.", 9) == 0 || strncmp(name, "trusted.", 8) == 0; }
 
 static void lose(struct attrs_loss *loss, const char *what, int os_errno)
 {
@@ -247,7 +247,7 @@ static void set_xattrs(const struct io *io, int fd, const char *text, size_t n, 
     size_t at = 0;
     int more;
     while ((more = attrs_xattr_next(text, n, &at, &name, &value)) > 0) {
-        if (self->untrusted && raises_rights(buf_str(&name))) {
+        if (self->untrusted && attrs_raises_rights(buf_str(&name))) {
             strip(loss, buf_str(&name));
             continue;
         }

@@ -69,6 +69,9 @@ void attrs_apply_at(const struct io *io, int dirfd, const char *name, mode_t typ
 // Sets these flags beside those that are set; what cannot be set is lost by name.
 void attrs_set_flags(const struct io *io, int fd, uint32_t flags, struct attrs_loss *loss);
 
+// Does an extended attribute of this name give rights, as capabilities do? Nothing untrusted may.
+bool attrs_raises_rights(const char *name);
+
 // The text of extended attributes (doc/FORMAT.md section 7) one by one. Returns 1 and the next attribute (value in ret_value, name in ret_name),
 // 0 at the end, -1 when the text is malformed. *at starts at 0.
 int attrs_xattr_next(const char *text, size_t n, size_t *at, struct buf *ret_name, struct buf *ret_value);

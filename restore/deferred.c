@@ -355,7 +355,7 @@ static void apply_dir(struct run *run, struct dirchain *chain, const struct late
     if (attrs->xattr.length > 0 && apply_xattr(run->apply, planner, &attrs->xattr, &object.xattr_text, &object.n, &err) < 0)
         buf_addf(&loss.why, "extended attributes: %s", err.text);
     if (record->dir.existed)
-        existing_remove_xattrs(io, object.fd, object.xattr_text, object.n);
+        existing_remove_xattrs(io, object.fd, object.xattr_text, object.n, run->apply->self->untrusted);
     attrs_apply(io, &object, attrs, run->apply->self, &loss);
     attrs_set_flags(io, object.fd, attrs->flags & INODE_FLAGS_LATE, &loss);
     if (loss.owner)

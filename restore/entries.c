@@ -387,7 +387,7 @@ static int put_metadata_right(struct entries *r, const struct manifest_entry *e,
     if (attrs->xattr.length > 0 && apply_xattr(r->apply, r->apply->n_workers - 1, &attrs->xattr, &object.xattr_text, &object.n, &why) < 0)
         buf_addf(&loss.why, "extended attributes: %s", why.text);
     else
-        existing_remove_xattrs(r->io, object.fd, object.xattr_text, object.n);
+        existing_remove_xattrs(r->io, object.fd, object.xattr_text, object.n, r->self->untrusted);
     attrs_apply(r->io, &object, attrs, r->self, &loss);
     io_close_quietly(r->io, &object.fd);
     r->report->updated++;

@@ -184,14 +184,14 @@ static bool has_value(int fd, const struct buf *name, const struct buf *value)
     return n >= 0 && (size_t)n == value->len && memcmp(now, value->data == NULL ? (const uint8_t *)"" : value->data, value->len) == 0;
 }
 
-bool existing_xattrs_equal(int fd, const char *text, size_t n)
+bool existing_xattrs_equal(int fd, const char *text, size_t n, bool untrusted)
 {
     _cleanup_buf_ struct buf names = { 0 };
     _cleanup_buf_ struct buf name = { 0 };
     _cleanup_buf_ struct buf value = { 0 };
     size_t at = 0, wanted = 0, there = 0;
     while (attrs_xattr_next(text, n, &at, &name, &value) > 0) {
-        if (is_labelled(buf_str(&name)))
+        if (is_labelled(buf_str(&name)) || (untrusted && attrs_raises_rights(buf_str(&name))))
             continue;
         if (!has_value(fd, &name, &value))
             return false;
@@ -214,13 +214,13 @@ static bool is_wanted(const char *looked_for, const char *text, size_t n)
     return false;
 }
 
-void existing_remove_xattrs(const struct io *io, int fd, const char *text, size_t n)
+void existing_remove_xattrs(const struct io *io, int fd, const char *text, size_t n, bool untrusted)
 {
     _cleanup_buf_ struct buf names = { 0 };
     list_names(fd, &names);
     for (size_t i = 0; i < names.len; i += strlen((const char *)names.data + i) + 1) {
         const char *name = (const char *)names.data + i;
-        if (!is_labelled(name) && !is_wanted(name, text, n))
+        if (!is_labelled(name) && !(is_wanted(name, text, n) && !(untrusted && attrs_raises_rights(name))))
             (void)io->fremovexattr(io, fd, name); // what stays shows when attributes are compared
     }
 }

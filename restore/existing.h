@@ -27,9 +27,9 @@ MUST_USE int existing_content_equal(const struct io *io, int dirfd, const char *
 MUST_USE int existing_content_of(const struct io *io, int fd, const struct manifest_entry *entry, bool *ret_equal, struct error *err);
 
 // Are the extended attributes (ACLs, capabilities) of an open file exactly those of the text (doc/FORMAT.md section 7; n 0 = none)?
-// Attributes that this user cannot see, and security.selinux, do not count.
-bool existing_xattrs_equal(int fd, const char *text, size_t n);
-// Removes what the text does not have.
-void existing_remove_xattrs(const struct io *io, int fd, const char *text, size_t n);
+// Attributes that this user cannot see, and security.selinux, do not count. `untrusted`: the text's attributes that raise rights are not wanted.
+bool existing_xattrs_equal(int fd, const char *text, size_t n, bool untrusted);
+// Removes what the text does not have, or has without being trusted.
+void existing_remove_xattrs(const struct io *io, int fd, const char *text, size_t n, bool untrusted);
 
 #endif

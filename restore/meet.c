@@ -28,7 +28,7 @@ static bool attributes_differ(const struct meet *m, int dirfd, const char *name,
         return true;
     if (existing_open(m->io, dirfd, name, &meeting->existing.id, &fd, &ignored) < 0)
         return false;
-    bool equal = existing_xattrs_equal(fd, text, n);
+    bool equal = existing_xattrs_equal(fd, text, n, m->apply->self->untrusted);
     io_close_quietly(m->io, &fd);
     return !equal;
 }

@@ -122,6 +122,10 @@ static void rehearse_entry(struct rehearse *r, struct dirchain *chain, const str
         report_problem(r->report, REPORT_SKIPPED, path, "its directory could not be made");
         return;
     }
+    if (r->self->untrusted && (e->type == MANIFEST_CHAR || e->type == MANIFEST_BLOCK)) {
+        report_problem(r->report, REPORT_STRIPPED, path, "a device; it is left out");
+        return;
+    }
     if (meet(r, chain, e, below, &m, &why) < 0) {
         report_problem(r->report, REPORT_FAILED, path, why.text);
         return;

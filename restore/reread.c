@@ -93,7 +93,7 @@ static const char *compare_attributes(const struct reread *r, int fd, const stru
     struct error ignored; // it was read when the file was restored
     if (attrs->xattr.length > 0 && apply_xattr(r->apply, r->apply->n_workers - 1, &attrs->xattr, &text, &n, &ignored) < 0)
         return "the record of its attributes cannot be read again";
-    return existing_xattrs_equal(fd, text, n) ? NULL : "its extended attributes or ACL are not those of the snapshot";
+    return existing_xattrs_equal(fd, text, n, r->apply->self->untrusted) ? NULL : "its extended attributes or ACL are not those of the snapshot";
 }
 
 static const char *look_again(struct pass *p, const struct manifest_entry *e, const char *below, bool metadata, bool content)

@@ -88,6 +88,19 @@ is 0 "an exact mirror" recover restore latest "$source" --in-place --overwrite i
 [ -e "$source/half/x.cache" ] && [ -e "$source/half/new" ] && [ ! -e "$source/full/new" ] && ok "spares directories that are not in the snapshot whole" || bad "left out"
 says "and says so" "1 directories held something that the policy left out \\(--delete removes nothing in them"
 
+# Rights that stood there before do not outlive --untrusted.
+if [ "$(id -u)" = 0 ] && setfattr -n trusted.right -v 1 "$source/full/kept" 2>/dev/null && mknod "$source/full/null" c 1 3; then
+    is 0 "a night with rights and a device" backup
+    is 0 "a rehearsal with --untrusted" recover restore latest "$source" --in-place --overwrite if-changed --untrusted --dry-run
+    says "leaves the device out" "full/null' stripped: a device"
+    says_not "and lists it as nothing to make" "^(create|leave|replace) .*full/null"
+    is 0 "--untrusted over the same" recover restore latest "$source" --in-place --overwrite if-changed --untrusted --verify
+    says "lists what it takes away" "full/kept' stripped: trusted.right"
+    getfattr -n trusted.right "$source/full/kept" >"$tree/out" 2>&1 && bad "the right is still there" || ok "and does"
+else
+    ok "# SKIP rights and devices need root"
+fi
+
 # Output that is not all there.
 if [ -w /dev/full ]; then
     is 1 "a list onto a full disk" sh -c "'$BKD_BIN/bkd-restore' -r '$repo' -s '$tree/signers' ls latest >/dev/full"
