@@ -36,15 +36,17 @@ loop_at() {
     command -v "$1" >/dev/null || { echo "no $1" >"$tree/mount.err"; return 1; }
     "$@" "$image" >"$tree/mount.err" 2>&1 && mount_at "$at" -o loop -t "$type" "$image"
 }
+room=3G
+[ "${BKD_TORTURE:-}" != full ] || room=20G
 mount_fs() { # TYPE DIR
     case $1 in
-    ext4) loop_at "$2" ext4 3G mkfs.ext4 -q -O ea_inode ;;
-    xfs) loop_at "$2" xfs 3G mkfs.xfs -q ;;
-    btrfs) loop_at "$2" btrfs 3G mkfs.btrfs -q ;;
+    ext4) loop_at "$2" ext4 "$room" mkfs.ext4 -q -O ea_inode ;;
+    xfs) loop_at "$2" xfs "$room" mkfs.xfs -q ;;
+    btrfs) loop_at "$2" btrfs "$room" mkfs.btrfs -q ;;
     vfat) loop_at "$2" vfat 300M mkfs.vfat ;;
-    tmpfs) mount_at "$2" -t tmpfs -o size=2G,nr_inodes=1m tmpfs ;;
+    tmpfs) mount_at "$2" -t tmpfs -o size=$room,nr_inodes=1m tmpfs ;;
     overlay)
-        loop_at "$tree/layers" ext4 3G mkfs.ext4 -q -O ea_inode &&
+        loop_at "$tree/layers" ext4 "$room" mkfs.ext4 -q -O ea_inode &&
             mkdir "$tree/layers/lower" "$tree/layers/upper" "$tree/layers/work" &&
             mount_at "$2" -t overlay -o "lowerdir=$tree/layers/lower,upperdir=$tree/layers/upper,workdir=$tree/layers/work" overlay ;;
     esac
