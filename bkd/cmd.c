@@ -25,8 +25,7 @@ void cmd_print_policy_errors(const struct cmd_context *ctx, const struct policy_
         (void)fputs(buf_str(&text), stderr);
 }
 
-// A name's file; a path with a slash stays what it is.
-static char *policy_path(const struct cmd_context *ctx, const char *policy)
+char *cmd_policy_path(const struct cmd_context *ctx, const char *policy)
 {
     if (strchr(policy, '/'))
         return xstrdup(policy);
@@ -37,7 +36,7 @@ int cmd_load_policy(const struct cmd_context *ctx, const char *policy, struct po
 {
     if (!strchr(policy, '/') && !policy_is_name(policy, strlen(policy)))
         return error_set(err, ERROR_USAGE, "'%s' is no policy name; give a name, or a path with a slash", policy);
-    _cleanup_free_ char *path = policy_path(ctx, policy);
+    _cleanup_free_ char *path = cmd_policy_path(ctx, policy);
     _cleanup_policy_errors_ struct policy_errors errors = { 0 };
     int rc = policy_load(ctx->io, path, ret_policy, &errors, err);
     if (rc == ERROR_NOT_FOUND)

@@ -24,6 +24,8 @@ struct cmd_context {
 // (standard error, or policy_error lines with --json); then ERROR_USAGE. ERROR_USAGE as well when there is no such policy.
 // Owner frees with policy_done.
 MUST_USE int cmd_load_policy(const struct cmd_context *ctx, const char *policy, struct policy *ret_policy, struct error *err);
+// The file of a policy's name; a path with a slash stays what it is. Caller frees.
+char *cmd_policy_path(const struct cmd_context *ctx, const char *policy);
 // Prints a policy file's mistakes: standard error, or policy_error lines with --json.
 void cmd_print_policy_errors(const struct cmd_context *ctx, const struct policy_errors *errors);
 // CONFIG_DIR/keys/NAME, or NAME itself when absolute. Caller frees.

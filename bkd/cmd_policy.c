@@ -103,6 +103,17 @@ static int print_check_summary(const struct check *check, struct error *err)
     return cmd_print_line(&line, err);
 }
 
+// A file, or what other commands take, the name of a policy.
+static int check_given(struct check *check, const char *given, struct error *err)
+{
+    const struct io *io = check->ctx->io;
+    struct statx st;
+    struct error ignored;
+    _cleanup_free_ char *path = cmd_policy_path(check->ctx, given);
+    bool is_name = io_stat(io, AT_FDCWD, given, 0, &st, &ignored) < 0 && io_stat(io, AT_FDCWD, path, 0, &st, &ignored) == 0;
+    return check_file(check, is_name ? path : given, err);
+}
+
 int cmd_policy_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
 {
     struct check check = { .ctx = ctx };
@@ -110,7 +121,7 @@ int cmd_policy_check(struct cmd_context *ctx, const struct cli_args *args, struc
     if (args->count == 0)
         rc = check_all(&check, err);
     for (size_t i = 0; i < args->count && rc == 0; i++)
-        rc = check_file(&check, args->values[i], err);
+        rc = check_given(&check, args->values[i], err);
     if (rc == 0 && ctx->json)
         rc = print_check_summary(&check, err);
     if (rc == 0 && check.mistakes > 0)

@@ -209,8 +209,8 @@ static const struct cli_command commands[] = {
       "away. What is refused is logged (syslog, facility auth). Paths are those of DIR, with / or the full path of DIR at their front. An unfinished file has .part- in its "
       "name; it goes when the session ends. What sessions that were killed left may be removed on the server after some days.",
       serve_options, cmd_serve },
-    { "policy check", "[FILE]...", 0, CLI_ARGS_MANY, "check policy files",
-      "Shows every mistake of every file with its place and exits with 2 when there is one. Without FILE, all policies of the "
+    { "policy check", "[FILE|POLICY]...", 0, CLI_ARGS_MANY, "check policy files",
+      "Shows every mistake of every file with its place and exits with 2 when there is one. POLICY is a name, as other commands take it. Without any, all policies of the "
       "configuration directory are checked.",
       NULL, cmd_policy_check },
     { "policy show", "POLICY", 1, 1, "show a policy's effective values",

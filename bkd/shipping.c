@@ -153,10 +153,27 @@ static int replicate(struct shipping *s, struct shipping_copy *copy, struct stor
     return r == 0 && result.lost + result.lost_objects > 0 ? tell_lost(s, store->url, &result, err) : r;
 }
 
+// By another name: through a link, a bind mount, or a second mount of the same disk.
+static int check_elsewhere(const struct shipping *s, const struct shipping_copy *copy, struct error *err)
+{
+    const struct io *io = s->setup->ctx->io;
+    const struct policy_store *repository = &s->setup->policy.repository;
+    struct statx here, there;
+    struct error ignored; // what is not there is told by who opens it
+    if (policy_store_is_remote(repository) || policy_store_is_remote(copy->place) || io_stat(io, AT_FDCWD, repository->url, 0, &here, &ignored) < 0 ||
+        io_stat(io, AT_FDCWD, copy->place->url, 0, &there, &ignored) < 0)
+        return 0;
+    if (here.stx_ino != there.stx_ino || here.stx_dev_major != there.stx_dev_major || here.stx_dev_minor != there.stx_dev_minor)
+        return 0;
+    return error_set(err, ERROR_INTEGRITY, "it is no copy: '%s' leads to the repository itself, '%s'; look at links and mounts there", copy->place->url, repository->url);
+}
+
 static int ship_to(struct shipping *s, struct shipping_copy *copy, char serial[RECEIPTS_SERIAL_MAX], struct error *err)
 {
     struct store *store = NULL;
-    int r = open_place(s, copy, &store, err);
+    int r = check_elsewhere(s, copy, err);
+    if (r == 0)
+        r = open_place(s, copy, &store, err);
     if (r == 0 && copy->place->removable)
         r = identify_disk(s, copy, store, serial, err);
     struct receipt *receipt = r == 0 ? receipts_of(&s->receipts, copy->place->url, serial) : NULL;

@@ -231,8 +231,9 @@ static int find_back(const struct repository *r, const uint8_t *chain, uint64_t 
             return 0;
         }
     }
-    return error_set(err, ERROR_NOT_FOUND, "there is no snapshot latest~%llu: the chain has %zu", (unsigned long long)back,
-                     valid);
+    if (valid == 0)
+        return error_set(err, ERROR_NOT_FOUND, "there are no snapshots yet");
+    return error_set(err, ERROR_NOT_FOUND, "there is no snapshot latest~%llu: the chain has %zu", (unsigned long long)back, valid);
 }
 
 static int find_number(const struct repository *r, const uint8_t *chain, uint64_t number, const struct repository_head **ret_head,

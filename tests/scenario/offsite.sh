@@ -126,6 +126,12 @@ is 4 "snapshots that this host never made are an alarm" run_bkd ship p --to "$ne
 rm "$near/heads/$chain/$((newest + 7))"
 
 # ---- mistakes of a person
+mv "$near" "$tree/gone2"
+ln -s "$repo" "$near"
+is 4 "a copy that leads to the repository itself is none" run_bkd ship p --to "$near"
+says "which is told" "leads to the repository itself"
+rm "$near"
+mv "$tree/gone2" "$near"
 is 2 "a place that is no copy" run_bkd ship p --to /nowhere
 says "the copies are named" "$near"
 is 0 "a rehearsal" run_bkd ship p --dry-run --to "$near"

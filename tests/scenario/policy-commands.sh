@@ -42,7 +42,7 @@ END
 expect "--help" 0 "$bkd" --help
 has "help lists the commands" out "policy check"
 expect "help of a command" 0 "$bkd" help policy check
-has "help shows the synopsis" out "Usage: bkd policy check [FILE]..."
+has "help shows the synopsis" out "Usage: bkd policy check [FILE|POLICY]..."
 expect "--version" 0 "$bkd" --version
 expect "no command" 2 "$bkd"
 expect "unknown command" 2 "$bkd" polcy
@@ -72,6 +72,7 @@ sed 's/ *# .*//' "$tree/shown" >"$tree/first"
 if cmp -s "$tree/first" "$tree/second"; then report ok "with the same values"; else report bad "with the same values"; fi
 
 expect "check all policies" 0 "$bkd" policy check --config-dir "$tree/c"
+expect "check a policy by its name" 0 "$bkd" policy check --config-dir "$tree/c" "$(basename "$(ls "$tree/c/policies/"*.yaml | head -n 1)" .yaml)"
 has "each is named" out "policies/erp.yaml: ok"
 printf 'sources: [/srv]\nrepository: backup\ncompresion: 3\n' >"$tree/c/policies/bad.yaml"
 expect "check finds mistakes" 2 "$bkd" policy check --config-dir "$tree/c"
