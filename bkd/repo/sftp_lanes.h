@@ -18,10 +18,9 @@ struct sftp_lane_slot {
     bool busy;
     char *open_name; // the file that is open for reading, or NULL
     struct sftp_handle handle;
-    // Bytes of that file which were read ahead, each given once: whoever reads again wants to know what the server says now.
-    uint8_t *ahead;        // SFTP_AHEAD bytes, or NULL
-    uint64_t ahead_offset; // of the first that was not given
-    size_t ahead_at, ahead_n;
+    uint8_t *ahead;        // SFTP_AHEAD bytes, or NULL: what was read of that file beyond what was asked for
+    uint64_t ahead_offset;
+    size_t ahead_n;
 };
 
 struct store_sftp {

@@ -28,15 +28,12 @@ struct get {
     size_t n;
 };
 
-static bool take_ahead(struct sftp_lane_slot *lane, const struct get *g)
+static bool take_ahead(const struct sftp_lane_slot *lane, const struct get *g)
 {
     uint64_t skip = g->offset - lane->ahead_offset;
     if (g->offset < lane->ahead_offset || skip > lane->ahead_n || lane->ahead_n - skip < g->n)
         return false;
-    memcpy(g->data, lane->ahead + lane->ahead_at + skip, g->n);
-    lane->ahead_at += (size_t)skip + g->n;
-    lane->ahead_n -= (size_t)skip + g->n;
-    lane->ahead_offset = g->offset + g->n;
+    memcpy(g->data, lane->ahead + skip, g->n);
     return true;
 }
 
@@ -49,7 +46,6 @@ static int read_ahead(struct sftp_lane_slot *lane, const struct get *g, struct e
     int r = sftp_read_some(lane->client, &lane->handle, g->offset, lane->ahead, SFTP_AHEAD, &got, err);
     if (r < 0)
         return r;
-    lane->ahead_at = 0;
     lane->ahead_n = got;
     lane->ahead_offset = g->offset;
     return take_ahead(lane, g) ? 0 : error_set(err, ERROR_INTEGRITY, "it ends before byte %llu", (unsigned long long)(g->offset + g->n));

@@ -52,33 +52,65 @@ static int open_part(const struct store_sftp *s, struct sftp_client *client, con
     return r < 0 ? r : sftp_open(client, p->part, flags, 0600, ret_handle, err);
 }
 
-// More connections for a large file, as far as they are idle and the server lets them in.
-static size_t add_lanes(struct store_sftp *s, const struct put *p, struct sftp_lane_slot **taken, struct sftp_lane *lanes)
-{
-    size_t n = 1, wanted = sftp_client_abilities(taken[0]->client)->round_trip_ns < NEAR_NS ? NEAR_LANES : SFTP_STORE_LANES;
+// A further connection for a large file; all of them are made at the same time, since each takes a dozen round trips.
+struct further {
+    struct store_sftp *store;
+    const struct put *put;
+    struct sftp_lane_slot *slot;
+    struct sftp_handle handle;
+    pthread_t thread;
+    bool has_thread;
+    int result;
     struct error why;
-    if (p->size < STRIPE_MIN)
-        return n;
+};
+
+static void *connect_further(void *arg)
+{
+    struct further *f = arg;
+    f->result = sftp_lanes_connect(f->store, f->slot, &f->why);
+    if (f->result == 0)
+        f->result = sftp_open(f->slot->client, f->put->part, SFTP_OPEN_WRITE, 0, &f->handle, &f->why);
+    return NULL;
+}
+
+static size_t take_idle(struct store_sftp *s, const struct put *p, size_t wanted, struct further *ret_further)
+{
+    size_t n = 0;
     pthread_mutex_lock(&s->lock);
     for (unsigned i = 0; i < s->n_lanes && n < wanted; i++)
         if (!s->lanes[i].busy) {
             s->lanes[i].busy = true;
-            taken[n++] = &s->lanes[i];
+            ret_further[n++] = (struct further){ .store = s, .put = p, .slot = &s->lanes[i] };
         }
     pthread_mutex_unlock(&s->lock);
-    size_t good = 1;
-    for (size_t i = 1; i < n; i++) {
-        int r = sftp_lanes_connect(s, taken[i], &why);
-        if (r == 0)
-            r = sftp_open(taken[i]->client, p->part, SFTP_OPEN_WRITE, 0, &lanes[good].handle, &why);
-        if (r == 0) {
-            lanes[good].client = taken[i]->client;
-            taken[good++] = taken[i];
+    return n;
+}
+
+// As many as are idle and the server lets in.
+static size_t add_lanes(struct store_sftp *s, const struct put *p, struct sftp_lane_slot **taken, struct sftp_lane *lanes)
+{
+    size_t good = 1, wanted = sftp_client_abilities(taken[0]->client)->round_trip_ns < NEAR_NS ? NEAR_LANES : SFTP_STORE_LANES;
+    struct further further[SFTP_STORE_LANES];
+    if (p->size < STRIPE_MIN)
+        return 1;
+    size_t n = take_idle(s, p, wanted - 1, further);
+    for (size_t i = 0; i < n; i++) {
+        further[i].has_thread = pthread_create(&further[i].thread, NULL, connect_further, &further[i]) == 0;
+        if (!further[i].has_thread)
+            (void)connect_further(&further[i]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct further *f = &further[i];
+        if (f->has_thread)
+            (void)pthread_join(f->thread, NULL);
+        if (f->result == 0) {
+            lanes[good] = (struct sftp_lane){ .client = f->slot->client, .handle = f->handle };
+            taken[good++] = f->slot;
             continue;
         }
-        log_debug("%s: no further connection: %s", s->store.url, why.text);
-        sftp_lanes_disconnect(taken[i]);
-        sftp_lanes_give(s, taken[i]);
+        log_debug("%s: no further connection: %s", s->store.url, f->why.text);
+        sftp_lanes_disconnect(f->slot);
+        sftp_lanes_give(s, f->slot);
     }
     return good;
 }

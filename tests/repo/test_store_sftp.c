@@ -301,6 +301,33 @@ static void test_turns_of_many(void **state)
         free(names[i]);
 }
 
+// What lies together costs one round trip, and stays exact at the end of the file.
+static void test_turns_of_small_reads(void **state)
+{
+    struct place *p = *state;
+    struct error err;
+    enum { SIZE = 300000 };
+    uint8_t *data = pattern(SIZE), back[5000];
+    p->server.count = true;
+    OK(open_store(p, &err));
+    OK(p->store->ops->put(p->store, "objects/x", data, SIZE, &err));
+    unsigned before = p->server.turns;
+    for (size_t at = 0; at < 100000; at += 5000) {
+        OK(p->store->ops->get(p->store, "objects/x", at, back, sizeof back, &err));
+        assert_memory_equal(back, data + at, sizeof back);
+    }
+    print_message("20 reads: %u round trips\n", turns_of(p, before));
+    assert_true(turns_of(p, before) <= 2);
+    OK(p->store->ops->get(p->store, "objects/x", SIZE - 5000, back, 5000, &err));
+    assert_memory_equal(back, data + SIZE - 5000, 5000);
+    OK(p->store->ops->get(p->store, "objects/x", SIZE - 10, back, 10, &err));
+    assert_memory_equal(back, data + SIZE - 10, 10);
+    assert_int_equal(p->store->ops->get(p->store, "objects/x", SIZE - 10, back, 11, &err), ERROR_INTEGRITY);
+    OK(p->store->ops->get(p->store, "objects/x", 5, back, 10, &err));
+    assert_memory_equal(back, data + 5, 10);
+    free(data);
+}
+
 // Longer than one answer, and longer than the window.
 static void test_whole_long_file(void **state)
 {
@@ -355,7 +382,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_large_file_through_lanes), TEST(test_single_connection), TEST(test_cut_anywhere), TEST(test_given_up),
         TEST(test_poor_server), TEST(test_modes), TEST(test_root),
-        TEST(test_turns_of_listing), TEST(test_turns_of_many), TEST(test_whole_long_file), TEST(test_many_over_broken_line),
+        TEST(test_turns_of_listing), TEST(test_turns_of_many), TEST(test_turns_of_small_reads), TEST(test_whole_long_file), TEST(test_many_over_broken_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
