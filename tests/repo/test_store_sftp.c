@@ -328,6 +328,54 @@ static void test_turns_of_small_reads(void **state)
     free(data);
 }
 
+// Whatever a server says instead of the truth: what comes back is right, or an error. Nothing hangs, and what was stored stays.
+static void test_server_that_lies(void **state)
+{
+    struct place *p = *state;
+    struct error err;
+    enum { SIZE = 100000 };
+    uint8_t *data = pattern(SIZE), *back = xmalloc(SIZE);
+    OK(open_store(p, &err));
+    OK(p->store->ops->put(p->store, "objects/x", data, SIZE, &err));
+    unsigned refused = 0;
+    for (enum sftp_lie lie = SFTP_HONEST; lie < SFTP_LIES; lie++) {
+        _cleanup_buf_ struct buf whole = { 0 };
+        struct tally t = { 0 };
+        char name[32];
+        p->server = (struct sftp_server){ .lie = lie };
+        if (open_store(p, &err) < 0) {
+            refused++;
+            continue;
+        }
+        struct store *s = p->store;
+        int r = store_get_all(s, "objects/x", SIZE + 10, &whole, &err);
+        if (r == 0) {
+            assert_int_equal(whole.len, lie == SFTP_SMALLER_SIZE ? SIZE - 1 : SIZE); // a file cut short is what hashes are for
+            assert_memory_equal(whole.data, data, whole.len);
+        }
+        assert_true(r == 0 || (lie != SFTP_HONEST && lie != SFTP_SHORT_DATA));
+        refused += r < 0;
+        if (s->ops->get(s, "objects/x", 1000, back, 70000, &err) == 0)
+            assert_memory_equal(back, data + 1000, 70000);
+        if (s->ops->get(s, "objects/x", SIZE - 50, back, 50, &err) == 0)
+            assert_memory_equal(back, data + SIZE - 50, 50);
+        (void)!s->ops->list(s, "", tally_entry, &t, &err);
+        (void)snprintf(name, sizeof name, "heads/%u", (unsigned)lie);
+        bool put = s->ops->put(s, name, data, 1000, &err) == 0;
+        p->server.lie = SFTP_HONEST;
+        OK(open_store(p, &err));
+        _cleanup_buf_ struct buf kept = { 0 };
+        if (put) { // said to be there: it is
+            OK(store_get_all(p->store, name, 1000, &kept, &err));
+            assert_memory_equal(kept.data, data, 1000);
+        }
+    }
+    print_message("%u of %u lies were found out\n", refused, SFTP_LIES - 1u);
+    assert_true(refused >= 9);
+    free(data);
+    free(back);
+}
+
 // Longer than one answer, and longer than the window.
 static void test_whole_long_file(void **state)
 {
@@ -382,7 +430,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_large_file_through_lanes), TEST(test_single_connection), TEST(test_cut_anywhere), TEST(test_given_up),
         TEST(test_poor_server), TEST(test_modes), TEST(test_root),
-        TEST(test_turns_of_listing), TEST(test_turns_of_many), TEST(test_turns_of_small_reads), TEST(test_whole_long_file), TEST(test_many_over_broken_line),
+        TEST(test_turns_of_listing), TEST(test_turns_of_many), TEST(test_turns_of_small_reads), TEST(test_server_that_lies), TEST(test_whole_long_file), TEST(test_many_over_broken_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "bkd/base/buf.h"
+#include "bkd/base/bytes.h"
 #include "bkd/repo/sftp_client.h"
 
 static const char program[] = "/usr/lib/openssh/sftp-server";
@@ -197,6 +198,116 @@ static struct stream *count(struct sftp_server *server, struct stream *inner)
     return &c->stream;
 }
 
+// ---- a server that lies: each of its messages is looked at on the way
+
+struct lying {
+    struct stream stream;
+    struct stream *inner;
+    enum sftp_lie lie;
+    struct buf in, out; // from the server; to the client, those before `at` are given
+    size_t at;
+    unsigned messages;
+};
+
+static void set_length(struct buf *m, size_t body)
+{
+    if (m->len < 4 + body)
+        memset(buf_extend(m, 4 + body - m->len), 'z', 1);
+    m->len = 4 + body;
+    put_u32be(m->data, (uint32_t)body);
+}
+
+// A message: u32 length, u8 type, u32 id, then (DATA) u32 length and bytes, (ATTRS) u32 flags and u64 size.
+static void change_data(enum sftp_lie lie, struct buf *m)
+{
+    uint32_t n = get_u32be(m->data + 9), now = lie == SFTP_SHORT_DATA ? (n + 2) / 3 : lie == SFTP_EMPTY_DATA ? 0 : n + 1;
+    set_length(m, 9 + now);
+    put_u32be(m->data + 9, now);
+}
+
+static void change(struct lying *l, struct buf *m)
+{
+    uint8_t type = m->data[4];
+    enum sftp_lie lie = l->lie;
+    if (l->messages++ < 2) // its version, and the store's directory
+        return;
+    if (type == SFTP_DATA && (lie == SFTP_SHORT_DATA || lie == SFTP_EMPTY_DATA || lie == SFTP_LONG_DATA))
+        change_data(lie, m);
+    else if (lie == SFTP_WRONG_ID)
+        m->data[7] ^= 0x80;
+    else if (lie == SFTP_HUGE_LENGTH)
+        m->data[0] = 0x7f;
+    else if (lie == SFTP_CUT_BODY && type != SFTP_STATUS)
+        set_length(m, m->len - 4 > 10 ? 7 : 5);
+    else if (lie == SFTP_NOISE && type != SFTP_DATA)
+        for (size_t i = 9; i < m->len; i++)
+            m->data[i] = (uint8_t)(m->data[i] * 167 + 13);
+    else if (type == SFTP_ATTRS && (lie == SFTP_SMALLER_SIZE || lie == SFTP_LARGER_SIZE))
+        m->data[20] = (uint8_t)(m->data[20] + (lie == SFTP_LARGER_SIZE ? 1 : -1));
+    else if (lie == SFTP_OTHER_TYPE)
+        m->data[4] = type == SFTP_DATA ? SFTP_HANDLE : SFTP_DATA;
+    else if (lie == SFTP_STATUS_4 || lie == SFTP_STATUS_11) {
+        set_length(m, 9);
+        m->data[4] = SFTP_STATUS;
+        put_u32be(m->data + 9, lie == SFTP_STATUS_4 ? 4 : 11);
+    }
+}
+
+static int lying_read(struct stream *s, void *data, size_t n, size_t *ret_n, struct error *err)
+{
+    struct lying *l = (struct lying *)s;
+    uint8_t step[65536];
+    size_t got = 0, whole;
+    int r = l->inner->ops->read(l->inner, step, sizeof step, &got, err);
+    if (r == 0)
+        buf_add(&l->in, step, got);
+    while (count_messages(&l->in, &whole) > 0) {
+        size_t length = 4 + get_u32be(l->in.data);
+        struct buf one = { 0 };
+        buf_add(&one, l->in.data, length);
+        change(l, &one);
+        buf_add(&l->out, one.data, one.len);
+        buf_done(&one);
+        memmove(l->in.data, l->in.data + length, l->in.len - length);
+        l->in.len -= length;
+    }
+    *ret_n = l->out.len - l->at < n ? l->out.len - l->at : n;
+    if (*ret_n > 0)
+        memcpy(data, l->out.data + l->at, *ret_n);
+    l->at += *ret_n;
+    return *ret_n > 0 ? 0 : r;
+}
+
+static int lying_write(struct stream *s, const void *data, size_t n, size_t *ret_n, struct error *err)
+{
+    struct lying *l = (struct lying *)s;
+    return l->inner->ops->write(l->inner, data, n, ret_n, err);
+}
+
+static void lying_wants(struct stream *s, bool writing, struct pollfd *ret_poll)
+{
+    struct lying *l = (struct lying *)s;
+    l->inner->ops->wants(l->inner, writing, ret_poll);
+}
+
+static void lying_close(struct stream *s)
+{
+    struct lying *l = (struct lying *)s;
+    l->inner->ops->close(l->inner);
+    buf_done(&l->in);
+    buf_done(&l->out);
+    free(l);
+}
+
+static const struct stream_ops lying_ops = { lying_read, lying_write, lying_wants, lying_close };
+
+static struct stream *lie(const struct sftp_server *server, struct stream *inner)
+{
+    struct lying *l = xcalloc(1, sizeof *l);
+    *l = (struct lying){ .stream = { &lying_ops }, .inner = inner, .lie = server->lie };
+    return &l->stream;
+}
+
 static int connect_client(void *arg, struct sftp_client **ret_client, struct error *err)
 {
     struct sftp_server *server = arg;
@@ -210,6 +321,8 @@ static int connect_client(void *arg, struct sftp_client **ret_client, struct err
         *c = (struct cutting){ .stream = { &cutting_ops }, .inner = stream, .pid = pid, .left = server->cut_after };
         stream = &c->stream;
     }
+    if (server->lie != SFTP_HONEST)
+        stream = lie(server, stream);
     if (server->count)
         stream = count(server, stream);
     return sftp_client_new(io_real(), stream, 20000, ret_client, err);
