@@ -107,7 +107,8 @@ static int take_data(struct reading *r, struct sftp_message *m, struct error *er
     if (e < 0)
         return e;
     if (m->type != SFTP_DATA) {
-        e = sftp_wire_status(m, "read", "the file", &status, err);
+        struct error why; // an end that is no failure leaves *err alone
+        e = sftp_wire_status(m, "read", "the file", &status, &why);
         if (status == SFTP_EOF && r->may_end) {
             size_t at = (size_t)(request.offset - r->offset);
             r->end = at < r->end ? at : r->end;
@@ -115,6 +116,8 @@ static int take_data(struct reading *r, struct sftp_message *m, struct error *er
         }
         if (status == SFTP_EOF)
             return error_set(err, ERROR_INTEGRITY, "it ends before byte %llu", (unsigned long long)(request.offset + request.length));
+        if (e < 0)
+            *err = why;
         return e < 0 ? e : sftp_wire_malformed(m, err);
     }
     if (!sftp_get_string(&m->body, &data, &n) || n > request.length || n == 0)
