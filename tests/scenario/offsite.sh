@@ -80,7 +80,7 @@ for k in $(seq 1 "$kills"); do
     (exec "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" ship p --to "$far" -q) >"$tree/out" 2>&1 &
     victim=$!
     sleep "0.$(printf %03d "$drawn")"
-    if [ $((k % 2)) = 0 ]; then kill -KILL $victim; else pkill -KILL -f "sshd: $sshd_user@notty" ; fi 2>/dev/null
+    if [ $((k % 2)) = 0 ]; then kill -KILL $victim; else pkill -KILL -P "$(cat "$sshd_dir/pid")"; fi 2>/dev/null
     wait $victim 2>/dev/null
     from "$far" check --quick >"$tree/out" 2>&1 || { bad_kills=$((bad_kills + 1)); tail -n 3 "$tree/out" | sed 's/^/# /'; }
 done
