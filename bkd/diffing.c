@@ -87,6 +87,23 @@ static int open_live(struct diffing *d, struct error *err)
     return live_open(ctx->io, &options, &d->live, err);
 }
 
+// Of the live tree only the sources are looked at: a path beside them would seem to be without any difference.
+static int check_in_sources(const struct diffing *d, struct error *err)
+{
+    const struct policy *policy = &d->setup.policy;
+    for (size_t i = 0; i < d->n_paths; i++) {
+        const char *path = d->paths[i];
+        bool found = false;
+        for (size_t k = 0; !found && k < policy->source_count; k++) {
+            const char *source = policy->sources[k].path;
+            found = manifest_path_below(path, strlen(path), source, strlen(source)) || manifest_path_below(source, strlen(source), path, strlen(path));
+        }
+        if (!found)
+            return error_set(err, ERROR_USAGE, "'%s' is in no source of policy %s; `bkd policy show %s` lists them", path, policy->name, policy->name);
+    }
+    return 0;
+}
+
 int diffing_open(struct diffing *d, const struct cmd_context *ctx, const struct diffing_options *o, struct error *err)
 {
     *d = (struct diffing){ .ctx = ctx, .scratch_fd = -1, .content = o->content };
@@ -94,6 +111,8 @@ int diffing_open(struct diffing *d, const struct cmd_context *ctx, const struct 
     int r = take_paths(d, o, err);
     if (r == 0)
         r = setup_load(ctx, o->policy, &d->setup, err);
+    if (r == 0 && o->b == NULL)
+        r = check_in_sources(d, err);
     if (r == 0)
         r = setup_open_repository(&d->setup, &d->repository, err);
     if (r == 0)

@@ -98,6 +98,9 @@ says_not "which do not show everything" '/big'
 is 0 "--content reads everything" key before --content
 has "and shows it" "M f $source/big  (content)"
 
+is 2 "a path in no source is a mistake" key before /nowhere/at/all
+says "and said to be" "in no source of policy"
+
 # --- what cannot be read
 if [ "$(id -u)" != 0 ]; then
     chmod 0 "$source/dir/file-7"
