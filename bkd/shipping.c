@@ -91,9 +91,11 @@ static int open_place(struct shipping *s, struct shipping_copy *copy, struct sto
     if (s->options->bandwidth != NULL)
         access.access.bandwidth = *s->options->bandwidth;
     int r = store_open(s->setup->ctx->io, copy->place->url, &access.access, make, ret_store, err);
-    if (r == ERROR_NOT_FOUND && copy->place->removable)
+    if (r == ERROR_NOT_FOUND && copy->place->removable) {
         copy->state = SHIPPING_AWAY;
-    else if (r == ERROR_NOT_FOUND && known != NULL && known->snapshot > 0)
+        return error_set(err, ERROR_NOT_FOUND, "there is no '%s': its disk is not here", copy->place->url);
+    }
+    if (r == ERROR_NOT_FOUND && known != NULL && known->snapshot > 0)
         return error_set(err, ERROR_INTEGRITY, "the copy at %s is gone: it had snapshot %llu. Is its disk mounted? If it is lost, make it anew: bkd ship %s --to %s --init",
                          copy->place->url, (unsigned long long)known->snapshot, s->setup->policy.name, copy->place->url);
     return r;
