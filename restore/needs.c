@@ -13,14 +13,14 @@ static const struct {
     const char *name, *text;
     bool entry; // the entry itself cannot be there
 } table[NEEDS] = {
-    [NEED_ACL] = { "acl", "ACLs" },
-    [NEED_USER_XATTR] = { "user_xattr", "extended attributes (user.*)" },
-    [NEED_TRUSTED_XATTR] = { "trusted_xattr", "extended attributes (trusted.*)" },
-    [NEED_SECURITY_XATTR] = { "security_xattr", "capabilities and labels (security.*)" },
-    [NEED_OWNER] = { "owner", "other owners than yourself" },
-    [NEED_MODE] = { "mode", "all modes" },
-    [NEED_NANOSECONDS] = { "nanoseconds", "times to the nanosecond" },
-    [NEED_TIME] = { "time_range", "times before 1970 or after 2038" },
+    [NEED_ACL] = { "acl", "ACLs", false },
+    [NEED_USER_XATTR] = { "user_xattr", "extended attributes (user.*)", false },
+    [NEED_TRUSTED_XATTR] = { "trusted_xattr", "extended attributes (trusted.*)", false },
+    [NEED_SECURITY_XATTR] = { "security_xattr", "capabilities and labels (security.*)", false },
+    [NEED_OWNER] = { "owner", "other owners than yourself", false },
+    [NEED_MODE] = { "mode", "all modes", false },
+    [NEED_NANOSECONDS] = { "nanoseconds", "times to the nanosecond", false },
+    [NEED_TIME] = { "time_range", "times before 1970 or after 2038", false },
     [NEED_HARD_LINK] = { "hard_link", "hard links", true },
     [NEED_SYMLINK] = { "symlink", "symbolic links", true },
     [NEED_FIFO] = { "fifo", "FIFOs", true },

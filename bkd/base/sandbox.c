@@ -180,7 +180,7 @@ static bool add_memory(scmp_filter_ctx filter)
 // Ending itself (abort, assert) is allowed, signals to others are not.
 static bool add_abort(scmp_filter_ctx filter)
 {
-    return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid())) == 0;
+    return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0)) == 0;
 }
 
 #define COUNT(list) (sizeof(list) / sizeof *(list))
@@ -193,7 +193,7 @@ static bool fill(scmp_filter_ctx filter, enum sandbox_role role)
     else if (good)
         good = add_memory(filter) && add_abort(filter);
     if (good && SANITIZED) // its report
-        good = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(write), 1, SCMP_A0(SCMP_CMP_EQ, STDERR_FILENO)) == 0 &&
+        good = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(write), 1, SCMP_A0(SCMP_CMP_EQ, STDERR_FILENO, 0)) == 0 &&
                seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sigaltstack), 0) == 0;
     return good;
 }
