@@ -165,7 +165,7 @@ static void go_on(struct fixture *f, struct run_options options)
 
 static void cut_off_everywhere(struct fixture *f, enum fault_mode mode, enum fault_power power, long step)
 {
-    _cleanup_free_ char *root = fixture_path(f, "."), *aside = fixture_path(f, "aside");
+    _cleanup_free_ char *aside = fixture_path(f, "aside");
     struct run_options options = { .jobs = 1 };
     for (long call = 1;; call += step) {
         struct fault_io_options fault = {
