@@ -2,7 +2,8 @@
 # Sourced by scripts/test and scripts/quickstart: which Debian packages are needed, and how missing ones are installed.
 
 BUILD_PACKAGES="autoconf automake gcc libc6-dev make pkg-config
-    libarchive-dev libjansson-dev libqrencode-dev librsync-dev libseccomp-dev libsodium-dev libssh2-1-dev libssl-dev libyaml-dev libzstd-dev"
+    libarchive-dev libcap-ng-dev libcurl4-openssl-dev libjansson-dev libmicrohttpd-dev libqrencode-dev librsync-dev libseccomp-dev libsodium-dev
+    libsqlite3-dev libssh2-1-dev libssl-dev libsystemd-dev libyaml-dev libzstd-dev"
 # The tools that tests compare with, and that restores by hand use.
 TEST_PACKAGES="acl age attr btrfs-progs dosfstools e2fsprogs exfat-fuse exfatprogs git
     libarchive-tools libcap2-bin libcmocka-dev openssh-client openssh-server openssh-sftp-server
