@@ -6,6 +6,6 @@
 int main(void)
 {
     _cleanup_buf_ struct buf text = { 0 };
-    schema_man(&text);
+    schema_man(schema_of_policies(), &text);
     return fputs(buf_str(&text), stdout) == EOF || fflush(stdout) != 0;
 }

@@ -53,7 +53,7 @@ bool policy_names_commands(const struct policy *policy)
     return some || policy->stream_count > 0 || policy->repository.ssh_passphrase_command.count > 0;
 }
 
-static void list_done(struct policy_list *list)
+void policy_list_done(struct policy_list *list)
 {
     for (size_t i = 0; i < list->count; i++)
         free(list->items[i]);
@@ -64,7 +64,7 @@ static void list_done(struct policy_list *list)
 static void commands_done(struct policy_commands *commands)
 {
     for (size_t i = 0; i < commands->count; i++) {
-        list_done(&commands->items[i].argv);
+        policy_list_done(&commands->items[i].argv);
         free(commands->items[i].name);
     }
     free(commands->items);
@@ -73,16 +73,16 @@ static void commands_done(struct policy_commands *commands)
 static void source_done(struct policy_source *source)
 {
     free(source->path);
-    list_done(&source->exclude);
-    list_done(&source->exclude_if_present);
-    list_done(&source->snapshot.create);
-    list_done(&source->snapshot.release);
+    policy_list_done(&source->exclude);
+    policy_list_done(&source->exclude_if_present);
+    policy_list_done(&source->snapshot.create);
+    policy_list_done(&source->snapshot.release);
     free(source->snapshot.place);
     free(source->snapshot.path);
     free(source->stream.name);
     free(source->stream.user);
-    list_done(&source->stream.command);
-    list_done(&source->stream.env);
+    policy_list_done(&source->stream.command);
+    policy_list_done(&source->stream.env);
 }
 
 static void store_done(struct policy_store *store)
@@ -91,7 +91,7 @@ static void store_done(struct policy_store *store)
     free(store->ssh_identity);
     free(store->ssh_known_hosts);
     free(store->ssh_passphrase);
-    list_done(&store->ssh_passphrase_command);
+    policy_list_done(&store->ssh_passphrase_command);
     free(store->ssh_config);
     free(store->bandwidth);
 }
@@ -106,9 +106,9 @@ void policy_done(struct policy *policy)
         source_done(&policy->streams[i]);
     free(policy->sources);
     free(policy->streams);
-    list_done(&policy->recipients);
-    list_done(&policy->exclude);
-    list_done(&policy->exclude_if_present);
+    policy_list_done(&policy->recipients);
+    policy_list_done(&policy->exclude);
+    policy_list_done(&policy->exclude_if_present);
     commands_done(&policy->hooks_before);
     commands_done(&policy->hooks_after);
     commands_done(&policy->hooks_on_failure);

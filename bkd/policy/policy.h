@@ -37,6 +37,7 @@ struct policy_list {
     unsigned *lines; // where each stands in the file; 0 = it is a default
     size_t count;
 };
+void policy_list_done(struct policy_list *list);
 
 struct policy_command {
     struct policy_list argv;

@@ -154,6 +154,10 @@ static const struct schema_key keys[] = {
 #define KEY_COUNT (sizeof keys / sizeof *keys)
 _Static_assert(KEY_COUNT <= POLICY_KEYS_MAX, "key_lines is too short");
 
+static const struct schema_table table = { keys, KEY_COUNT };
+
+const struct schema_table *schema_of_policies(void) { return &table; }
+
 const struct schema_key *schema_keys(size_t *ret_count)
 {
     *ret_count = KEY_COUNT;
@@ -188,29 +192,39 @@ bool schema_is_below(const struct schema_key *key, const char *parent)
     return strncmp(key->name, parent, n) == 0 && key->name[n] == '.' && !strchr(key->name + n + 1, '.');
 }
 
-const struct schema_key *schema_find(const char *parent, const char *name)
+const struct schema_key *schema_table_find(const struct schema_table *t, const char *parent, const char *name)
 {
-    for (size_t i = 0; i < KEY_COUNT; i++)
-        if (schema_is_below(&keys[i], parent) && strcmp(schema_leaf(&keys[i]), name) == 0)
-            return &keys[i];
+    for (size_t i = 0; i < t->count; i++)
+        if (schema_is_below(&t->keys[i], parent) && strcmp(schema_leaf(&t->keys[i]), name) == 0)
+            return &t->keys[i];
     return NULL;
 }
 
-const struct schema_key *schema_nearest(const char *parent, const char *typed)
+const struct schema_key *schema_find(const char *parent, const char *name)
+{
+    return schema_table_find(&table, parent, name);
+}
+
+const struct schema_key *schema_table_nearest(const struct schema_table *t, const char *parent, const char *typed)
 {
     const struct schema_key *best = NULL;
     struct nearest nearest = nearest_to(typed);
     for (int everywhere = 0; everywhere < 2 && !best; everywhere++) {
-        for (size_t i = 0; i < KEY_COUNT; i++) {
-            if (!everywhere && !schema_is_below(&keys[i], parent))
+        for (size_t i = 0; i < t->count; i++) {
+            if (!everywhere && !schema_is_below(&t->keys[i], parent))
                 continue;
             const char *before = nearest.best;
-            nearest_offer(&nearest, schema_leaf(&keys[i]));
+            nearest_offer(&nearest, schema_leaf(&t->keys[i]));
             if (nearest.best != before)
-                best = &keys[i];
+                best = &t->keys[i];
         }
     }
     return best;
+}
+
+const struct schema_key *schema_nearest(const char *parent, const char *typed)
+{
+    return schema_table_nearest(&table, parent, typed);
 }
 
 // ---- values ------------------------------------------------------------------------------------------------------------
@@ -364,18 +378,19 @@ static void roff_word(const char *word, struct buf *ret_text)
         buf_addf(ret_text, *word == '-' ? "\\-" : *word == '\'' ? "\\(aq" : "%c", *word);
 }
 
-void schema_man(struct buf *ret_text)
+void schema_man(const struct schema_table *t, struct buf *ret_text)
 {
-    for (size_t i = 0; i < KEY_COUNT; i++) {
+    for (size_t i = 0; i < t->count; i++) {
+        const struct schema_key *key = &t->keys[i];
         buf_add_str(ret_text, ".TP\n.B ");
-        roff_word(keys[i].name, ret_text);
+        roff_word(key->name, ret_text);
         buf_add_str(ret_text, "\n");
-        buf_addf(ret_text, "%s\n.br\nValue: ", keys[i].help);
-        roff_word(keys[i].form, ret_text);
-        if (keys[i].required)
+        buf_addf(ret_text, "%s\n.br\nValue: ", key->help);
+        roff_word(key->form, ret_text);
+        if (key->required)
             buf_add_str(ret_text, ". Required.\n");
-        else if (keys[i].default_text && keys[i].default_text[0])
-            buf_addf(ret_text, ". Default: \\fB%s\\fR.\n", keys[i].default_text);
+        else if (key->default_text && key->default_text[0])
+            buf_addf(ret_text, ". Default: \\fB%s\\fR.\n", key->default_text);
         else
             buf_add_str(ret_text, ".\n");
     }

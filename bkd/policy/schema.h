@@ -51,6 +51,16 @@ struct schema_key {
     const char *help;    // for the man page, man(7) source
 };
 
+// A table of keys: that of policies, or that of the host's configuration (config_schema.h).
+struct schema_table {
+    const struct schema_key *keys;
+    size_t count;
+};
+const struct schema_key *schema_table_find(const struct schema_table *t, const char *parent, const char *name);
+const struct schema_key *schema_table_nearest(const struct schema_table *t, const char *parent, const char *typed);
+
+// The following are about the table of policies.
+const struct schema_table *schema_of_policies(void);
 const struct schema_key *schema_keys(size_t *ret_count);
 // The key `name` directly below `parent` ("" = top level), or NULL.
 const struct schema_key *schema_find(const char *parent, const char *name);
@@ -67,7 +77,7 @@ const struct schema_key *schema_nearest(const char *parent, const char *typed);
 MUST_USE int schema_set(const struct schema_key *key, const char *text, void *base, struct error *err);
 // The inverse, as text for a policy file (no quotes); the same types.
 void schema_get(const struct schema_key *key, const void *base, struct buf *ret_text);
-// All keys as man(7) source.
-void schema_man(struct buf *ret_text);
+// All keys of a table as man(7) source.
+void schema_man(const struct schema_table *t, struct buf *ret_text);
 
 #endif
