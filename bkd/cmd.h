@@ -40,6 +40,7 @@ MUST_USE int cmd_print_line(struct json **line, struct error *err);
 // Handlers: 0, or a negative error_code and one sentence with the next step in *err; main prints it, once, and turns it
 // into the exit code. With ctx->json a handler's last line is its {"type":"summary",…}; main adds an error line behind it on failure,
 // but not for ERROR_INCOMPLETE, which the summary tells ("complete":false).
+int cmd_accept(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_backup(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_check_remote(struct cmd_context *ctx, const struct cli_args *args, struct error *err);

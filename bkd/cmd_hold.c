@@ -79,20 +79,6 @@ int cmd_hold(struct cmd_context *ctx, const struct cli_args *args, struct error 
     return r < 0 ? error_prefix(err, "policy %s", cli_args_value(args, 0)) : report(&w, true, 1, "is held until it is released", err);
 }
 
-static int load_retention_key(const struct cmd_context *ctx, const char *given, struct sshkey *ret_key, struct error *err)
-{
-    struct statx st;
-    struct error ignored;
-    _cleanup_free_ char *usual = cmd_key_path(ctx, "retention");
-    const char *path = given != NULL ? given : usual;
-    if (io_stat(ctx->io, AT_FDCWD, path, 0, &st, &ignored) == ERROR_NOT_FOUND)
-        return error_set(err, ERROR_KEY,
-                         "there is no retention key '%s'%s: only it can end a hold, so that nobody who breaks into a backed up host can; run this where the key "
-                         "is kept, or give it with --key FILE",
-                         path, given != NULL ? "" : ", as it should be on a host that is backed up");
-    return sshkey_load(ctx->io, AT_FDCWD, path, ret_key, err);
-}
-
 static int write_release(struct work *w, const struct sshkey *key, const char *reason, struct error *err)
 {
     size_t n = w->n_standing < RECORD_HOLDS_MAX ? w->n_standing : RECORD_HOLDS_MAX;
@@ -113,7 +99,7 @@ int cmd_release(struct cmd_context *ctx, const struct cli_args *args, struct err
     if (r == 0 && w.n_standing == 0)
         return report(&w, false, 0, "is not held", err);
     if (r == 0)
-        r = load_retention_key(ctx, cli_args_option(args, "key"), &key, err);
+        r = holding_load_retention_key(ctx, cli_args_option(args, "key"), &key, err);
     while (r == 0 && w.n_standing > 0) { // one record names RECORD_HOLDS_MAX at most
         r = write_release(&w, &key, cli_args_option(args, "reason"), err);
         written++;

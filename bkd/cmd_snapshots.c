@@ -2,6 +2,7 @@
 
 #include "bkd/base/clock.h"
 #include "bkd/repo/marks.h"
+#include "bkd/repo/suspects.h"
 #include "bkd/setup.h"
 
 static int print_json(const struct repository_head *h, const struct records *records, struct error *err)
@@ -22,7 +23,7 @@ static int print_json(const struct repository_head *h, const struct records *rec
     json_add_u64(line, "bytes_source", head->bytes);
     json_add_u64(line, "bytes_stored", head->stored);
     json_add_bool(line, "complete", (head->flags & FORMAT_INCOMPLETE) == 0);
-    json_add_bool(line, "suspect", (head->flags & FORMAT_SUSPECT) != 0);
+    json_add_bool(line, "suspect", suspects_is(records, h));
     json_add_str(line, "tag", head->tag[0] == '\0' ? NULL : head->tag);
     marks_add_json(line, records, h);
     json_add_hex(line, "head_sha256", h->sha256, sizeof h->sha256);
@@ -42,7 +43,7 @@ static void print_text(const struct repository_head *h, const struct records *re
     clock_format_bytes(stored, h->head.stored);
     marks_add_text(&marks, records, h);
     printf("%8llu  %s  %10llu files  %10s  stored %10s%s%s%s\n", (unsigned long long)h->number, time, (unsigned long long)h->head.files, bytes, stored,
-           (h->head.flags & FORMAT_INCOMPLETE) != 0 ? "  incomplete" : "", (h->head.flags & FORMAT_SUSPECT) != 0 ? "  suspect" : "", buf_str(&marks));
+           (h->head.flags & FORMAT_INCOMPLETE) != 0 ? "  incomplete" : "", suspects_is(records, h) ? "  suspect" : "", buf_str(&marks));
 }
 
 int cmd_snapshots(struct cmd_context *ctx, const struct cli_args *args, struct error *err)

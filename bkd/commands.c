@@ -29,6 +29,12 @@ static const struct cli_option hold_options[] = {
     { 0 },
 };
 
+static const struct cli_option accept_options[] = {
+    { "reason", 0, "TEXT", "why it is as it should be" },
+    { "key", 'k', "FILE", "the retention key (keys/retention of the configuration directory)" },
+    { 0 },
+};
+
 static const struct cli_option release_options[] = {
     { "reason", 0, "TEXT", "why it is released" },
     { "key", 'k', "FILE", "the retention key (keys/retention of the configuration directory)" },
@@ -162,6 +168,11 @@ static const struct cli_command commands[] = {
     { "release", "POLICY SNAPSHOT", 2, 2, "end the holds on a snapshot",
       "Writes a record, signed with the retention key, which does not stay on a host that is backed up: so nobody who breaks in there can give up what is held. "
       "From then on retention may remove the snapshot in its turn; nothing is removed at once.", release_options, cmd_release },
+    { "accept", "POLICY SNAPSHOT", 2, 2, "say that a suspect snapshot is as it should be",
+      "A run that found far more files gone, changed or turned incompressible than this policy is used to marks its snapshot suspect: it may be what ransomware left. Nothing of "
+      "the policy is removed by retention until somebody looked (bkd diff POLICY latest~1 latest --stat) and accepted it. This writes a record, signed with the retention key, which "
+      "does not stay on a host that is backed up.",
+      accept_options, cmd_accept },
     { "ls", "POLICY SNAPSHOT [PATH]", 2, 3, "list what a snapshot holds", "SNAPSHOT is a number, latest, latest~2, or a tag.", identity_options, cmd_ls },
     { "ls-source", "POLICY [PATH]", 1, 2, "list what a backup would take, or leave out",
       "Looks at the sources as a backup would and lists type, size and path of what it would take; nothing is stored. With --excluded it lists instead what "

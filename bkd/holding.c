@@ -66,3 +66,17 @@ int holding_hold_new(const struct setup *s, uint64_t snapshot, const char *reaso
         r = repository_find(repository, chain, number, &head, err);
     return r < 0 ? r : holding_hold(s, repository, head, reason, err);
 }
+
+int holding_load_retention_key(const struct cmd_context *ctx, const char *given, struct sshkey *ret_key, struct error *err)
+{
+    struct statx st;
+    struct error ignored;
+    _cleanup_free_ char *usual = cmd_key_path(ctx, "retention");
+    const char *path = given != NULL ? given : usual;
+    if (io_stat(ctx->io, AT_FDCWD, path, 0, &st, &ignored) == ERROR_NOT_FOUND)
+        return error_set(err, ERROR_KEY,
+                         "there is no retention key '%s'%s: only it gives up protection, so that nobody who breaks into a backed up host can; run this where the key "
+                         "is kept, or give it with --key FILE",
+                         path, given != NULL ? "" : ", as it should be on a host that is backed up");
+    return sshkey_load(ctx->io, AT_FDCWD, path, ret_key, err);
+}

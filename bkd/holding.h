@@ -2,6 +2,7 @@
 #ifndef BKD_HOLDING_H
 #define BKD_HOLDING_H
 
+#include "bkd/codec/sshkey.h"
 #include "bkd/repo/holds.h"
 #include "bkd/setup.h"
 
@@ -17,5 +18,8 @@ MUST_USE int holding_hold_new(const struct setup *s, uint64_t snapshot, const ch
 
 // A label as it is given on the command line: ERROR_USAGE when it is empty, longer than 255 bytes or "-".
 MUST_USE int holding_check_reason(const char *reason, struct error *err);
+
+// The key that gives up protection: `given`, or NULL for keys/retention. ERROR_KEY says where it belongs. Owner frees with sshkey_done.
+MUST_USE int holding_load_retention_key(const struct cmd_context *ctx, const char *given, struct sshkey *ret_key, struct error *err);
 
 #endif

@@ -6,9 +6,10 @@
 #include "bkd/base/bytes.h"
 #include "bkd/base/clock.h"
 #include "bkd/repo/marks.h"
+#include "bkd/repo/suspects.h"
 #include "restore/verb.h"
 
-static const char *state_of(const struct repository_head *h)
+static const char *state_of(const struct repository_head *h, const struct records *records)
 {
     if (!h->valid)
         return "void";
@@ -16,7 +17,7 @@ static const char *state_of(const struct repository_head *h)
         return "fork";
     if (h->chain_broken)
         return "broken";
-    return (h->head.flags & FORMAT_SUSPECT) != 0 ? "suspect" : (h->head.flags & FORMAT_INCOMPLETE) != 0 ? "incomplete" : "good";
+    return suspects_is(records, h) ? "suspect" : (h->head.flags & FORMAT_INCOMPLETE) != 0 ? "incomplete" : "good";
 }
 
 static int print_json(const struct repository_head *h, const struct records *records, struct error *err)
@@ -24,7 +25,7 @@ static int print_json(const struct repository_head *h, const struct records *rec
     struct json *line = json_line_new("snapshot");
     json_add_hex(line, "chain", h->chain, sizeof h->chain);
     json_add_u64(line, "snapshot", h->number);
-    json_add_str(line, "state", state_of(h));
+    json_add_str(line, "state", state_of(h, records));
     if (h->problem != NULL)
         json_add_str(line, "problem", h->problem);
     if (h->valid) {
@@ -67,7 +68,7 @@ static void print_text(const struct repository_head *h, const struct records *re
         marks_add_text(&marks, records, h);
     }
     printf("%8" PRIu64 "  %-20s %12" PRIu64 " %12s %12s  %s%s%s%s\n", h->number, when, h->valid ? h->head.files : 0, size, stored,
-           state_of(h), h->problem != NULL ? ": " : "", h->problem != NULL ? h->problem : "", buf_str(&marks));
+           state_of(h, records), h->problem != NULL ? ": " : "", h->problem != NULL ? h->problem : "", buf_str(&marks));
 }
 
 int verb_list(struct cmd_context *ctx, const struct cli_args *args, struct error *err)

@@ -7,7 +7,7 @@
 #include "bkd/base/bytes.h"
 #include "bkd/repo/format.h"
 
-static const char *const kind_names[] = { [RECORD_TAG] = "tag", [RECORD_HOLD] = "hold", [RECORD_RELEASE] = "release" };
+static const char *const kind_names[] = { [RECORD_TAG] = "tag", [RECORD_HOLD] = "hold", [RECORD_RELEASE] = "release", [RECORD_ACCEPT] = "accept" };
 
 void record_done(struct record *r)
 {
@@ -47,7 +47,7 @@ static bool parse_kind(struct record *r, const char *value, size_t n)
         if (!((value[i] >= 'a' && value[i] <= 'z') || (value[i] >= '0' && value[i] <= '9') || value[i] == '-'))
             return false;
     memcpy(r->kind_name, value, n);
-    for (int kind = RECORD_TAG; kind <= RECORD_RELEASE; kind++)
+    for (size_t kind = RECORD_TAG; kind < sizeof kind_names / sizeof *kind_names; kind++)
         if (strcmp(kind_names[kind], r->kind_name) == 0)
             r->kind = (enum record_kind)kind;
     return true;

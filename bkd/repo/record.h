@@ -19,6 +19,7 @@ enum record_kind {
     RECORD_TAG,
     RECORD_HOLD,
     RECORD_RELEASE,
+    RECORD_ACCEPT,
 };
 
 struct record {
@@ -34,7 +35,7 @@ struct record {
     uint64_t snapshot;
     uint8_t head[32];                 // SHA-256 of the snapshot's head file
     char tag[LINES_LABEL_MAX + 1];    // RECORD_TAG
-    char reason[LINES_LABEL_MAX + 1]; // RECORD_HOLD, RECORD_RELEASE; "" = none given
+    char reason[LINES_LABEL_MAX + 1]; // of all but RECORD_TAG; "" = none given
     uint8_t (*holds)[32];             // RECORD_RELEASE: SHA-256 of the files of the hold records that end; owned
     size_t n_holds;
 };

@@ -17,7 +17,10 @@ void records_signer(const uint8_t public_key[CURVE_KEY_SIZE], uint8_t ret_signer
     crypto_sha256(blob.data, blob.len, ret_signer);
 }
 
-const char *records_namespace(enum record_kind kind) { return kind == RECORD_RELEASE ? FORMAT_NAMESPACE_RETENTION : FORMAT_NAMESPACE_RECORD; }
+const char *records_namespace(enum record_kind kind)
+{
+    return kind == RECORD_RELEASE || kind == RECORD_ACCEPT ? FORMAT_NAMESPACE_RETENTION : FORMAT_NAMESPACE_RECORD;
+}
 
 // ---- judging one
 

@@ -24,13 +24,13 @@ struct records_item {
 struct records {
     struct records_item *items; // sorted by signer, then number; owned. One per record, not per file
     size_t n;
-    const struct records_item **by_snapshot; // the valid tags, holds and releases, sorted by chain and snapshot; owned
+    const struct records_item **by_snapshot; // the valid ones of known kinds, sorted by chain and snapshot; owned
     size_t n_by_snapshot;
 };
 
 // SHA-256 of the key as it stands in signatures: what `base64 -d | sha256sum` makes of a .pub file's second word.
 void records_signer(const uint8_t public_key[CURVE_KEY_SIZE], uint8_t ret_signer[32]);
-// The namespace in which a kind is signed. What gives up protection (RECORD_RELEASE) takes the retention key.
+// The namespace in which a kind is signed. What gives up protection (RECORD_RELEASE, RECORD_ACCEPT) takes the retention key.
 const char *records_namespace(enum record_kind kind);
 
 // Reads all records. signers: text of allowed_signers, or NULL to believe whatever is there. A record that is not right is listed with its

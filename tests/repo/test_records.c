@@ -6,12 +6,13 @@
 #include "bkd/base/bytes.h"
 #include "bkd/codec/sshsig.h"
 #include "bkd/repo/holds.h"
+#include "bkd/repo/suspects.h"
 #include "bkd/repo/tags.h"
 #include "bkd/repo/verify_records.h"
 
 static const uint8_t chain[16] = { 0xaa };
 
-// A repository of three snapshots; the second has the tag "first-tag" in its head.
+// A repository of three snapshots; the second has the tag "first-tag" in its head, the third is suspect.
 struct fixture {
     struct sshkey host, retention, stranger;
     struct buf host_text, signers;
@@ -36,6 +37,7 @@ static void put_head(struct fixture *f, struct store *store, const uint8_t repos
     memcpy(h.previous, previous, sizeof h.previous);
     if (number == 2)
         (void)snprintf(h.tag, sizeof h.tag, "first-tag");
+    h.flags = number == 3 ? FORMAT_SUSPECT : 0;
     format_head_write(&file, &h);
     sshsig_sign(&f->host, FORMAT_NAMESPACE_HEAD, file.data, file.len, &signature);
     buf_add(&file, signature.data, signature.len);
@@ -482,6 +484,27 @@ static void expect_lost(struct fixture *f, const char *text, int code, const cha
         fail_msg("'%s' does not say '%s'", err.text, why);
 }
 
+// Only whoever has the retention key can say that a suspect snapshot is good, and says it of that one.
+static void test_suspects(void **state)
+{
+    struct fixture *f = *state;
+    struct error err;
+    const struct repository_head *first = NULL;
+    struct record accept = { .kind = RECORD_ACCEPT, .reason = "photos were moved" }, other = { .kind = RECORD_ACCEPT };
+    assert_int_equal(append(f, &f->host, 3, &accept, &err), ERROR_KEY);
+    OK(append(f, &f->retention, 2, &other, &err));
+    _cleanup_records_ struct records before = { 0 }, after = { 0 };
+    load(f, &before);
+    assert_false(suspects_is(&before, head(f, 2)));
+    assert_true(suspects_is(&before, head(f, 3)));
+    assert_int_equal(suspects_standing(f->repository, &before, chain, &first), 1);
+    assert_int_equal(first->number, 3);
+    OK(append(f, &f->retention, 3, &accept, &err));
+    load(f, &after);
+    assert_false(suspects_is(&after, head(f, 3)));
+    assert_int_equal(suspects_standing(f->repository, &after, chain, NULL), 0);
+}
+
 static void test_tags(void **state)
 {
     struct fixture *f = *state;
@@ -596,7 +619,7 @@ int main(void)
         TEST(test_tampered),      TEST(test_filed_under_another), TEST(test_other_repository),     TEST(test_fork_and_break),
         TEST(test_twins),         TEST(test_unknown_kind),    TEST(test_believing_all),            TEST(test_hold_and_release),
         TEST(test_forged_release), TEST(test_other_snapshots), TEST(test_tags),                    TEST(test_what_is_a_tag),
-        TEST(test_check),         TEST(test_check_of_a_copy),
+        TEST(test_check),         TEST(test_check_of_a_copy),    TEST(test_suspects),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
