@@ -50,6 +50,14 @@ int cmd_load_policy(const struct cmd_context *ctx, const char *policy, struct po
     return rc;
 }
 
+int cmd_load_config(const struct cmd_context *ctx, struct config *ret_config, struct error *err)
+{
+    _cleanup_policy_errors_ struct policy_errors errors = { 0 };
+    int r = config_load(ctx->io, ctx->config_dir, ret_config, &errors, err);
+    cmd_print_policy_errors(ctx, &errors);
+    return r;
+}
+
 char *cmd_key_path(const struct cmd_context *ctx, const char *name)
 {
     if (name[0] == '/')

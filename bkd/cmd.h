@@ -9,6 +9,7 @@
 #include "bkd/base/error.h"
 #include "bkd/base/io.h"
 #include "bkd/base/json.h"
+#include "bkd/policy/config.h"
 #include "bkd/policy/policy.h"
 
 struct cmd_context {
@@ -28,6 +29,8 @@ MUST_USE int cmd_load_policy(const struct cmd_context *ctx, const char *policy, 
 char *cmd_policy_path(const struct cmd_context *ctx, const char *policy);
 // Prints a policy file's mistakes: standard error, or policy_error lines with --json.
 void cmd_print_policy_errors(const struct cmd_context *ctx, const struct policy_errors *errors);
+// Loads CONFIG_DIR/bkd.yaml, or its defaults when there is none; mistakes are printed as those of policies are. Owner frees with config_done.
+MUST_USE int cmd_load_config(const struct cmd_context *ctx, struct config *ret_config, struct error *err);
 // CONFIG_DIR/keys/NAME, or NAME itself when absolute. Caller frees.
 char *cmd_key_path(const struct cmd_context *ctx, const char *name);
 // PATH as a person types it: with the leading slash (but for "stream/…"), without slashes at its end. Caller frees.
@@ -45,6 +48,8 @@ int cmd_backup(struct cmd_context *ctx, const struct cli_args *args, struct erro
 int cmd_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_check_remote(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_completion(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_config_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_config_show(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_copy(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_diff(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_help(struct cmd_context *ctx, const struct cli_args *args, struct error *err);

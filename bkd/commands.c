@@ -228,6 +228,11 @@ static const struct cli_command commands[] = {
       "Prints all keys with the values that hold, and where each comes from: a line of the file, or the default. What is printed is a policy "
       "file itself. POLICY is a name in the configuration directory's policies/, or a path with a slash.",
       NULL, cmd_policy_show },
+    { "config check", "", 0, 0, "check the host's configuration file",
+      "Shows every mistake of CONFIG_DIR/bkd.yaml (see bkd.yaml(5)) with its place and exits with 2 when there is one. `bkd notify test` tries whether messages arrive.", NULL,
+      cmd_config_check },
+    { "config show", "", 0, 0, "show the host's configuration as it holds",
+      "Prints the values that hold, and where each comes from: a line of the file, or the default. What is printed is such a file itself.", NULL, cmd_config_show },
     { "completion", "SHELL", 1, 1, "print a completion script", "SHELL is bash. Use it with: source <(bkd completion bash)", NULL, cmd_completion },
     { "help", "[COMMAND]...", 0, 2, "explain bkd or a command", NULL, NULL, cmd_help },
     { 0 },

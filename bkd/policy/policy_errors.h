@@ -17,6 +17,7 @@ struct policy_error {
 
 struct policy_errors {
     char *file;
+    const char *noun;      // what the file is; NULL = "policy"
     struct buf text; // the file's bytes, for showing lines
     struct policy_error *items;
     size_t count;

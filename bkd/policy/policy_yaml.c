@@ -110,9 +110,11 @@ static void node_add(struct policy_node *node, struct policy_node *item)
     node->items[node->count++] = item;
 }
 
+static const char *noun_of(const struct policy_errors *errors) { return errors->noun ? errors->noun : "policy"; }
+
 static void refuse(struct reading *reading, struct policy_node *node, const char *what, const char *hint)
 {
-    policy_errors_add(reading->errors, node->line, node->column, node->width, hint, "%s cannot be used in a policy", what);
+    policy_errors_add(reading->errors, node->line, node->column, node->width, hint, "%s cannot be used in a %s", what, noun_of(reading->errors));
 }
 
 static void refuse_extras(struct reading *reading, struct policy_node *node, const yaml_char_t *anchor, const yaml_char_t *tag)
@@ -194,11 +196,11 @@ static void check_document_start(struct reading *reading, const yaml_event_t *ev
                       event->data.document_start.tag_directives.start != event->data.document_start.tag_directives.end;
     if (directives)
         policy_errors_add(reading->errors, line_of(event->start_mark), column_of(event->start_mark), 1, NULL,
-                          "a '%%' directive cannot be used in a policy");
+                          "a '%%' directive cannot be used in a %s", noun_of(reading->errors));
     if (first)
         return;
     policy_errors_add(reading->errors, line_of(event->start_mark), column_of(event->start_mark), 3, NULL,
-                      "a second document starts here; a file holds one policy");
+                      "a second document starts here; a file holds one %s", noun_of(reading->errors));
     reading->complete = false;
 }
 

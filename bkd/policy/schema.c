@@ -281,6 +281,10 @@ static int set_percent(const struct schema_key *key, const char *text, uint64_t 
 static int set_duration(const struct schema_key *key, const char *text, uint64_t *at, struct error *err)
 {
     uint64_t value;
+    if (key->choices && strcmp(text, key->choices) == 0) {
+        *at = 0;
+        return 0;
+    }
     int rc = units_parse_duration(text, &value, err);
     if (rc < 0)
         return rc;
@@ -358,7 +362,7 @@ void schema_get(const struct schema_key *key, const void *base, struct buf *ret_
     case SCHEMA_PERCENT: buf_addf(ret_text, "%" PRIu64 "%%", *(const uint64_t *)at); break;
     case SCHEMA_DURATION:
         units_format_duration(text, *(const uint64_t *)at);
-        buf_add_str(ret_text, text);
+        buf_add_str(ret_text, *(const uint64_t *)at || !key->choices ? text : key->choices);
         break;
     case SCHEMA_CHOICE: get_choice(key, *(const uint64_t *)at, ret_text); break;
     case SCHEMA_SIZE:

@@ -18,7 +18,7 @@ enum schema_type {
     SCHEMA_SIZE,        // "512MiB" from min to max; the word in `choices` stands for 0
     SCHEMA_BLOCK_SIZE,  // SCHEMA_SIZE that is a power of two
     SCHEMA_PERCENT,     // "50%" from min to max
-    SCHEMA_DURATION,    // "10min" from min to max seconds
+    SCHEMA_DURATION,    // "10min" from min to max seconds; the word in `choices`, when there is one, stands for 0
     SCHEMA_CHOICE,      // one of `choices`, stored as its index
     SCHEMA_BANDWIDTH,   // a rate, or a table of times of day and rates (bkd/base/bandwidth.h): kept as text
     SCHEMA_PATH,        // absolute path
@@ -34,6 +34,8 @@ enum schema_type {
     SCHEMA_SOURCES,     // list of paths or of maps with keys "NAME."
     SCHEMA_MAP,         // map with the keys "NAME."
     SCHEMA_MAP_OR_NONE, // the same, or the word none: bool
+    SCHEMA_WORDS,       // one word or a list of them: struct policy_list
+    SCHEMA_MAPS,        // list of maps with the keys "NAME."
 };
 
 // Which struct a key's value stands in.
