@@ -1,0 +1,25 @@
+// Policies that are paused: their slots are skipped until somebody resumes them.
+#ifndef BKD_RECORD_PAUSES_H
+#define BKD_RECORD_PAUSES_H
+
+#include "bkd/record/catalogue.h"
+
+struct pause {
+    char policy[CATALOGUE_NAME_MAX];
+    uint64_t since_ns;
+    char by[256]; // who did it
+    char reason[CATALOGUE_TEXT_MAX];
+};
+
+// Pauses from now on; one that is paused already stays so since then. reason may be NULL.
+MUST_USE int pauses_set(struct catalogue *c, const char *policy, const char *by, const char *reason, struct error *err);
+// *ret_was_paused may be NULL.
+MUST_USE int pauses_clear(struct catalogue *c, const char *policy, bool *ret_was_paused, struct error *err);
+// ERROR_NOT_FOUND: it is not paused.
+MUST_USE int pauses_get(struct catalogue *c, const char *policy, struct pause *ret_pause, struct error *err);
+
+typedef int pauses_visit_fn(void *arg, const struct pause *pause, struct error *err);
+// By name. A visit that returns non-zero ends the listing with that value.
+MUST_USE int pauses_list(struct catalogue *c, pauses_visit_fn *visit, void *arg, struct error *err);
+
+#endif
