@@ -101,6 +101,8 @@ static int print_json(const struct setup *s, const struct backup_result *r, bool
     json_add_u64(phases, "read_ms", r->read_ns / 1000000);
     json_add_u64(phases, "commit_ms", r->commit_ns / 1000000);
     json_add_u64(phases, "compress_cpu_ms", r->compress_ns / 1000000);
+    json_add_bool(line, "suspect", r->night.suspect);
+    json_add_str(line, "suspect_reason", r->night.suspect ? r->suspect_reason : NULL);
     json_add_bool(line, "complete", r->complete);
     return cmd_print_line(&line, err);
 }
@@ -163,9 +165,16 @@ static int report(const struct setup *s, const struct backup_result *r, bool dry
         print_text(s, r, dry_run);
     }
     tell_touched(s, r);
+    const char *name = s->policy.name;
+    unsigned long long snapshot = r->snapshot;
     if (r->damaged_objects > 0)
         return error_set(err, ERROR_INTEGRITY, "policy %s: the snapshot is committed, but %llu objects of earlier ones are missing or damaged: run `bkd check %s`",
                          s->policy.name, (unsigned long long)r->damaged_objects, s->policy.name);
+    if (r->night.suspect)
+        return error_set(err, ERROR_INTEGRITY,
+                         "policy %s: snapshot %llu is committed and marked suspect: %s. Retention is stopped. See `bkd diff %s %llu %llu --stat`; keep the last good one with `bkd "
+                         "hold %s %llu`; if all is as it should be: `bkd accept %s %llu`",
+                         name, snapshot, r->suspect_reason, name, snapshot - 1, snapshot, name, snapshot - 1, name, snapshot);
     if (r->complete)
         return 0;
     return error_set(err, ERROR_INCOMPLETE,
@@ -229,6 +238,14 @@ static int follow_up(void *arg, const struct backup_result *result, struct error
     return f->held < 0 ? f->held : f->shipped;
 }
 
+static struct masschange_limits guard_limits(const struct policy *policy)
+{
+    return (struct masschange_limits){
+        .is_off = !policy->guard, .gone = (uint32_t)policy->guard_gone_percent, .changed = (uint32_t)policy->guard_changed_percent,
+        .incompressible = (uint32_t)policy->guard_incompressible_percent, .min_files = policy->guard_min_files,
+    };
+}
+
 static int run_backup(struct setup *s, const struct cli_args *args, struct display *display, struct surroundings *around, struct error *err)
 {
     const struct cmd_context *ctx = s->ctx;
@@ -252,7 +269,7 @@ static int run_backup(struct setup *s, const struct cli_args *args, struct displ
         .compare_inode = s->policy.compare == POLICY_COMPARE_INODE, .compression_level = (int)s->policy.compression_level,
         .delta_min_size = s->policy.delta_min_size_bytes, .delta_block_size = (uint32_t)s->policy.delta_block_size_bytes,
         .delta_max_chain = (uint32_t)s->policy.delta_max_chain, .delta_max_share_percent = (uint32_t)s->policy.delta_max_share_percent,
-        .jobs = (unsigned)jobs, .accept_source_change = cli_args_flag(args, "accept-source-change"), .dry_run = dry_run,
+        .jobs = (unsigned)jobs, .accept_source_change = cli_args_flag(args, "accept-source-change"), .guard = guard_limits(&s->policy), .dry_run = dry_run,
         .tag = cli_args_option(args, "tag"), .progress = show_progress, .problem = show_problem, .said = show_said, .arg = display,
         .interrupted = interrupt_requested, .around = around == NULL ? NULL : &around->around,
     };

@@ -205,6 +205,8 @@ static void add_stores(const struct policy_stores *stores, struct buf *ret_text)
         buf_add_str(ret_text, "[]");
 }
 
+static const char *word_for_none(const struct schema_key *key) { return key->choices == NULL ? "none" : key->choices; }
+
 // `base`: the policy, or the source for keys of sources.
 static void add_value(const struct schema_key *key, const void *base, struct buf *ret_text)
 {
@@ -221,10 +223,8 @@ static void add_value(const struct schema_key *key, const void *base, struct buf
     case SCHEMA_NAMES:
     case SCHEMA_ENV:
     case SCHEMA_ARGV:
-    case SCHEMA_SCHEDULE:
-    case SCHEMA_POLICIES:
     case SCHEMA_RECIPIENTS: add_list(at, ret_text); break;
-    case SCHEMA_MAP_OR_NONE: buf_add_str(ret_text, *(const bool *)at ? "" : "none"); break;
+    case SCHEMA_MAP_OR_NONE: buf_add_str(ret_text, *(const bool *)at ? "" : word_for_none(key)); break;
     case SCHEMA_MAP: break;
     default: schema_get(key, base, ret_text);
     }
@@ -268,6 +268,8 @@ static bool is_shown(const struct schema_key *key, const struct policy *policy)
 {
     if (schema_is_below(key, "encryption"))
         return policy->encrypted;
+    if (schema_is_below(key, "guard"))
+        return policy->guard;
     if (strncmp(key->name, "repository.", strlen("repository.")) == 0)
         return policy_store_is_remote(&policy->repository);
     return schema_owner(key) == SCHEMA_OF_POLICY;
@@ -367,12 +369,10 @@ static void json_add_value(struct json *object, const struct schema_key *key, co
     case SCHEMA_NAMES:
     case SCHEMA_ENV:
     case SCHEMA_ARGV:
-    case SCHEMA_SCHEDULE:
-    case SCHEMA_POLICIES:
     case SCHEMA_RECIPIENTS: json_add_list(object, schema_leaf(key), at); return;
     case SCHEMA_BOOL: json_add_bool(object, schema_leaf(key), *(const bool *)at); return;
     case SCHEMA_NUMBER: json_add_u64(object, schema_leaf(key), *(const uint64_t *)at); return;
-    case SCHEMA_MAP_OR_NONE: json_add_str(object, schema_leaf(key), "none"); return;
+    case SCHEMA_MAP_OR_NONE: json_add_str(object, schema_leaf(key), word_for_none(key)); return;
     default:
         schema_get(key, base, &text);
         json_add_str(object, schema_leaf(key), buf_str(&text));
@@ -410,7 +410,7 @@ static void json_add_sources(struct json *object, const struct policy *policy)
 
 static bool is_map(const struct schema_key *key, const struct policy *policy)
 {
-    return key->type == SCHEMA_MAP || (key->type == SCHEMA_MAP_OR_NONE && policy->encrypted) ||
+    return key->type == SCHEMA_MAP || (key->type == SCHEMA_MAP_OR_NONE && *(const bool *)((const char *)policy + key->offset)) ||
            (key->type == SCHEMA_STORE && policy_store_is_remote(&policy->repository));
 }
 

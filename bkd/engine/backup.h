@@ -9,6 +9,7 @@
 
 #include "bkd/base/io.h"
 #include "bkd/codec/age.h"
+#include "bkd/engine/masschange.h"
 #include "bkd/engine/scan.h"
 #include "bkd/repo/store.h"
 #include "bkd/engine/stream.h"
@@ -48,6 +49,7 @@ struct backup_options {
     uint32_t delta_max_share_percent;
     unsigned jobs;             // 0 = processors
     bool accept_source_change; // a source that became empty or is another file system now is meant so
+    struct masschange_limits guard;
     bool dry_run;              // only say what would be read
     const char *tag;           // NULL = none
     // Called now and then, in the calling thread. total is known after the scan; phase: "scan", "read", "commit".
@@ -73,6 +75,8 @@ struct backup_result {
     uint64_t duration_ns, scan_ns, read_ns, commit_ns;
     uint64_t compress_ns; // sum over threads
     bool complete;
+    struct masschange_night night; // what the guard against mass changes looked at; night.suspect: the snapshot is marked so
+    char suspect_reason[MASSCHANGE_REASON_MAX];
     bool resumed; // went on where a cut-off run was
 };
 

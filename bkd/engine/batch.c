@@ -46,6 +46,7 @@ void batch_add(struct batch *b, const struct select_item *from, uint64_t size)
     struct batch_item *item = &b->items[b->count++];
     item->action = from->action;
     item->stat = from->stat;
+    item->before = from->stat.texture;
     item->line = b->text.len;
     item->line_len = from->line_len;
     buf_add(&b->text, from->line, from->line_len);
@@ -73,6 +74,7 @@ static enum source_file_result read_item(struct batch *b, struct batch_item *ite
     worker->touched += file.touched;
     item->xattrs_len = b->content.len - item->xattrs;
     item->stat = file.stat;
+    item->stat.texture = texture_of(b->content.data + item->data, item->data_len);
     source_file_close(&file, worker->io);
     return result;
 }

@@ -17,6 +17,7 @@ struct batch_item {
     size_t data, data_len;     // in `content`
     size_t xattrs, xattrs_len; // in `content`
     uint8_t sha256[32];
+    enum texture before; // of the content this one continues
     enum source_file_result result;
     char *problem; // owned; why it, or an attribute of it, could not be read
 };

@@ -37,6 +37,7 @@ struct bigfile {
     bool uses_base;   // some piece is a delta against it or the same as its delta
     bool all_same;
     bool short_read;
+    struct texture_sum texture;
     uint64_t bytes_read, position;
     uint64_t pieces;
 };
@@ -53,6 +54,7 @@ struct bigfile_job {
     struct buf entries;
     struct piece_output piece;
     bool has_delta;
+    enum texture texture;
     int status;
     struct error err;
 };
@@ -193,6 +195,7 @@ void bigfile_piece(struct bigfile *f, uint64_t index, struct bigfile_job *job)
     job->length = f->size - offset < RECIPE_PIECE_SIZE ? (uint32_t)(f->size - offset) : RECIPE_PIECE_SIZE;
     job->is_hole = extents_is_hole(&f->recipe, offset, job->length);
     job->same = job->has_delta = job->is_read = false;
+    job->texture = TEXTURE_UNKNOWN;
     job->status = 0;
     buf_reset(&job->entries);
 }
@@ -277,6 +280,7 @@ void bigfile_piece_work(struct bigfile_job *job)
     job->status = read_piece(job);
     if (job->status < 0 || job->length == 0)
         return;
+    job->texture = job->is_hole ? TEXTURE_UNKNOWN : texture_of(job->data, job->length);
     if (f->compares)
         job->status = compare_with_base(job);
     else
@@ -427,6 +431,7 @@ int bigfile_take(struct bigfile_job *job, bool *ret_source_failed, struct error 
     }
     f->position += job->length;
     f->bytes_read += job->is_hole ? 0 : job->length;
+    texture_add(&f->texture, job->texture);
     if (f->hash_whole)
         crypto_sha256_update(&f->hash, job->data, job->length);
     int r = place_piece(f, job, err);
@@ -498,6 +503,7 @@ static int store_recipe(struct bigfile *f, struct bigfile_result *result, struct
 int bigfile_finish(struct bigfile *f, struct bigfile_result *ret_result, struct error *err)
 {
     struct bigfile_result result = { .size = f->position, .short_read = f->short_read, .bytes_read = f->bytes_read, .has_sha256 = f->hash_whole,
+                                    .texture = texture_whole(&f->texture),
                                     .hole_bytes = extents_hole_bytes(&f->recipe, f->position) };
     crypto_sha256_final(&f->hash, result.sha256);
     if (!f->hash_whole)

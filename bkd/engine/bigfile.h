@@ -59,6 +59,7 @@ struct bigfile_result {
     uint8_t sha256[32];
     uint64_t size;        // as read
     bool short_read;      // the file shrank while it was read
+    enum texture texture;
     bool is_base;         // exactly the base version: nothing was stored
     uint64_t bytes_read;
     uint64_t hole_bytes;

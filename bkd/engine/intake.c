@@ -20,6 +20,18 @@ void intake_note_progress(struct intake *in, uint64_t bytes, uint64_t files)
     in->options->progress(in->options->arg, in->bytes_done, in->files_done);
 }
 
+void intake_note_change(struct intake *in, bool is_known, enum texture before, enum texture now, uint64_t size)
+{
+    struct intake_stats *stats = &in->stats;
+    bool turned = is_known && before == TEXTURE_LOOSE && now == TEXTURE_DENSE, dense_new = !is_known && now == TEXTURE_DENSE;
+    stats->changed_files++;
+    stats->altered_files += is_known;
+    stats->turned_files += turned;
+    stats->turned_bytes += turned ? size : 0;
+    stats->dense_new_files += dense_new;
+    stats->dense_new_bytes += dense_new ? size : 0;
+}
+
 // ---- placing one entry
 
 // The places an entry refers to must be in objects this snapshot may build on.
@@ -80,7 +92,7 @@ static int place_content(struct intake *in, struct batch_item *item, const struc
     memcpy(entry->sha256, item->sha256, sizeof entry->sha256);
     bool same = old != NULL && old->has_sha256 && old->size == entry->size && memcmp(old->sha256, entry->sha256, sizeof entry->sha256) == 0;
     if (!same)
-        in->stats.changed_files++;
+        intake_note_change(in, old != NULL, item->before, item->stat.texture, entry->size);
     if (same && place_is_set(&old->at) && place_usable(in, &old->at)) {
         entry->at = old->at;
     } else if (known_find(o->big.known, KNOWN_WHOLE, entry->sha256, &known) && known.length == entry->size) {
@@ -132,7 +144,7 @@ static int place_item(struct intake *in, struct batch *b, struct batch_item *ite
     if (r == 0 && entry->type == MANIFEST_FILE && item->data_len > 0)
         r = place_content(in, item, item->base_len > 0 ? &old : NULL, content + item->data, err);
     else if (entry->type == MANIFEST_FILE && (item->base_len == 0 || old.size > 0))
-        in->stats.changed_files++;
+        intake_note_change(in, item->base_len > 0, item->before, TEXTURE_UNKNOWN, 0);
     manifest_entry_done(&old);
     return r < 0 ? r : intake_finish_entry(in, entry, &item->stat, err);
 }

@@ -30,6 +30,10 @@ struct intake_options {
 
 struct intake_stats {
     uint64_t changed_files; // regular files whose content or metadata was read and differs from what was stored
+    // Of these, for the guard against mass changes. What is new continues nothing that was there.
+    uint64_t altered_files;                      // had other content before
+    uint64_t turned_files, turned_bytes;         // altered from compressible to not
+    uint64_t dense_new_files, dense_new_bytes;   // new, and not compressible
     uint64_t bytes_read;
     uint64_t unstable_files;
     uint64_t skipped; // entries that could not be read, or not all of them

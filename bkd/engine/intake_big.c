@@ -64,14 +64,16 @@ static int read_until_quiet(struct intake *in, struct intake_big *big, struct bi
     return r;
 }
 
-static void use_version(struct intake *in, struct manifest_entry *entry, struct bigfile_result *result)
+static void use_version(struct intake *in, struct intake_big *big, struct bigfile_result *result)
 {
+    struct manifest_entry *entry = &big->entry;
     entry->version = result->version;
     entry->has_sha256 = result->has_sha256;
     memcpy(entry->sha256, result->sha256, sizeof entry->sha256);
     in->stats.bytes_read += result->bytes_read;
     if (!result->is_base)
-        in->stats.changed_files++;
+        intake_note_change(in, big->old.path.len > 0, big->before, result->texture, result->size);
+    big->source.stat.texture = result->texture;
     output_need(in->options->output, &result->needs);
     versions_needs_done(&result->needs);
 }
@@ -98,7 +100,7 @@ static int finish_big(struct intake *in, struct intake_big *big, struct error *e
         return r;
     if (result.hole_bytes > 0 && big->source.blocks_bytes >= entry->size) // space reserved and never written
         entry->notes |= MANIFEST_PREALLOCATED;
-    use_version(in, entry, &result);
+    use_version(in, big, &result);
     r = finish_entry(in, big, err);
     intake_note_progress(in, 0, 1);
     intake_free_big(in, big);
@@ -181,6 +183,7 @@ static int parse_big(struct intake *in, const struct select_item *item, struct i
     int r = manifest_parse(item->line, item->line_len, &big->entry, err);
     if (r == 0 && item->base_len > 0)
         r = manifest_parse(item->base, item->base_len, &big->old, err);
+    big->before = item->stat.texture;
     *ret_big = big;
     return r;
 }
@@ -205,7 +208,7 @@ int intake_take_big(struct intake *in, const struct select_item *item, struct er
     }
     if (result == SOURCE_FILE_READ) { // emptied since it was planned
         r = intake_drain(in, err);
-        in->stats.changed_files++;
+        intake_note_change(in, big->old.path.len > 0, big->before, TEXTURE_UNKNOWN, 0);
         if (r == 0)
             r = finish_entry(in, big, err);
     } else if (result == SOURCE_FILE_PROBLEM) {
@@ -260,9 +263,9 @@ static int finish_stream(struct intake *in, struct intake_big *big, struct error
         return r;
     big->entry.size = result.size;
     if (big->file != NULL)
-        use_version(in, &big->entry, &result);
+        use_version(in, big, &result);
     else if (big->old.path.len == 0 || big->old.size > 0)
-        in->stats.changed_files++;
+        intake_note_change(in, big->old.path.len > 0, big->before, TEXTURE_UNKNOWN, 0);
     r = intake_finish_entry(in, &big->entry, &big->source.stat, err);
     intake_note_progress(in, 0, 1);
     intake_free_big(in, big);

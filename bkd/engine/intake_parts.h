@@ -20,6 +20,7 @@ struct intake_big {
     struct bigfile *file;
     uint64_t left; // pieces not placed yet; of a stream one more
     bool failed;
+    enum texture before; // of the content it continues
     bool partly; // an attribute could not be read
 };
 
@@ -50,6 +51,8 @@ struct intake {
 
 void intake_note_problem(struct intake *in, const struct manifest_entry *entry, const char *reason);
 void intake_note_progress(struct intake *in, uint64_t bytes, uint64_t files);
+// A file's content differs from what was stored: `before` is what that looked like, when the file continues one (is_known).
+void intake_note_change(struct intake *in, bool is_known, enum texture before, enum texture now, uint64_t size);
 // Stores the attributes' text, unless it is known, and names it in the entry.
 MUST_USE int intake_place_xattrs(struct intake *in, struct manifest_entry *entry, const uint8_t *text, size_t n, struct error *err);
 // The entry is complete.

@@ -12,12 +12,14 @@ void previous_put_stat(uint8_t record[PREVIOUS_STAT_SIZE], const struct scan_sta
     put_u64le(record, stat->inode);
     put_u64le(record + 8, (uint64_t)stat->ctime_s);
     put_u32le(record + 16, stat->ctime_ns);
-    record[20] = racy ? PREVIOUS_RACY : 0;
+    record[20] = (uint8_t)((racy ? PREVIOUS_RACY : 0) | (unsigned)stat->texture << PREVIOUS_TEXTURE_SHIFT);
 }
 
 void previous_get_stat(const uint8_t record[PREVIOUS_STAT_SIZE], struct scan_stat *ret_stat, bool *ret_racy)
 {
-    *ret_stat = (struct scan_stat){ .inode = get_u64le(record), .ctime_s = (int64_t)get_u64le(record + 8), .ctime_ns = get_u32le(record + 16) };
+    unsigned texture = record[20] >> PREVIOUS_TEXTURE_SHIFT & PREVIOUS_TEXTURE_MASK;
+    *ret_stat = (struct scan_stat){ .inode = get_u64le(record), .ctime_s = (int64_t)get_u64le(record + 8), .ctime_ns = get_u32le(record + 16),
+                                    .texture = texture > TEXTURE_DENSE ? TEXTURE_UNKNOWN : (enum texture)texture };
     *ret_racy = (record[20] & PREVIOUS_RACY) != 0;
 }
 

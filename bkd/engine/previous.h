@@ -22,8 +22,8 @@ struct previous_entry {
 
 // The stat file: one record for each manifest line, in the same order.
 #define PREVIOUS_NAME_SIZE 32
-#define PREVIOUS_STAT_SIZE 21 // inode 8, ctime seconds 8, nanoseconds 4, flags 1; little-endian
-enum { PREVIOUS_RACY = 1 };
+#define PREVIOUS_STAT_SIZE 21 // inode 8, ctime seconds 8, nanoseconds 4, flags 1 (racy, texture); little-endian
+enum { PREVIOUS_RACY = 1, PREVIOUS_TEXTURE_SHIFT = 1, PREVIOUS_TEXTURE_MASK = 3 };
 void previous_put_stat(uint8_t record[PREVIOUS_STAT_SIZE], const struct scan_stat *stat, bool racy);
 void previous_get_stat(const uint8_t record[PREVIOUS_STAT_SIZE], struct scan_stat *ret_stat, bool *ret_racy);
 

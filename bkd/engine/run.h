@@ -1,11 +1,12 @@
 // A backup run while it lasts: what its steps share. Only for the files that make up the run: backup.c (the straight line), run_open.c (the
-// repository, what may be built upon, the caches) and run_commit.c (manifest, refs, head, and what follows the commit).
+// repository, what may be built upon, the caches), run_judge.c (the guard against mass changes) and run_commit.c (manifest, refs, head, and what follows the commit).
 #ifndef BKD_ENGINE_RUN_H
 #define BKD_ENGINE_RUN_H
 
 #include "bkd/codec/sshkey.h"
 #include "bkd/engine/backup.h"
 #include "bkd/engine/intake.h"
+#include "bkd/engine/nights.h"
 #include "bkd/engine/objects.h"
 #include "bkd/engine/parent.h"
 #include "bkd/engine/state.h"
@@ -33,6 +34,7 @@ struct run {
     struct output output;
     struct intake_stats intake;
     struct bigfile_result manifest;
+    struct nights nights; // what earlier runs found
     uint8_t head_sha256[CRYPTO_SHA256_SIZE]; // of the new head
     struct backup_result result;
 };
@@ -55,6 +57,9 @@ void run_unlock(struct run *run);
 
 // Stores the manifest, puts refs and head, and keeps the caches for the next run. The snapshot exists when this returned 0.
 MUST_USE int run_commit(struct run *run, struct error *err);
+// Compares what this run found with what is usual, for the head; and remembers it once that stands.
+void run_judge(struct run *run);
+void run_remember_night(struct run *run);
 // Sums up what was done so far, for the head and for the caller.
 void run_fill_result(struct run *run);
 

@@ -78,7 +78,7 @@ static void fill_head(struct run *run, struct format_head *head)
     head->entries = run->output.entries;
     head->bytes = run->result.bytes_source;
     head->stored = run->result.bytes_stored;
-    head->flags = run->result.complete ? 0 : FORMAT_INCOMPLETE;
+    head->flags = (run->result.complete ? 0u : FORMAT_INCOMPLETE) | (run->result.night.suspect ? FORMAT_SUSPECT : 0u);
 }
 
 // What no reader would accept is not committed.
@@ -223,6 +223,8 @@ int run_commit(struct run *run, struct error *err)
         r = object_writer_finish(run->writer, err);
     run_fill_result(run);
     if (r == 0)
+        run_judge(run);
+    if (r == 0)
         r = put_refs(run, &head, err);
     if (r == 0)
         r = save_manifest(run, err);
@@ -232,6 +234,7 @@ int run_commit(struct run *run, struct error *err)
     if (r < 0)
         return r;
     run->result.snapshot = head.number;
+    run_remember_night(run);
     tidy_caches(run);
     run->result.commit_ns = io_monotonic_ns(run->io) - start;
     return 0;

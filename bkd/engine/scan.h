@@ -11,6 +11,7 @@
 #include "bkd/base/error.h"
 #include "bkd/base/io.h"
 #include "bkd/engine/exclude.h"
+#include "bkd/engine/texture.h"
 #include "bkd/repo/manifest.h"
 
 // What the source host remembers of an entry beside the manifest.
@@ -18,6 +19,7 @@ struct scan_stat {
     uint64_t inode;
     int64_t ctime_s;
     uint32_t ctime_ns;
+    enum texture texture; // of what was stored; the scan itself does not know it
 };
 
 struct scan_source {

@@ -17,6 +17,7 @@ struct select_plan {
     struct previous *previous;
     struct previous_entry old; // head of the previous stream
     bool has_old, old_loaded;
+    bool old_is_held; // a file below today's sources
     scan_problem_fn *problem;
     void *problem_arg;
     struct select_counts counts;
@@ -71,6 +72,8 @@ static int add_gone(struct select_plan *p, struct error *err)
     const struct manifest_entry *e = p->old.entry;
     if (e->type == MANIFEST_FILE)
         p->counts.gone_files++;
+    p->counts.lost_files += p->old_is_held;
+    p->counts.lost_loose += p->old_is_held && p->old.stat.texture == TEXTURE_LOOSE;
     return has_content(e) ? add_join(p->gone, &p->line, e, &p->old.stat, p->old.racy, p->old.line, p->old.line_len, err) : 0;
 }
 
@@ -135,23 +138,27 @@ static void take_content(struct manifest_entry *now, const struct manifest_entry
     now->notes |= old->notes & MANIFEST_PREALLOCATED;
 }
 
-static int keep(struct select_plan *p, const struct manifest_entry *now, const struct scan_stat *stat, struct error *err)
+static int keep(struct select_plan *p, const struct manifest_entry *now, const struct scan_stat *found, struct error *err)
 {
     const struct manifest_entry *old = p->old.entry;
+    struct scan_stat stat = *found;
+    stat.texture = p->old.stat.texture;
     if ((old->notes & MANIFEST_UNSTABLE) == 0 && same_metadata(now, old))
-        return add_plan(p, SELECT_KEEP, stat, 0, p->old.line, p->old.line_len, NULL, 0, err);
+        return add_plan(p, SELECT_KEEP, &stat, 0, p->old.line, p->old.line_len, NULL, 0, err);
     struct manifest_entry e = *now; // shares the strings, which formatting only reads
     take_content(&e, old);
     buf_reset(&p->line);
     manifest_format(&p->line, &e);
-    return add_plan(p, SELECT_KEEP, stat, 0, buf_str(&p->line), p->line.len - 1, NULL, 0, err);
+    return add_plan(p, SELECT_KEEP, &stat, 0, buf_str(&p->line), p->line.len - 1, NULL, 0, err);
 }
 
 // Bytes a read will move: holes cost nothing.
 static uint64_t read_cost(const struct manifest_entry *e, uint64_t blocks) { return e->size < blocks || blocks == 0 ? e->size : blocks; }
 
-static int to_read(struct select_plan *p, const struct manifest_entry *now, const struct scan_stat *stat, uint64_t blocks, bool is_known, struct error *err)
+static int to_read(struct select_plan *p, const struct manifest_entry *now, const struct scan_stat *found, uint64_t blocks, bool is_known, struct error *err)
 {
+    struct scan_stat stat = *found;
+    stat.texture = is_known ? p->old.stat.texture : TEXTURE_UNKNOWN;
     buf_reset(&p->line);
     manifest_format(&p->line, now);
     bool content = now->type == MANIFEST_FILE;
@@ -159,21 +166,32 @@ static int to_read(struct select_plan *p, const struct manifest_entry *now, cons
         p->counts.read_files++;
         p->counts.read_bytes += read_cost(now, blocks);
     }
-    int r = add_plan(p, content ? SELECT_READ : SELECT_ATTRS, stat, blocks, buf_str(&p->line), p->line.len - 1, is_known ? p->old.line : NULL,
+    int r = add_plan(p, content ? SELECT_READ : SELECT_ATTRS, &stat, blocks, buf_str(&p->line), p->line.len - 1, is_known ? p->old.line : NULL,
                      is_known ? p->old.line_len : 0, err);
     if (r == 0 && !is_known && has_content(now))
-        r = add_join(p->fresh, &p->line, now, stat, false, NULL, 0, err);
+        r = add_join(p->fresh, &p->line, now, &stat, false, NULL, 0, err);
     return r;
+}
+
+static bool is_below_sources(const struct select_plan *p, const char *path, size_t n)
+{
+    for (size_t i = 0; i < p->options->scan.n_sources; i++)
+        if (manifest_path_below(path, n, p->options->scan.sources[i].path, strlen(p->options->scan.sources[i].path)))
+            return true;
+    return false;
 }
 
 // By path: the numbers of sources change when the policy does.
 static void count_previous(struct select_plan *p)
 {
     const struct manifest_entry *e = p->old.entry;
+    p->old_is_held = e->type == MANIFEST_FILE && is_below_sources(p, buf_str(&e->path), e->path.len);
     for (size_t i = 0; i < p->options->scan.n_sources; i++) {
         const char *source = p->options->scan.sources[i].path;
         p->counts.previous_source_entries[i] += manifest_path_below(buf_str(&e->path), e->path.len, source, strlen(source));
     }
+    p->counts.held_files += p->old_is_held;
+    p->counts.held_bytes += p->old_is_held ? e->size : 0;
 }
 
 static int load_old(struct select_plan *p, struct error *err)
@@ -224,7 +242,7 @@ static int visit(void *arg, const struct manifest_entry *now, const struct scan_
 // What a command writes is never known before, but the version before is what it probably continues.
 static int visit_stream(struct select_plan *p, const struct manifest_entry *now, struct error *err)
 {
-    const struct scan_stat no_inode = { 0 };
+    struct scan_stat no_inode = { 0 };
     bool is_known;
     int r = pass_gone(p, now, &is_known, err);
     if (r < 0)
@@ -232,6 +250,7 @@ static int visit_stream(struct select_plan *p, const struct manifest_entry *now,
     p->counts.entries++;
     p->counts.streams++;
     p->counts.stream_bytes += is_known ? p->old.entry->size : 0;
+    no_inode.texture = is_known ? p->old.stat.texture : TEXTURE_UNKNOWN;
     buf_reset(&p->line);
     manifest_format(&p->line, now);
     r = add_plan(p, SELECT_STREAM, &no_inode, 0, buf_str(&p->line), p->line.len - 1, is_known ? p->old.line : NULL, is_known ? p->old.line_len : 0, err);
@@ -270,11 +289,26 @@ static int join_pair(struct select_plan *p, const struct buf *gone, const uint8_
     return spill_add(p->moves, p->line.data, p->line.len, err);
 }
 
+// A gone file that has a new name is not lost.
+static void count_found(struct select_plan *p, const uint8_t *gone)
+{
+    const uint8_t *record = gone + 8;
+    struct scan_stat stat;
+    bool racy;
+    size_t path_len = get_u32le(record);
+    if (!is_below_sources(p, (const char *)record + 4, path_len))
+        return;
+    previous_get_stat(record + 4 + path_len, &stat, &racy);
+    p->counts.lost_files--;
+    p->counts.lost_loose -= stat.texture == TEXTURE_LOOSE;
+}
+
 static int join_moves(struct select_plan *p, struct error *err)
 {
     _cleanup_buf_ struct buf held = { 0 };
     const void *gone = NULL, *fresh = NULL;
     size_t gone_len = 0, fresh_len = 0;
+    bool is_found = false; // this gone one, by an earlier new one
     int r = spill_sort(p->gone, err);
     if (r == 0)
         r = spill_sort(p->fresh, err);
@@ -288,11 +322,16 @@ static int join_moves(struct select_plan *p, struct error *err)
             buf_reset(&held);
             buf_add(&held, gone, gone_len);
             r = join_pair(p, &held, fresh, fresh_len, err);
+            if (!is_found)
+                count_found(p, held.data);
+            is_found = true;
         }
-        if (r == 0 && gi < fi)
+        if (r == 0 && gi < fi) {
             r = spill_next(p->gone, &gone, &gone_len, err);
-        else if (r == 0)
+            is_found = false;
+        } else if (r == 0) {
             r = spill_next(p->fresh, &fresh, &fresh_len, err);
+        }
     }
     return r < 0 ? r : spill_sort(p->moves, err);
 }
@@ -401,6 +440,7 @@ static int apply_move(struct select_plan *p, struct error *err)
     int r = manifest_parse(p->item.line, p->item.line_len, &now, err);
     if (r == 0)
         r = manifest_parse(buf_str(&p->item_base), p->item_base.len, &old, err);
+    p->item.stat.texture = stat.texture;
     bool same = r == 0 && now.size == old.size && same_mtime(&now, &old);
     if (same && !must_read && p->keep(p->keep_arg, &old)) {
         take_content(&now, &old);

@@ -48,6 +48,10 @@ struct select_counts {
     uint64_t streams; // counted nowhere else
     uint64_t stream_bytes; // as large as they were before
     uint64_t gone_files;
+    // Of what the snapshot before held below today's sources: what the policy no longer names is not lost.
+    uint64_t held_files, held_bytes;
+    uint64_t lost_files; // gone, and no new name has their inode
+    uint64_t lost_loose; // of these: what was compressible
     uint64_t moved_files; // taken over without reading
     uint64_t problems;
     uint64_t excluded[EXCLUDE_REASONS]; // entries left out and directories cut off; what lies below them is not looked at

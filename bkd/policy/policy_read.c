@@ -8,7 +8,6 @@
 #include "bkd/policy/policy_rules.h"
 #include "bkd/policy/schema.h"
 #include "bkd/policy/schema_read.h"
-#include "bkd/policy/schema_times.h"
 
 // What a schema_reader of this module reads.
 struct reading {
@@ -275,15 +274,15 @@ static void read_stores(struct schema_reader *r, const struct schema_key *key, c
 
 static void read_map_or_none(struct schema_reader *r, const struct schema_key *key, const struct policy_node *node, void *base)
 {
-    bool may_be_none = key->type == SCHEMA_MAP_OR_NONE, is_map = node->kind == POLICY_NODE_MAP;
-    if (!is_map && !(may_be_none && node->kind == POLICY_NODE_TEXT && strcmp(node->text, "none") == 0)) {
-        schema_report_form(r, key, node);
-        return;
-    }
-    if (may_be_none)
-        *(bool *)((char *)base + key->offset) = is_map;
-    if (is_map)
+    bool may_be_none = key->type == SCHEMA_MAP_OR_NONE;
+    struct error ignored; // the form says it all
+    if (node->kind == POLICY_NODE_MAP) {
+        if (may_be_none)
+            *(bool *)((char *)base + key->offset) = true;
         schema_read_map(r, node, key->name, base);
+    } else if (!may_be_none || node->kind != POLICY_NODE_TEXT || schema_set(key, node->text, base, &ignored) < 0) {
+        schema_report_form(r, key, node);
+    }
 }
 
 // Where it is noted on which line a key stands; commands keep no note.
@@ -304,10 +303,6 @@ static void read_value(struct schema_reader *r, const struct schema_key *key, co
     unsigned *lines = key_lines(r, key, base);
     if (lines)
         lines[schema_index(key)] = node->line;
-    if (strcmp(key->name, "window") == 0)
-        reading(r)->places.window = node;
-    if (strcmp(key->name, "retry") == 0)
-        reading(r)->places.retry = node;
     switch (key->type) {
     case SCHEMA_PATH: read_path(r, key, node, base); break;
     case SCHEMA_URL: read_url(r, key, node, (char **)((char *)base + key->offset)); break;
@@ -320,11 +315,6 @@ static void read_value(struct schema_reader *r, const struct schema_key *key, co
     case SCHEMA_NAMES:
     case SCHEMA_ENV: read_list(r, key, node, base); break;
     case SCHEMA_ARGV: schema_read_argv(r, key, node, base); break;
-    case SCHEMA_SCHEDULE: schema_times_read_schedule(r, key, node, base); break;
-    case SCHEMA_POLICIES:
-        reading(r)->places.after = node;
-        schema_times_read_policies(r, key, node, base);
-        break;
     case SCHEMA_COMMANDS: read_commands(r, key, node, base); break;
     case SCHEMA_RECIPIENTS: read_recipients(r, key, node, base); break;
     case SCHEMA_SOURCES: read_sources(r, key, node); break;

@@ -8,7 +8,6 @@
 #include "bkd/base/bandwidth.h"
 #include "bkd/base/bytes.h"
 #include "bkd/base/nearest.h"
-#include "bkd/policy/schema_times.h"
 #include "bkd/policy/units.h"
 
 #define KIB (UINT64_C(1) << 10)
@@ -20,7 +19,6 @@
 #define AT_COMMAND(member) offsetof(struct policy_command, member)
 #define HOUR 3600u
 #define WEEK (7 * 24 * HOUR)
-#define YEAR (365 * 24 * HOUR)
 
 // A place for a repository and what opens the way to it.
 #define STORE_KEYS(name) \
@@ -106,44 +104,6 @@ static const struct schema_key keys[] = {
       "The directory is on a disk that is there only sometimes; several disks may take turns. Each is made known once, with \\fBbkd ship \\-\\-init\\fR." },
     { "offsite.max_age", SCHEMA_DURATION, AT_STORE(max_age_s), 60, 52 * WEEK, "1w", false, NULL, "a duration from 1min to 52w",
       "When the newest snapshot that reached this copy is older, \\fBbkd status\\fR and each run that could not reach it say so as an alarm (exit 5)." },
-    { "schedule", SCHEMA_SCHEDULE, AT(schedule), 0, 0, NULL, false, NULL, "a calendar expression in quotes, or a list of them",
-      "When to back up: a cron expression such as \\fB\"30 1 * * *\"\\fR, a word such as \\fB\"@daily\"\\fR, or systemd's form, such as "
-      "\\fB\"Mon..Fri 01:30\"\\fR; see SCHEDULES. Of a list, each item's times count. Without it the policy runs only when it is asked to." },
-    { "timezone", SCHEMA_ZONE, AT(timezone), 0, CALENDAR_ZONE_MAX, "host", false, NULL, "a time zone such as Europe/Berlin, or host",
-      "Whose local time the schedule and the window mean; \\fBhost\\fR is that of \\fI/etc/localtime\\fR." },
-    { "jitter", SCHEMA_DURATION, AT(jitter_s), 0, 24 * HOUR, "none", false, "none", "none or a duration up to 1d",
-      "Start each run up to so much later, by a time that is always the same for this policy on this host, so that many hosts do not begin in the same second." },
-    { "window", SCHEMA_MAP, 0, 0, 0, NULL, false, NULL, "a map with 'length', 'until' or 'at_end'",
-      "Until when a run may begin, and what happens when it is still going on then. It opens with the slot. A slot whose window has ended is missed, and not caught up." },
-    { "window.length", SCHEMA_DURATION, AT(window.length_s), 60, WEEK, "none", false, "none", "none or a duration from 1min to 1w",
-      "The window ends so much after the slot." },
-    { "window.until", SCHEMA_TIME_OF_DAY, AT(window.until_minute), 0, 0, "none", false, NULL, "none or a time of day as 06:00",
-      "The window ends when it is this time of day, after the slot, in the policy's time zone." },
-    { "window.at_end", SCHEMA_CHOICE, AT(window.at_end), 0, 0, "finish", false, "finish warn stop", "finish, warn or stop",
-      "What becomes of a run that is still going on when its window ends: it goes on to its end; it does, and a warning is raised; or it is stopped, "
-      "and the next run goes on from what was stored." },
-    { "retry", SCHEMA_MAP, 0, 0, 0, NULL, false, NULL, "a map with 'times', 'delay' or 'max_delay'",
-      "Trying again when a run failed for a reason that may pass. Mistakes in the policy, missing keys and damage are for a person: no run is repeated for them." },
-    { "retry.times", SCHEMA_NUMBER, AT(retry.times), 0, 100, "3", false, NULL, "a number from 0 to 100",
-      "How often the run for one slot is tried again." },
-    { "retry.delay", SCHEMA_DURATION, AT(retry.delay_s), 1, WEEK, "5min", false, NULL, "a duration from 1s to 1w",
-      "How long to wait before that; twice as long each further time." },
-    { "retry.max_delay", SCHEMA_DURATION, AT(retry.max_delay_s), 1, WEEK, "1h", false, NULL, "a duration from 1s to 1w",
-      "The longest wait." },
-    { "catch_up", SCHEMA_CHOICE, AT(catch_up), 0, 0, "once", false, "once none", "once or none",
-      "What becomes of slots that were missed, the host being off for example: one run as soon as possible makes up for all since the last success; or none." },
-    { "after", SCHEMA_POLICIES, AT(after), 0, 0, NULL, false, NULL, "the name of a policy, or a list of them",
-      "Do not begin while one of these policies runs, is due or is about to be tried again." },
-    { "after_failure", SCHEMA_CHOICE, AT(after_failure), 0, 0, "run", false, "run skip", "run or skip",
-      "What to do when the last run of a policy named by \\fBafter\\fR failed: run all the same, or leave this slot out." },
-    { "objectives", SCHEMA_MAP, 0, 0, 0, NULL, false, NULL, "a map with 'rpo', 'rto' or 'tier'",
-      "What is promised about this policy." },
-    { "objectives.rpo", SCHEMA_DURATION, AT(objectives.rpo_s), 60, YEAR, "none", false, "none", "none or a duration from 1min to 365d",
-      "Recovery point objective: how old the newest good snapshot may be, at each place it is kept." },
-    { "objectives.rto", SCHEMA_DURATION, AT(objectives.rto_s), 1, YEAR, "none", false, "none", "none or a duration from 1s to 365d",
-      "Recovery time objective: how long a restore may take." },
-    { "objectives.tier", SCHEMA_NUMBER, AT(objectives.tier), 1, POLICY_TIERS, "3", false, NULL, "a number from 1 to 9",
-      "How important the policy is, 1 being the most: when several are due, these come first." },
     { "encryption", SCHEMA_MAP_OR_NONE, AT(encrypted), 0, 0, NULL, false, NULL, "none, or a map with 'recipients'",
       "To whom the backup is encrypted. \\fBnone\\fR stores it readable for everybody who can read the repository." },
     { "encryption.recipients", SCHEMA_RECIPIENTS, AT(recipients), 0, 0, "recipients.txt", false, NULL, "a file, or a list of files and age recipients",
@@ -176,6 +136,17 @@ static const struct schema_key keys[] = {
       "Leave out files whose size (as \\fBls \\-l\\fR shows it, holes included) is larger." },
     { "exclude_nodump", SCHEMA_BOOL, AT(exclude_nodump), 0, 0, "false", false, NULL, "true or false",
       "Leave out files and directories with the inode flag \\fBd\\fR of \\fBchattr\\fR(1)." },
+    { "guard", SCHEMA_MAP_OR_NONE, AT(guard), 0, 0, "on", false, "off", "on, off, or a map with 'gone', 'changed', 'incompressible' or 'min_files'",
+      "The guard against mass changes: a run that finds far more files gone, changed or turned incompressible than this policy is used to marks its snapshot suspect "
+      "and ends with 4, and retention stops until \\fBbkd accept\\fR; see MASS CHANGES." },
+    { "guard.gone", SCHEMA_PERCENT, AT(guard_gone_percent), 1, 100, "auto", false, "auto", "auto or a share from 1% to 100%",
+      "More files gone than this share of those there were are suspect. \\fBauto\\fR goes by the policy's last 90 runs, and is 50% at first." },
+    { "guard.changed", SCHEMA_PERCENT, AT(guard_changed_percent), 1, 100, "auto", false, "auto", "auto or a share from 1% to 100%",
+      "The same for files with other content; \\fBauto\\fR is 80% at first." },
+    { "guard.incompressible", SCHEMA_PERCENT, AT(guard_incompressible_percent), 1, 100, "auto", false, "auto", "auto or a share from 1% to 100%",
+      "The same for files that would compress before and are noise now, by number or by size; \\fBauto\\fR is 20% at first." },
+    { "guard.min_files", SCHEMA_NUMBER, AT(guard_min_files), 1, 1000000000, "20", false, NULL, "a number from 1 to 1000000000",
+      "Of fewer files nothing is said." },
     { "hooks", SCHEMA_MAP, 0, 0, 0, NULL, false, NULL, "a map with 'before', 'after' or 'on_failure'",
       "Commands around a run; see HOOKS." },
     { "hooks.before", SCHEMA_COMMANDS, AT(hooks_before), 0, 0, NULL, false, NULL, "a command, or a list of commands",
@@ -308,12 +279,14 @@ static int set_size(const struct schema_key *key, const char *text, uint64_t *at
 
 static int set_percent(const struct schema_key *key, const char *text, uint64_t *at, struct error *err)
 {
-    uint64_t value;
-    int rc = units_parse_percent(text, &value, err);
-    if (rc < 0)
-        return rc;
-    if (value < key->min || value > key->max)
-        return refuse(key, text, err);
+    uint64_t value = 0;
+    if (key->choices == NULL || strcmp(text, key->choices) != 0) {
+        int rc = units_parse_percent(text, &value, err);
+        if (rc < 0)
+            return rc;
+        if (value < key->min || value > key->max)
+            return refuse(key, text, err);
+    }
     *at = value;
     return 0;
 }
@@ -349,6 +322,15 @@ static int set_choice(const struct schema_key *key, const char *text, uint64_t *
     return refuse(key, text, err);
 }
 
+static int set_map_or_none(const struct schema_key *key, const char *text, bool *at, struct error *err)
+{
+    bool is_none = strcmp(text, key->choices == NULL ? "none" : key->choices) == 0;
+    if (!is_none && (key->default_text == NULL || strcmp(text, key->default_text) != 0))
+        return refuse(key, text, err);
+    *at = !is_none;
+    return 0;
+}
+
 static int set_text(const struct schema_key *key, const char *text, char **at, struct error *err)
 {
     if (strchr(text, '\n') || strlen(text) > key->max)
@@ -378,8 +360,7 @@ int schema_set(const struct schema_key *key, const char *text, void *base, struc
     case SCHEMA_PERCENT: return set_percent(key, text, at, err);
     case SCHEMA_DURATION: return set_duration(key, text, at, err);
     case SCHEMA_CHOICE: return set_choice(key, text, at, err);
-    case SCHEMA_ZONE: return schema_times_set_zone(key, text, at, err);
-    case SCHEMA_TIME_OF_DAY: return schema_times_set_minute(key, text, at, err);
+    case SCHEMA_MAP_OR_NONE: return set_map_or_none(key, text, at, err);
     default: assert(!"a scalar key"); return ERROR_FAILED;
     }
 }
@@ -398,16 +379,19 @@ void schema_get(const struct schema_key *key, const void *base, struct buf *ret_
     char text[UNITS_TEXT_MAX];
     switch (key->type) {
     case SCHEMA_TEXT:
-    case SCHEMA_ZONE:
     case SCHEMA_BANDWIDTH: buf_add_str(ret_text, *(char *const *)at); break;
     case SCHEMA_BOOL: buf_add_str(ret_text, *(const bool *)at ? "true" : "false"); break;
     case SCHEMA_NUMBER: buf_add_u64(ret_text, *(const uint64_t *)at); break;
-    case SCHEMA_PERCENT: buf_addf(ret_text, "%" PRIu64 "%%", *(const uint64_t *)at); break;
+    case SCHEMA_PERCENT:
+        if (key->choices != NULL && *(const uint64_t *)at == 0)
+            buf_add_str(ret_text, key->choices);
+        else
+            buf_addf(ret_text, "%" PRIu64 "%%", *(const uint64_t *)at);
+        break;
     case SCHEMA_DURATION:
         units_format_duration(text, *(const uint64_t *)at);
         buf_add_str(ret_text, *(const uint64_t *)at || !key->choices ? text : key->choices);
         break;
-    case SCHEMA_TIME_OF_DAY: schema_times_get_minute(*(const uint64_t *)at, ret_text); break;
     case SCHEMA_CHOICE: get_choice(key, *(const uint64_t *)at, ret_text); break;
     case SCHEMA_SIZE:
     case SCHEMA_BLOCK_SIZE:

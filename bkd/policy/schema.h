@@ -17,14 +17,10 @@ enum schema_type {
     SCHEMA_NUMBER,      // whole number from min to max
     SCHEMA_SIZE,        // "512MiB" from min to max; the word in `choices` stands for 0
     SCHEMA_BLOCK_SIZE,  // SCHEMA_SIZE that is a power of two
-    SCHEMA_PERCENT,     // "50%" from min to max
+    SCHEMA_PERCENT,     // "50%" from min to max; the word in `choices` stands for 0
     SCHEMA_DURATION,    // "10min" from min to max seconds; the word in `choices`, when there is one, stands for 0
     SCHEMA_CHOICE,      // one of `choices`, stored as its index
     SCHEMA_BANDWIDTH,   // a rate, or a table of times of day and rates (bkd/base/bandwidth.h): kept as text
-    SCHEMA_ZONE,        // a time zone of the zone database, or the word host: kept as text
-    SCHEMA_TIME_OF_DAY, // "06:00" as minute of the day, or the word none, which is POLICY_NO_MINUTE
-    SCHEMA_SCHEDULE,    // one calendar expression or a list of them (calendar.h): struct policy_list
-    SCHEMA_POLICIES,    // the name of a policy or a list of them: struct policy_list
     SCHEMA_PATH,        // absolute path
     SCHEMA_URL,         // absolute path of a directory, or an sftp:// address
     SCHEMA_STORE,       // the same, or a map with the keys "NAME.": struct policy_store
@@ -37,7 +33,7 @@ enum schema_type {
     SCHEMA_RECIPIENTS,  // one file or a list of files and age recipients
     SCHEMA_SOURCES,     // list of paths or of maps with keys "NAME."
     SCHEMA_MAP,         // map with the keys "NAME."
-    SCHEMA_MAP_OR_NONE, // the same, or the word none: bool
+    SCHEMA_MAP_OR_NONE, // the same, or the word none (or the one in `choices`): bool. The default, where it has one, may be written as well
     SCHEMA_WORDS,       // one word or a list of them: struct policy_list
     SCHEMA_MAPS,        // list of maps with the keys "NAME."
 };
@@ -52,7 +48,7 @@ struct schema_key {
     uint64_t min, max;
     const char *default_text; // as it would be written; NULL = none; a required key has none
     bool required;
-    const char *choices; // "inode mtime"; of sizes the word for 0, such as "auto"
+    const char *choices; // "inode mtime"; of sizes and shares the word for 0, such as "auto"; of maps the word for none
     const char *form;    // what a value looks like: errors say "must be FORM"
     const char *help;    // for the man page, man(7) source
 };
@@ -78,8 +74,7 @@ bool schema_is_below(const struct schema_key *key, const char *parent);
 // The valid key nearest to `typed` below `parent`, or of all keys when none there is near; NULL when nothing is.
 const struct schema_key *schema_nearest(const char *parent, const char *typed);
 
-// Stores the value written as `text` at `base` + offset: BOOL, NUMBER, SIZE, BLOCK_SIZE, PERCENT, DURATION, CHOICE, TEXT, BANDWIDTH, ZONE and
-// TIME_OF_DAY. ERROR_USAGE when
+// Stores the value written as `text` at `base` + offset: BOOL, NUMBER, SIZE, BLOCK_SIZE, PERCENT, DURATION, CHOICE, TEXT, and the words of MAP_OR_NONE. ERROR_USAGE when
 // it is not of the key's form.
 MUST_USE int schema_set(const struct schema_key *key, const char *text, void *base, struct error *err);
 // The inverse, as text for a policy file (no quotes); the same types.
