@@ -5,7 +5,7 @@
 
 #include "bkd/base/buf.h"
 
-#define COLUMNS "id, kind, policy, copy, severity, text, next_step, opened_ns, last_seen_ns"
+#define COLUMNS "id, kind, policy, copy, severity, text, next_step, opened_ns, last_seen_ns, cleared_ns, acknowledged_ns, acknowledged_by"
 
 static void alarm_done(struct alarm *a)
 {
@@ -14,6 +14,7 @@ static void alarm_done(struct alarm *a)
     free(a->copy);
     free(a->text);
     free(a->next_step);
+    free(a->acknowledged_by);
 }
 
 void alarms_done(struct alarms *alarms)
@@ -33,7 +34,8 @@ static int load(struct catalogue *c, const char *text, const struct sql_value *v
         list.items = xrealloc(list.items, (list.n + 1) * sizeof *list.items);
         struct alarm *a = &list.items[list.n++];
         *a = (struct alarm){ .id = sql_i64(s, 0), .kind = xstrdup(sql_str(s, 1)), .policy = xstrdup(sql_str(s, 2)), .copy = xstrdup(sql_str(s, 3)),
-                             .text = xstrdup(sql_str(s, 5)), .next_step = xstrdup(sql_str(s, 6)), .opened_ns = sql_u64(s, 7), .last_seen_ns = sql_u64(s, 8) };
+                             .text = xstrdup(sql_str(s, 5)), .next_step = xstrdup(sql_str(s, 6)), .opened_ns = sql_u64(s, 7), .last_seen_ns = sql_u64(s, 8),
+                             .cleared_ns = sql_u64(s, 9), .acknowledged_ns = sql_u64(s, 10), .acknowledged_by = xstrdup(sql_str(s, 11)) };
         (void)severity_parse(sql_str(s, 4), &a->severity);
         r = 0;
     }
@@ -71,9 +73,10 @@ static int open_alarm(struct catalogue *c, const struct alarm_raise *alarm, int6
 
 static int refresh(struct catalogue *c, const struct alarm *old, const struct alarm_raise *alarm, struct error *err)
 {
-    int r = sql_do(c->sql, "UPDATE alarms SET severity = ?2, text = ?3, next_step = ?4, last_seen_ns = ?5 WHERE id = ?1",
+    int r = sql_do(c->sql, "UPDATE alarms SET severity = ?2, text = ?3, next_step = ?4, last_seen_ns = ?5, acknowledged_ns = iif(?6, NULL, acknowledged_ns),"
+                   " acknowledged_by = iif(?6, NULL, acknowledged_by) WHERE id = ?1",
                    SQL_VALUES(SQL_I64(old->id), SQL_TEXT(severity_name(alarm->severity)), SQL_NAMED(alarm->text), SQL_NAMED(alarm->next_step),
-                              SQL_I64(catalogue_now_ns(c))),
+                              SQL_I64(catalogue_now_ns(c)), SQL_I64(alarm->severity > old->severity)),
                    err);
     return r < 0 || old->severity == alarm->severity ? r : append_event(c, EVENT_CHANGED, old->id, alarm, err);
 }
@@ -133,4 +136,26 @@ int alarms_active(struct catalogue *c, const char *policy, struct alarms *ret_al
                 "SELECT " COLUMNS " FROM alarms WHERE cleared_ns IS NULL AND (?1 IS NULL OR policy = ?1)"
                 " ORDER BY CASE severity WHEN 'critical' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END, opened_ns, id",
                 SQL_VALUES(SQL_TEXT(policy)), ret_alarms, err);
+}
+
+int alarms_get(struct catalogue *c, int64_t id, struct alarms *ret_alarms, struct error *err)
+{
+    _cleanup_alarms_ struct alarms found = { 0 };
+    int r = load(c, "SELECT " COLUMNS " FROM alarms WHERE id = ?1", SQL_VALUES(SQL_I64(id)), &found, err);
+    if (r == 0 && found.n == 0)
+        r = error_set(err, ERROR_NOT_FOUND, "there is no alarm %lld", (long long)id);
+    if (r < 0)
+        return r;
+    *ret_alarms = found;
+    found = (struct alarms){ 0 };
+    return 0;
+}
+
+int alarms_acknowledge(struct catalogue *c, int64_t id, const char *by, struct error *err)
+{
+    int r = sql_do(c->sql, "UPDATE alarms SET acknowledged_ns = ?2, acknowledged_by = ?3 WHERE id = ?1 AND cleared_ns IS NULL",
+                   SQL_VALUES(SQL_I64(id), SQL_I64(catalogue_now_ns(c)), SQL_NAMED(by)), err);
+    if (r == 0 && sql_changes(c->sql) == 0)
+        r = error_set(err, ERROR_NOT_FOUND, "there is no active alarm %lld; `bkd alarm list` shows those there are", (long long)id);
+    return r;
 }

@@ -12,6 +12,9 @@ struct alarm {
     enum severity severity;
     char *text, *next_step; // owned
     uint64_t opened_ns, last_seen_ns;
+    uint64_t cleared_ns;      // 0 = it is active
+    uint64_t acknowledged_ns; // somebody said that they know; 0 = nobody did
+    char *acknowledged_by;    // "" = nobody; owned
 };
 
 struct alarms {
@@ -34,5 +37,9 @@ MUST_USE int alarms_raise(struct catalogue *c, const struct alarm_raise *alarm, 
 MUST_USE int alarms_clear(struct catalogue *c, const char *kind, const char *policy, const char *copy, const char *text, bool *ret_was_active, struct error *err);
 // Those active now, of a policy ("" = of the host) or of all (NULL): the most severe first, then the oldest.
 MUST_USE int alarms_active(struct catalogue *c, const char *policy, struct alarms *ret_alarms, struct error *err);
+// One by its id, active or not, as the only one of *ret_alarms. ERROR_NOT_FOUND.
+MUST_USE int alarms_get(struct catalogue *c, int64_t id, struct alarms *ret_alarms, struct error *err);
+// Somebody knows of it: it is not repeated and not escalated any more, unless it gets worse. ERROR_NOT_FOUND: none of that id is active.
+MUST_USE int alarms_acknowledge(struct catalogue *c, int64_t id, const char *by, struct error *err);
 
 #endif

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#define COLUMNS "id, event, channel, subject, body, state, tries, created_ns, next_try_ns, sent_ns, last_error"
+#define COLUMNS "id, event, channel, what, subject, body, state, tries, created_ns, next_try_ns, sent_ns, last_error"
 
 static const char *const state_names[DELIVERY_STATES] = { [DELIVERY_WAITING] = "waiting", [DELIVERY_SENT] = "sent", [DELIVERY_GIVEN_UP] = "given-up" };
 
@@ -11,8 +11,8 @@ const char *delivery_state_name(enum delivery_state state) { return state_names[
 int deliveries_add(struct catalogue *c, const struct delivery *d, int64_t *ret_id, struct error *err)
 {
     uint64_t now = catalogue_now_ns(c);
-    int r = sql_do(c->sql, "INSERT INTO deliveries (event, channel, subject, body, created_ns, next_try_ns) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                   SQL_VALUES(SQL_SOME((uint64_t)d->event), SQL_TEXT(d->channel), SQL_NAMED(d->subject), SQL_NAMED(d->body), SQL_I64(now),
+    int r = sql_do(c->sql, "INSERT INTO deliveries (event, channel, what, subject, body, created_ns, next_try_ns) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                   SQL_VALUES(SQL_SOME((uint64_t)d->event), SQL_TEXT(d->channel), SQL_NAMED(d->what), SQL_NAMED(d->subject), SQL_NAMED(d->body), SQL_I64(now),
                               SQL_I64(d->next_try_ns == 0 ? now : d->next_try_ns)),
                    err);
     if (r == 0 && ret_id != NULL)
@@ -23,11 +23,11 @@ int deliveries_add(struct catalogue *c, const struct delivery *d, int64_t *ret_i
 static struct delivery read_row(struct sql_statement *s)
 {
     struct delivery d = {
-        .id = sql_i64(s, 0), .event = sql_i64(s, 1), .channel = sql_str(s, 2), .subject = sql_str(s, 3), .body = sql_str(s, 4), .tries = sql_u64(s, 6),
-        .created_ns = sql_u64(s, 7), .next_try_ns = sql_u64(s, 8), .sent_ns = sql_u64(s, 9), .last_error = sql_str(s, 10),
+        .id = sql_i64(s, 0), .event = sql_i64(s, 1), .channel = sql_str(s, 2), .what = sql_str(s, 3), .subject = sql_str(s, 4), .body = sql_str(s, 5),
+        .tries = sql_u64(s, 7), .created_ns = sql_u64(s, 8), .next_try_ns = sql_u64(s, 9), .sent_ns = sql_u64(s, 10), .last_error = sql_str(s, 11),
     };
     for (int i = 0; i < DELIVERY_STATES; i++)
-        if (strcmp(state_names[i], sql_str(s, 5)) == 0)
+        if (strcmp(state_names[i], sql_str(s, 6)) == 0)
             d.state = (enum delivery_state)i;
     return d;
 }

@@ -12,6 +12,7 @@ struct delivery {
     int64_t id;
     int64_t event;       // 0 = none: a digest, a repetition, a test
     const char *channel; // the name of a notifier in the configuration
+    const char *what;    // what kind of message it is ("opened", "reminder", "digest" …)
     const char *subject, *body; // may be "" when the event says it all
     enum delivery_state state;
     uint64_t tries;
@@ -19,7 +20,7 @@ struct delivery {
     const char *last_error; // "" = none
 };
 
-// Puts one into the outbox (of *delivery: event, channel, subject, body, next_try_ns with 0 = now). ret_id may be NULL.
+// Puts one into the outbox (of *delivery: event, channel, what, subject, body, next_try_ns with 0 = now). ret_id may be NULL.
 MUST_USE int deliveries_add(struct catalogue *c, const struct delivery *delivery, int64_t *ret_id, struct error *err);
 
 // Strings are valid during the visit only. A visit that returns non-zero ends the listing with that value.

@@ -5,6 +5,7 @@
 #include "bkd/record/copies.h"
 #include "bkd/record/deliveries.h"
 #include "bkd/record/snapshots.h"
+#include "bkd/record/tellings.h"
 #include "bkd/record/verifications.h"
 
 struct seen {
@@ -63,6 +64,65 @@ static void test_an_alarm(void **state)
     assert_string_equal(seen.text, "opened:disk:warning:full ");
     OK(alarms_raise(c, &alarm, &second, &err));
     assert_true(second > first); // a new one
+}
+
+// Who knows is not told again, until it gets worse.
+static void test_acknowledgement(void **state)
+{
+    (void)state;
+    struct error err;
+    _cleanup_ledger_ struct ledger l;
+    ledger_open(&l);
+    struct catalogue *c = &l.catalogue;
+    struct alarm_raise alarm = { .kind = "rpo", .policy = "erp", .severity = SEVERITY_WARNING, .text = "old" };
+    int64_t id = 0;
+    OK(alarms_raise(c, &alarm, &id, &err));
+    OK(alarms_acknowledge(c, id, "ann", &err));
+    OK(alarms_raise(c, &alarm, NULL, &err)); // the same again changes nothing
+    for (int worse = 0; worse < 2; worse++) {
+        _cleanup_alarms_ struct alarms found = { 0 };
+        OK(alarms_get(c, id, &found, &err));
+        assert_int_equal(found.n, 1);
+        assert_string_equal(found.items[0].acknowledged_by, worse ? "" : "ann");
+        assert_int_equal(found.items[0].acknowledged_ns, worse ? 0 : l.now_ns);
+        alarm.severity = SEVERITY_CRITICAL;
+        OK(alarms_raise(c, &alarm, NULL, &err));
+    }
+    OK(alarms_clear(c, "rpo", "erp", NULL, NULL, NULL, &err));
+    assert_int_equal(alarms_acknowledge(c, id, "ann", &err), ERROR_NOT_FOUND);
+    _cleanup_alarms_ struct alarms gone = { 0 }, none = { 0 };
+    OK(alarms_get(c, id, &gone, &err));
+    assert_int_equal(gone.items[0].cleared_ns, l.now_ns);
+    assert_int_equal(alarms_get(c, id + 1, &none, &err), ERROR_NOT_FOUND);
+}
+
+static int see_telling(void *arg, const struct telling *t, struct error *err)
+{
+    struct seen *seen = arg;
+    (void)err;
+    (void)snprintf(seen->text + strlen(seen->text), sizeof seen->text - strlen(seen->text), "%s:%s:%s:%s:%d:%lld:%s:%d:%llu:%llu:%llu ", t->channel, t->kind, t->policy, t->copy,
+                   t->of_event, (long long)t->alarm, severity_name(t->severity), t->stands, (unsigned long long)t->told_ns, (unsigned long long)t->flaps,
+                   (unsigned long long)t->unsaid);
+    return 0;
+}
+
+static void test_tellings(void **state)
+{
+    (void)state;
+    struct error err;
+    _cleanup_ledger_ struct ledger l;
+    ledger_open(&l);
+    struct catalogue *c = &l.catalogue;
+    struct telling t = { .channel = "mail", .kind = "rpo", .policy = "erp", .copy = "", .alarm = 3, .severity = SEVERITY_WARNING, .stands = true, .told_ns = 5 };
+    OK(tellings_set(c, &t, &err));
+    t.of_event = true;
+    t.unsaid = 4;
+    OK(tellings_set(c, &t, &err));
+    t = (struct telling){ .channel = "mail", .kind = "rpo", .policy = "erp", .severity = SEVERITY_CRITICAL, .told_ns = 6, .flaps = 2 };
+    OK(tellings_set(c, &t, &err));
+    struct seen seen = { 0 };
+    OK(tellings_list(c, see_telling, &seen, &err));
+    assert_string_equal(seen.text, "mail:rpo:erp::0:0:critical:0:6:2:0 mail:rpo:erp::1:3:warning:1:5:0:4 ");
 }
 
 static int see_delivery(void *arg, const struct delivery *delivery, struct error *err)
@@ -150,7 +210,7 @@ static void test_snapshots_and_places(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_an_alarm), cmocka_unit_test(test_the_outbox), cmocka_unit_test(test_snapshots_and_places),
+        cmocka_unit_test(test_an_alarm), cmocka_unit_test(test_acknowledgement), cmocka_unit_test(test_tellings), cmocka_unit_test(test_the_outbox), cmocka_unit_test(test_snapshots_and_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
