@@ -43,7 +43,7 @@ static const char version_1[] =
     "  PRIMARY KEY (policy, action, slot_ns)"
     ") STRICT, WITHOUT ROWID;"
     "CREATE INDEX slots_by_run ON slots (run) WHERE run IS NOT NULL;"
-    "CREATE TABLE pauses (policy TEXT NOT NULL PRIMARY KEY, since_ns INTEGER NOT NULL, paused_by TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '') STRICT, WITHOUT ROWID;"
+    "CREATE TABLE pauses (policy TEXT NOT NULL PRIMARY KEY, since_ns INTEGER NOT NULL, until_ns INTEGER, paused_by TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '') STRICT, WITHOUT ROWID;"
     "CREATE TABLE alarms ("
     "  id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, policy TEXT NOT NULL DEFAULT '', copy TEXT NOT NULL DEFAULT '',"
     "  severity TEXT NOT NULL CHECK (severity IN ('info', 'warning', 'critical')), text TEXT NOT NULL, next_step TEXT NOT NULL DEFAULT '',"

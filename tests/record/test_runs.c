@@ -185,17 +185,26 @@ static void test_pauses(void **state)
     struct pause pause;
     bool was = true;
     assert_int_equal(pauses_get(&l.catalogue, "p", &pause, &err), ERROR_NOT_FOUND);
-    OK(pauses_set(&l.catalogue, "p", "root", "moving house", &err));
+    OK(pauses_set(&l.catalogue, "p", 0, "root", "moving house", &err));
     uint64_t since = l.now_ns;
     l.now_ns += SECOND;
-    OK(pauses_set(&l.catalogue, "p", "other", NULL, &err));
+    OK(pauses_set(&l.catalogue, "p", 0, "other", NULL, &err));
     OK(pauses_get(&l.catalogue, "p", &pause, &err));
     assert_int_equal(pause.since_ns, since);
-    assert_string_equal(pause.by, "root");
+    assert_string_equal(pause.by, "other");
     OK(pauses_clear(&l.catalogue, "p", &was, &err));
     assert_true(was);
     OK(pauses_clear(&l.catalogue, "p", &was, &err));
     assert_false(was);
+    OK(pauses_set(&l.catalogue, "p", l.now_ns + 5 * SECOND, "root", NULL, &err));
+    l.now_ns += 4 * SECOND;
+    OK(pauses_get(&l.catalogue, "p", &pause, &err));
+    assert_int_equal(pause.until_ns, l.now_ns + SECOND);
+    l.now_ns += SECOND; // over by itself
+    assert_int_equal(pauses_get(&l.catalogue, "p", &pause, &err), ERROR_NOT_FOUND);
+    OK(pauses_set(&l.catalogue, "p", 0, "root", NULL, &err));
+    OK(pauses_get(&l.catalogue, "p", &pause, &err));
+    assert_int_equal(pause.since_ns, l.now_ns); // a new one
 }
 
 int main(void)
