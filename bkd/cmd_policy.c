@@ -223,6 +223,8 @@ static void add_value(const struct schema_key *key, const void *base, struct buf
     case SCHEMA_NAMES:
     case SCHEMA_ENV:
     case SCHEMA_ARGV:
+    case SCHEMA_SCHEDULE:
+    case SCHEMA_POLICIES:
     case SCHEMA_RECIPIENTS: add_list(at, ret_text); break;
     case SCHEMA_MAP_OR_NONE: buf_add_str(ret_text, *(const bool *)at ? "" : word_for_none(key)); break;
     case SCHEMA_MAP: break;
@@ -369,6 +371,8 @@ static void json_add_value(struct json *object, const struct schema_key *key, co
     case SCHEMA_NAMES:
     case SCHEMA_ENV:
     case SCHEMA_ARGV:
+    case SCHEMA_SCHEDULE:
+    case SCHEMA_POLICIES:
     case SCHEMA_RECIPIENTS: json_add_list(object, schema_leaf(key), at); return;
     case SCHEMA_BOOL: json_add_bool(object, schema_leaf(key), *(const bool *)at); return;
     case SCHEMA_NUMBER: json_add_u64(object, schema_leaf(key), *(const uint64_t *)at); return;

@@ -112,6 +112,9 @@ void policy_done(struct policy *policy)
     commands_done(&policy->hooks_before);
     commands_done(&policy->hooks_after);
     commands_done(&policy->hooks_on_failure);
+    policy_list_done(&policy->schedule);
+    free(policy->timezone);
+    policy_list_done(&policy->after);
     free(policy->name);
     free(policy->file);
     free(policy->description);

@@ -23,6 +23,10 @@
 #define POLICY_COPIES_MAX 16u
 #define POLICY_ARGUMENTS_MAX 256u // of one command, and variables of its environment
 #define POLICY_COMMANDS_MAX 64u   // in one hook
+#define POLICY_SCHEDULES_MAX 64u  // expressions in one `schedule`
+#define POLICY_AFTER_MAX 64u
+#define POLICY_TIERS 9u
+#define POLICY_NO_MINUTE 1440u // for a minute of the day: none
 
 enum policy_compare {
     POLICY_COMPARE_INODE, // unchanged = same type, size, mtime, ctime and inode
@@ -82,6 +86,30 @@ struct policy_source {
     unsigned key_lines[POLICY_KEYS_MAX]; // where this source says each key "sources.…"; 0 = not at all
 };
 
+enum policy_catch_up { POLICY_CATCH_UP_ONCE, POLICY_CATCH_UP_NONE };
+enum policy_window_end { POLICY_WINDOW_FINISH, POLICY_WINDOW_WARN, POLICY_WINDOW_STOP };
+enum policy_after_failure { POLICY_AFTER_FAILURE_RUN, POLICY_AFTER_FAILURE_SKIP };
+
+// When a policy's runs may take place: from their slot on for a time, or until a time of day.
+struct policy_window {
+    uint64_t length_s;     // 0 = no limit
+    uint64_t until_minute; // of the day, in the policy's time zone; POLICY_NO_MINUTE = no limit
+    uint64_t at_end;       // enum policy_window_end: what becomes of a run that is still going on then
+};
+
+// What happens when a run failed.
+struct policy_retry {
+    uint64_t times;               // how often it is tried again
+    uint64_t delay_s, max_delay_s; // before the first time; doubled each time up to
+};
+
+// What is promised about a policy.
+struct policy_objectives {
+    uint64_t rpo_s; // how old the newest good snapshot may be; 0 = nothing is promised
+    uint64_t rto_s; // how long a restore may take; 0 = nothing is promised
+    uint64_t tier;  // 1 comes first, POLICY_TIERS last
+};
+
 // Where copies are kept, and the keys that open the way there. Files are relative to CONFIG_DIR/keys.
 struct policy_store {
     char *url;             // absolute path of a directory, normalised like a source; or sftp://…
@@ -133,6 +161,15 @@ struct policy {
     bool guard; // against mass changes; percents 0 = auto
     uint64_t guard_gone_percent, guard_changed_percent, guard_incompressible_percent, guard_min_files;
     struct policy_commands hooks_before, hooks_after, hooks_on_failure;
+    struct policy_list schedule; // calendar expressions (calendar.h); none = only when asked for
+    char *timezone;              // IANA name; "host" = the host's
+    struct policy_window window;
+    uint64_t jitter_s;
+    struct policy_retry retry;
+    uint64_t catch_up;        // enum policy_catch_up
+    struct policy_list after; // names of policies
+    uint64_t after_failure;   // enum policy_after_failure
+    struct policy_objectives objectives;
     unsigned key_lines[POLICY_KEYS_MAX]; // where each key of the schema was set; 0 = its default
 };
 

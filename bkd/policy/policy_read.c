@@ -8,6 +8,7 @@
 #include "bkd/policy/policy_rules.h"
 #include "bkd/policy/schema.h"
 #include "bkd/policy/schema_read.h"
+#include "bkd/policy/schema_times.h"
 
 // What a schema_reader of this module reads.
 struct reading {
@@ -303,6 +304,10 @@ static void read_value(struct schema_reader *r, const struct schema_key *key, co
     unsigned *lines = key_lines(r, key, base);
     if (lines)
         lines[schema_index(key)] = node->line;
+    if (strcmp(key->name, "window") == 0)
+        reading(r)->places.window = node;
+    if (strcmp(key->name, "retry") == 0)
+        reading(r)->places.retry = node;
     switch (key->type) {
     case SCHEMA_PATH: read_path(r, key, node, base); break;
     case SCHEMA_URL: read_url(r, key, node, (char **)((char *)base + key->offset)); break;
@@ -315,6 +320,11 @@ static void read_value(struct schema_reader *r, const struct schema_key *key, co
     case SCHEMA_NAMES:
     case SCHEMA_ENV: read_list(r, key, node, base); break;
     case SCHEMA_ARGV: schema_read_argv(r, key, node, base); break;
+    case SCHEMA_SCHEDULE: schema_times_read_schedule(r, key, node, base); break;
+    case SCHEMA_POLICIES:
+        reading(r)->places.after = node;
+        schema_times_read_policies(r, key, node, base);
+        break;
     case SCHEMA_COMMANDS: read_commands(r, key, node, base); break;
     case SCHEMA_RECIPIENTS: read_recipients(r, key, node, base); break;
     case SCHEMA_SOURCES: read_sources(r, key, node); break;

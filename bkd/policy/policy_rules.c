@@ -186,6 +186,21 @@ static void check_kind(const struct policy *policy, const struct policy_places *
         check_stream_name(policy, places, index, errors);
 }
 
+static void check_times(const struct policy *policy, const struct policy_places *places, struct policy_errors *errors)
+{
+    bool window_ends = policy->window.length_s > 0 || policy->window.until_minute != POLICY_NO_MINUTE;
+    const struct policy_node *at_end = places->window ? value_of(places->window, "at_end") : NULL;
+    if (at_end && policy->window.at_end != POLICY_WINDOW_FINISH && !window_ends)
+        REPORT(errors, at_end, NULL, "this window never ends: give it a 'length' or 'until'");
+    if (policy->retry.max_delay_s < policy->retry.delay_s && places->retry) {
+        const struct policy_node *max_delay = value_of(places->retry, "max_delay");
+        REPORT(errors, max_delay ? max_delay : places->retry, NULL, "'max_delay' is shorter than 'delay'");
+    }
+    for (size_t i = 0; i < policy->after.count && policy->name; i++)
+        if (strcmp(policy->after.items[i], policy->name) == 0)
+            REPORT(errors, places->after->kind == POLICY_NODE_LIST ? places->after->items[i] : places->after, NULL, "a policy cannot come after itself");
+}
+
 void policy_rules_check(const struct policy *policy, const struct policy_places *places, struct policy_errors *errors)
 {
     for (size_t i = 0; i < policy->source_count; i++) {
@@ -202,6 +217,7 @@ void policy_rules_check(const struct policy *policy, const struct policy_places 
     }
     for (size_t i = 0; i < policy->offsite.count; i++)
         check_copy(policy, places, i, errors);
+    check_times(policy, places, errors);
     if (places->recipients && policy->recipients.count == 1 && policy_is_recipient(policy->recipients.items[0]) && !policy->allow_single_recipient)
         REPORT(errors, places->recipients, "add one, or set 'allow_single_recipient: true'",
                "a single recipient: when its identity is lost, so is every backup");

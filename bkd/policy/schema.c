@@ -8,6 +8,7 @@
 #include "bkd/base/bandwidth.h"
 #include "bkd/base/bytes.h"
 #include "bkd/base/nearest.h"
+#include "bkd/policy/schema_times.h"
 #include "bkd/policy/units.h"
 
 #define KIB (UINT64_C(1) << 10)
@@ -19,6 +20,7 @@
 #define AT_COMMAND(member) offsetof(struct policy_command, member)
 #define HOUR 3600u
 #define WEEK (7 * 24 * HOUR)
+#define YEAR (365 * 24 * HOUR)
 
 // A place for a repository and what opens the way to it.
 #define STORE_KEYS(name) \
@@ -104,6 +106,44 @@ static const struct schema_key keys[] = {
       "The directory is on a disk that is there only sometimes; several disks may take turns. Each is made known once, with \\fBbkd ship \\-\\-init\\fR." },
     { "offsite.max_age", SCHEMA_DURATION, AT_STORE(max_age_s), 60, 52 * WEEK, "1w", false, NULL, "a duration from 1min to 52w",
       "When the newest snapshot that reached this copy is older, \\fBbkd status\\fR and each run that could not reach it say so as an alarm (exit 5)." },
+    { "schedule", SCHEMA_SCHEDULE, AT(schedule), 0, 0, NULL, false, NULL, "a calendar expression in quotes, or a list of them",
+      "When to back up: a cron expression such as \\fB\"30 1 * * *\"\\fR, a word such as \\fB\"@daily\"\\fR, or systemd's form, such as "
+      "\\fB\"Mon..Fri 01:30\"\\fR; see SCHEDULES. Of a list, each item's times count. Without it the policy runs only when it is asked to." },
+    { "timezone", SCHEMA_ZONE, AT(timezone), 0, CALENDAR_ZONE_MAX, "host", false, NULL, "a time zone such as Europe/Berlin, or host",
+      "Whose local time the schedule and the window mean; \\fBhost\\fR is that of \\fI/etc/localtime\\fR." },
+    { "jitter", SCHEMA_DURATION, AT(jitter_s), 0, 24 * HOUR, "none", false, "none", "none or a duration up to 1d",
+      "Start each run up to so much later, by a time that is always the same for this policy on this host, so that many hosts do not begin in the same second." },
+    { "window", SCHEMA_MAP, 0, 0, 0, NULL, false, NULL, "a map with 'length', 'until' or 'at_end'",
+      "Until when a run may begin, and what happens when it is still going on then. It opens with the slot. A slot whose window has ended is missed, and not caught up." },
+    { "window.length", SCHEMA_DURATION, AT(window.length_s), 60, WEEK, "none", false, "none", "none or a duration from 1min to 1w",
+      "The window ends so much after the slot." },
+    { "window.until", SCHEMA_TIME_OF_DAY, AT(window.until_minute), 0, 0, "none", false, NULL, "none or a time of day as 06:00",
+      "The window ends when it is this time of day, after the slot, in the policy's time zone." },
+    { "window.at_end", SCHEMA_CHOICE, AT(window.at_end), 0, 0, "finish", false, "finish warn stop", "finish, warn or stop",
+      "What becomes of a run that is still going on when its window ends: it goes on to its end; it does, and a warning is raised; or it is stopped, "
+      "and the next run goes on from what was stored." },
+    { "retry", SCHEMA_MAP, 0, 0, 0, NULL, false, NULL, "a map with 'times', 'delay' or 'max_delay'",
+      "Trying again when a run failed for a reason that may pass. Mistakes in the policy, missing keys and damage are for a person: no run is repeated for them." },
+    { "retry.times", SCHEMA_NUMBER, AT(retry.times), 0, 100, "3", false, NULL, "a number from 0 to 100",
+      "How often the run for one slot is tried again." },
+    { "retry.delay", SCHEMA_DURATION, AT(retry.delay_s), 1, WEEK, "5min", false, NULL, "a duration from 1s to 1w",
+      "How long to wait before that; twice as long each further time." },
+    { "retry.max_delay", SCHEMA_DURATION, AT(retry.max_delay_s), 1, WEEK, "1h", false, NULL, "a duration from 1s to 1w",
+      "The longest wait." },
+    { "catch_up", SCHEMA_CHOICE, AT(catch_up), 0, 0, "once", false, "once none", "once or none",
+      "What becomes of slots that were missed, the host being off for example: one run as soon as possible makes up for all since the last success; or none." },
+    { "after", SCHEMA_POLICIES, AT(after), 0, 0, NULL, false, NULL, "the name of a policy, or a list of them",
+      "Do not begin while one of these policies runs, is due or is about to be tried again." },
+    { "after_failure", SCHEMA_CHOICE, AT(after_failure), 0, 0, "run", false, "run skip", "run or skip",
+      "What to do when the last run of a policy named by \\fBafter\\fR failed: run all the same, or leave this slot out." },
+    { "objectives", SCHEMA_MAP, 0, 0, 0, NULL, false, NULL, "a map with 'rpo', 'rto' or 'tier'",
+      "What is promised about this policy." },
+    { "objectives.rpo", SCHEMA_DURATION, AT(objectives.rpo_s), 60, YEAR, "none", false, "none", "none or a duration from 1min to 365d",
+      "Recovery point objective: how old the newest good snapshot may be, at each place it is kept." },
+    { "objectives.rto", SCHEMA_DURATION, AT(objectives.rto_s), 1, YEAR, "none", false, "none", "none or a duration from 1s to 365d",
+      "Recovery time objective: how long a restore may take." },
+    { "objectives.tier", SCHEMA_NUMBER, AT(objectives.tier), 1, POLICY_TIERS, "3", false, NULL, "a number from 1 to 9",
+      "How important the policy is, 1 being the most: when several are due, these come first." },
     { "encryption", SCHEMA_MAP_OR_NONE, AT(encrypted), 0, 0, NULL, false, NULL, "none, or a map with 'recipients'",
       "To whom the backup is encrypted. \\fBnone\\fR stores it readable for everybody who can read the repository." },
     { "encryption.recipients", SCHEMA_RECIPIENTS, AT(recipients), 0, 0, "recipients.txt", false, NULL, "a file, or a list of files and age recipients",
@@ -360,6 +400,8 @@ int schema_set(const struct schema_key *key, const char *text, void *base, struc
     case SCHEMA_PERCENT: return set_percent(key, text, at, err);
     case SCHEMA_DURATION: return set_duration(key, text, at, err);
     case SCHEMA_CHOICE: return set_choice(key, text, at, err);
+    case SCHEMA_ZONE: return schema_times_set_zone(key, text, at, err);
+    case SCHEMA_TIME_OF_DAY: return schema_times_set_minute(key, text, at, err);
     case SCHEMA_MAP_OR_NONE: return set_map_or_none(key, text, at, err);
     default: assert(!"a scalar key"); return ERROR_FAILED;
     }
@@ -379,6 +421,7 @@ void schema_get(const struct schema_key *key, const void *base, struct buf *ret_
     char text[UNITS_TEXT_MAX];
     switch (key->type) {
     case SCHEMA_TEXT:
+    case SCHEMA_ZONE:
     case SCHEMA_BANDWIDTH: buf_add_str(ret_text, *(char *const *)at); break;
     case SCHEMA_BOOL: buf_add_str(ret_text, *(const bool *)at ? "true" : "false"); break;
     case SCHEMA_NUMBER: buf_add_u64(ret_text, *(const uint64_t *)at); break;
@@ -392,6 +435,7 @@ void schema_get(const struct schema_key *key, const void *base, struct buf *ret_
         units_format_duration(text, *(const uint64_t *)at);
         buf_add_str(ret_text, *(const uint64_t *)at || !key->choices ? text : key->choices);
         break;
+    case SCHEMA_TIME_OF_DAY: schema_times_get_minute(*(const uint64_t *)at, ret_text); break;
     case SCHEMA_CHOICE: get_choice(key, *(const uint64_t *)at, ret_text); break;
     case SCHEMA_SIZE:
     case SCHEMA_BLOCK_SIZE:

@@ -21,6 +21,10 @@ enum schema_type {
     SCHEMA_DURATION,    // "10min" from min to max seconds; the word in `choices`, when there is one, stands for 0
     SCHEMA_CHOICE,      // one of `choices`, stored as its index
     SCHEMA_BANDWIDTH,   // a rate, or a table of times of day and rates (bkd/base/bandwidth.h): kept as text
+    SCHEMA_ZONE,        // a time zone of the zone database, or the word host: kept as text
+    SCHEMA_TIME_OF_DAY, // "06:00" as minute of the day, or the word none, which is POLICY_NO_MINUTE
+    SCHEMA_SCHEDULE,    // one calendar expression or a list of them (calendar.h): struct policy_list
+    SCHEMA_POLICIES,    // the name of a policy or a list of them: struct policy_list
     SCHEMA_PATH,        // absolute path
     SCHEMA_URL,         // absolute path of a directory, or an sftp:// address
     SCHEMA_STORE,       // the same, or a map with the keys "NAME.": struct policy_store
@@ -74,7 +78,8 @@ bool schema_is_below(const struct schema_key *key, const char *parent);
 // The valid key nearest to `typed` below `parent`, or of all keys when none there is near; NULL when nothing is.
 const struct schema_key *schema_nearest(const char *parent, const char *typed);
 
-// Stores the value written as `text` at `base` + offset: BOOL, NUMBER, SIZE, BLOCK_SIZE, PERCENT, DURATION, CHOICE, TEXT, and the words of MAP_OR_NONE. ERROR_USAGE when
+// Stores the value written as `text` at `base` + offset: BOOL, NUMBER, SIZE, BLOCK_SIZE, PERCENT, DURATION, CHOICE, TEXT, BANDWIDTH, ZONE,
+// TIME_OF_DAY, and the words of MAP_OR_NONE. ERROR_USAGE when
 // it is not of the key's form.
 MUST_USE int schema_set(const struct schema_key *key, const char *text, void *base, struct error *err);
 // The inverse, as text for a policy file (no quotes); the same types.
