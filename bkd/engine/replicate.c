@@ -5,9 +5,9 @@
 
 #include "bkd/base/bytes.h"
 #include "bkd/base/crypto.h"
+#include "bkd/engine/replicate_send.h"
 #include "bkd/repo/record.h"
 
-#define STEP (1u << 20)
 #define NAME_REPOSITORY "bkd-repository"
 
 struct replicate {
@@ -16,7 +16,7 @@ struct replicate {
     const struct repository *from;
     struct store *to;
     struct replicate_result *result;
-    uint8_t *buffer; // STEP bytes
+    struct replicate_send *send;
     uint64_t total_bytes, total_snapshots;
 };
 
@@ -28,108 +28,6 @@ static void tell(const struct replicate *r)
         r->options->progress(r->options->arg, r->result->bytes, r->total_bytes, r->result->snapshots, r->total_snapshots);
 }
 
-// ---- files
-
-// A small file, byte for byte. One that is there already must be the same.
-static int copy_small(struct replicate *r, const char *name, size_t max, struct error *err)
-{
-    _cleanup_buf_ struct buf data = { 0 }, there = { 0 };
-    int e = store_get_all(r->from->store, name, max, &data, err);
-    if (e < 0)
-        return e;
-    e = r->to->ops->put(r->to, name, data.data, data.len, err);
-    if (e != ERROR_EXISTS)
-        return e;
-    e = store_get_all(r->to, name, max, &there, err);
-    if (e == 0 && (there.len != data.len || memcmp(there.data, data.data, data.len) != 0))
-        e = error_set(err, ERROR_INTEGRITY, "'%s' in %s is not that of %s", name, r->to->url, r->from->store->url);
-    return e;
-}
-
-static int is_there(struct replicate *r, const char *name, uint64_t size, bool *ret_there, struct error *err)
-{
-    uint64_t stored;
-    struct error why;
-    int e = r->to->ops->size(r->to, name, &stored, &why);
-    *ret_there = e == 0 && stored == size;
-    if (e == 0 && stored != size)
-        return error_set(err, ERROR_INTEGRITY, "'%s' in %s has %llu bytes instead of %llu: it is damaged; move it away and ship again", name, r->to->url,
-                         (unsigned long long)stored, (unsigned long long)size);
-    if (e == 0 || e == ERROR_NOT_FOUND)
-        return 0;
-    *err = why;
-    return e;
-}
-
-// Into the spool file, compared on the way.
-static int fill_spool(struct replicate *r, const struct format_ref *ref, const char *name, int fd, struct error *err)
-{
-    _cleanup_crypto_sha256_ struct crypto_sha256 hash = { 0 };
-    uint8_t digest[CRYPTO_SHA256_SIZE];
-    crypto_sha256_init(&hash);
-    for (uint64_t at = 0; at < ref->stored_size;) {
-        size_t n = ref->stored_size - at < STEP ? (size_t)(ref->stored_size - at) : STEP;
-        int e = r->from->store->ops->get(r->from->store, name, at, r->buffer, n, err);
-        if (e == 0)
-            e = io_write_all(r->io, fd, r->buffer, n, name, err);
-        if (e < 0)
-            return e == ERROR_NOT_FOUND ? err->code = ERROR_INTEGRITY : e;
-        crypto_sha256_update(&hash, r->buffer, n);
-        at += n;
-    }
-    crypto_sha256_final(&hash, digest);
-    return memcmp(digest, ref->sha256, sizeof digest) == 0 ? 0 : error_set(err, ERROR_INTEGRITY, "'%s' in %s is damaged", name, r->from->store->url);
-}
-
-static void count_proof(struct replicate_result *result, enum proof_way way)
-{
-    uint64_t *const counts[] = { &result->proved_by_server, &result->proved_by_reading, &result->proved_by_ranges, &result->by_size_only };
-    ++*counts[way];
-}
-
-// Puts what stands in the spool file, and has a far place prove that it keeps it.
-static int put_object(struct replicate *r, const struct format_ref *ref, const char *name, int fd, const char *spool, struct error *err)
-{
-    enum proof_way way;
-    int kept = r->to->far ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1; // the put closes its own
-    int e = r->to->ops->put_spool(r->to, name, fd, spool, err);
-    if (e == 0 && kept >= 0) {
-        e = proof_sent(r->io, r->to, name, kept, ref->stored_size, ref->sha256, r->options->proof, &way, err);
-        if (e == 0)
-            count_proof(r->result, way);
-        else if (e == ERROR_INTEGRITY)
-            e = error_prefix(err, "'%s' in %s is not as it was sent; move it away there and ship again", name, r->to->url);
-    }
-    if (kept >= 0)
-        io_close_quietly(r->io, &kept);
-    return e;
-}
-
-static int copy_object(struct replicate *r, const struct format_ref *ref, struct error *err)
-{
-    _cleanup_free_ char *name = format_object_name(ref->sha256, r->from->info.encrypted), *spool = NULL;
-    bool there = false;
-    int fd = -1;
-    int e = is_there(r, name, ref->stored_size, &there, err);
-    if (e < 0 || there)
-        return e;
-    e = r->to->ops->spool_open(r->to, &fd, &spool, err);
-    if (e < 0)
-        return e;
-    e = fill_spool(r, ref, name, fd, err);
-    if (e < 0) {
-        io_close_quietly(r->io, &fd);
-        r->to->ops->spool_drop(r->to, spool);
-        return e;
-    }
-    e = put_object(r, ref, name, fd, spool, err);
-    if (e == ERROR_EXISTS) // somebody else ships, too
-        e = 0;
-    r->result->objects += e == 0;
-    r->result->bytes += e == 0 ? ref->stored_size : 0;
-    return e;
-}
-
 // ---- one snapshot
 
 // `before`: refs of a snapshot that the copy has, or no refs.
@@ -139,32 +37,19 @@ static bool is_new(const struct format_ref *ref, const struct format_refs *befor
     return old == NULL || memcmp(old->sha256, ref->sha256, sizeof ref->sha256) != 0;
 }
 
-static int bring_objects(struct replicate *r, const struct format_refs *refs, const struct format_refs *before, struct error *err)
-{
-    int e = 0;
-    for (size_t i = 0; e == 0 && i < refs->n; i++) {
-        if (!is_new(&refs->refs[i], before))
-            continue;
-        if (is_interrupted(r))
-            return error_set(err, ERROR_FAILED, "interrupted; the copy has all that was brought whole, and the next run goes on from there");
-        e = copy_object(r, &refs->refs[i], err);
-        tell(r);
-    }
-    return e;
-}
-
-// Objects of a snapshot that the copy has, and which of them it lacks.
+// Which of a snapshot's objects the copy lacks.
 struct presence {
     const struct replicate *r;
     const struct format_refs *refs;
-    bool *is_missing;
+    const size_t *index; // of each name that is asked for, in refs
+    bool *is_missing;    // beside refs
 };
 
 static int note_presence(void *arg, size_t index, const struct store_found *found, struct error *err)
 {
     struct presence *p = arg;
-    const struct format_ref *ref = &p->refs->refs[index];
-    p->is_missing[index] = found->result == ERROR_NOT_FOUND;
+    const struct format_ref *ref = &p->refs->refs[p->index[index]];
+    p->is_missing[p->index[index]] = found->result == ERROR_NOT_FOUND;
     if (found->result == 0 && found->size != ref->stored_size) {
         _cleanup_free_ char *name = format_object_name(ref->sha256, p->r->from->info.encrypted);
         return error_set(err, ERROR_INTEGRITY, "'%s' in %s has %llu bytes instead of %llu: it is damaged; move it away and ship again", name, p->r->to->url,
@@ -175,17 +60,50 @@ static int note_presence(void *arg, size_t index, const struct store_found *foun
     return found->result == ERROR_NOT_FOUND ? 0 : found->result;
 }
 
-static int find_missing(const struct replicate *r, const struct format_refs *refs, bool *ret_missing, struct error *err)
+// Of those that are not among `before` (NULL: of all).
+static int find_missing(const struct replicate *r, const struct format_refs *refs, const struct format_refs *before, bool *ret_missing, struct error *err)
 {
     char **names = xcalloc(refs->n + 1, sizeof *names);
+    size_t *index = xcalloc(refs->n + 1, sizeof *index), n = 0;
     for (size_t i = 0; i < refs->n; i++)
-        names[i] = format_object_name(refs->refs[i].sha256, r->from->info.encrypted);
-    struct presence presence = { r, refs, ret_missing };
-    struct store_many many = { .names = (const char *const *)names, .n = refs->n, .visit = note_presence, .arg = &presence };
+        if (before == NULL || is_new(&refs->refs[i], before)) {
+            index[n] = i;
+            names[n++] = format_object_name(refs->refs[i].sha256, r->from->info.encrypted);
+        }
+    struct presence presence = { r, refs, index, ret_missing };
+    struct store_many many = { .names = (const char *const *)names, .n = n, .visit = note_presence, .arg = &presence };
     int e = store_get_many(r->to, &many, err);
-    for (size_t i = 0; i < refs->n; i++)
+    for (size_t i = 0; i < n; i++)
         free(names[i]);
     free(names);
+    free(index);
+    return e;
+}
+
+static int send_missing(struct replicate *r, const struct format_refs *refs, const bool *is_missing, struct error *err)
+{
+    int e = 0;
+    for (size_t i = 0; e == 0 && i < refs->n; i++) {
+        if (!is_missing[i])
+            continue;
+        if (is_interrupted(r))
+            return error_set(err, ERROR_FAILED, "interrupted; the copy has all that was brought whole, and the next run goes on from there");
+        e = replicate_send_object(r->send, &refs->refs[i], err);
+        tell(r);
+    }
+    if (e == 0)
+        e = replicate_send_objects_end(r->send, err);
+    tell(r);
+    return e;
+}
+
+static int bring_objects(struct replicate *r, const struct format_refs *refs, const struct format_refs *before, struct error *err)
+{
+    bool *is_missing = xcalloc(refs->n + 1, sizeof *is_missing);
+    int e = find_missing(r, refs, before, is_missing, err);
+    if (e == 0)
+        e = send_missing(r, refs, is_missing, err);
+    free(is_missing);
     return e;
 }
 
@@ -193,23 +111,20 @@ static int find_missing(const struct replicate *r, const struct format_refs *ref
 static int bring_lost_objects(struct replicate *r, const struct format_refs *refs, struct error *err)
 {
     bool *is_missing = xcalloc(refs->n + 1, sizeof *is_missing);
-    int e = find_missing(r, refs, is_missing, err);
-    for (size_t i = 0; e == 0 && i < refs->n; i++) {
-        if (!is_missing[i])
-            continue;
-        r->result->lost_objects++;
-        if (!r->options->dry_run)
-            e = copy_object(r, &refs->refs[i], err);
-    }
+    int e = find_missing(r, refs, NULL, is_missing, err);
+    for (size_t i = 0; e == 0 && i < refs->n; i++)
+        r->result->lost_objects += is_missing[i];
+    if (e == 0 && !r->options->dry_run)
+        e = send_missing(r, refs, is_missing, err);
     free(is_missing);
     return e;
 }
 
 static int bring_head(struct replicate *r, const struct repository_head *head, struct error *err)
 {
-    _cleanup_free_ char *refs_name = format_refs_name(head->head.refs), *name = format_head_name(head->chain, head->number);
-    int e = copy_small(r, refs_name, FORMAT_REFS_MAX, err);
-    return e < 0 ? e : copy_small(r, name, FORMAT_HEAD_MAX, err);
+    _cleanup_free_ char *refs_name = format_refs_name(head->head.refs);
+    int e = replicate_send_file(r->send, refs_name, FORMAT_REFS_MAX, false, err);
+    return e < 0 ? e : replicate_send_head(r->send, head, err);
 }
 
 // ---- records
@@ -262,7 +177,7 @@ static int bring_records(struct replicate *r, struct error *err)
         if (there.n > 0 && bsearch(&here.items[i], there.items, there.n, sizeof *there.items, compare_names) != NULL)
             continue;
         if (!r->options->dry_run)
-            e = copy_small(r, here.items[i], FORMAT_SIGNED_MAX, err);
+            e = replicate_send_file(r->send, here.items[i], FORMAT_SIGNED_MAX, false, err);
         r->result->records += e == 0;
     }
     return e;
@@ -270,25 +185,29 @@ static int bring_records(struct replicate *r, struct error *err)
 
 // ---- the repository itself
 
+// The same one, or none yet: then it is the last of what makes a repository of the place.
 static int bring_description(struct replicate *r, struct error *err)
 {
     static const char *const by_hand[] = { "recover.sh", "recover.sh.sig", "RECOVER.txt", "RECOVER.txt.sig" };
-    uint64_t size;
+    _cleanup_buf_ struct buf here = { 0 }, there = { 0 };
     struct error why;
-    int e = r->to->ops->size(r->to, NAME_REPOSITORY, &size, &why);
-    if (e == 0) // the same one?
-        return copy_small(r, NAME_REPOSITORY, FORMAT_SIGNED_MAX, err);
-    if (e != ERROR_NOT_FOUND) {
+    int e = store_get_all(r->to, NAME_REPOSITORY, FORMAT_SIGNED_MAX, &there, &why);
+    if (e == 0)
+        e = store_get_all(r->from->store, NAME_REPOSITORY, FORMAT_SIGNED_MAX, &here, &why);
+    if (e == 0)
+        return there.len == here.len && memcmp(there.data, here.data, here.len) == 0
+                   ? 0
+                   : error_set(err, ERROR_INTEGRITY, "'%s' in %s is not that of %s", NAME_REPOSITORY, r->to->url, r->from->store->url);
+    if (e != ERROR_NOT_FOUND || r->options->dry_run) {
         *err = why;
-        return e;
+        return e == ERROR_NOT_FOUND ? 0 : e;
     }
-    e = 0;
-    for (size_t i = 0; e == 0 && !r->options->dry_run && i < sizeof by_hand / sizeof *by_hand; i++) {
-        e = copy_small(r, by_hand[i], FORMAT_SIGNED_MAX, err);
-        if (e == ERROR_NOT_FOUND) // a repository without it is a repository
-            e = 0;
+    for (size_t i = 0; i < sizeof by_hand / sizeof *by_hand; i++) {
+        e = replicate_send_file(r->send, by_hand[i], FORMAT_SIGNED_MAX, false, err);
+        if (e < 0 && e != ERROR_NOT_FOUND) // a repository without it is a repository
+            return e;
     }
-    return e < 0 || r->options->dry_run ? e : copy_small(r, NAME_REPOSITORY, FORMAT_SIGNED_MAX, err);
+    return replicate_send_file(r->send, NAME_REPOSITORY, FORMAT_SIGNED_MAX, true, err);
 }
 
 // ---- chains
@@ -376,14 +295,6 @@ static int check_newest(struct replicate *r, const struct repository_head *newes
     return 0;
 }
 
-static void note_latest(struct replicate *r, const struct repository_head *head)
-{
-    if (head->number >= r->result->latest) {
-        r->result->latest = head->number;
-        memcpy(r->result->latest_sha256, head->sha256, sizeof head->sha256);
-    }
-}
-
 // Heads the copy lacks, oldest first. *before: refs of the last head that it has by now.
 static int bring_missing(struct replicate *r, const struct numbers *there, size_t first, size_t end, struct format_refs *before, struct error *err)
 {
@@ -394,7 +305,7 @@ static int bring_missing(struct replicate *r, const struct numbers *there, size_
         _cleanup_format_refs_ struct format_refs refs = { 0 };
         if (!head->valid || has_number(there, head->number)) {
             if (head->valid)
-                note_latest(r, head);
+                replicate_send_note_latest(r->result, head);
             continue;
         }
         r->result->lost += head->number < highest || head->number <= r->options->shipped_before;
@@ -408,8 +319,10 @@ static int bring_missing(struct replicate *r, const struct numbers *there, size_
             e = bring_head(r, head, err);
         if (e < 0)
             return error_prefix(err, "snapshot %llu", (unsigned long long)head->number);
-        r->result->snapshots++;
-        note_latest(r, head);
+        if (r->options->dry_run) {
+            r->result->snapshots++;
+            replicate_send_note_latest(r->result, head);
+        }
         tell(r);
         format_refs_done(before);
         *before = refs;
@@ -482,8 +395,12 @@ static int bring_all(struct replicate *r, struct error *err)
 int replicate_run(const struct io *io, const struct replicate_options *options, struct replicate_result *ret_result, struct error *err)
 {
     *ret_result = (struct replicate_result){ 0 };
-    struct replicate r = { .io = io, .options = options, .from = options->from, .to = options->to, .result = ret_result, .buffer = xmalloc(STEP) };
+    struct replicate r = { .io = io, .options = options, .from = options->from, .to = options->to, .result = ret_result };
+    r.send = replicate_send_new(io, options->from, options->to, options->proof, ret_result);
     int e = bring_all(&r, err);
-    free(r.buffer);
+    if (e == 0)
+        e = replicate_send_flush(r.send, err);
+    replicate_send_free(r.send);
+    tell(&r);
     return e;
 }

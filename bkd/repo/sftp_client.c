@@ -93,7 +93,7 @@ static int greet(struct sftp_client *c, struct error *err)
 int sftp_client_new(const struct io *io, struct stream *stream_taken, unsigned timeout_ms, struct sftp_client **ret_client, struct error *err)
 {
     struct sftp_client *c = xcalloc(1, sizeof *c);
-    *c = (struct sftp_client){ .io = io, .stream = stream_taken, .timeout_ms = timeout_ms, .next_id = 1 };
+    *c = (struct sftp_client){ .io = io, .stream = stream_taken, .timeout_ms = timeout_ms, .next_id = 1, .window = SFTP_WIRE_WINDOW };
     int r = greet(c, err);
     if (r < 0)
         sftp_client_free(c);

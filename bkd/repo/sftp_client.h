@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "bkd/base/buf.h"
+#include "bkd/base/crypto.h"
 #include "bkd/base/error.h"
 #include "bkd/base/io.h"
 #include "bkd/codec/sftp.h"
@@ -70,7 +71,7 @@ MUST_USE int sftp_read_some(struct sftp_client *c, const struct sftp_handle *han
 MUST_USE int sftp_write(struct sftp_client *c, const struct sftp_handle *handle, const void *data, size_t n, struct error *err);
 
 // After a failure of sftp_send_file or sftp_write answers may be on their way: the clients are closed.
-// Sends `size` bytes of a local file, through several clients at once where that is worth it: lanes[i] is a client with the file open as its handle.
+// Sends `size` bytes of a local file, through several clients at once where that is worth it: a lane is a client with the file open as its handle.
 // The bytes are shared out as the lanes take them. `pace` (may be NULL) is asked before each write how many bytes may go now; 0 = wait a little.
 struct sftp_lane {
     struct sftp_client *client;
@@ -80,6 +81,16 @@ struct sftp_pace {
     size_t (*may_send)(void *arg, size_t wanted);
     void *arg;
 };
-MUST_USE int sftp_send_file(const struct io *io, struct sftp_lane *lanes, size_t n_lanes, int fd, uint64_t size, const struct sftp_pace *pace, struct error *err);
+struct sftp_sending {
+    int fd;
+    uint64_t size;
+    struct crypto_sha256 *hash; // gets the bytes as they are sent, in their order; NULL: nobody asks
+    const struct sftp_pace *pace;
+    // Asked again and again for a further lane that has become ready; true: it takes part until the end. left_ns: the time that is left, by the rate so
+    // far; 0 = not known yet. NULL: there are none.
+    bool (*further)(void *arg, uint64_t left_ns, struct sftp_lane *ret_lane);
+    void *arg;
+};
+MUST_USE int sftp_send_file(const struct io *io, const struct sftp_lane *lane, const struct sftp_sending *what, struct error *err);
 
 #endif

@@ -6,11 +6,30 @@
 #include "bkd/repo/sftp_wire.h"
 
 enum {
-    WINDOW = 4 << 20,          // bytes asked for or sent and not answered; OpenSSH takes 2 MiB ahead on a channel
-    STEP = 32 << 10,           // bytes of one request, which every server takes
-    REQUESTS_MAX = WINDOW / STEP,
+    WINDOW_MAX = 8 << 20,      // bytes asked for or sent and not answered
+    STEP = SFTP_DATA_MAX,      // bytes of one request
+    REQUESTS_MAX = WINDOW_MAX / STEP,
     PACE_MS = 20,              // how long to wait when the pace allows nothing now
+    RATE_TRIPS = 4,            // round trips after which the rate of a transfer is known
 };
+
+// ---- how much is in flight
+
+// What a whole window took to be answered says what holds the line back: about one round trip, and it is the window, which is doubled then; longer, and it
+// is the line's rate, of which more in flight would only be a longer queue.
+static void note_answered(struct sftp_client *c, size_t bytes)
+{
+    c->window_answered += bytes;
+    if (c->window_answered < c->window)
+        return;
+    uint64_t now = io_monotonic_ns(c->io), passed = now - c->window_since_ns;
+    if (passed < 2 * c->abilities.round_trip_ns && c->window < WINDOW_MAX)
+        c->window *= 2;
+    c->window_answered = 0;
+    c->window_since_ns = now;
+}
+
+static size_t requests_max(const struct sftp_client *c) { return c->window / STEP; }
 
 // ---- requests in flight, by id
 
@@ -90,7 +109,7 @@ static void ask(struct reading *r, uint64_t offset, uint32_t length)
 
 static void ask_more(struct reading *r)
 {
-    while (r->asked < r->n && r->flight.n < REQUESTS_MAX) {
+    while (r->asked < r->n && r->flight.n < requests_max(r->client)) {
         uint32_t length = r->n - r->asked < STEP ? (uint32_t)(r->n - r->asked) : STEP;
         ask(r, r->offset + r->asked, length);
         r->asked += length;
@@ -123,6 +142,7 @@ static int take_data(struct reading *r, struct sftp_message *m, struct error *er
     if (!sftp_get_string(&m->body, &data, &n) || n > request.length || n == 0)
         return sftp_wire_malformed(m, err);
     memcpy(r->data + (request.offset - r->offset), data, n);
+    note_answered(r->client, n);
     if (n < request.length) // servers may answer with less
         ask(r, request.offset + n, request.length - (uint32_t)n);
     return 0;
@@ -181,39 +201,59 @@ int sftp_read(struct sftp_client *c, const struct sftp_handle *handle, uint64_t 
 
 // ---- sending
 
-struct sending {
-    const struct io *io;
-    int fd;              // of the local file; -1: from `data`
-    const uint8_t *data;
-    uint64_t size, next; // shared by all lanes
-    const struct sftp_pace *pace;
-    bool paced;          // nothing may go now
-};
-
 struct lane_state {
     struct sftp_client *client;
-    const struct sftp_handle *handle;
+    struct sftp_handle handle;
     struct flight flight;
 };
+
+struct sending {
+    const struct io *io;
+    const struct sftp_sending *what;
+    const uint8_t *data; // NULL: from the file
+    uint64_t next;       // shared by all lanes
+    uint64_t answered, since_ns;
+    bool paced;          // nothing may go now
+    struct lane_state *lanes[SFTP_LANES_MAX];
+    size_t n_lanes;
+};
+
+static void add_lane(struct sending *s, const struct sftp_lane *lane)
+{
+    struct lane_state *l = xcalloc(1, sizeof *l);
+    l->client = lane->client;
+    l->handle = lane->handle;
+    s->lanes[s->n_lanes++] = l;
+}
+
+// The bytes leave in the order of the file, whichever lane takes them, so that they can be hashed on the way.
+static int take_bytes(struct sending *s, uint8_t *place, uint32_t length, struct error *err)
+{
+    size_t got = 0;
+    if (s->data != NULL) {
+        memcpy(place, s->data + s->next, length);
+        return 0;
+    }
+    int r = io_pread_full(s->io, s->what->fd, place, length, s->next, "the finished object", &got, err);
+    if (r < 0)
+        return r;
+    if (got < length)
+        return error_set(err, ERROR_INTEGRITY, "the local file ends at byte %llu, before its time", (unsigned long long)(s->next + got));
+    if (s->what->hash != NULL)
+        crypto_sha256_update(s->what->hash, place, length);
+    return 0;
+}
 
 static int send_one(struct sending *s, struct lane_state *l, uint32_t length, struct error *err)
 {
     struct sftp_client *c = l->client;
     uint32_t id = sftp_wire_begin(c, SFTP_WRITE);
-    sftp_wire_put_handle(c, l->handle);
+    sftp_wire_put_handle(c, &l->handle);
     sftp_put_u64(&c->out, s->next);
     sftp_put_u32(&c->out, length);
-    uint8_t *place = buf_extend(&c->out, length);
-    if (s->fd < 0) {
-        memcpy(place, s->data + s->next, length);
-    } else {
-        size_t got = 0;
-        int r = io_pread_full(s->io, s->fd, place, length, s->next, "the finished object", &got, err);
-        if (r < 0)
-            return r;
-        if (got < length)
-            return error_set(err, ERROR_FAILED, "the local file became shorter while it was sent");
-    }
+    int r = take_bytes(s, buf_extend(&c->out, length), length, err);
+    if (r < 0)
+        return r;
     sftp_wire_end(c);
     note_request(&l->flight, id, s->next, length);
     s->next += length;
@@ -223,9 +263,10 @@ static int send_one(struct sending *s, struct lane_state *l, uint32_t length, st
 // Fills the lane's window, as far as its stream takes it.
 static int send_more(struct sending *s, struct lane_state *l, struct error *err)
 {
-    while (s->next < s->size && l->flight.n < REQUESTS_MAX && sftp_wire_pending(l->client) < SFTP_WIRE_PENDING_MAX) {
-        uint32_t length = s->size - s->next < STEP ? (uint32_t)(s->size - s->next) : STEP;
-        if (s->pace != NULL && s->pace->may_send(s->pace->arg, length) < length) {
+    const struct sftp_sending *w = s->what;
+    while (s->next < w->size && l->flight.n < requests_max(l->client) && sftp_wire_pending(l->client) < SFTP_WIRE_PENDING_MAX) {
+        uint32_t length = w->size - s->next < STEP ? (uint32_t)(w->size - s->next) : STEP;
+        if (w->pace != NULL && w->pace->may_send(w->pace->arg, length) < length) {
             s->paced = true;
             return 0;
         }
@@ -236,7 +277,7 @@ static int send_more(struct sending *s, struct lane_state *l, struct error *err)
     return 0;
 }
 
-static int take_answers(struct lane_state *l, struct error *err)
+static int take_answers(struct sending *s, struct lane_state *l, struct error *err)
 {
     for (;;) {
         struct sftp_message m;
@@ -251,6 +292,8 @@ static int take_answers(struct lane_state *l, struct error *err)
             r = sftp_wire_status(&m, "write", "the file", &status, err);
         if (r < 0)
             return r;
+        s->answered += request.length;
+        note_answered(l->client, request.length);
     }
 }
 
@@ -261,55 +304,75 @@ static int serve_lane(struct sending *s, struct lane_state *l, bool *moved, stru
     if (r == 0)
         r = sftp_wire_move(l->client, &this_time, err);
     *moved |= this_time;
-    return r < 0 ? r : take_answers(l, err);
+    return r < 0 ? r : take_answers(s, l, err);
 }
 
-static int send_all(struct sending *s, struct lane_state *lanes, size_t n, struct error *err)
+// How long what is left will take, by what was measured so far; 0 = not known yet.
+static uint64_t time_left_ns(const struct sending *s)
+{
+    uint64_t passed = io_monotonic_ns(s->io) - s->since_ns;
+    if (s->answered == 0 || passed < RATE_TRIPS * s->lanes[0]->client->abilities.round_trip_ns)
+        return 0;
+    return (uint64_t)((double)(s->what->size - s->next) / (double)s->answered * (double)passed);
+}
+
+static void ask_for_lane(struct sending *s)
+{
+    struct sftp_lane lane;
+    if (s->what->further != NULL && s->next < s->what->size && s->n_lanes < SFTP_LANES_MAX && s->what->further(s->what->arg, time_left_ns(s), &lane))
+        add_lane(s, &lane);
+}
+
+static int wait_for_lanes(struct sending *s, struct error *err)
 {
     struct sftp_client *clients[SFTP_LANES_MAX];
-    for (size_t i = 0; i < n; i++)
-        clients[i] = lanes[i].client;
+    for (size_t i = 0; i < s->n_lanes; i++) {
+        clients[i] = s->lanes[i]->client;
+        if (s->lanes[i]->flight.n == 0)
+            clients[i]->last_byte_ns = io_monotonic_ns(s->io); // it owes nothing: held back by the pace
+    }
+    return sftp_wire_wait(clients, s->n_lanes, s->paced ? PACE_MS : -1, err);
+}
+
+static int send_all(struct sending *s, struct error *err)
+{
     for (;;) {
-        bool moved = false, busy = s->next < s->size;
+        bool moved = false, busy = s->next < s->what->size;
         s->paced = false;
-        for (size_t i = 0; i < n; i++) {
-            int r = serve_lane(s, &lanes[i], &moved, err);
+        ask_for_lane(s);
+        for (size_t i = 0; i < s->n_lanes; i++) {
+            int r = serve_lane(s, s->lanes[i], &moved, err);
             if (r < 0)
                 return r;
-            busy |= lanes[i].flight.n > 0;
+            busy |= s->lanes[i]->flight.n > 0;
         }
         if (!busy)
             return 0;
-        for (size_t i = 0; i < n; i++)
-            if (lanes[i].flight.n == 0)
-                clients[i]->last_byte_ns = io_monotonic_ns(s->io); // it owes nothing: held back by the pace
-        if (!moved) {
-            int r = sftp_wire_wait(clients, n, s->paced ? PACE_MS : -1, err);
-            if (r < 0)
-                return r;
-        }
+        int r = moved ? 0 : wait_for_lanes(s, err);
+        if (r < 0)
+            return r;
     }
 }
 
-static int send_through(struct sending *s, const struct sftp_lane *lanes, size_t n_lanes, struct error *err)
+static int send_through(struct sending *s, const struct sftp_lane *lane, struct error *err)
 {
-    struct lane_state *states = xcalloc(n_lanes, sizeof *states);
-    for (size_t i = 0; i < n_lanes; i++)
-        states[i] = (struct lane_state){ .client = lanes[i].client, .handle = &lanes[i].handle };
-    int r = send_all(s, states, n_lanes, err);
-    free(states);
+    s->since_ns = io_monotonic_ns(s->io);
+    add_lane(s, lane);
+    int r = send_all(s, err);
+    for (size_t i = 0; i < s->n_lanes; i++)
+        free(s->lanes[i]);
     return r;
 }
 
-int sftp_send_file(const struct io *io, struct sftp_lane *lanes, size_t n_lanes, int fd, uint64_t size, const struct sftp_pace *pace, struct error *err)
+int sftp_send_file(const struct io *io, const struct sftp_lane *lane, const struct sftp_sending *what, struct error *err)
 {
-    struct sending s = { .io = io, .fd = fd, .size = size, .pace = pace };
-    return send_through(&s, lanes, n_lanes, err);
+    struct sending s = { .io = io, .what = what };
+    return send_through(&s, lane, err);
 }
 
 int sftp_write(struct sftp_client *c, const struct sftp_handle *handle, const void *data, size_t n, struct error *err)
 {
-    struct sending s = { .io = c->io, .fd = -1, .data = data, .size = n };
-    struct sftp_lane lane = { .client = c, .handle = *handle };
-    return send_through(&s, &lane, 1, err);
+    struct sftp_sending what = { .fd = -1, .size = n };
+    struct sending s = { .io = c->io, .what = &what, .data = data };
+    return send_through(&s, &(struct sftp_lane){ .client = c, .handle = *handle }, err);
 }

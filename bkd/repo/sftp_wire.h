@@ -5,6 +5,7 @@
 
 #include "bkd/repo/sftp_client.h"
 
+#define SFTP_WIRE_WINDOW (1u << 20) // in flight at first
 #define SFTP_WIRE_PENDING_MAX (256u << 10) // bytes written into the out buffer and not taken by the stream yet
 
 struct sftp_client {
@@ -19,6 +20,9 @@ struct sftp_client {
     size_t in_at;
     struct buf forgotten;  // uint32_t: ids of requests whose answers nobody waits for
     uint64_t last_byte_ns; // when the server last said something, or had nothing to answer
+    size_t window;           // bytes that transfers keep in flight; grows while it is what holds the line back
+    size_t window_answered;  // since window_since_ns
+    uint64_t window_since_ns;
     struct sftp_abilities abilities;
 };
 

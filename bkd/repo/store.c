@@ -70,6 +70,18 @@ void store_close(struct store *s)
     free(url);
 }
 
+int store_put_many(struct store *s, struct store_put *files, size_t n, struct error *err)
+{
+    if (s->ops->put_many != NULL)
+        return n == 0 ? 0 : s->ops->put_many(s, files, n, err);
+    for (size_t i = 0; i < n; i++) {
+        files[i].result = s->ops->put(s, files[i].name, files[i].data, files[i].n, err);
+        if (files[i].result != 0 && files[i].result != ERROR_EXISTS)
+            return files[i].result;
+    }
+    return 0;
+}
+
 // One of many, where the store has no way to ask for all at once.
 static int get_one_of_many(struct store *s, const struct store_many *many, size_t i, struct error *err)
 {

@@ -35,11 +35,27 @@ struct store_many {
     void *arg;
 };
 
+// One of several files that are put together.
+struct store_put {
+    const char *name;
+    const void *data;
+    size_t n;
+    bool last;  // gets its name only when all before it have theirs
+    int result; // 0, or ERROR_EXISTS
+};
+
 struct store_ops {
     // Creates `name` with these bytes. ERROR_EXISTS when the name is taken (its bytes are left alone).
     int (*put)(struct store *s, const char *name, const void *data, size_t n, struct error *err);
     // Creates `name` from a finished spool file made by spool_open. Whatever happens, fd is closed and the spool file is gone afterwards. ERROR_EXISTS: likewise.
     int (*put_spool)(struct store *s, const char *name, int fd, const char *spool_name, struct error *err);
+    // Creates `name` from the first `size` bytes of an open file, which are compared with their SHA-256 on the way: other ones are ERROR_INTEGRITY, and
+    // nothing gets the name. NULL: whoever has a file copies it to a spool file. May be called from several threads.
+    int (*put_file)(struct store *s, const char *name, int fd, uint64_t size, const uint8_t sha256[32], struct error *err);
+    // Small files, for the round trips of one. ERROR_EXISTS is told file by file; at any other failure the rest gets no name. NULL: store_put_many.
+    int (*put_many)(struct store *s, struct store_put *files, size_t n, struct error *err);
+    // Opens a file for reading where the store's files are files of this machine; NULL: they are not. The caller closes it.
+    int (*open_file)(struct store *s, const char *name, int *ret_fd, struct error *err);
     // Opens a new spool file this store can take over cheaply (a directory store: its own tmp/). *ret_name is for put_spool / spool_drop; caller frees.
     int (*spool_open)(struct store *s, int *ret_fd, char **ret_name, struct error *err);
     void (*spool_drop)(struct store *s, const char *spool_name);
@@ -83,6 +99,9 @@ MUST_USE int store_hash(struct store *s, const char *name, uint64_t size, uint8_
 
 // Whole small file, at most max bytes (more: ERROR_FORMAT); appended to ret_data.
 MUST_USE int store_get_all(struct store *s, const char *name, size_t max, struct buf *ret_data, struct error *err);
+
+// Small files together; see struct store_ops.
+MUST_USE int store_put_many(struct store *s, struct store_put *files, size_t n, struct error *err);
 
 // Many at once; see struct store_many. ERROR_UNREACHABLE ends the whole.
 MUST_USE int store_get_many(struct store *s, const struct store_many *many, struct error *err);

@@ -134,6 +134,13 @@ static int put(struct store *s, const char *name, const void *data, size_t n, st
     return put_spool(s, name, fd, spool_name, err);
 }
 
+static int open_file(struct store *s, const char *name, int *ret_fd, struct error *err)
+{
+    struct store_dir *d = dir_of(s);
+    int r = store_check_name(s, name, err);
+    return r < 0 ? r : in_store(s, io_open(d->io, d->fd, name, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0, ret_fd, err), err);
+}
+
 static int get(struct store *s, const char *name, uint64_t offset, void *data, size_t n, struct error *err)
 {
     struct store_dir *d = dir_of(s);
@@ -238,6 +245,7 @@ static void close_dir(struct store *s)
 static const struct store_ops ops = {
     .put = put,
     .put_spool = put_spool,
+    .open_file = open_file,
     .spool_open = spool_open,
     .spool_drop = spool_drop,
     .get = get,

@@ -337,6 +337,8 @@ static void close_store(struct store *store)
 static const struct store_ops ops = {
     .put = store_sftp_put,
     .put_spool = store_sftp_put_spool,
+    .put_file = store_sftp_put_file,
+    .put_many = store_sftp_put_many,
     .spool_open = spool_open,
     .spool_drop = spool_drop,
     .get = get,

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "bkd/base/crypto.h"
 #include "bkd/base/fs.h"
 #include "bkd/repo/store.h"
 #include "tests/support/sftp_server.h"
@@ -117,6 +118,52 @@ static void test_never_overwrites(void **state)
     _cleanup_buf_ struct buf names = { 0 };
     OK(s->ops->list(s, "", collect, &names, &err));
     assert_string_equal(buf_str(&names), "heads/aa/1\n");
+}
+
+// Several together: each has its result, and what is taken stays.
+static void test_put_many(void **state)
+{
+    struct store *s = ((struct fixture *)*state)->store;
+    struct error err;
+    struct store_put puts[] = {
+        { .name = "objects/aa/1", .data = "one", .n = 3 }, { .name = "objects/bb/2", .data = "", .n = 0 }, { .name = "objects/aa/3", .data = "three", .n = 5 },
+        { .name = "heads/1", .data = "head", .n = 4, .last = true },
+    };
+    OK(s->ops->put(s, "objects/bb/2", "two", 3, &err));
+    OK(store_put_many(s, puts, 4, &err));
+    assert_int_equal(puts[0].result, 0);
+    assert_int_equal(puts[1].result, ERROR_EXISTS);
+    assert_int_equal(puts[3].result, 0);
+    assert_content(s, "objects/aa/1", "one");
+    assert_content(s, "objects/bb/2", "two");
+    assert_content(s, "heads/1", "head");
+    OK(store_put_many(s, puts, 0, &err));
+    _cleanup_buf_ struct buf names = { 0 };
+    OK(s->ops->list(s, "heads", collect, &names, &err));
+    assert_string_equal(buf_str(&names), "heads/1\n");
+}
+
+// A file of this machine, by its hash: other bytes get no name.
+static void test_put_file(void **state)
+{
+    struct store *s = ((struct fixture *)*state)->store;
+    struct error err;
+    char path[] = "/tmp/bkd-store-XXXXXX";
+    uint8_t digest[32];
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, "0123456789", 10), 10);
+    assert_int_equal(unlink(path), 0);
+    crypto_sha256("01234567", 8, digest);
+    OK(s->ops->put_file(s, "objects/1", fd, 8, digest, &err));
+    assert_content(s, "objects/1", "01234567");
+    assert_int_equal(s->ops->put_file(s, "objects/1", fd, 8, digest, &err), ERROR_EXISTS);
+    assert_int_equal(s->ops->put_file(s, "objects/2", fd, 9, digest, &err), ERROR_INTEGRITY); // another byte
+    assert_int_equal(s->ops->put_file(s, "objects/2", fd, 11, digest, &err), ERROR_INTEGRITY); // it is shorter
+    _cleanup_buf_ struct buf names = { 0 };
+    OK(s->ops->list(s, "", collect, &names, &err));
+    assert_string_equal(buf_str(&names), "objects/1\n");
+    assert_int_equal(close(fd), 0);
 }
 
 static void test_spool(void **state)
@@ -350,6 +397,10 @@ int main(void)
         CONTRACT(test_never_overwrites, "dir"),
         CONTRACT(test_never_overwrites, "memory"),
         CONTRACT(test_never_overwrites, "sftp"),
+        CONTRACT(test_put_many, "dir"),
+        CONTRACT(test_put_many, "memory"),
+        CONTRACT(test_put_many, "sftp"),
+        CONTRACT(test_put_file, "sftp"),
         CONTRACT(test_spool, "dir"),
         CONTRACT(test_spool, "memory"),
         CONTRACT(test_spool, "sftp"),

@@ -12,6 +12,7 @@
 
 #include "bkd/base/crypto.h"
 #include "bkd/base/fs.h"
+#include "bkd/repo/sftp_client.h"
 #include "tests/support/sftp_server.h"
 
 #define OK(call) do { if ((call) != 0) fail_msg("%s: %s", #call, err.text); } while (0)
@@ -76,6 +77,21 @@ static unsigned files_below(const char *dir)
     return n;
 }
 
+// Not more than so many bytes since the beginning: what is left is long enough for further lanes on the fastest machine.
+struct trickle {
+    uint64_t since_ns, sent;
+};
+
+static size_t trickle(void *arg, size_t wanted)
+{
+    struct trickle *t = arg;
+    uint64_t rate = 40 << 20, may = (io_monotonic_ns(io_real()) - t->since_ns) / 1000 * rate / 1000000;
+    if (t->sent + wanted > may)
+        return 0;
+    t->sent += wanted;
+    return wanted;
+}
+
 static void test_large_file_through_lanes(void **state)
 {
     struct place *p = *state;
@@ -84,7 +100,11 @@ static void test_large_file_through_lanes(void **state)
     uint8_t *data = pattern(SIZE), *back = xmalloc(SIZE);
     int fd;
     _cleanup_free_ char *name = NULL;
-    OK(open_store(p, &err));
+    struct trickle slow = { .since_ns = io_monotonic_ns(io_real()) };
+    struct sftp_pace pace = { trickle, &slow };
+    struct store_connector connector = sftp_server_connector(&p->server);
+    connector.pace = &pace;
+    OK(store_sftp_open(io_real(), "sftp://test", p->dir, false, &connector, &p->store, &err));
     OK(spool(p->store, data, SIZE, &fd, &name, &err));
     OK(p->store->ops->put_spool(p->store, "objects/ab/big", fd, name, &err));
     assert_int_equal(p->server.started, 2); // a near server gets two lanes
@@ -301,6 +321,65 @@ static void test_turns_of_many(void **state)
         free(names[i]);
 }
 
+// A night's small files: two new directories, a head that waits for all before it.
+static void test_turns_of_puts(void **state)
+{
+    struct place *p = *state;
+    struct error err;
+    enum { N = 60 };
+    struct store_put puts[N];
+    struct tally t = { 0 };
+    uint8_t *data = pattern(20000);
+    p->server.count = true;
+    OK(open_store(p, &err));
+    for (unsigned i = 0; i < N; i++)
+        puts[i] = (struct store_put){ .name = xasprintf("objects/%u/%u", i % 2, i), .data = data, .n = 20000 };
+    puts[N - 1].last = true;
+    unsigned before = p->server.turns;
+    OK(store_put_many(p->store, puts, N, &err));
+    print_message("60 new files: %u round trips\n", turns_of(p, before));
+    assert_true(turns_of(p, before) <= 6);
+    OK(p->store->ops->list(p->store, "objects", tally_entry, &t, &err));
+    assert_int_equal(t.n, N);
+    assert_int_equal(t.bytes, N * 20000);
+    before = p->server.turns;
+    OK(p->store->ops->put(p->store, "objects/0/one", data, 20000, &err));
+    assert_int_equal(turns_of(p, before), 3);
+    for (unsigned i = 0; i < N; i++)
+        free((char *)(uintptr_t)puts[i].name);
+    free(data);
+}
+
+// The line breaks once anywhere: all are there once, whole, and the last one never before the others.
+static void test_puts_over_broken_line(void **state)
+{
+    struct place *p = *state;
+    struct error err;
+    enum { N = 8 };
+    uint8_t *data = pattern(3000);
+    for (uint64_t at = 300; at < 30000; at += 997) {
+        struct store_put puts[N];
+        struct tally t = { 0 };
+        _cleanup_free_ char *dir = xasprintf("%llu", (unsigned long long)at);
+        p->server = (struct sftp_server){ .cut_after = at, .cuts = 1 };
+        OK(open_store(p, &err));
+        for (unsigned i = 0; i < N; i++)
+            puts[i] = (struct store_put){ .name = xasprintf("%s/%u", dir, i), .data = data, .n = 1000 + i, .last = i == N - 1 };
+        OK(store_put_many(p->store, puts, N, &err));
+        OK(p->store->ops->list(p->store, dir, tally_entry, &t, &err));
+        assert_int_equal(t.n, N);
+        assert_int_equal(t.bytes, N * 1000 + 28);
+        for (unsigned i = 0; i < N; i++) {
+            assert_int_equal(puts[i].result, 0); // not taken for somebody else's
+            free((char *)(uintptr_t)puts[i].name);
+        }
+        assert_int_equal(files_below(p->dir), N); // no part is left
+        _cleanup_free_ char *path = xasprintf("%s/%s", p->dir, dir);
+        OK(fs_remove_tree(io_real(), AT_FDCWD, path, &err));
+    }
+    free(data);
+}
+
 // What lies together costs one round trip, and stays exact at the end of the file.
 static void test_turns_of_small_reads(void **state)
 {
@@ -430,7 +509,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_large_file_through_lanes), TEST(test_single_connection), TEST(test_cut_anywhere), TEST(test_given_up),
         TEST(test_poor_server), TEST(test_modes), TEST(test_root),
-        TEST(test_turns_of_listing), TEST(test_turns_of_many), TEST(test_turns_of_small_reads), TEST(test_server_that_lies), TEST(test_whole_long_file), TEST(test_many_over_broken_line),
+        TEST(test_turns_of_listing), TEST(test_turns_of_many), TEST(test_turns_of_small_reads), TEST(test_turns_of_puts), TEST(test_puts_over_broken_line),
+        TEST(test_server_that_lies), TEST(test_whole_long_file), TEST(test_many_over_broken_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
