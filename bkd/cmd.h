@@ -59,6 +59,7 @@ int cmd_keys_init(struct cmd_context *ctx, const struct cli_args *args, struct e
 int cmd_keys_sheet(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_ls(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_ls_source(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_notify_test(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_policy_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_policy_show(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_release(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
