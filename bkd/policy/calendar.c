@@ -211,3 +211,76 @@ int64_t calendar_next_local(const struct calendar *calendar, int64_t local_s)
         return CALENDAR_NEVER;
     return civil_seconds(&c);
 }
+
+// ---- in a zone ---------------------------------------------------------------------------------------------------------
+
+// A part of a zone's time with one offset, and how its clocks came there.
+struct stretch {
+    int64_t begin_s, end_s; // UTC
+    int64_t offset_s;
+    int64_t local_before; // what the clocks of the period before would show at begin_s
+    bool gap, overlap;    // between the two, of a length for which fixed times are kept
+};
+
+// Debian's cron, main loop of cron.c: from the last minute before the change to the first one after it are at most 180 minutes forward, or less
+// than 180 backward.
+#define GAP_MAX (179 * 60)
+#define OVERLAP_MAX (180 * 60)
+
+static struct stretch stretch_at(const struct zone *zone, int64_t utc_s)
+{
+    struct zone_period period, before;
+    zone_period_at(zone, utc_s, &period);
+    struct stretch s = { .begin_s = period.begin_s, .end_s = period.end_s, .offset_s = period.offset_s, .local_before = INT64_MIN };
+    if (period.begin_s == INT64_MIN)
+        return s;
+    zone_period_at(zone, period.begin_s - 1, &before);
+    int64_t forward = period.offset_s - before.offset_s;
+    s.local_before = period.begin_s + before.offset_s;
+    s.gap = forward > 0 && forward <= GAP_MAX;
+    s.overlap = forward < 0 && -forward <= OVERLAP_MAX;
+    return s;
+}
+
+// The local time from which on a fixed calendar counts, at a moment of a stretch: what a gap skipped belongs to the moment after it, and what is
+// shown again has been.
+static int64_t local_from(const struct calendar *calendar, const struct stretch *s, int64_t utc_s)
+{
+    int64_t local = utc_s + s->offset_s;
+    if (!calendar->wildcard && ((s->gap && utc_s == s->begin_s) || (s->overlap && local < s->local_before)))
+        return s->local_before;
+    return local;
+}
+
+int64_t calendar_next(const struct calendar *calendar, const struct zone *zone, int64_t after_s)
+{
+    for (int64_t at = after_s + 1; at < CIVIL_END;) {
+        struct stretch s = stretch_at(zone, at);
+        int64_t local = calendar_next_local(calendar, local_from(calendar, &s, at));
+        if (local != CALENDAR_NEVER) {
+            int64_t utc_s = local - s.offset_s < s.begin_s ? s.begin_s : local - s.offset_s; // in a gap: the moment after it
+            if (utc_s < s.end_s)
+                return utc_s < CIVIL_END ? utc_s : CALENDAR_NEVER;
+        }
+        if (s.end_s == INT64_MAX)
+            break;
+        // Nothing is named before `local`, whatever the offset: no need to go there period by period.
+        int64_t sooner = local == CALENDAR_NEVER ? s.end_s : local - 2 * CIVIL_DAY;
+        at = sooner > s.end_s ? sooner : s.end_s;
+    }
+    return CALENDAR_NEVER;
+}
+
+enum calendar_note calendar_note(const struct calendar *calendar, const struct zone *zone, int64_t at_s)
+{
+    struct stretch s = stretch_at(zone, at_s);
+    int64_t local = at_s + s.offset_s;
+    if (!calendar->wildcard && s.gap && at_s == s.begin_s && calendar_next_local(calendar, s.local_before) < local)
+        return CALENDAR_AFTER_GAP;
+    if (s.local_before != INT64_MIN && local < s.local_before)
+        return CALENDAR_SECOND_OF_TWO;
+    if (s.end_s == INT64_MAX)
+        return CALENDAR_PLAIN;
+    struct stretch next = stretch_at(zone, s.end_s);
+    return local >= next.begin_s + next.offset_s ? CALENDAR_FIRST_OF_TWO : CALENDAR_PLAIN;
+}

@@ -18,9 +18,9 @@
 #include <stdint.h>
 
 #include "bkd/base/error.h"
+#include "bkd/policy/zone.h"
 
 #define CALENDAR_TEXT_MAX 512u // bytes of an expression
-#define CALENDAR_ZONE_MAX 63u
 #define CALENDAR_FIRST_YEAR 1970u
 #define CALENDAR_LAST_YEAR 2225u // of those an expression may name; "*" goes on to 9999
 
@@ -35,7 +35,7 @@ struct calendar {
     bool either_day;      // a day that is in `days` or in `weekdays`, rather than in both
     uint64_t hours, minutes, seconds;
     bool wildcard;        // hour or minute begins with "*": by elapsed time
-    char zone[CALENDAR_ZONE_MAX + 1]; // that the expression itself names; "" = none
+    char zone[ZONE_NAME_MAX + 1]; // that the expression itself names; "" = none
 };
 
 // What in an expression is wrong, and what may help.
@@ -47,9 +47,23 @@ struct calendar_mistake {
 // ERROR_USAGE with *ret_mistake filled when the text is not an expression, or one that never happens. *ret_calendar is left alone then.
 MUST_USE int calendar_parse(const char *text, struct calendar *ret_calendar, struct calendar_mistake *ret_mistake, struct error *err);
 
+#define CALENDAR_NEVER INT64_MAX
+
+// The first moment after `after_s` (UTC seconds) at which it happens in a zone, by the rule above; CALENDAR_NEVER when there is none up to the
+// year 9999.
+int64_t calendar_next(const struct calendar *calendar, const struct zone *zone, int64_t after_s);
+
+// What the zone's clocks have to do with a moment that calendar_next gave.
+enum calendar_note {
+    CALENDAR_PLAIN,
+    CALENDAR_AFTER_GAP,     // the clocks have just skipped a time that it names
+    CALENDAR_FIRST_OF_TWO,  // they show the time of this moment once more
+    CALENDAR_SECOND_OF_TWO, // they have shown it before
+};
+enum calendar_note calendar_note(const struct calendar *calendar, const struct zone *zone, int64_t at_s);
+
 // The first local time at or after `local_s` (seconds of a clock that is never changed) that the expression names; CALENDAR_NEVER when there
 // is none up to the year 9999. Goes from field to field, not from minute to minute.
-#define CALENDAR_NEVER INT64_MAX
 int64_t calendar_next_local(const struct calendar *calendar, int64_t local_s);
 
 #endif

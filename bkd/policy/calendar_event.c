@@ -215,7 +215,7 @@ static int read_zone(struct calendar_text *t, struct calendar *calendar)
     size_t length = (size_t)(end - t->at);
     if (*end)
         return calendar_refuse(t, end, end + strlen(end), NULL, "nothing follows the time zone");
-    if (length > CALENDAR_ZONE_MAX || !isalpha((unsigned char)*t->at))
+    if (length > ZONE_NAME_MAX || !isalpha((unsigned char)*t->at))
         return calendar_refuse(t, t->at, end, NULL, "'%.*s' is no time zone", calendar_width(t->at, end), t->at);
     memcpy(calendar->zone, t->at, length);
     calendar->zone[length] = '\0';

@@ -109,7 +109,7 @@ static const struct schema_key keys[] = {
     { "schedule", SCHEMA_SCHEDULE, AT(schedule), 0, 0, NULL, false, NULL, "a calendar expression in quotes, or a list of them",
       "When to back up: a cron expression such as \\fB\"30 1 * * *\"\\fR, a word such as \\fB\"@daily\"\\fR, or systemd's form, such as "
       "\\fB\"Mon..Fri 01:30\"\\fR; see SCHEDULES. Of a list, each item's times count. Without it the policy runs only when it is asked to." },
-    { "timezone", SCHEMA_ZONE, AT(timezone), 0, CALENDAR_ZONE_MAX, "host", false, NULL, "a time zone such as Europe/Berlin, or host",
+    { "timezone", SCHEMA_ZONE, AT(timezone), 0, ZONE_NAME_MAX, "host", false, NULL, "a time zone such as Europe/Berlin, or host",
       "Whose local time the schedule and the window mean; \\fBhost\\fR is that of \\fI/etc/localtime\\fR." },
     { "jitter", SCHEMA_DURATION, AT(jitter_s), 0, 24 * HOUR, "none", false, "none", "none or a duration up to 1d",
       "Start each run up to so much later, by a time that is always the same for this policy on this host, so that many hosts do not begin in the same second." },
