@@ -62,6 +62,7 @@ int cmd_ls_source(struct cmd_context *ctx, const struct cli_args *args, struct e
 int cmd_notify_test(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_policy_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_policy_show(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_prune(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_release(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_rollback(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_serve(struct cmd_context *ctx, const struct cli_args *args, struct error *err);

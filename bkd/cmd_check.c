@@ -88,6 +88,7 @@ static int report(const struct setup *s, const struct verify_totals *t, const ch
         struct json *line = json_line_new("summary");
         json_add_str(line, "policy", s->policy.name);
         json_add_u64(line, "snapshots", t->snapshots);
+        json_add_u64(line, "pruned", t->pruned);
         json_add_u64(line, "chains", t->chains);
         json_add_u64(line, "records", t->records);
         json_add_u64(line, "objects", t->objects);
@@ -111,6 +112,8 @@ static int report(const struct setup *s, const struct verify_totals *t, const ch
         clock_format_bytes(bytes, t->object_bytes);
         clock_format_bytes(newest, t->newest_bytes);
         clock_format_bytes(data, t->data_bytes);
+        if (t->pruned > 0)
+            printf("%llu snapshots were removed by rule, as signed tombstones say; ", (unsigned long long)t->pruned);
         printf("%llu snapshots, %llu objects, %s; recovering the newest by hand moves %s", (unsigned long long)t->snapshots, (unsigned long long)t->objects, bytes, newest);
         printf(read_data ? "; %s of content decoded and compared\n" : "; signatures, hashes and sizes checked, content not decoded (--read-data)\n", data);
         print_proofs(t);

@@ -90,6 +90,15 @@ static const struct cli_option check_options[] = {
     { 0 },
 };
 
+static const struct cli_option prune_options[] = {
+    { "dry-run", 'n', NULL, "only say which snapshots would stay and which would go, and why" },
+    { "at", 0, "URL", "at this copy, named as below `offsite`, by its own rule" },
+    { "all", 'a', NULL, "in the repository and at each copy" },
+    { "key", 'k', "FILE", "the retention key (keys/retention of the configuration directory)" },
+    { "clock-is-right", 0, NULL, "go on where the clock and the snapshots do not agree" },
+    { 0 },
+};
+
 static const struct cli_option keys_sheet_options[] = {
     { "identity", 'i', "FILE", "the identity to print, when keys/recovery.txt is no longer there" },
     { 0 },
@@ -197,6 +206,13 @@ static const struct cli_command commands[] = {
       "(bkd serve) is asked to, so that nothing is downloaded; from another one a sample is read, and what was not is told. With --read-data all content is decoded "
       "and compared, too. Ends with 4 when something is damaged, and names it.",
       check_options, cmd_check },
+    { "prune", "POLICY", 1, 1, "give snapshots up by rule, and remove their data",
+      "Keeps what the policy's `keep` says; see RETENTION in bkd-policy(5). Without a rule all stay. What goes is given up first, with a record signed with the retention "
+      "key, and its data is removed by the first prune after the time of `grace` (a day): until then bkd hold keeps it. Only data that no other snapshot "
+      "needs is removed; what runs that were killed left goes after a week. The newest, the newest complete, the last verified and every held snapshot stay, and "
+      "while one is suspect all do. Backups may run meanwhile; a prune that is cut off is finished by the next. At a copy that can only grow it records what is given up, "
+      "and ends with 3 when something is due: its server removes it, with bkd prune --store.",
+      prune_options, cmd_prune },
     { "status", "[POLICY]", 0, 1, "say what is protected, since when, and what to do",
       "Ends with 5 when a policy has no snapshot, or a copy is older than it may be, and with 4 when heads or records are not as they were signed.", NULL, cmd_status },
     { "trust-host", "POLICY|URL", 1, 1, "pin the host key of an SSH server",

@@ -51,6 +51,7 @@ static int print_json(const struct cmd_context *ctx, const struct verify_totals 
 {
     struct json *line = json_line_new("summary");
     json_add_u64(line, "snapshots", t->snapshots);
+    json_add_u64(line, "pruned", t->pruned);
     json_add_u64(line, "chains", t->chains);
     json_add_u64(line, "records", t->records);
     json_add_u64(line, "objects", t->objects);

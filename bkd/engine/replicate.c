@@ -183,6 +183,16 @@ static int bring_records(struct replicate *r, struct error *err)
     return e;
 }
 
+int replicate_records(const struct io *io, const struct repository *from, struct store *to, uint64_t *ret_brought, struct error *err)
+{
+    const struct replicate_options options = { .from = from, .to = to };
+    struct replicate_result result = { 0 };
+    struct replicate r = { .io = io, .options = &options, .from = from, .to = to, .result = &result };
+    int e = bring_records(&r, err);
+    *ret_brought = result.records;
+    return e;
+}
+
 // ---- the repository itself
 
 // The same one, or none yet: then it is the last of what makes a repository of the place.

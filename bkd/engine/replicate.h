@@ -39,5 +39,7 @@ struct replicate_result {
 // *ret_result says what was done, also after a failure. ERROR_UNREACHABLE: the copy's store does not answer; ERROR_INTEGRITY: the copy is of another
 // repository, has snapshots this one does not know, or stored bytes here are not what was signed. A copy that is nothing yet becomes one.
 MUST_USE int replicate_run(const struct io *io, const struct replicate_options *options, struct replicate_result *ret_result, struct error *err);
+// Only the records that the copy lacks.
+MUST_USE int replicate_records(const struct io *io, const struct repository *from, struct store *to, uint64_t *ret_brought, struct error *err);
 
 #endif

@@ -96,6 +96,11 @@ static void store_done(struct policy_store *store)
     free(store->bandwidth);
 }
 
+bool policy_keep_is_set(const struct policy_keep *k)
+{
+    return k->all || (k->last | k->hourly | k->daily | k->weekly | k->monthly | k->quarterly | k->yearly | k->within_s) != 0;
+}
+
 bool policy_store_is_remote(const struct policy_store *store) { return store->url != NULL && store->url[0] != '/'; }
 
 void policy_done(struct policy *policy)

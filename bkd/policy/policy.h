@@ -15,7 +15,7 @@
 #define POLICY_FILE_MAX (4u << 20) // bytes
 #define POLICY_LINE_MAX 4096u      // bytes
 #define POLICY_NAME_MAX 64u        // bytes
-#define POLICY_KEYS_MAX 160u       // keys in the table of schema.c
+#define POLICY_KEYS_MAX 256u       // keys in the table of schema.c
 #define POLICY_SOURCES_MAX 1024u
 #define POLICY_PATTERNS_MAX 1024u // in one list
 #define POLICY_MARKERS_MAX 16u    // names in one `exclude_if_present`
@@ -110,6 +110,14 @@ struct policy_objectives {
     uint64_t tier;  // 1 comes first, POLICY_TIERS last
 };
 
+// Which snapshots retention keeps (bkd/engine/keep.h says how); all 0: nothing is configured.
+struct policy_keep {
+    uint64_t last, hourly, daily, weekly, monthly, quarterly, yearly;
+    uint64_t within_s;
+    bool all; // of copies: every one, whatever the policy's own rule says
+};
+bool policy_keep_is_set(const struct policy_keep *keep);
+
 // Where copies are kept, and the keys that open the way there. Files are relative to CONFIG_DIR/keys.
 struct policy_store {
     char *url;             // absolute path of a directory, normalised like a source; or sftp://…
@@ -124,6 +132,7 @@ struct policy_store {
     // Of copies only:
     bool removable;        // a directory on a disk that is there only sometimes
     uint64_t max_age_s;    // what the newest snapshot there may be old
+    struct policy_keep keep; // not set: the policy's
 };
 
 struct policy_stores {
@@ -170,6 +179,8 @@ struct policy {
     struct policy_list after; // names of policies
     uint64_t after_failure;   // enum policy_after_failure
     struct policy_objectives objectives;
+    struct policy_keep keep;
+    uint64_t grace_s; // between a snapshot being given up and its data being removed
     unsigned key_lines[POLICY_KEYS_MAX]; // where each key of the schema was set; 0 = its default
 };
 

@@ -49,6 +49,23 @@
       "How much is read back from a server that does not hash files itself (\\fBbkd serve\\fR does), after shipping and by \\fBbkd check\\fR: everything; a sample, " \
       "which is everything up to 64 MiB; or nothing, so that only sizes are compared." }
 
+// Which snapshots stay. AT_KEEP: offset of a member of struct policy_keep.
+#define KEEP_KEYS(name, AT_KEEP) \
+    { name ".last", SCHEMA_NUMBER, AT_KEEP(last), 0, 100000, "0", false, NULL, "a number from 0 to 100000", "The newest so many." }, \
+    { name ".hourly", SCHEMA_NUMBER, AT_KEEP(hourly), 0, 100000, "0", false, NULL, "a number from 0 to 100000", \
+      "The newest of each of the last so many hours that have one." }, \
+    { name ".daily", SCHEMA_NUMBER, AT_KEEP(daily), 0, 100000, "0", false, NULL, "a number from 0 to 100000", \
+      "The newest of each of the last so many days that have one." }, \
+    { name ".weekly", SCHEMA_NUMBER, AT_KEEP(weekly), 0, 100000, "0", false, NULL, "a number from 0 to 100000", \
+      "Likewise of weeks, which begin on Monday." }, \
+    { name ".monthly", SCHEMA_NUMBER, AT_KEEP(monthly), 0, 100000, "0", false, NULL, "a number from 0 to 100000", "Likewise of calendar months." }, \
+    { name ".quarterly", SCHEMA_NUMBER, AT_KEEP(quarterly), 0, 100000, "0", false, NULL, "a number from 0 to 100000", "Likewise of quarters of a year." }, \
+    { name ".yearly", SCHEMA_NUMBER, AT_KEEP(yearly), 0, 100000, "0", false, NULL, "a number from 0 to 100000", "Likewise of calendar years." }, \
+    { name ".within", SCHEMA_DURATION, AT_KEEP(within_s), 1, 100 * 52 * (uint64_t)WEEK, "none", false, "none", "none or a duration from 1s to 5200w", \
+      "All that are at most so much older than the newest." }
+#define AT_POLICY_KEEP(member) AT(keep.member)
+#define AT_STORE_KEEP(member) AT_STORE(keep.member)
+
 static const struct schema_key keys[] = {
     { "description", SCHEMA_TEXT, AT(description), 0, 1000, "", false, NULL, "one line of text",
       "What is backed up here, for people." },
@@ -144,6 +161,16 @@ static const struct schema_key keys[] = {
       "Recovery time objective: how long a restore may take." },
     { "objectives.tier", SCHEMA_NUMBER, AT(objectives.tier), 1, POLICY_TIERS, "3", false, NULL, "a number from 1 to 9",
       "How important the policy is, 1 being the most: when several are due, these come first." },
+    { "offsite.keep", SCHEMA_MAP, 0, 0, 0, NULL, false, NULL, "a map with 'daily', 'weekly', 'all' or others of its keys",
+      "Which snapshots this copy keeps, when not the same as the policy's \\fBkeep\\fR says; see RETENTION." },
+    KEEP_KEYS("offsite.keep", AT_STORE_KEEP),
+    { "offsite.keep.all", SCHEMA_BOOL, AT_STORE(keep.all), 0, 0, "false", false, NULL, "true or false",
+      "Every snapshot that reached it, whatever the policy's \\fBkeep\\fR says." },
+    { "keep", SCHEMA_MAP, 0, 0, 0, NULL, false, NULL, "a map with 'last', 'daily', 'weekly', 'within' or others of its keys",
+      "Which snapshots \\fBbkd prune\\fR keeps; see RETENTION. Without any of these keys it keeps all." },
+    KEEP_KEYS("keep", AT_POLICY_KEEP),
+    { "grace", SCHEMA_DURATION, AT(grace_s), 0, 52 * WEEK, "1d", false, NULL, "a duration from 0s to 52w",
+      "How long the data of a snapshot that was given up stays, so that it can be taken back." },
     { "encryption", SCHEMA_MAP_OR_NONE, AT(encrypted), 0, 0, NULL, false, NULL, "none, or a map with 'recipients'",
       "To whom the backup is encrypted. \\fBnone\\fR stores it readable for everybody who can read the repository." },
     { "encryption.recipients", SCHEMA_RECIPIENTS, AT(recipients), 0, 0, "recipients.txt", false, NULL, "a file, or a list of files and age recipients",

@@ -7,15 +7,49 @@
 #include "bkd/base/bytes.h"
 #include "bkd/repo/format.h"
 
-static const char *const kind_names[] = { [RECORD_TAG] = "tag", [RECORD_HOLD] = "hold", [RECORD_RELEASE] = "release", [RECORD_ACCEPT] = "accept" };
+static const char *const kind_names[] = { [RECORD_TAG] = "tag", [RECORD_HOLD] = "hold", [RECORD_RELEASE] = "release", [RECORD_ACCEPT] = "accept",
+                                          [RECORD_TOMBSTONE] = "tombstone", [RECORD_REVIVE] = "revive", [RECORD_ABSENT] = "absent" };
+
+bool record_names_several(enum record_kind kind) { return kind == RECORD_TOMBSTONE || kind == RECORD_REVIVE || kind == RECORD_ABSENT; }
 
 void record_done(struct record *r)
 {
     free(r->holds);
+    free(r->snapshots);
     *r = (struct record){ 0 };
 }
 
 static void add_reason(struct buf *out, const char *reason) { lines_add_label(out, "reason", reason[0] == '\0' ? "-" : reason); }
+
+static void add_holds(struct buf *out, const char *key, const struct record *r)
+{
+    for (size_t i = 0; i < r->n_holds; i++)
+        lines_add_hex(out, key, r->holds[i], sizeof r->holds[i]);
+}
+
+static void write_one(struct buf *out, const struct record *r)
+{
+    lines_add_number(out, "snapshot", r->snapshot);
+    lines_add_hex(out, "head", r->head, sizeof r->head);
+    if (r->kind == RECORD_TAG)
+        lines_add_label(out, "tag", r->tag);
+    if (r->kind == RECORD_RELEASE)
+        add_holds(out, "hold", r);
+}
+
+static void write_several(struct buf *out, const struct record *r)
+{
+    lines_add_hex(out, "store", r->store, sizeof r->store);
+    if (r->kind == RECORD_TOMBSTONE)
+        lines_add_time(out, "after", r->after_ns);
+    if (r->kind == RECORD_REVIVE)
+        add_holds(out, "tombstone", r);
+    for (size_t i = 0; i < r->n_snapshots; i++) {
+        buf_addf(out, "snapshot %llu ", (unsigned long long)r->snapshots[i].number);
+        buf_add_hex(out, r->snapshots[i].head, sizeof r->snapshots[i].head);
+        buf_add_char(out, '\n');
+    }
+}
 
 void record_write(struct buf *out, const struct record *r)
 {
@@ -28,12 +62,10 @@ void record_write(struct buf *out, const struct record *r)
     lines_add_label(out, "by", r->by);
     buf_addf(out, "kind %s\n", kind_names[r->kind]);
     lines_add_hex(out, "chain", r->chain, sizeof r->chain);
-    lines_add_number(out, "snapshot", r->snapshot);
-    lines_add_hex(out, "head", r->head, sizeof r->head);
-    if (r->kind == RECORD_TAG)
-        lines_add_label(out, "tag", r->tag);
-    for (size_t i = 0; r->kind == RECORD_RELEASE && i < r->n_holds; i++)
-        lines_add_hex(out, "hold", r->holds[i], sizeof r->holds[i]);
+    if (record_names_several(r->kind))
+        write_several(out, r);
+    else
+        write_one(out, r);
     if (r->kind != RECORD_TAG)
         add_reason(out, r->reason);
 }
@@ -77,20 +109,62 @@ static bool add_hold(struct record *r, const char *v, size_t n)
     return lines_hex(&v, &n, r->holds[r->n_holds++], sizeof *r->holds) && lines_no_more(v);
 }
 
-static int parse_snapshot(struct lines *l, struct record *r, struct error *err)
+static int parse_holds(struct lines *l, const char *key, struct record *r, struct error *err)
 {
     const char *v;
     size_t n;
-    LINES_NEED(l, "chain", LINES_ONLY(lines_hex(&v, &n, r->chain, sizeof r->chain)));
+    while (lines_take(l, key, &v, &n))
+        if (!add_hold(r, v, n))
+            return lines_expected(l, key, err);
+    return r->n_holds == 0 ? lines_expected(l, key, err) : 0;
+}
+
+static int parse_one(struct lines *l, struct record *r, struct error *err)
+{
+    const char *v;
+    size_t n;
     LINES_NEED(l, "snapshot", LINES_ONLY(lines_u64(&v, &n, INT64_MAX, &r->snapshot)) && r->snapshot > 0);
     LINES_NEED(l, "head", LINES_ONLY(lines_hex(&v, &n, r->head, sizeof r->head)));
     if (r->kind == RECORD_TAG)
         LINES_NEED(l, "tag", !lines_is_dash(v, n) && lines_label(v, n, r->tag));
-    while (r->kind == RECORD_RELEASE && lines_take(l, "hold", &v, &n))
-        if (!add_hold(r, v, n))
-            return lines_expected(l, "hold", err);
-    if (r->kind == RECORD_RELEASE && r->n_holds == 0)
-        return lines_expected(l, "hold", err);
+    return r->kind == RECORD_RELEASE ? parse_holds(l, "hold", r, err) : 0;
+}
+
+// "NUMBER SHA256", with a higher number than the line before.
+static bool add_snapshot(struct record *r, const char *v, size_t n)
+{
+    struct record_snapshot s = { 0 };
+    uint64_t before = r->n_snapshots == 0 ? 0 : r->snapshots[r->n_snapshots - 1].number;
+    if (r->n_snapshots == RECORD_SNAPSHOTS_MAX || !lines_u64(&v, &n, INT64_MAX, &s.number) || s.number <= before ||
+        !lines_hex(&v, &n, s.head, sizeof s.head) || !lines_no_more(v))
+        return false;
+    r->snapshots = xrealloc(r->snapshots, (r->n_snapshots + 1) * sizeof *r->snapshots);
+    r->snapshots[r->n_snapshots++] = s;
+    return true;
+}
+
+static int parse_several(struct lines *l, struct record *r, struct error *err)
+{
+    const char *v;
+    size_t n;
+    LINES_NEED(l, "store", LINES_ONLY(lines_hex(&v, &n, r->store, sizeof r->store)));
+    if (r->kind == RECORD_TOMBSTONE)
+        LINES_NEED(l, "after", lines_time(v, n, &r->after_ns));
+    int e = r->kind == RECORD_REVIVE ? parse_holds(l, "tombstone", r, err) : 0;
+    while (e == 0 && lines_take(l, "snapshot", &v, &n))
+        if (!add_snapshot(r, v, n))
+            return lines_expected(l, "snapshot", err);
+    return e == 0 && r->n_snapshots == 0 ? lines_expected(l, "snapshot", err) : e;
+}
+
+static int parse_rest(struct lines *l, struct record *r, struct error *err)
+{
+    const char *v;
+    size_t n;
+    LINES_NEED(l, "chain", LINES_ONLY(lines_hex(&v, &n, r->chain, sizeof r->chain)));
+    int e = record_names_several(r->kind) ? parse_several(l, r, err) : parse_one(l, r, err);
+    if (e < 0)
+        return e;
     if (r->kind != RECORD_TAG)
         LINES_NEED(l, "reason", lines_is_dash(v, n) || lines_label(v, n, r->reason));
     return lines_ended(l) ? 0 : lines_expected(l, "line", err);
@@ -105,7 +179,7 @@ int record_parse(const char *text, size_t n, struct record *ret_record, struct e
     lines_init(&l, text, n, "record", true);
     int e = parse_beginning(&l, &r, err);
     if (e == 0 && r.kind != RECORD_OTHER)
-        e = parse_snapshot(&l, &r, err);
+        e = parse_rest(&l, &r, err);
     if (e < 0)
         return e;
     if (text[n - 1] != '\n')

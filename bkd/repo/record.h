@@ -12,6 +12,7 @@
 #include "bkd/repo/lines.h"
 
 #define RECORD_HOLDS_MAX 256 // that one release names
+#define RECORD_SNAPSHOTS_MAX 256 // that one tombstone, revival or absence names
 #define RECORD_KIND_MAX 32   // characters of a kind's name
 
 enum record_kind {
@@ -20,6 +21,15 @@ enum record_kind {
     RECORD_HOLD,
     RECORD_RELEASE,
     RECORD_ACCEPT,
+    // What is said of several snapshots in one store (see tombstones.h):
+    RECORD_TOMBSTONE, // their data may go
+    RECORD_REVIVE,    // it may not, in spite of the tombstones named
+    RECORD_ABSENT,    // their data never got there
+};
+
+struct record_snapshot {
+    uint64_t number;
+    uint8_t head[32]; // SHA-256 of its head file
 };
 
 struct record {
@@ -36,9 +46,17 @@ struct record {
     uint8_t head[32];                 // SHA-256 of the snapshot's head file
     char tag[LINES_LABEL_MAX + 1];    // RECORD_TAG
     char reason[LINES_LABEL_MAX + 1]; // of all but RECORD_TAG; "" = none given
-    uint8_t (*holds)[32];             // RECORD_RELEASE: SHA-256 of the files of the hold records that end; owned
+    uint8_t (*holds)[32];             // RECORD_RELEASE, RECORD_REVIVE: SHA-256 of the files of the hold records, tombstones, that end; owned
     size_t n_holds;
+    // RECORD_TOMBSTONE, RECORD_REVIVE and RECORD_ABSENT have these, and no `snapshot` and `head`:
+    uint8_t store[16];
+    uint64_t after_ns;                 // RECORD_TOMBSTONE: no data goes before
+    struct record_snapshot *snapshots; // ascending; owned
+    size_t n_snapshots;
 };
+
+// Does a record of this kind name several snapshots, and a store?
+bool record_names_several(enum record_kind kind);
 
 void record_done(struct record *r);
 #define _cleanup_record_ __attribute__((cleanup(record_done)))

@@ -19,7 +19,8 @@ void records_signer(const uint8_t public_key[CURVE_KEY_SIZE], uint8_t ret_signer
 
 const char *records_namespace(enum record_kind kind)
 {
-    return kind == RECORD_RELEASE || kind == RECORD_ACCEPT ? FORMAT_NAMESPACE_RETENTION : FORMAT_NAMESPACE_RECORD;
+    bool gives_up = kind == RECORD_RELEASE || kind == RECORD_ACCEPT || kind == RECORD_TOMBSTONE || kind == RECORD_REVIVE;
+    return gives_up ? FORMAT_NAMESPACE_RETENTION : FORMAT_NAMESPACE_RECORD;
 }
 
 // ---- judging one
@@ -205,7 +206,7 @@ static void index_snapshots(struct records *records)
 {
     records->by_snapshot = xcalloc(records->n + 1, sizeof(const struct records_item *));
     for (size_t i = 0; i < records->n; i++)
-        if (records->items[i].valid && records->items[i].record.kind != RECORD_OTHER)
+        if (records->items[i].valid && records->items[i].record.kind != RECORD_OTHER && !record_names_several(records->items[i].record.kind))
             records->by_snapshot[records->n_by_snapshot++] = &records->items[i];
     qsort(records->by_snapshot, records->n_by_snapshot, sizeof *records->by_snapshot, by_snapshot);
 }
@@ -327,15 +328,11 @@ static int put_next(const struct repository *r, const struct signers *signers, c
     return e < 0 ? e : r->store->ops->put(r->store, name, file.data, file.len, err);
 }
 
-int records_append(const struct repository *r, const char *signers, const struct sshkey *key, const struct repository_head *head,
-                   struct record *record, struct error *err)
+int records_append_several(const struct repository *r, const char *signers, const struct sshkey *key, struct record *record, struct error *err)
 {
     _cleanup_signers_ struct signers trusted = { 0 };
     int e = signers_parse(signers, strlen(signers), &trusted, err);
     memcpy(record->repository, r->info.id, sizeof record->repository);
-    memcpy(record->chain, head->chain, sizeof record->chain);
-    memcpy(record->head, head->sha256, sizeof record->head);
-    record->snapshot = head->number;
     for (int i = 0; e == 0 && i < APPEND_TRIES; i++) {
         e = put_next(r, &trusted, key, record, err);
         if (e != ERROR_EXISTS)
@@ -343,4 +340,13 @@ int records_append(const struct repository *r, const char *signers, const struct
         e = 0;
     }
     return e < 0 ? e : error_set(err, ERROR_BUSY, "%d records in a row were written by somebody else with this key", APPEND_TRIES);
+}
+
+int records_append(const struct repository *r, const char *signers, const struct sshkey *key, const struct repository_head *head,
+                   struct record *record, struct error *err)
+{
+    memcpy(record->chain, head->chain, sizeof record->chain);
+    memcpy(record->head, head->sha256, sizeof record->head);
+    record->snapshot = head->number;
+    return records_append_several(r, signers, key, record, err);
 }

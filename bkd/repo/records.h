@@ -24,13 +24,14 @@ struct records_item {
 struct records {
     struct records_item *items; // sorted by signer, then number; owned. One per record, not per file
     size_t n;
-    const struct records_item **by_snapshot; // the valid ones of known kinds, sorted by chain and snapshot; owned
+    const struct records_item **by_snapshot; // the valid ones that name one snapshot, sorted by chain and snapshot; owned
     size_t n_by_snapshot;
 };
 
 // SHA-256 of the key as it stands in signatures: what `base64 -d | sha256sum` makes of a .pub file's second word.
 void records_signer(const uint8_t public_key[CURVE_KEY_SIZE], uint8_t ret_signer[32]);
-// The namespace in which a kind is signed. What gives up protection (RECORD_RELEASE, RECORD_ACCEPT) takes the retention key.
+// The namespace in which a kind is signed. What gives up protection (RECORD_RELEASE, RECORD_ACCEPT, RECORD_TOMBSTONE), or takes that back, takes the
+// retention key.
 const char *records_namespace(enum record_kind kind);
 
 // Reads all records. signers: text of allowed_signers, or NULL to believe whatever is there. A record that is not right is listed with its
@@ -50,5 +51,7 @@ bool records_concerns(const struct records_item *item, const struct repository_h
 // come from `head`. ERROR_KEY, and nothing is written, when the signers would not believe it.
 MUST_USE int records_append(const struct repository *r, const char *signers, const struct sshkey *key, const struct repository_head *head,
                             struct record *record, struct error *err);
+// The same for the kinds that name several snapshots, whose chain the caller sets.
+MUST_USE int records_append_several(const struct repository *r, const char *signers, const struct sshkey *key, struct record *record, struct error *err);
 
 #endif

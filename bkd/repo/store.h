@@ -69,6 +69,8 @@ struct store_ops {
     int (*get_many)(struct store *s, const struct store_many *many, struct error *err);
     // Has the place itself hash a file, where it can: *ret_offered says whether. NULL: it cannot (store_hash). `size` says how long that may take.
     int (*hash)(struct store *s, const char *name, uint64_t size, uint8_t ret_sha256[32], bool *ret_offered, struct error *err);
+    // When the file got there, by the place's own clock (nanoseconds since 1970). NULL: it does not tell.
+    int (*modified)(struct store *s, const char *name, uint64_t *ret_time_ns, struct error *err);
     void (*close)(struct store *s);
 };
 

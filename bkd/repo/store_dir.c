@@ -176,6 +176,18 @@ static int size(struct store *s, const char *name, uint64_t *ret_size, struct er
     return 0;
 }
 
+static int modified(struct store *s, const char *name, uint64_t *ret_time_ns, struct error *err)
+{
+    struct store_dir *d = dir_of(s);
+    struct statx st;
+    int r = store_check_name(s, name, err);
+    if (r == 0)
+        r = io_stat(d->io, d->fd, name, AT_SYMLINK_NOFOLLOW, &st, err);
+    if (r == 0)
+        *ret_time_ns = st.stx_mtime.tv_sec < 0 ? 0 : (uint64_t)st.stx_mtime.tv_sec * 1000000000u + st.stx_mtime.tv_nsec;
+    return in_store(s, r, err);
+}
+
 struct listing {
     struct store_dir *d;
     const char *dir; // "" for the top
@@ -252,6 +264,7 @@ static const struct store_ops ops = {
     .size = size,
     .list = list,
     .remove = remove_name,
+    .modified = modified,
     .close = close_dir,
 };
 

@@ -73,7 +73,7 @@ static int get(struct store *s, const char *name, uint64_t offset, void *data, s
 
 struct size {
     const char *name;
-    uint64_t size;
+    uint64_t size, time_ns;
 };
 
 static int do_size(struct store_sftp *s, struct sftp_lane_slot *lane, void *arg, bool again, struct error *err)
@@ -90,6 +90,7 @@ static int do_size(struct store_sftp *s, struct sftp_lane_slot *lane, void *arg,
     if ((attrs.flags & SFTP_ATTR_SIZE) == 0)
         return error_set(err, ERROR_FAILED, "the server does not tell the size of '%s'", z->name);
     z->size = attrs.size;
+    z->time_ns = (attrs.flags & SFTP_ATTR_TIMES) != 0 ? attrs.mtime * UINT64_C(1000000000) : 0;
     return 0;
 }
 
@@ -101,6 +102,19 @@ static int size(struct store *s, const char *name, uint64_t *ret_size, struct er
         r = sftp_lanes_run(s, NULL, do_size, &z, err);
     if (r == 0)
         *ret_size = z.size;
+    return r;
+}
+
+static int modified(struct store *s, const char *name, uint64_t *ret_time_ns, struct error *err)
+{
+    struct size z = { .name = name };
+    int r = store_check_name(s, name, err);
+    if (r == 0)
+        r = sftp_lanes_run(s, NULL, do_size, &z, err);
+    if (r == 0 && z.time_ns == 0)
+        r = error_set(err, ERROR_FAILED, "the server does not tell the time of '%s'", name);
+    if (r == 0)
+        *ret_time_ns = z.time_ns;
     return r;
 }
 
@@ -347,6 +361,7 @@ static const struct store_ops ops = {
     .remove = remove_name,
     .get_many = get_many,
     .hash = store_sftp_hash,
+    .modified = modified,
     .close = close_store,
 };
 

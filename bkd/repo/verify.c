@@ -8,6 +8,7 @@
 #include "bkd/base/crypto.h"
 #include "bkd/base/work.h"
 #include "bkd/codec/sshsig.h"
+#include "bkd/repo/tombstones.h"
 #include "bkd/repo/verify_data.h"
 #include "bkd/repo/verify_records.h"
 
@@ -43,6 +44,7 @@ struct verify {
     struct repository *repository;
     const struct verify_options *options;
     struct verify_totals *totals;
+    struct tombstones tombstones;
     struct chain *chains;
     size_t n_chains;
     struct needed **by_name; // all objects by SHA-256
@@ -173,16 +175,35 @@ static int take_some_heads(struct verify *v, const struct repository_head *const
     return r;
 }
 
+// What signed tombstones gave up need not be there.
+static int load_tombstones(struct verify *v, struct error *err)
+{
+    struct error why;
+    int r = tombstones_load(v->repository, v->options->signers, &v->tombstones, &why);
+    if (r == ERROR_INTEGRITY)
+        tell(v, VERIFY_ALARM, STORE_ID_FILE, NULL, why.text);
+    else if (r < 0)
+        *err = why;
+    return r == ERROR_INTEGRITY ? 0 : r;
+}
+
+static bool is_needed(struct verify *v, const struct repository_head *head)
+{
+    bool is_pruned = tombstones_excuse(&v->tombstones, head, io_realtime_ns(v->io));
+    v->totals->pruned += is_pruned;
+    return head->valid && !is_pruned;
+}
+
 static int take_heads(struct verify *v, struct error *err)
 {
     const struct repository *repository = v->repository;
     const struct repository_head *some[REFS_AT_ONCE];
     size_t n = 0;
-    int r = 0;
+    int r = load_tombstones(v, err);
     v->chains = xcalloc(repository->n_heads + 1, sizeof *v->chains);
     for (size_t i = 0; r == 0 && i < repository->n_heads; i++) {
         tell_head(v, &repository->heads[i]);
-        if (repository->heads[i].valid)
+        if (is_needed(v, &repository->heads[i]))
             some[n++] = &repository->heads[i];
         if (n == REFS_AT_ONCE || (n > 0 && i + 1 == repository->n_heads)) {
             r = take_some_heads(v, some, n, err);
@@ -276,7 +297,7 @@ static bool is_record_name(const char *name)
 
 static int see_file(void *arg, const char *name, uint64_t size, struct error *err)
 {
-    static const char *const roots[] = { "bkd-repository", "bkd-copy", "recover.sh", "recover.sh.sig", "RECOVER.txt", "RECOVER.txt.sig" };
+    static const char *const roots[] = { "bkd-repository", STORE_ID_FILE, "bkd-copy", "recover.sh", "recover.sh.sig", "RECOVER.txt", "RECOVER.txt.sig" };
     struct verify *v = arg;
     uint8_t sha256[32];
     if (strncmp(name, "objects/", 8) == 0)
@@ -312,7 +333,7 @@ static void tell_missing(struct verify *v)
     }
     if (v->n_leftovers > 0) {
         _cleanup_free_ char *reason = xasprintf(
-            "%zu objects are not needed by any valid snapshot (left by runs that were killed, or by a run under way)", v->n_leftovers);
+            "%zu objects are not needed by any valid snapshot (left by runs that were killed, or by a run under way, or of snapshots that `bkd prune` is yet to remove)", v->n_leftovers);
         tell(v, VERIFY_NOTE, "objects/", NULL, reason);
     }
 }
@@ -520,6 +541,7 @@ static int read_data(struct verify *v, struct error *err)
 
 static void free_all(struct verify *v)
 {
+    tombstones_done(&v->tombstones);
     for (size_t i = 0; i < v->n_chains; i++) {
         free(v->chains[i].objects);
         free(v->chains[i].heads);

@@ -51,7 +51,8 @@ struct verify_options {
 };
 
 struct verify_totals {
-    uint64_t snapshots, chains, records;
+    uint64_t snapshots, chains, records; // snapshots whose data is to be here
+    uint64_t pruned;                     // and those whose data need not be, by signed tombstones
     uint64_t objects, object_bytes; // that snapshots need
     uint64_t hashed_files, hashed_bytes; // read here
     uint64_t far_files, far_bytes;       // objects hashed by the place itself

@@ -32,7 +32,7 @@ int verify_records_run(const struct repository *r, const char *signers, verify_r
             tell(arg, true, name, "another valid record has the same predecessor: two hosts sign with one key, or a host was set back");
         if (item->chain_broken)
             tell(arg, true, name, "does not continue the record before it: records were removed or exchanged");
-        if (item->valid && item->record.kind != RECORD_OTHER)
+        if (item->valid && item->record.kind != RECORD_OTHER && !record_names_several(item->record.kind))
             check_head(r, item, name, tell, arg);
     }
     return e;
