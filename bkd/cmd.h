@@ -19,6 +19,7 @@ struct cmd_context {
     bool json;              // --json: every result is one JSON object a line on stdout, nothing else is
     int verbosity;          // -1 = -q, 0, 1 = -v (the log level is set accordingly)
     int exit_code;          // of a handler that returns 0: what it found may ask for another than 0
+    struct recording *recording; // of this run (bkd/recording.h); NULL = it is not recorded
 };
 
 // Loads POLICY: a name in CONFIG_DIR/policies (without .yaml) or a path with a slash. All mistakes of the file are printed

@@ -5,7 +5,9 @@
 #include "bkd/base/interrupt.h"
 #include "bkd/base/log.h"
 #include "bkd/base/progress.h"
+#include "bkd/cataloguing.h"
 #include "bkd/holding.h"
+#include "bkd/recording.h"
 #include "bkd/repo/tags.h"
 #include "bkd/shipping.h"
 #include "bkd/surroundings.h"
@@ -155,6 +157,26 @@ static void tell_touched(const struct setup *s, const struct backup_result *r)
                  s->policy.name, (unsigned long long)r->touched_files);
 }
 
+static void record(const struct cmd_context *ctx, const struct backup_result *r)
+{
+    recording_snapshot(ctx, r->snapshot);
+    recording_phase(ctx, "scan", r->scan_ns);
+    recording_phase(ctx, "read", r->read_ns);
+    recording_phase(ctx, "commit", r->commit_ns);
+    recording_figure(ctx, "files", r->files);
+    recording_figure(ctx, "entries", r->entries);
+    recording_figure(ctx, "changed_files", r->changed_files);
+    recording_figure(ctx, "moved_files", r->moved_files);
+    recording_figure(ctx, "gone_files", r->gone_files);
+    recording_figure(ctx, "bytes_source", r->bytes_source);
+    recording_figure(ctx, "bytes_read", r->bytes_read);
+    recording_figure(ctx, "bytes_stored", r->bytes_stored);
+    recording_figure(ctx, "objects", r->objects);
+    recording_figure(ctx, "skipped", r->skipped);
+    recording_figure(ctx, "unstable_files", r->unstable_files);
+    recording_figure(ctx, "damaged_objects", r->damaged_objects);
+}
+
 static int report(const struct setup *s, const struct backup_result *r, bool dry_run, bool is_held, struct error *err)
 {
     if (s->ctx->json) {
@@ -285,6 +307,9 @@ static int run_backup(struct setup *s, const struct cli_args *args, struct displ
     progress_free(&display->progress);
     if (r < 0)
         return error_prefix(err, "policy %s", s->policy.name);
+    record(ctx, &result);
+    if (!dry_run)
+        cataloguing_snapshot(s, &result, options.tag);
     result.complete = result.complete && (around == NULL || !surroundings_failed(around));
     r = report(s, &result, dry_run, is_to_hold && follow.held == 0, err);
     if (follow.held < 0) { // weighs more than what report may have found missing

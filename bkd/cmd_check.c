@@ -4,6 +4,7 @@
 #include "bkd/base/clock.h"
 #include "bkd/base/progress.h"
 #include "bkd/engine/state.h"
+#include "bkd/recording.h"
 #include "bkd/repo/verify.h"
 #include "bkd/setup.h"
 
@@ -140,6 +141,18 @@ static int find_reading(const struct cli_args *args, const struct policy_store *
     return error_set(err, ERROR_USAGE, "--read is full, sample or none, not '%s'", wanted);
 }
 
+static void record(const struct cmd_context *ctx, const struct verify_totals *t, uint64_t duration_ns)
+{
+    recording_phase(ctx, "check", duration_ns);
+    recording_figure(ctx, "snapshots", t->snapshots);
+    recording_figure(ctx, "objects", t->objects);
+    recording_figure(ctx, "object_bytes", t->object_bytes);
+    recording_figure(ctx, "bytes_hashed", t->hashed_bytes);
+    recording_figure(ctx, "bytes_hashed_there", t->far_bytes);
+    recording_figure(ctx, "bytes_not_read", t->sized_bytes);
+    recording_figure(ctx, "alarms", t->alarms);
+}
+
 static int run_check(const struct setup *s, const struct cli_args *args, const struct policy_store *place, struct repository *repository, struct verify_totals *totals,
                      struct error *err)
 {
@@ -182,11 +195,14 @@ int cmd_check(struct cmd_context *ctx, const struct cli_args *args, struct error
     struct verify_totals totals = { 0 };
     const struct policy_store *place = &s.policy.repository;
     const char *copy = cli_args_option(args, "from");
+    uint64_t start = io_monotonic_ns(ctx->io);
     int r = setup_load(ctx, cli_args_value(args, 0), &s, err);
     s.far_sha256sum = cli_args_flag(args, "far-sha256sum");
     if (r == 0)
         r = copy == NULL ? setup_open_repository(&s, &repository, err) : setup_open_copy(&s, copy, &place, &repository, err);
     if (r == 0)
         r = run_check(&s, args, place, repository, &totals, err);
+    if (r == 0)
+        record(ctx, &totals, io_monotonic_ns(ctx->io) - start);
     return r < 0 ? r : report(&s, &totals, place->url, cli_args_flag(args, "read-data"), err);
 }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "bkd/base/clock.h"
+#include "bkd/recording.h"
 #include "bkd/rollback.h"
 
 enum { SHOWN = 1000 };
@@ -104,6 +105,8 @@ int cmd_rollback(struct cmd_context *ctx, const struct cli_args *args, struct er
     if (r < 0)
         return r;
     print_found(&rb, &view);
+    recording_snapshot(ctx, rb.number);
+    recording_figure(ctx, "to_put_back", rollback_work(&rb));
     if (!dry_run && rollback_work(&rb) > 0)
         r = put_back(&rb, cli_args_flag(args, "yes"), err);
     if (r < 0 && r != ERROR_INCOMPLETE)

@@ -9,6 +9,7 @@
 #include "bkd/base/sandbox.h"
 #include "bkd/cmd.h"
 #include "bkd/commands.h"
+#include "bkd/recording.h"
 
 // An option, else a variable, else the system's place, or the user's own when not root. Caller frees; NULL without HOME.
 static char *find_dir(const struct cli_args *args, const char *option, const char *variable, const char *system_dir, const char *xdg_variable, const char *home_dir)
@@ -55,7 +56,8 @@ static int run(struct cmd_context *ctx, const struct cli_args *args, struct erro
         return error_set(err, ERROR_USAGE, "HOME is not set; give --config-dir and --state-dir");
     ctx->config_dir = config_dir;
     ctx->state_dir = state_dir;
-    return args->command->run(ctx, args, err);
+    recording_begin(ctx, args);
+    return recording_end(ctx, args->command->run(ctx, args, err), err);
 }
 
 static void report(const struct cmd_context *ctx, const struct error *err)

@@ -7,7 +7,9 @@
 #include "bkd/base/clock.h"
 #include "bkd/base/interrupt.h"
 #include "bkd/base/log.h"
+#include "bkd/cataloguing.h"
 #include "bkd/engine/replicate.h"
+#include "bkd/recording.h"
 
 #define MARKER "bkd-copy" // on removable disks; doc/FORMAT.md section 2
 #define MARKER_MAX 256u
@@ -19,6 +21,7 @@ struct shipping {
     uint8_t chain[16];
     struct receipts receipts;
     uint64_t shown_bytes, shown_snapshots;
+    uint64_t duration_ns, bytes, snapshots; // of all copies so far
 };
 
 const char *shipping_state_name(enum shipping_state state)
@@ -228,6 +231,9 @@ static void ship_one(struct shipping *s, struct shipping_copy *copy)
     copy->duration_ns = io_monotonic_ns(s->setup->ctx->io) - start;
     remember(s, copy, serial);
     judge_age(s, copy);
+    s->duration_ns += copy->duration_ns;
+    s->bytes += copy->bytes;
+    s->snapshots += copy->snapshots;
 }
 
 // ---- telling
@@ -334,6 +340,9 @@ static int ship_all(struct shipping *s, struct error *err)
             worst = r;
         }
     }
+    recording_phase(s->setup->ctx, "ship", s->duration_ns);
+    recording_figure(s->setup->ctx, "bytes_shipped", s->bytes);
+    recording_figure(s->setup->ctx, "snapshots_shipped", s->snapshots);
     return worst;
 }
 
@@ -349,6 +358,8 @@ int shipping_run(struct setup *setup, const struct shipping_options *options, st
         r = setup_find_chain(setup, s.repository, s.chain, err);
     if (r == 0)
         r = ship_all(&s, err);
+    if (s.repository != NULL && !options->dry_run)
+        cataloguing_copies(setup, s.repository, s.chain, &s.receipts);
     repository_close(s.repository);
     receipts_close(&s.receipts);
     return r < 0 ? error_prefix(err, "policy %s", setup->policy.name) : 0;

@@ -63,6 +63,8 @@ struct backup_options {
 
 struct backup_result {
     uint64_t snapshot;
+    uint64_t time_ns; // as its head says
+    uint8_t chain[16], head_sha256[32];
     uint64_t files, entries, changed_files, moved_files, gone_files;
     uint64_t bytes_source, bytes_read, bytes_stored;
     uint64_t objects;

@@ -235,6 +235,9 @@ int run_commit(struct run *run, struct error *err)
         return r;
     run->result.snapshot = head.number;
     run_remember_night(run);
+    run->result.time_ns = head.time_ns;
+    memcpy(run->result.chain, head.chain, sizeof head.chain);
+    memcpy(run->result.head_sha256, run->head_sha256, sizeof run->head_sha256);
     tidy_caches(run);
     run->result.commit_ns = io_monotonic_ns(run->io) - start;
     return 0;

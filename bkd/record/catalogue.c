@@ -1,10 +1,14 @@
 #include "bkd/record/catalogue.h"
 
+#include <linux/stat.h>
 #include <stdlib.h>
 
 #include "bkd/base/buf.h"
 #include "bkd/base/fs.h"
+#include "bkd/base/log.h"
+#include "bkd/record/catalogue_heal.h"
 #include "bkd/record/catalogue_schema.h"
+#include "bkd/record/pending.h"
 
 static int read_version(struct sql *sql, int64_t *ret_version, struct error *err)
 {
@@ -45,15 +49,21 @@ static int apply_scripts(struct catalogue *c, struct error *err)
 // All of it in one transaction: a kill leaves the old schema or the new one.
 static int migrate(struct catalogue *c, struct error *err)
 {
-    int r = sql_script(c->sql, "PRAGMA journal_mode=WAL", err);
-    if (r == 0)
-        r = catalogue_begin(c, err);
+    int r = catalogue_begin(c, err);
     return r < 0 ? r : catalogue_end(c, apply_scripts(c, err), err);
 }
 
 static int open_database(struct catalogue *c, enum catalogue_mode mode, struct error *err)
 {
-    int r = sql_open(c->path, mode == CATALOGUE_WRITE ? SQL_CREATE : SQL_READ_ONLY, CATALOGUE_BUSY_MS, &c->sql, err);
+    _cleanup_free_ char *path = xasprintf("%s/catalogue.db", c->state_dir);
+    struct statx st;
+    int r = mode == CATALOGUE_READ ? io_stat(c->io, AT_FDCWD, path, 0, &st, err) : 0;
+    if (r == 0)
+        r = catalogue_heal_lock(c->io, c->state_dir, false, CATALOGUE_BUSY_MS, &c->lock_fd, err);
+    if (r == 0)
+        r = sql_open(path, mode == CATALOGUE_WRITE ? SQL_CREATE : SQL_READ_ONLY, CATALOGUE_BUSY_MS, &c->sql, err);
+    if (r == 0 && mode == CATALOGUE_WRITE)
+        r = sql_script(c->sql, "PRAGMA journal_mode=WAL", err); // said again, it changes nothing
     int64_t version = 0;
     if (r == 0)
         r = read_version(c->sql, &version, err);
@@ -62,26 +72,93 @@ static int open_database(struct catalogue *c, enum catalogue_mode mode, struct e
     return mode == CATALOGUE_WRITE && version < CATALOGUE_VERSION ? migrate(c, err) : refuse_version(version, err);
 }
 
+static int open_as_it_is(const struct io *io, const char *state_dir, enum catalogue_mode mode, struct catalogue *ret_catalogue, struct error *err)
+{
+    struct catalogue c = { .io = io, .state_dir = xstrdup(state_dir), .lock_fd = -1 };
+    int r = open_database(&c, mode, err);
+    if (r == 0)
+        *ret_catalogue = c;
+    else
+        catalogue_close(&c);
+    return r;
+}
+
+static int heal_if_needed(const struct io *io, const char *state_dir, struct catalogue_healed *ret_healed, struct error *err)
+{
+    char why[CATALOGUE_TEXT_MAX];
+    int r = catalogue_heal_look(io, state_dir, why, err);
+    return r < 0 || why[0] == '\0' ? r : catalogue_heal(io, state_dir, CATALOGUE_BUSY_MS, ret_healed, err);
+}
+
+// What opening finds to be damaged although it did not look so (another program's database) is healed in a second turn.
+static int open_healed(const struct io *io, const char *state_dir, struct catalogue *ret_catalogue, struct error *err)
+{
+    struct catalogue_healed healed = { .why = "" };
+    struct error untold;
+    int r = fs_make_dirs(io, AT_FDCWD, state_dir, 0700, err);
+    for (int turn = 0; turn == 0 || (turn == 1 && r == ERROR_INTEGRITY); turn++) {
+        if (turn == 1)
+            catalogue_heal_mark(io, state_dir);
+        if (turn == 1 || r == 0)
+            r = heal_if_needed(io, state_dir, &healed, err);
+        if (r == 0)
+            r = open_as_it_is(io, state_dir, CATALOGUE_WRITE, ret_catalogue, err);
+    }
+    if (r == 0 && healed.why[0] != '\0' && catalogue_heal_tell(ret_catalogue, &healed, &untold) < 0)
+        log_warn("the alarm of a damaged catalogue could not be recorded: %s", untold.text);
+    return r;
+}
+
+// What cannot be taken in now waits for the next opening.
+static void take_in_pending(struct catalogue *c)
+{
+    uint64_t runs = 0;
+    struct error err;
+    if (pending_take_in(c, c->state_dir, &runs, &err) < 0)
+        log_warn("what could not be recorded at its time still waits in '%s/catalogue.pending': %s", c->state_dir, err.text);
+    else if (runs > 0)
+        log_info("records of runs that could not be written at their time are in the catalogue now: %llu", (unsigned long long)runs);
+}
+
 int catalogue_open(const struct io *io, const char *state_dir, enum catalogue_mode mode, struct catalogue *ret_catalogue, struct error *err)
 {
-    struct catalogue c = { .io = io, .path = xasprintf("%s/catalogue.db", state_dir) };
-    struct statx st;
-    int r = mode == CATALOGUE_WRITE ? fs_make_dirs(io, AT_FDCWD, state_dir, 0700, err) : io_stat(io, AT_FDCWD, c.path, 0, &st, err);
-    if (r == 0)
-        r = open_database(&c, mode, err);
-    if (r < 0) {
-        catalogue_close(&c);
-        return r == ERROR_NOT_FOUND ? error_set(err, r, "there is no catalogue in '%s' yet", state_dir) : error_prefix(err, "catalogue in '%s'", state_dir);
-    }
-    *ret_catalogue = c;
+    int r = mode == CATALOGUE_READ ? open_as_it_is(io, state_dir, mode, ret_catalogue, err) : open_healed(io, state_dir, ret_catalogue, err);
+    if (r == ERROR_NOT_FOUND)
+        return error_set(err, r, "there is no catalogue in '%s' yet", state_dir);
+    if (r < 0)
+        return error_prefix(err, "catalogue in '%s'", state_dir);
+    if (mode == CATALOGUE_WRITE)
+        take_in_pending(ret_catalogue);
     return 0;
 }
 
 void catalogue_close(struct catalogue *c)
 {
+    if (c->io == NULL)
+        return;
+    if (c->sql != NULL && sql_is_damaged(c->sql))
+        catalogue_heal_mark(c->io, c->state_dir);
     sql_close(c->sql);
-    free(c->path);
+    io_close_quietly(c->io, &c->lock_fd);
+    free(c->state_dir);
     *c = (struct catalogue){ 0 };
+}
+
+int catalogue_backup(struct catalogue *c, struct error *err)
+{
+    _cleanup_free_ char *path = xasprintf("%s/catalogue.backup", c->state_dir), *part = xasprintf("%s/catalogue.backup.part", c->state_dir);
+    int fd = -1;
+    int r = fs_remove_tree(c->io, AT_FDCWD, part, err); // of a copy that was cut off
+    if (r == 0)
+        r = io_open(c->io, AT_FDCWD, part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, &fd, err);
+    if (r == 0)
+        r = sql_do(c->sql, "VACUUM INTO ?1", SQL_VALUES(SQL_TEXT(part)), err);
+    if (r == 0)
+        r = io_fsync(c->io, fd, part, err);
+    io_close_quietly(c->io, &fd);
+    if (r == 0)
+        r = io_rename_over(c->io, AT_FDCWD, part, AT_FDCWD, path, err);
+    return r < 0 ? r : fs_sync_parent(c->io, AT_FDCWD, path, err);
 }
 
 static int transact(struct catalogue *c, const char *outer, const char *inner, unsigned depth, struct error *err)

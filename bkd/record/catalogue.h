@@ -29,13 +29,15 @@ enum catalogue_mode {
 struct catalogue {
     const struct io *io;
     struct sql *sql;
-    char *path;      // owned
+    char *state_dir; // owned
+    int lock_fd;     // of catalogue.lock, shared; -1 = none
     unsigned depth;  // of transactions
     bool is_new;     // was made by this opening
 };
 
-// ERROR_INTEGRITY: the file is damaged. ERROR_FORMAT: its schema is newer than this program, which must not touch it. ERROR_BUSY, ERROR_NO_SPACE, ERROR_FAILED
-// as sql.h says. The directory is made when missing (CATALOGUE_WRITE).
+// For writing, the directory is made when missing; a database that is damaged is set aside and replaced, with an alarm (catalogue_heal.h); and what waited in
+// catalogue.pending is taken in. ERROR_FORMAT: its schema is newer than this program, which must not touch it. ERROR_INTEGRITY (reading): it is damaged.
+// ERROR_BUSY, ERROR_NO_SPACE, ERROR_FAILED as sql.h says.
 MUST_USE int catalogue_open(const struct io *io, const char *state_dir, enum catalogue_mode mode, struct catalogue *ret_catalogue, struct error *err);
 // A transaction that is open is rolled back.
 void catalogue_close(struct catalogue *c);
@@ -45,6 +47,10 @@ void catalogue_close(struct catalogue *c);
 MUST_USE int catalogue_begin(struct catalogue *c, struct error *err);
 // Commits when r is 0, else rolls back. Returns r, or the commit's failure.
 MUST_USE int catalogue_end(struct catalogue *c, int r, struct error *err);
+
+// A copy of the whole as STATE_DIR/catalogue.backup: a database like it, from which an opening goes on when the catalogue is damaged or gone. Takes the time
+// of reading and writing it all, without holding others up. ERROR_INTEGRITY: it cannot be read whole; the old copy stays.
+MUST_USE int catalogue_backup(struct catalogue *c, struct error *err);
 
 // Now, by the catalogue's io.
 uint64_t catalogue_now_ns(const struct catalogue *c);

@@ -57,35 +57,78 @@ static void read_row(struct sql_statement *s, struct run_record *ret_run)
     *ret_run = run;
 }
 
-static void complete(struct catalogue *c, struct run_record *run)
+void runs_complete(const struct io *io, struct run_record *run)
 {
     if (run->uid[0] == '\0') {
         uint8_t random[16];
-        io_random(c->io, random, sizeof random);
+        io_random(io, random, sizeof random);
         format_hex(run->uid, random, sizeof random);
     }
     if (run->process.pid == 0)
         process_self(&run->process);
     if (run->started_ns == 0)
-        run->started_ns = catalogue_now_ns(c);
+        run->started_ns = io_realtime_ns(io);
     if (run->attempt == 0)
         run->attempt = 1;
+}
+
+static int insert(struct catalogue *c, const struct run_record *run, struct error *err)
+{
+    return sql_do(c->sql,
+                  "INSERT INTO runs (uid, kind, policy, host, trigger, slot_ns, attempt, pid, boot_id, process_start, started_ns, snapshot, copy, policy_version,"
+                  " state, ended_ns, exit_code, message) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, nullif(?18, ''))",
+                  SQL_VALUES(SQL_TEXT(run->uid), SQL_TEXT(run->kind), SQL_TEXT(run->policy), SQL_TEXT(run->host), SQL_TEXT(run_trigger_name(run->trigger)),
+                             SQL_SOME(run->slot_ns), SQL_I64(run->attempt), SQL_I64(run->process.pid), SQL_TEXT(run->process.boot_id),
+                             SQL_I64(run->process.start), SQL_I64(run->started_ns), SQL_SOME(run->snapshot), SQL_SOME((uint64_t)run->copy),
+                             SQL_SOME((uint64_t)run->policy_version), SQL_TEXT(run_state_name(run->state)), SQL_SOME(run->ended_ns),
+                             run->state == RUN_ENDED ? SQL_I64(run->exit_code) : SQL_TEXT(NULL), SQL_TEXT(run->message)),
+                  err);
+}
+
+// One that was given up as killed may still end: it was only slow to say so.
+static int update(struct catalogue *c, int64_t id, const struct run_record *run, struct error *err)
+{
+    if (run->state == RUN_RUNNING)
+        return 0;
+    return sql_do(c->sql,
+                  "UPDATE runs SET state = ?2, ended_ns = ?3, exit_code = ?4, message = nullif(?5, ''), snapshot = coalesce(?6, snapshot),"
+                  " policy_version = coalesce(?7, policy_version) WHERE id = ?1 AND state <> 'ended'",
+                  SQL_VALUES(SQL_I64(id), SQL_TEXT(run_state_name(run->state)), SQL_SOME(run->ended_ns),
+                             run->state == RUN_ENDED ? SQL_I64(run->exit_code) : SQL_TEXT(NULL), SQL_TEXT(run->message), SQL_SOME(run->snapshot),
+                             SQL_SOME((uint64_t)run->policy_version)),
+                  err);
+}
+
+static int save_in(struct catalogue *c, const struct run_record *run, int64_t *ret_id, struct error *err)
+{
+    int r = runs_find(c, run->uid, ret_id, err);
+    if (r == 0)
+        return update(c, *ret_id, run, err);
+    if (r == ERROR_NOT_FOUND)
+        r = insert(c, run, err);
+    if (r == 0)
+        *ret_id = sql_last_id(c->sql);
+    return r;
+}
+
+int runs_save(struct catalogue *c, const struct run_record *run, int64_t *ret_id, struct error *err)
+{
+    int r = catalogue_begin(c, err);
+    return r < 0 ? r : catalogue_end(c, save_in(c, run, ret_id, err), err);
 }
 
 int runs_begin(struct catalogue *c, const struct run_record *run, int64_t *ret_id, struct error *err)
 {
     struct run_record new = *run;
-    complete(c, &new);
-    int r = sql_do(c->sql,
-                   "INSERT INTO runs (uid, kind, policy, host, trigger, slot_ns, attempt, pid, boot_id, process_start, started_ns, snapshot, copy, policy_version)"
-                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-                   SQL_VALUES(SQL_TEXT(new.uid), SQL_TEXT(new.kind), SQL_TEXT(new.policy), SQL_TEXT(new.host), SQL_TEXT(run_trigger_name(new.trigger)),
-                              SQL_SOME(new.slot_ns), SQL_I64(new.attempt), SQL_I64(new.process.pid), SQL_TEXT(new.process.boot_id), SQL_I64(new.process.start),
-                              SQL_I64(new.started_ns), SQL_SOME(new.snapshot), SQL_SOME((uint64_t)new.copy), SQL_SOME((uint64_t)new.policy_version)),
-                   err);
-    if (r == 0)
-        *ret_id = sql_last_id(c->sql);
-    return r;
+    runs_complete(c->io, &new);
+    new.state = RUN_RUNNING;
+    new.ended_ns = 0;
+    return runs_save(c, &new, ret_id, err);
+}
+
+int runs_find(struct catalogue *c, const char *uid, int64_t *ret_id, struct error *err)
+{
+    return sql_number(c->sql, "SELECT id FROM runs WHERE uid = ?1", SQL_VALUES(SQL_TEXT(uid)), ret_id, err);
 }
 
 int runs_phase(struct catalogue *c, int64_t id, const char *name, uint64_t duration_ns, struct error *err)

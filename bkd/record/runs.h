@@ -37,8 +37,13 @@ bool run_trigger_parse(const char *name, enum run_trigger *ret_trigger);
 // "running", "ended", "killed".
 const char *run_state_name(enum run_state state);
 
-// Records that a run begins. Of *run, kind and policy are needed; uid "", process.pid 0, started_ns 0 and attempt 0 mean a new one, this process, now and 1.
+// Fills in what a new run has: uid "", process.pid 0, started_ns 0 and attempt 0 become a random one, this process, now and 1.
+void runs_complete(const struct io *io, struct run_record *run);
+// Records that a run begins. Of *run, kind and policy are needed; the rest is filled in as by runs_complete.
 MUST_USE int runs_begin(struct catalogue *c, const struct run_record *run, int64_t *ret_id, struct error *err);
+// Records a run as it stands, known by its uid: new ones are added; one that is there gets the end that *run has, unless it has ended already. For what was
+// kept elsewhere meanwhile (run_facts.h).
+MUST_USE int runs_save(struct catalogue *c, const struct run_record *run, int64_t *ret_id, struct error *err);
 // How long a part of it took (monotonic), and a number that is known of it. Said again, the later one counts.
 MUST_USE int runs_phase(struct catalogue *c, int64_t id, const char *name, uint64_t duration_ns, struct error *err);
 MUST_USE int runs_figure(struct catalogue *c, int64_t id, const char *name, uint64_t value, struct error *err);
@@ -47,6 +52,7 @@ MUST_USE int runs_set_snapshot(struct catalogue *c, int64_t id, uint64_t snapsho
 MUST_USE int runs_end(struct catalogue *c, int64_t id, int exit_code, const char *message, struct error *err);
 
 // One run. ERROR_NOT_FOUND.
+MUST_USE int runs_find(struct catalogue *c, const char *uid, int64_t *ret_id, struct error *err);
 MUST_USE int runs_get(struct catalogue *c, int64_t id, struct run_record *ret_run, struct error *err);
 // The run of a policy and kind that started last; only_successful: that ended with 0 or 3 (done, or done but incomplete). ERROR_NOT_FOUND.
 MUST_USE int runs_last(struct catalogue *c, const char *policy, const char *kind, bool only_successful, struct run_record *ret_run, struct error *err);

@@ -60,6 +60,23 @@ int snapshots_arrived(struct catalogue *c, int64_t snapshot, int64_t copy, uint6
                   SQL_VALUES(SQL_I64(snapshot), SQL_I64(copy), SQL_I64(arrived_ns)), err);
 }
 
+int snapshots_arrived_up_to(struct catalogue *c, const char *policy, const char *chain, uint64_t number, int64_t copy, uint64_t arrived_ns, struct error *err)
+{
+    return sql_do(c->sql,
+                  "INSERT INTO snapshot_copies (snapshot, copy, arrived_ns) SELECT id, ?4, ?5 FROM snapshots WHERE policy = ?1 AND chain = ?2 AND number <= ?3"
+                  " ON CONFLICT DO NOTHING",
+                  SQL_VALUES(SQL_TEXT(policy), SQL_TEXT(chain), SQL_I64(number), SQL_I64(copy), SQL_I64(arrived_ns)), err);
+}
+
+int snapshots_highest(struct catalogue *c, const char *policy, const char *chain, uint64_t *ret_number, struct error *err)
+{
+    int64_t number = 0;
+    int r = sql_number(c->sql, "SELECT max(number) FROM snapshots WHERE policy = ?1 AND chain = ?2", SQL_VALUES(SQL_TEXT(policy), SQL_TEXT(chain)), &number, err);
+    if (r == 0)
+        *ret_number = (uint64_t)number;
+    return r;
+}
+
 int snapshots_gone(struct catalogue *c, int64_t snapshot, int64_t copy, struct error *err)
 {
     return sql_do(c->sql, "UPDATE snapshot_copies SET gone_ns = ?3 WHERE snapshot = ?1 AND copy = ?2 AND gone_ns IS NULL",

@@ -32,8 +32,13 @@ typedef int snapshots_visit_fn(void *arg, const struct snapshot_record *snapshot
 // Of a policy: the newest first, at most `limit` (0 = all).
 MUST_USE int snapshots_list(struct catalogue *c, const char *policy, uint64_t limit, snapshots_visit_fn *visit, void *arg, struct error *err);
 
+// The highest number of a chain that is known; 0 = none.
+MUST_USE int snapshots_highest(struct catalogue *c, const char *policy, const char *chain, uint64_t *ret_number, struct error *err);
+
 // A snapshot is in a copy since then; said again, the first time counts. / It is not any more (pruned there, or lost).
 MUST_USE int snapshots_arrived(struct catalogue *c, int64_t snapshot, int64_t copy, uint64_t arrived_ns, struct error *err);
+// The same for all of a chain up to `number` of which nothing is known there yet.
+MUST_USE int snapshots_arrived_up_to(struct catalogue *c, const char *policy, const char *chain, uint64_t number, int64_t copy, uint64_t arrived_ns, struct error *err);
 MUST_USE int snapshots_gone(struct catalogue *c, int64_t snapshot, int64_t copy, struct error *err);
 
 // Where a snapshot is, or was: gone_ns 0 = it is there. url and serial as in copies.h.

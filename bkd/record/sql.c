@@ -12,6 +12,7 @@
 struct sql {
     sqlite3 *db;
     char *path;
+    bool is_damaged;
 };
 
 struct sql_statement {
@@ -52,9 +53,10 @@ static enum error_code code_of(int sqlite, int os_errno)
     }
 }
 
-static int fail(const struct sql *db, struct error *err)
+static int fail(struct sql *db, struct error *err)
 {
     int sqlite = sqlite3_extended_errcode(db->db), os_errno = sqlite3_system_errno(db->db);
+    db->is_damaged = db->is_damaged || code_of(sqlite, os_errno) == ERROR_INTEGRITY;
     bool has_errno = os_errno != 0 && ((sqlite & 0xff) == SQLITE_IOERR || (sqlite & 0xff) == SQLITE_CANTOPEN);
     return error_set(err, code_of(sqlite, os_errno), "'%s': %s%s%s", db->path, sqlite3_errmsg(db->db), has_errno ? ": " : "", has_errno ? strerror(os_errno) : "");
 }
@@ -93,6 +95,8 @@ int sql_open(const char *path, enum sql_access access, unsigned busy_ms, struct 
         *ret_db = db;
     return r;
 }
+
+bool sql_is_damaged(const struct sql *db) { return db->is_damaged; }
 
 void sql_close(struct sql *db)
 {

@@ -45,6 +45,8 @@ struct sql_value sql_some(uint64_t number); // above INT64_MAX becomes INT64_MAX
 
 // Opens with foreign keys on, synchronous=FULL and a wait of busy_ms for locks of others. Nothing is read yet but the header.
 MUST_USE int sql_open(const char *path, enum sql_access access, unsigned busy_ms, struct sql **ret_db, struct error *err);
+// Has damage been met on this connection?
+bool sql_is_damaged(const struct sql *db);
 // NULL is fine. All statements must have been freed.
 void sql_close(struct sql *db);
 

@@ -3,7 +3,9 @@
 
 #include <sys/stat.h>
 
-#include "bkd/record/catalogue_schema.h"
+#include "bkd/base/log.h"
+#include "bkd/record/alarms.h"
+#include "bkd/record/catalogue_heal.h"
 
 static void test_made_and_opened_again(void **state)
 {
@@ -53,17 +55,99 @@ static void test_newer_schema_is_refused(void **state)
     assert_int_equal(ledger_number(&l, "PRAGMA user_version"), 4711);
 }
 
-static void test_damage_is_told(void **state)
+// What a file is damaged into, beside one that was whole and had a nightly copy or none.
+static void heal(const char *how, bool has_backup)
+{
+    struct error err;
+    _cleanup_ledger_ struct ledger l;
+    ledger_open(&l);
+    OK(catalogue_set_mark(&l.catalogue, "before", 1, &err));
+    if (has_backup)
+        OK(catalogue_backup(&l.catalogue, &err));
+    OK(catalogue_set_mark(&l.catalogue, "after", 1, &err));
+    catalogue_close(&l.catalogue);
+    scratch_run("cd '%s' && %s", l.scratch.dir, how);
+    OK(catalogue_open(&l.io, l.scratch.dir, CATALOGUE_WRITE, &l.catalogue, &err));
+    int64_t before, after, wanted;
+    OK(catalogue_mark(&l.catalogue, "before", &before, &err));
+    OK(catalogue_mark(&l.catalogue, "after", &after, &err));
+    OK(catalogue_mark(&l.catalogue, "rebuild.wanted", &wanted, &err));
+    assert_int_equal(before, has_backup);
+    assert_int_equal(after, 0);
+    assert_int_equal(wanted, 1);
+    _cleanup_alarms_ struct alarms alarms = { 0 };
+    OK(alarms_active(&l.catalogue, NULL, &alarms, &err));
+    assert_int_equal(alarms.n, 1);
+    assert_string_equal(alarms.items[0].kind, "catalogue-damaged");
+    catalogue_close(&l.catalogue);
+    OK(catalogue_open(&l.io, l.scratch.dir, CATALOGUE_WRITE, &l.catalogue, &err)); // once is enough
+    scratch_run("cd '%s' && test $(ls | grep -c 'damaged-.*Z$') -le 1 && test \"$(sqlite3 catalogue.db 'PRAGMA integrity_check')\" = ok", l.scratch.dir);
+}
+
+static void test_damage_is_healed(void **state)
+{
+    (void)state;
+    static const char *const ways[] = {
+        "head -c 40960 /dev/urandom > catalogue.db",
+        "dd if=/dev/zero of=catalogue.db bs=100 count=1 conv=notrunc 2>/dev/null",
+        "truncate -s 5000 catalogue.db",
+        "sqlite3 other.db 'CREATE TABLE t (a); PRAGMA user_version=1' && mv other.db catalogue.db",
+        "printf 'SQLite format 3' > catalogue.db",
+    };
+    log_set_level(LOG_LEVEL_ERROR); // warnings are expected
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        heal(ways[i], true);
+        heal(ways[i], false);
+    }
+    heal("rm catalogue.db", true);
+    heal("truncate -s 0 catalogue.db", true);
+}
+
+// Pages behind the header: met in use, and then the next opening heals.
+static void test_damage_inside_is_met(void **state)
 {
     (void)state;
     struct error err;
-    _cleanup_catalogue_ struct catalogue c = { 0 };
-    _cleanup_scratch_ struct scratch s = scratch_new();
-    assert_int_equal(catalogue_open(io_real(), s.dir, CATALOGUE_READ, &c, &err), ERROR_NOT_FOUND);
-    scratch_run("head -c 40960 /dev/urandom > '%s/catalogue.db'", s.dir);
-    assert_int_equal(catalogue_open(io_real(), s.dir, CATALOGUE_WRITE, &c, &err), ERROR_INTEGRITY);
-    scratch_run("rm -f '%s'/catalogue.db*; sqlite3 '%s/catalogue.db' 'CREATE TABLE t (a); PRAGMA user_version=1'", s.dir, s.dir);
-    assert_int_equal(catalogue_open(io_real(), s.dir, CATALOGUE_WRITE, &c, &err), ERROR_INTEGRITY);
+    _cleanup_ledger_ struct ledger l;
+    ledger_open(&l);
+    log_set_level(LOG_LEVEL_ERROR);
+    OK(catalogue_begin(&l.catalogue, &err));
+    for (int i = 0; i < 2000; i++) {
+        char name[20];
+        (void)snprintf(name, sizeof name, "mark %d", i);
+        OK(catalogue_set_mark(&l.catalogue, name, i, &err));
+    }
+    OK(catalogue_end(&l.catalogue, 0, &err));
+    catalogue_close(&l.catalogue);
+    scratch_run("cd '%s' && size=$(stat -c %%s catalogue.db) && dd if=/dev/urandom of=catalogue.db bs=4096 seek=$((size / 4096 - 8)) count=8 conv=notrunc 2>/dev/null",
+                l.scratch.dir);
+    OK(catalogue_open(&l.io, l.scratch.dir, CATALOGUE_WRITE, &l.catalogue, &err));
+    int r = 0;
+    int64_t value;
+    for (int i = 0; i < 2000 && r == 0; i++) {
+        char name[20];
+        (void)snprintf(name, sizeof name, "mark %d", i);
+        r = catalogue_mark(&l.catalogue, name, &value, &err);
+    }
+    assert_int_equal(r, ERROR_INTEGRITY);
+    catalogue_close(&l.catalogue);
+    scratch_run("test -e '%s/catalogue.broken'", l.scratch.dir);
+    OK(catalogue_open(&l.io, l.scratch.dir, CATALOGUE_WRITE, &l.catalogue, &err));
+    assert_int_equal(ledger_number(&l, "SELECT count(*) FROM alarms"), 1);
+    scratch_run("cd '%s' && test ! -e catalogue.broken && ls catalogue.db.damaged-*Z >/dev/null", l.scratch.dir);
+}
+
+// Nobody's file is exchanged below somebody who has it open.
+static void test_healing_waits_for_others(void **state)
+{
+    (void)state;
+    struct error err;
+    struct catalogue_healed healed;
+    _cleanup_ledger_ struct ledger l;
+    ledger_open(&l);
+    scratch_run("touch '%s/catalogue.broken'", l.scratch.dir);
+    assert_int_equal(catalogue_heal(&l.io, l.scratch.dir, 100, &healed, &err), ERROR_BUSY);
+    scratch_run("rm '%s/catalogue.broken'", l.scratch.dir);
 }
 
 static void test_transactions_nest(void **state)
@@ -93,7 +177,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_made_and_opened_again),   cmocka_unit_test(test_every_table_is_strict), cmocka_unit_test(test_newer_schema_is_refused),
-        cmocka_unit_test(test_damage_is_told), cmocka_unit_test(test_transactions_nest),
+        cmocka_unit_test(test_damage_is_healed), cmocka_unit_test(test_damage_inside_is_met), cmocka_unit_test(test_healing_waits_for_others),
+        cmocka_unit_test(test_transactions_nest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,20 @@
+// Snapshots and copies into the catalogue: after a backup, after shipping, and all of them again when the catalogue was lost.
+// What repositories and receipts say is the truth; the catalogue repeats it. So nothing here fails a command: what could not be written is caught up with
+// by the next backup, which sees the gap.
+#ifndef BKD_CATALOGUING_H
+#define BKD_CATALOGUING_H
+
+#include "bkd/receipts.h"
+#include "bkd/record/catalogue.h"
+#include "bkd/setup.h"
+
+// A backup has made this snapshot; tag NULL = none.
+void cataloguing_snapshot(const struct setup *s, const struct backup_result *result, const char *tag);
+// Copies were brought up to date, or could not be.
+void cataloguing_copies(const struct setup *s, const struct repository *repository, const uint8_t chain[16], const struct receipts *receipts);
+
+// All snapshots of the policy's chain, its repository and its copies, from heads and receipts, in one transaction. *ret_snapshots: how many there are.
+MUST_USE int cataloguing_all(struct catalogue *c, const struct setup *s, const struct repository *repository, const uint8_t chain[16],
+                             const struct receipts *receipts, uint64_t *ret_snapshots, struct error *err);
+
+#endif

@@ -1,0 +1,185 @@
+#include "bkd/recording.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bkd/base/bytes.h"
+#include "bkd/base/fs.h"
+#include "bkd/base/log.h"
+#include "bkd/record/events.h"
+#include "bkd/record/pending.h"
+
+struct recording {
+    struct run_facts facts;
+};
+
+// Commands whose first argument is a policy, and that change or prove something.
+static const char *const recorded[] = { "backup", "check", "prune", "rollback", "ship", "verify" };
+
+static bool is_recorded(const struct cli_args *args)
+{
+    if (cli_args_flag(args, "dry-run") || cli_args_value(args, 0) == NULL)
+        return false;
+    for (size_t i = 0; i < sizeof recorded / sizeof *recorded; i++)
+        if (strcmp(args->command->name, recorded[i]) == 0)
+            return true;
+    return false;
+}
+
+// "erp" of "erp" and of "./policies/erp.yaml".
+static void take_name(const char *policy, char *ret_name, size_t n)
+{
+    const char *slash = strrchr(policy, '/'), *name = slash == NULL ? policy : slash + 1;
+    size_t length = strlen(name);
+    if (slash != NULL && length > 5 && strcmp(name + length - 5, ".yaml") == 0)
+        length -= 5;
+    length = length < n ? length : n - 1;
+    memcpy(ret_name, name, length);
+    ret_name[length] = '\0';
+}
+
+static uint64_t number_from(const char *variable)
+{
+    const char *text = getenv(variable);
+    uint64_t value = 0;
+    return text != NULL && parse_u64(text, strlen(text), INT64_MAX, &value) ? value : 0;
+}
+
+// What the environment says that makes no sense is as if it were not there: the run is what counts.
+static void take_environment(struct run_record *run)
+{
+    const char *trigger = getenv(RECORDING_TRIGGER), *uid = getenv(RECORDING_UID);
+    uint8_t bytes[(RUN_UID_MAX - 1) / 2];
+    if (trigger != NULL && !run_trigger_parse(trigger, &run->trigger))
+        log_warn("%s is manual, cron, daemon or due, not '%s'", RECORDING_TRIGGER, trigger);
+    if (uid != NULL && strlen(uid) == RUN_UID_MAX - 1 && parse_hex(uid, RUN_UID_MAX - 1, bytes, sizeof bytes))
+        memcpy(run->uid, uid, RUN_UID_MAX);
+    run->slot_ns = number_from(RECORDING_SLOT);
+    run->attempt = (unsigned)number_from(RECORDING_ATTEMPT);
+    // Hooks and programs that this run starts may run bkd, too: that is not this run.
+    (void)unsetenv(RECORDING_UID);
+    (void)unsetenv(RECORDING_SLOT);
+    (void)unsetenv(RECORDING_ATTEMPT);
+    (void)unsetenv(RECORDING_TRIGGER);
+}
+
+// In the catalogue, else in the spool. Damage that shows only now is healed by opening again.
+static int save(const struct cmd_context *ctx, const struct run_facts *facts, const struct event *event, struct error *err)
+{
+    int r = ERROR_INTEGRITY;
+    for (int i = 0; i < 2 && r == ERROR_INTEGRITY; i++) {
+        _cleanup_catalogue_ struct catalogue c = { 0 };
+        int64_t id = 0;
+        r = catalogue_open(ctx->io, ctx->state_dir, CATALOGUE_WRITE, &c, err);
+        if (r == 0)
+            r = run_facts_save(&c, facts, &id, err);
+        if (r == 0 && event != NULL) {
+            struct event of_run = *event;
+            of_run.run = id;
+            r = events_append(&c, &of_run, NULL, err);
+        }
+    }
+    return r;
+}
+
+static int save_somewhere(const struct cmd_context *ctx, const struct run_facts *facts, const struct event *event, struct error *err)
+{
+    struct error why;
+    if (save(ctx, facts, event, &why) == 0)
+        return 0;
+    int r = pending_add(ctx->io, ctx->state_dir, facts, err);
+    if (r == 0)
+        log_warn("this run is not in the catalogue yet: %s. Its record waits in '%s/catalogue.pending' and is taken in by the next command that can write there", why.text,
+                 ctx->state_dir);
+    else
+        (void)error_prefix(err, "this run cannot be recorded: %s; nor in '%s/catalogue.pending'", why.text, ctx->state_dir);
+    return r;
+}
+
+void recording_begin(struct cmd_context *ctx, const struct cli_args *args)
+{
+    if (!is_recorded(args))
+        return;
+    _cleanup_free_ char *path = cmd_policy_path(ctx, cli_args_value(args, 0));
+    _cleanup_buf_ struct buf text = { 0 };
+    struct error err;
+    if (fs_read_file(ctx->io, AT_FDCWD, path, POLICY_FILE_MAX, &text, &err) < 0)
+        return; // there is no such policy, which the command tells
+    struct recording *recording = xcalloc(1, sizeof *recording);
+    struct run_record *run = &recording->facts.run;
+    (void)memccpy(run->kind, args->command->name, 0, sizeof run->kind - 1);
+    take_name(cli_args_value(args, 0), run->policy, sizeof run->policy);
+    (void)gethostname(run->host, sizeof run->host - 1); // "" when it has no name
+    take_environment(run);
+    runs_complete(ctx->io, run);
+    recording->facts.policy_text = xstrdup(buf_str(&text));
+    if (save_somewhere(ctx, &recording->facts, NULL, &err) < 0)
+        log_warn("%s", err.text);
+    ctx->recording = recording;
+}
+
+void recording_phase(const struct cmd_context *ctx, const char *name, uint64_t duration_ns)
+{
+    if (ctx->recording != NULL)
+        run_facts_add(&ctx->recording->facts, true, name, duration_ns);
+}
+
+void recording_figure(const struct cmd_context *ctx, const char *name, uint64_t value)
+{
+    if (ctx->recording != NULL)
+        run_facts_add(&ctx->recording->facts, false, name, value);
+}
+
+void recording_snapshot(const struct cmd_context *ctx, uint64_t number)
+{
+    if (ctx->recording != NULL)
+        ctx->recording->facts.run.snapshot = number;
+}
+
+static void end_run(struct run_record *run, const struct cmd_context *ctx, int r, const struct error *err)
+{
+    run->state = RUN_ENDED;
+    run->ended_ns = io_realtime_ns(ctx->io);
+    run->exit_code = r < 0 ? error_exit_code(err->code) : ctx->exit_code;
+    if (r < 0)
+        (void)memccpy(run->message, err->text, 0, sizeof run->message - 1);
+}
+
+// Another run at work (6) is no failure of the policy: that run will tell.
+static struct event event_of(const struct run_record *run, const char *text)
+{
+    static const struct {
+        const char *kind;
+        enum severity severity;
+    } by_code[] = { { "run-done", SEVERITY_INFO }, { "run-failed", SEVERITY_WARNING }, { "run-failed", SEVERITY_WARNING }, { "run-incomplete", SEVERITY_WARNING },
+                    { "run-failed", SEVERITY_CRITICAL }, { "run-failed", SEVERITY_WARNING }, { "run-busy", SEVERITY_INFO } };
+    size_t code = (size_t)run->exit_code < sizeof by_code / sizeof *by_code ? (size_t)run->exit_code : 1;
+    return (struct event){ .what = EVENT_HAPPENED, .kind = by_code[code].kind, .policy = run->policy, .severity = by_code[code].severity, .text = text };
+}
+
+int recording_end(struct cmd_context *ctx, int r, struct error *err)
+{
+    struct recording *recording = ctx->recording;
+    if (recording == NULL)
+        return r;
+    ctx->recording = NULL;
+    struct run_record *run = &recording->facts.run;
+    end_run(run, ctx, r, err);
+    _cleanup_buf_ struct buf text = { 0 };
+    buf_addf(&text, "%s of %s ended with %d%s%s", run->kind, run->policy, run->exit_code, run->message[0] == '\0' ? "" : ": ", run->message);
+    struct event event = event_of(run, buf_str(&text));
+    struct error lost;
+    int saved = save_somewhere(ctx, &recording->facts, &event, &lost);
+    run_facts_done(&recording->facts);
+    free(recording);
+    if (saved == 0)
+        return r;
+    if (r < 0) {
+        log_warn("%s", lost.text);
+        return r;
+    }
+    *err = lost;
+    err->code = ERROR_INCOMPLETE;
+    return ERROR_INCOMPLETE;
+}
