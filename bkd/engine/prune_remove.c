@@ -5,7 +5,7 @@
 
 #include "bkd/base/bytes.h"
 #include "bkd/repo/heads.h"
-#include "bkd/repo/runs.h"
+#include "bkd/repo/run_markers.h"
 
 #define LEFTOVER_NS (UINT64_C(7) * 86400 * 1000000000) // a run that was cut off finds what it stored for so long
 
@@ -28,7 +28,7 @@ struct removal {
     const struct prune_options *options;
     const struct prune_plan *plan;
     const struct repository *repository;
-    struct runs runs;
+    struct run_markers runs;
     struct files objects, refs;
     struct prune_removed *removed;
 };
@@ -102,7 +102,7 @@ static bool is_due(const struct removal *r, const struct repository_head *head)
 {
     const struct prune_plan *plan = r->plan;
     const struct prune_item *item = plan->n == 0 ? NULL : bsearch(head, plan->items, plan->n, sizeof *plan->items, compare_heads);
-    return item != NULL && item->due && !runs_need(&r->runs, head);
+    return item != NULL && item->due && !run_markers_need(&r->runs, head);
 }
 
 static void mark(struct removal *r, const struct format_head *head, const struct format_refs *refs, bool due)
@@ -229,7 +229,7 @@ static bool is_old(const struct removal *r, const char *name)
 static int remove_leftovers(struct removal *r, struct error *err)
 {
     int e = 0;
-    if (runs_any_alive(&r->runs))
+    if (run_markers_any_alive(&r->runs))
         return 0;
     for (size_t i = 0; e == 0 && i < r->objects.n; i++) {
         struct stored *o = &r->objects.items[i];
@@ -270,7 +270,7 @@ int prune_remove(const struct prune_options *options, const struct prune_plan *p
 {
     *ret_removed = (struct prune_removed){ 0 };
     struct removal r = { .options = options, .plan = plan, .repository = options->repository, .removed = ret_removed };
-    int e = runs_load(r.repository, options->clock.now_ns, &r.runs, err);
+    int e = run_markers_load(r.repository, options->clock.now_ns, &r.runs, err);
     if (e == 0)
         e = list_files(&r, err);
     if (e == 0)
@@ -283,6 +283,6 @@ int prune_remove(const struct prune_options *options, const struct prune_plan *p
         ret_removed->snapshots += is_due(&r, plan->items[i].head);
     free(r.objects.items);
     free(r.refs.items);
-    runs_done(&r.runs);
+    run_markers_done(&r.runs);
     return e;
 }

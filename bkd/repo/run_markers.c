@@ -1,4 +1,4 @@
-#include "bkd/repo/runs.h"
+#include "bkd/repo/run_markers.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 
 enum { NONCE = 16, TEXT_MAX = 1024 };
 
-int runs_begin(const struct repository *r, const uint8_t chain[16], const uint8_t *parent_sha256, const char *host, char **ret_name, struct error *err)
+int run_markers_begin(const struct repository *r, const uint8_t chain[16], const uint8_t *parent_sha256, const char *host, char **ret_name, struct error *err)
 {
     static const uint8_t none[32] = { 0 };
     uint8_t nonce[NONCE];
@@ -28,7 +28,7 @@ int runs_begin(const struct repository *r, const uint8_t chain[16], const uint8_
     return e;
 }
 
-void runs_end(const struct repository *r, const char *name)
+void run_markers_end(const struct repository *r, const char *name)
 {
     struct error ignored;
     if (name != NULL)
@@ -37,7 +37,7 @@ void runs_end(const struct repository *r, const char *name)
 
 // ---- reading
 
-static int parse(const void *text, size_t n, struct runs_marker *marker, struct error *err)
+static int parse(const void *text, size_t n, struct run_marker *marker, struct error *err)
 {
     struct lines l;
     const char *v;
@@ -55,25 +55,25 @@ static int parse(const void *text, size_t n, struct runs_marker *marker, struct 
 
 static int note(void *arg, const char *name, uint64_t size, struct error *err)
 {
-    struct runs *runs = arg;
+    struct run_markers *runs = arg;
     (void)size, (void)err;
     runs->items = xrealloc(runs->items, (runs->n + 1) * sizeof *runs->items);
-    runs->items[runs->n++] = (struct runs_marker){ .name = xstrdup(name) };
+    runs->items[runs->n++] = (struct run_marker){ .name = xstrdup(name) };
     return 0;
 }
 
 static int take(void *arg, size_t index, const struct store_found *found, struct error *err)
 {
-    struct runs *runs = arg;
+    struct run_markers *runs = arg;
     struct error ignored;
     (void)err;
     runs->items[index].alive = found->result == 0 && parse(found->data, (size_t)found->size, &runs->items[index], &ignored) == 0;
     return 0;
 }
 
-int runs_load(const struct repository *r, uint64_t now_ns, struct runs *ret_runs, struct error *err)
+int run_markers_load(const struct repository *r, uint64_t now_ns, struct run_markers *ret_runs, struct error *err)
 {
-    _cleanup_runs_ struct runs runs = { 0 };
+    _cleanup_run_markers_ struct run_markers runs = { 0 };
     int e = r->store->ops->list(r->store, "runs", note, &runs, err);
     const char **names = xcalloc(runs.n + 1, sizeof *names);
     for (size_t i = 0; i < runs.n; i++)
@@ -84,24 +84,24 @@ int runs_load(const struct repository *r, uint64_t now_ns, struct runs *ret_runs
     free(names);
     for (size_t i = 0; i < runs.n; i++) {
         uint64_t time = runs.items[i].time_ns, away = time > now_ns ? time - now_ns : now_ns - time;
-        runs.items[i].alive = runs.items[i].alive && away <= RUNS_ALIVE_NS;
+        runs.items[i].alive = runs.items[i].alive && away <= RUN_MARKERS_ALIVE_NS;
     }
     if (e == 0) {
         *ret_runs = runs;
-        runs = (struct runs){ 0 };
+        runs = (struct run_markers){ 0 };
     }
     return e;
 }
 
-void runs_done(struct runs *runs)
+void run_markers_done(struct run_markers *runs)
 {
     for (size_t i = 0; i < runs->n; i++)
         free(runs->items[i].name);
     free(runs->items);
-    *runs = (struct runs){ 0 };
+    *runs = (struct run_markers){ 0 };
 }
 
-bool runs_any_alive(const struct runs *runs)
+bool run_markers_any_alive(const struct run_markers *runs)
 {
     for (size_t i = 0; i < runs->n; i++)
         if (runs->items[i].alive)
@@ -109,7 +109,7 @@ bool runs_any_alive(const struct runs *runs)
     return false;
 }
 
-bool runs_need(const struct runs *runs, const struct repository_head *head)
+bool run_markers_need(const struct run_markers *runs, const struct repository_head *head)
 {
     for (size_t i = 0; i < runs->n; i++)
         if (runs->items[i].alive && memcmp(runs->items[i].parent, head->sha256, sizeof head->sha256) == 0)
