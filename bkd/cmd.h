@@ -46,12 +46,14 @@ MUST_USE int cmd_print_line(struct json **line, struct error *err);
 // but not for ERROR_INCOMPLETE, which the summary tells ("complete":false).
 int cmd_accept(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_backup(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_cancel(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_check_remote(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_completion(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_config_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_config_show(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_copy(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_daemon(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_diff(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_help(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_hold(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
@@ -61,16 +63,20 @@ int cmd_keys_sheet(struct cmd_context *ctx, const struct cli_args *args, struct 
 int cmd_ls(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_ls_source(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_notify_test(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_pause(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_policy_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_policy_show(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_prune(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_release(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_resume(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_rollback(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_run(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_serve(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_ship(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_snapshots(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_status(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_tag(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_trust_host(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_watch(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 
 #endif

@@ -144,6 +144,27 @@ static const struct cli_option serve_options[] = {
     { 0 },
 };
 
+static const struct cli_option run_options[] = {
+    { "wait", 'w', NULL, "wait for the end, and end as it does" },
+    { "action", 0, "ACTION", "backup (the default), check, prune or ship" },
+    { "due", 0, NULL, "run whatever is due of all policies, wait for the ends, and end with the code that weighs most" },
+    { "order", 0, NULL, "take one order of `bkd daemon` from standard input, as bkd-run@.service does" },
+    { 0 },
+};
+
+static const struct cli_option pause_options[] = {
+    { "until", 0, "TIME", "2026-12-01, \"2026-12-01 06:00\" (this host's time), or 2026-12-01T06:00:00Z" },
+    { "for", 0, "DURATION", "such as 2h or 3d" },
+    { "reason", 0, "TEXT", "why, for whoever asks later" },
+    { 0 },
+};
+
+static const struct cli_option daemon_options[] = {
+    { "stop-runs", 0, NULL, "when it ends, ask the runs that it started to end, too; else they go on and the next daemon watches them" },
+    { "starter", 0, "SOCKET", "start each run as a unit by this socket of bkd-run.socket (BKD_STARTER); else runs are children" },
+    { 0 },
+};
+
 // One command, one line (or two). A command is in the table when it works.
 static const struct cli_command commands[] = {
     { "keys init", "", 0, 0, "make this host's keys",
@@ -162,6 +183,28 @@ static const struct cli_command commands[] = {
       "is written right after the snapshot is committed; when that fails, the run says so and ends with its error, and the snapshot stands without it. Hooks and "
       "snapshots of sources: see bkd-policy(5). SIGINT, SIGTERM and SIGHUP end the run: hooks after it are run, no snapshot is made, and the next run goes on from what was stored.",
       backup_options, cmd_backup },
+    { "run", "[POLICY]", 0, 1, "run a policy now, by the daemon; or whatever is due",
+      "Asks `bkd daemon` to run POLICY's backup now; where none is running, runs it here, in the foreground. Ends with 6 when the policy is at work already. With --due no "
+      "daemon is needed: what the schedules of all policies say is due is run, in the order of tiers and `after`, at most max_parallel at a time, each time of a schedule "
+      "once, whoever else (a daemon, another --due) looks after it; a timer or a crontab calls it every few minutes. Nothing due is 0.",
+      run_options, cmd_run },
+    { "cancel", "RUN|POLICY", 1, 1, "end a run",
+      "Asks a run (its number in `bkd history`, or its policy) to end as Ctrl-C would: hooks after it are run, no snapshot is made, and the next run goes on from what was stored. "
+      "Said again, it ends at once. Who it was is recorded, and the run is not tried again before its next time.",
+      NULL, cmd_cancel },
+    { "pause", "POLICY", 1, 1, "let a policy's schedule rest",
+      "No run is started by schedule until `bkd resume`, or until the time that is given; times that come meanwhile are recorded as skipped. A run that is going on is not touched, and "
+      "`bkd backup` and `bkd run` work as always. Works with and without a daemon.",
+      pause_options, cmd_pause },
+    { "resume", "POLICY", 1, 1, "let a policy's schedule hold again", NULL, NULL, cmd_resume },
+    { "daemon", "", 0, 0, "run the policies by their schedules",
+      "Runs in the foreground until SIGTERM or SIGINT, and ends within 10 seconds; runs that are going on go on by themselves, and the next daemon watches them. Policies and bkd.yaml are read "
+      "anew when they change, and on SIGHUP; a policy's file with mistakes leaves its version before in force, and raises an alarm. One daemon works on a state directory (6 for a second one). "
+      "Under systemd: bkd.service. Without a daemon: `bkd run --due`, or `bkd backup POLICY` from a crontab, with the same records and locks.",
+      daemon_options, cmd_daemon },
+    { "watch", "", 0, 0, "look for what is wrong, and tell whoever is to be told",
+      "What the daemon does once a minute and after each run, and `bkd run --due` at its end: records runs whose process is gone, raises and clears alarms, sends messages that are due.",
+      NULL, cmd_watch },
     { "ship", "POLICY", 1, 1, "bring the copies in other places up to date",
       "Brings each place below `offsite` what it lacks of this policy's snapshots: objects first, what names them last, so that a line that breaks costs at most one "
       "object, and a copy that was away for a week catches up. `bkd backup` does it at its end. Ends with 8 when a copy cannot be reached, with 4 when one is not what it "

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -11,9 +10,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bkd/base/bytes.h"
 #include "bkd/base/local_socket.h"
 #include "bkd/commands.h"
 #include "bkd/programs.h"
+#include "bkd/recording.h"
 
 extern char **environ;
 
@@ -57,48 +58,57 @@ static void add_argument(struct command *c, const char *text) { c->argv[c->n_arg
 static bool is_private(const char *variable)
 {
     static const char *const names[] = { "NOTIFY_SOCKET=", "WATCHDOG_PID=", "WATCHDOG_USEC=", "LISTEN_FDS=", "LISTEN_PID=", "LISTEN_FDNAMES=",
-                                         "BKD_TRIGGER=", "BKD_SLOT=", "BKD_ATTEMPT=" };
+                                         RECORDING_TRIGGER "=", RECORDING_SLOT "=", RECORDING_ATTEMPT "=", RECORDING_UID "=" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strncmp(variable, names[i], strlen(names[i])) == 0)
             return true;
     return false;
 }
 
-static void add_environment(struct command *c, const struct jobs_order *order)
+static void add_environment(struct command *c, const struct jobs_order *order, const char *uid)
 {
     size_t n = 0;
     while (environ[n] != NULL)
         n++;
-    c->env = xcalloc(n + 4, sizeof *c->env);
+    c->env = xcalloc(n + 5, sizeof *c->env);
     for (size_t i = 0; i < n; i++)
         if (!is_private(environ[i]))
             c->env[c->n_env++] = environ[i];
     c->first_own = c->n_env;
-    c->env[c->n_env++] = xasprintf("BKD_TRIGGER=%s", run_trigger_name(order->trigger));
+    c->env[c->n_env++] = xasprintf("%s=%s", RECORDING_TRIGGER, run_trigger_name(order->trigger));
+    c->env[c->n_env++] = xasprintf("%s=%s", RECORDING_UID, uid);
     if (order->slot_ns != 0) {
-        c->env[c->n_env++] = xasprintf("BKD_SLOT=%llu", (unsigned long long)order->slot_ns);
-        c->env[c->n_env++] = xasprintf("BKD_ATTEMPT=%u", order->attempt == 0 ? 1 : order->attempt);
+        c->env[c->n_env++] = xasprintf("%s=%llu", RECORDING_SLOT, (unsigned long long)order->slot_ns);
+        c->env[c->n_env++] = xasprintf("%s=%u", RECORDING_ATTEMPT, order->attempt == 0 ? 1 : order->attempt);
     }
 }
 
-static int make_command(const struct cmd_context *ctx, const struct jobs_order *order, struct command *ret_command, struct error *err)
+int jobs_check_action(const char *action, struct error *err)
 {
     static const char *const actions[] = { "backup", "check", "prune", "ship" };
-    size_t action = 0, n_actions = sizeof actions / sizeof *actions;
-    while (action < n_actions && strcmp(actions[action], order->action) != 0)
-        action++;
-    if (action == n_actions || cli_find_command(commands_program(), actions[action]) == NULL)
-        return error_set(err, ERROR_USAGE, "there is no action '%s' that could be run", order->action);
+    for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)
+        if (strcmp(actions[i], action) == 0 && cli_find_command(commands_program(), action) != NULL)
+            return 0;
+    return error_set(err, ERROR_USAGE, "'%.40s' is no action that runs by itself: backup, check, prune and ship are", action);
+}
+
+static int make_command(const struct cmd_context *ctx, const struct jobs_order *order, const char *uid, struct command *ret_command, struct error *err)
+{
     struct command *c = ret_command;
+    bool is_upkeep = order->policy[0] == '\0' && strcmp(order->action, JOBS_UPKEEP) == 0;
+    int r = is_upkeep ? 0 : jobs_check_action(order->action, err);
+    if (r < 0)
+        return r;
     add_argument(c, own(c, programs_path("bkd")));
     add_argument(c, "--config-dir");
     add_argument(c, ctx->config_dir);
     add_argument(c, "--state-dir");
     add_argument(c, ctx->state_dir);
     add_argument(c, "--quiet");
-    add_argument(c, actions[action]);
-    add_argument(c, order->policy_file != NULL ? order->policy_file : order->policy);
-    add_environment(c, order);
+    add_argument(c, order->action);
+    if (!is_upkeep)
+        add_argument(c, order->policy_file != NULL ? order->policy_file : order->policy);
+    add_environment(c, order, uid);
     return 0;
 }
 
@@ -175,7 +185,7 @@ static int watch_process(struct job_watch *w, pid_t pid, struct error *err)
 int jobs_adopt(struct jobs *jobs, const struct run_record *run, struct error *err)
 {
     struct job *job = add_job(jobs, run->policy, run->kind);
-    job->run = run->id;
+    memcpy(job->uid, run->uid, sizeof job->uid);
     job->slot_ns = run->slot_ns;
     job->started_ns = run->started_ns;
     job->was_adopted = true;
@@ -189,47 +199,16 @@ int jobs_adopt(struct jobs *jobs, const struct run_record *run, struct error *er
 
 // ---- as a child ------------------------------------------------------------------------------------------------------------
 
-// Messages go where the daemon's go; what a terminal or pipe at its standard output becomes must not decide how a run ends.
-static int spawn(struct command *c, pid_t *ret_pid)
-{
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    sigset_t all, none;
-    (void)sigfillset(&all);
-    (void)sigemptyset(&none);
-    int r = posix_spawn_file_actions_init(&actions);
-    if (r != 0)
-        return r;
-    r = posix_spawnattr_init(&attributes);
-    if (r == 0)
-        r = posix_spawnattr_setsigdefault(&attributes, &all);
-    if (r == 0)
-        r = posix_spawnattr_setsigmask(&attributes, &none);
-    if (r == 0)
-        r = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID);
-    if (r == 0)
-        r = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    if (r == 0)
-        r = posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-    if (r == 0)
-        r = posix_spawnp(ret_pid, c->argv[0], &actions, &attributes, (char *const *)c->argv, c->env);
-    (void)posix_spawn_file_actions_destroy(&actions);
-    (void)posix_spawnattr_destroy(&attributes);
-    return r;
-}
-
 static int start_child(struct job_watch *w, const struct jobs_order *order, struct error *err)
 {
     __attribute__((cleanup(command_done))) struct command command = { 0 };
     pid_t pid = -1;
-    int r = make_command(w->jobs->ctx, order, &command, err);
+    int r = make_command(w->jobs->ctx, order, w->job->uid, &command, err);
     if (r < 0)
         return r;
-    int failed = spawn(&command, &pid);
-    if (failed != 0)
-        return error_set_errno(err, failed, "start '%s'", command.argv[0]);
-    w->is_child = true;
-    return watch_process(w, pid, err);
+    r = programs_start(command.argv, (const char *const *)command.env, &pid, err);
+    w->is_child = r == 0;
+    return r == 0 ? watch_process(w, pid, err) : r;
 }
 
 // ---- as a unit -------------------------------------------------------------------------------------------------------------
@@ -267,11 +246,12 @@ static void on_answer(void *arg, uint32_t events)
         fail_start(w, err.text);
 }
 
-static void format_order(const struct jobs_order *order, struct buf *ret_text)
+static void format_order(const struct jobs_order *order, const char *uid, struct buf *ret_text)
 {
     _cleanup_json_ struct json *json = json_line_new("order");
     json_add_str(json, "policy", order->policy);
     json_add_str(json, "action", order->action);
+    json_add_str(json, "uid", uid);
     if (order->policy_file != NULL)
         json_add_str(json, "policy_file", order->policy_file);
     json_add_str(json, "trigger", run_trigger_name(order->trigger));
@@ -286,7 +266,7 @@ static int start_unit(struct job_watch *w, const struct jobs_order *order, struc
     _cleanup_buf_ struct buf text = { 0 };
     const char *slash = strrchr(w->jobs->starter, '/');
     _cleanup_free_ char *dir = slash == NULL ? xstrdup(".") : xstrndup(w->jobs->starter, (size_t)(slash - w->jobs->starter));
-    format_order(order, &text);
+    format_order(order, w->job->uid, &text);
     int r = local_socket_connect(dir, slash == NULL ? w->jobs->starter : slash + 1, CONNECT_MS, &w->fd, err);
     if (r == 0 && send(w->fd, text.data, text.len, MSG_NOSIGNAL) != (ssize_t)text.len)
         r = error_set_errno(err, errno, "send an order");
@@ -303,11 +283,14 @@ static int start_unit(struct job_watch *w, const struct jobs_order *order, struc
 int jobs_start(struct jobs *jobs, const struct jobs_order *order, struct job **ret_job, struct error *err)
 {
     struct job *job = add_job(jobs, order->policy, order->action);
+    uint8_t noise[(RUN_UID_MAX - 1) / 2];
+    io_random(jobs->ctx->io, noise, sizeof noise);
+    format_hex(job->uid, noise, sizeof noise);
     job->slot_ns = order->slot_ns;
     int r = jobs->starter != NULL ? start_unit(job->watch, order, err) : start_child(job->watch, order, err);
     if (r < 0) {
         free_job(jobs, job);
-        return error_prefix(err, "policy %s", order->policy);
+        return order->policy[0] == '\0' ? r : error_prefix(err, "policy %s", order->policy);
     }
     *ret_job = job;
     return 0;
@@ -331,11 +314,11 @@ static int read_line(int fd, struct buf *ret_line, struct error *err)
     return error_set(err, ERROR_FORMAT, "an order is longer than %d bytes", ORDER_MAX);
 }
 
-static int parse_order(const struct json *json, struct jobs_order *ret_order, struct error *err)
+static int parse_order(const struct json *json, struct jobs_order *ret_order, const char **ret_uid, struct error *err)
 {
-    const char *policy = json_get_str(json, "policy"), *action = json_get_str(json, "action"), *trigger = json_get_str(json, "trigger");
+    const char *uid = json_get_str(json, "uid"), *policy = json_get_str(json, "policy"), *action = json_get_str(json, "action"), *trigger = json_get_str(json, "trigger");
     uint64_t attempt = 0;
-    if (policy == NULL || !policy_is_name(policy, strlen(policy)) || action == NULL || trigger == NULL || !run_trigger_parse(trigger, &ret_order->trigger))
+    if (policy == NULL || (policy[0] != '\0' && !policy_is_name(policy, strlen(policy))) || action == NULL || uid == NULL || trigger == NULL || !run_trigger_parse(trigger, &ret_order->trigger))
         return error_set(err, ERROR_FORMAT, "this is no order of `bkd daemon`");
     (void)snprintf(ret_order->policy, sizeof ret_order->policy, "%s", policy);
     (void)snprintf(ret_order->action, sizeof ret_order->action, "%s", action);
@@ -343,6 +326,7 @@ static int parse_order(const struct json *json, struct jobs_order *ret_order, st
     (void)json_get_u64(json, "attempt", &attempt);
     ret_order->attempt = attempt > 1000 ? 1000 : (unsigned)attempt;
     ret_order->policy_file = json_get_str(json, "policy_file");
+    *ret_uid = uid;
     return 0;
 }
 
@@ -369,13 +353,14 @@ int jobs_take_order(const struct cmd_context *ctx, int fd, struct error *err)
     _cleanup_buf_ struct buf line = { 0 };
     _cleanup_json_ struct json *json = NULL;
     struct jobs_order order = { 0 };
+    const char *uid = NULL;
     int r = read_line(fd, &line, err);
     if (r == 0)
         r = json_parse(line.data, line.len, &json, err);
     if (r == 0)
-        r = parse_order(json, &order, err);
+        r = parse_order(json, &order, &uid, err);
     if (r == 0)
-        r = make_command(ctx, &order, &command, err);
+        r = make_command(ctx, &order, uid, &command, err);
     if (r == 0)
         r = answer_order(fd, err);
     return r < 0 ? r : become(&command, err);

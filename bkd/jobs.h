@@ -11,8 +11,10 @@
 #include "bkd/cmd.h"
 #include "bkd/record/runs.h"
 
+#define JOBS_UPKEEP "watch" // the one action of no policy
+
 struct jobs_order {
-    char policy[CATALOGUE_NAME_MAX];
+    char policy[CATALOGUE_NAME_MAX]; // "" with JOBS_UPKEEP
     char action[CATALOGUE_NAME_MAX]; // "backup", "prune" …: the command
     const char *policy_file; // another file than CONFIG_DIR/policies/POLICY.yaml; NULL = that one. Borrowed
     enum run_trigger trigger;
@@ -26,7 +28,7 @@ struct job {
     char policy[CATALOGUE_NAME_MAX], action[CATALOGUE_NAME_MAX];
     uint64_t slot_ns;
     uint64_t started_ns; // wall time
-    int64_t run;         // its id in the catalogue; 0 = not known (yet)
+    char uid[RUN_UID_MAX];  // by which the catalogue knows the run
     struct process process; // pid 0 = systemd is starting it
     bool was_adopted;
     char *cancelled_by; // NULL = nobody asked it to end
@@ -53,6 +55,8 @@ struct jobs {
     uint64_t last_number;
 };
 
+// May this command be run by schedule, or by `bkd run --action`? ERROR_USAGE when not.
+MUST_USE int jobs_check_action(const char *action, struct error *err);
 // Leaves the processes alone: they go on.
 void jobs_done(struct jobs *jobs);
 

@@ -9,6 +9,7 @@
 #include "bkd/base/sandbox.h"
 #include "bkd/cmd.h"
 #include "bkd/commands.h"
+#include "bkd/privileges.h"
 #include "bkd/recording.h"
 
 // An option, else a variable, else the system's place, or the user's own when not root. Caller frees; NULL without HOME.
@@ -46,6 +47,9 @@ static int print_help(const struct cli_args *args, struct error *err)
     return print_text(&text, err);
 }
 
+// These write what belongs to others than the owner of the state directory.
+static bool needs_root(const struct cli_command *command) { return strcmp(command->name, "rollback") == 0 || strcmp(command->name, "serve") == 0; }
+
 static int run(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
 {
     if (!args->command || cli_args_flag(args, "help") || cli_args_flag(args, "version"))
@@ -56,8 +60,13 @@ static int run(struct cmd_context *ctx, const struct cli_args *args, struct erro
         return error_set(err, ERROR_USAGE, "HOME is not set; give --config-dir and --state-dir");
     ctx->config_dir = config_dir;
     ctx->state_dir = state_dir;
+    bool joined = false;
+    int r = needs_root(args->command) ? 0 : privileges_join_owner(ctx->io, state_dir, &joined, err);
+    if (r < 0)
+        return r;
     recording_begin(ctx, args);
-    return recording_end(ctx, args->command->run(ctx, args, err), err);
+    r = recording_end(ctx, args->command->run(ctx, args, err), err);
+    return r == ERROR_FAILED && joined ? error_prefix(err, "working as user %u, whose '%s' is", (unsigned)geteuid(), state_dir) : r;
 }
 
 static void report(const struct cmd_context *ctx, const struct error *err)

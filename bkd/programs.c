@@ -117,6 +117,40 @@ int programs_run(const char *const *argv, bool discard_output, int *ret_code, st
     return 0;
 }
 
+static int spawn_apart(const char *const *argv, const char *const *env, pid_t *ret_pid)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t all, none;
+    (void)sigfillset(&all);
+    (void)sigemptyset(&none);
+    int r = posix_spawn_file_actions_init(&actions);
+    if (r != 0)
+        return r;
+    r = posix_spawnattr_init(&attributes);
+    if (r == 0)
+        r = posix_spawnattr_setsigdefault(&attributes, &all);
+    if (r == 0)
+        r = posix_spawnattr_setsigmask(&attributes, &none);
+    if (r == 0)
+        r = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID);
+    if (r == 0)
+        r = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    if (r == 0)
+        r = posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+    if (r == 0)
+        r = posix_spawnp(ret_pid, argv[0], &actions, &attributes, (char *const *)argv, (char *const *)env);
+    (void)posix_spawn_file_actions_destroy(&actions);
+    (void)posix_spawnattr_destroy(&attributes);
+    return r;
+}
+
+int programs_start(const char *const *argv, const char *const *env, pid_t *ret_pid, struct error *err)
+{
+    int r = spawn_apart(argv, env, ret_pid);
+    return r == 0 ? 0 : error_set_errno(err, r, "start '%s'", argv[0]);
+}
+
 enum error_code programs_error(int exit_code)
 {
     static const enum error_code codes[] = { ERROR_NONE,      ERROR_FAILED, ERROR_USAGE,    ERROR_INCOMPLETE,  ERROR_INTEGRITY,

@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -58,7 +59,7 @@ static enum step run(const struct proc_child *c, const int go[2], int *report_fd
     reset_signals();
     if (setsid() < 0 || !is_let_go(go) || !place_descriptors(c, report_fd))
         return STEP_PREPARE;
-    if (!become_user(c))
+    if (!become_user(c) || prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0) // our rights are ours
         return STEP_USER;
     if (chdir(c->directory) < 0)
         return STEP_DIRECTORY;

@@ -148,6 +148,12 @@ int runs_set_snapshot(struct catalogue *c, int64_t id, uint64_t snapshot, struct
     return sql_do(c->sql, "UPDATE runs SET snapshot = ?2 WHERE id = ?1", SQL_VALUES(SQL_I64(id), SQL_SOME(snapshot)), err);
 }
 
+int runs_note(struct catalogue *c, int64_t id, const char *note, struct error *err)
+{
+    return sql_do(c->sql, "UPDATE runs SET message = CASE WHEN message IS NULL THEN ?2 WHEN instr(message, ?2) = 1 THEN message ELSE ?2 || ': ' || message END WHERE id = ?1",
+                  SQL_VALUES(SQL_I64(id), SQL_TEXT(note)), err);
+}
+
 int runs_end(struct catalogue *c, int64_t id, int exit_code, const char *message, struct error *err)
 {
     return sql_do(c->sql, "UPDATE runs SET state = 'ended', ended_ns = ?2, exit_code = ?3, message = nullif(?4, '') WHERE id = ?1 AND state = 'running'",

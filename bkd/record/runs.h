@@ -50,6 +50,8 @@ MUST_USE int runs_figure(struct catalogue *c, int64_t id, const char *name, uint
 MUST_USE int runs_set_snapshot(struct catalogue *c, int64_t id, uint64_t snapshot, struct error *err);
 // Its end, now. message "" = nothing to say. A run that has ended already keeps its first end: 0.
 MUST_USE int runs_end(struct catalogue *c, int64_t id, int exit_code, const char *message, struct error *err);
+// Puts a note before the message of a run that has ended, such as who cancelled it. Said again, nothing changes.
+MUST_USE int runs_note(struct catalogue *c, int64_t id, const char *note, struct error *err);
 
 // One run. ERROR_NOT_FOUND.
 MUST_USE int runs_find(struct catalogue *c, const char *uid, int64_t *ret_id, struct error *err);

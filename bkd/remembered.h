@@ -1,0 +1,15 @@
+// What the catalogue remembers of a task of the agenda: its slots, its runs, and since when its schedule holds.
+#ifndef BKD_REMEMBERED_H
+#define BKD_REMEMBERED_H
+
+#include "bkd/policy/agenda.h"
+#include "bkd/record/catalogue.h"
+
+#define REMEMBERED_CANCELLED "cancelled" // the figure of a run that somebody ended: it is not tried again
+
+// Fills in the newest slot, success and ended run, and whether one of a failed start runs. Leaves the rest of the task alone.
+MUST_USE int remembered_runs(struct catalogue *c, struct agenda_task *task, struct error *err);
+// Since when the schedule is what it is now: times before that do not count. Remembers a new one from `now_s` on.
+MUST_USE int remembered_schedule(struct catalogue *c, const struct policy *policy, struct agenda_task *task, int64_t now_s, struct error *err);
+
+#endif

@@ -1,0 +1,482 @@
+#include "bkd/scheduler.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bkd/base/clock.h"
+#include "bkd/base/log.h"
+#include "bkd/record/alarms.h"
+#include "bkd/record/pauses.h"
+#include "bkd/record/slots.h"
+#include "bkd/remembered.h"
+
+#define NS_PER_S UINT64_C(1000000000)
+#define ACTION "backup" // what `schedule` of a policy is for
+
+enum { DEFAULT_PARALLEL = 4, TRY_AGAIN_S = 60 };
+
+struct scheduler_task {
+    struct schedule schedule;
+    const struct policies_item *item;
+    size_t *after;
+};
+
+// What the catalogue does not let in is told and done without: it is no reason not to back up.
+static bool open_catalogue(const struct scheduler *s, struct catalogue *ret_catalogue)
+{
+    struct error err;
+    if (catalogue_open(s->ctx->io, s->ctx->state_dir, CATALOGUE_WRITE, ret_catalogue, &err) == 0)
+        return true;
+    log_warn("going on without the catalogue: %s", err.text);
+    return false;
+}
+
+static void tell(int r, const struct error *err)
+{
+    if (r < 0)
+        log_warn("this is not in the catalogue: %s", err->text);
+}
+
+static int64_t now_s(const struct scheduler *s) { return (int64_t)(io_realtime_ns(s->ctx->io) / NS_PER_S); }
+
+// ---- reading policies ------------------------------------------------------------------------------------------------------
+
+static void free_tasks(struct scheduler *s)
+{
+    for (size_t i = 0; i < s->agenda.count; i++) {
+        schedule_done(&s->own[i].schedule);
+        free(s->own[i].after);
+    }
+    free(s->own);
+    free(s->agenda.tasks);
+    s->own = NULL;
+    s->agenda.tasks = NULL;
+    s->agenda.count = 0;
+}
+
+static void on_job_ended(void *arg, struct job *job, const struct job_end *end);
+
+void scheduler_init(struct scheduler *s, const struct cmd_context *ctx, struct loop *loop, enum run_trigger trigger, const char *starter)
+{
+    *s = (struct scheduler){ .loop = loop, .ctx = ctx, .trigger = trigger };
+    s->jobs = (struct jobs){ .loop = loop, .ctx = ctx, .starter = starter, .ended = on_job_ended, .arg = s };
+}
+
+void scheduler_done(struct scheduler *s)
+{
+    free_tasks(s);
+    jobs_done(&s->jobs);
+    policies_done(&s->policies);
+    if (s->has_config)
+        config_done(&s->config);
+}
+
+struct reading {
+    struct scheduler *s;
+    struct catalogue *c; // NULL = closed
+    size_t changes;
+};
+
+static void raise_invalid(struct reading *reading, const struct policies_item *item)
+{
+    _cleanup_free_ char *step = xasprintf("see `bkd policy check %s`", item->name);
+    _cleanup_free_ char *text = xasprintf("%s: %s", item->has_policy ? "the policy's file has mistakes, and its version before goes on" : "the policy's file has mistakes, and nothing of it runs",
+                                          item->problem);
+    struct error err;
+    log_error("policy %s: %s", item->name, text);
+    if (reading->c != NULL)
+        tell(alarms_raise(reading->c, &(struct alarm_raise){ .kind = "policy-invalid", .policy = item->name, .severity = item->has_policy ? SEVERITY_WARNING : SEVERITY_CRITICAL,
+                                                            .text = text, .next_step = step }, NULL, &err), &err);
+}
+
+static void on_policy(void *arg, const struct policies_change *change)
+{
+    struct reading *reading = arg;
+    struct error err;
+    reading->changes++;
+    if (change->item != NULL && change->item->problem != NULL)
+        raise_invalid(reading, change->item);
+    else if (reading->c != NULL)
+        tell(alarms_clear(reading->c, "policy-invalid", change->name, NULL, change->item == NULL ? "the policy was removed" : "the policy's file is good again", NULL, &err), &err);
+    log_debug("policy %s: %s", change->name, change->item == NULL ? "was removed" : "was read");
+}
+
+// One with mistakes keeps the configuration before, or the defaults.
+static void read_config(struct scheduler *s, struct catalogue *c)
+{
+    _cleanup_policy_errors_ struct policy_errors errors = { 0 };
+    struct config config;
+    struct error err, lost;
+    if (config_load(s->ctx->io, s->ctx->config_dir, &config, &errors, &err) == 0) {
+        if (s->has_config)
+            config_done(&s->config);
+        s->config = config;
+        s->has_config = true;
+        if (c != NULL)
+            tell(alarms_clear(c, "config-invalid", NULL, NULL, CONFIG_FILE " is good again", NULL, &lost), &lost);
+        return;
+    }
+    _cleanup_free_ char *text = xasprintf("%s/" CONFIG_FILE " has mistakes, and %s: %s", s->ctx->config_dir, s->has_config ? "what it said before holds" : "the defaults hold", err.text);
+    log_error("%s", text);
+    if (c != NULL)
+        tell(alarms_raise(c, &(struct alarm_raise){ .kind = "config-invalid", .severity = SEVERITY_WARNING, .text = text, .next_step = "see `bkd config check`" }, NULL, &lost), &lost);
+}
+
+// ---- tasks -----------------------------------------------------------------------------------------------------------------
+
+static size_t find_task(const struct scheduler *s, const char *policy, const char *action)
+{
+    for (size_t i = 0; i < s->agenda.count; i++)
+        if (strcmp(s->agenda.tasks[i].policy, policy) == 0 && strcmp(s->agenda.tasks[i].action, action) == 0)
+            return i;
+    return SIZE_MAX;
+}
+
+static void make_task(struct scheduler *s, const struct policies_item *item, const char *host)
+{
+    struct agenda_task *task = &s->agenda.tasks[s->agenda.count];
+    struct scheduler_task *own = &s->own[s->agenda.count];
+    struct error err;
+    *own = (struct scheduler_task){ .item = item };
+    agenda_task_init(task);
+    agenda_task_configure(task, &item->policy);
+    task->policy = item->name;
+    task->action = ACTION;
+    task->start_delay_s = agenda_start_delay(host, item->name, ACTION, item->policy.jitter_s);
+    if (item->policy.schedule.count > 0) {
+        if (schedule_open(s->ctx->io, &item->policy.schedule, item->policy.timezone, &own->schedule, &err) == 0)
+            task->schedule = &own->schedule;
+        else
+            log_error("policy %s: its schedule does not hold: %s", item->name, err.text);
+    }
+    s->agenda.count++;
+}
+
+// Names of policies that are not there wait for nothing.
+static void link_after(struct scheduler *s, size_t index)
+{
+    const struct policy_list *names = &s->own[index].item->policy.after;
+    size_t *after = xcalloc(names->count + 1, sizeof *after), n = 0;
+    for (size_t i = 0; i < names->count; i++) {
+        size_t found = find_task(s, names->items[i], ACTION);
+        if (found != SIZE_MAX && found != index)
+            after[n++] = found;
+        else
+            log_warn("policy %s: it comes after '%s', which is no other policy", s->own[index].item->name, names->items[i]);
+    }
+    s->own[index].after = after;
+    s->agenda.tasks[index].after = after;
+    s->agenda.tasks[index].after_count = n;
+}
+
+static void make_tasks(struct scheduler *s)
+{
+    char host[256] = "";
+    (void)gethostname(host, sizeof host - 1);
+    free_tasks(s);
+    s->agenda.tasks = xcalloc(s->policies.count + 1, sizeof *s->agenda.tasks);
+    s->own = xcalloc(s->policies.count + 1, sizeof *s->own);
+    for (size_t i = 0; i < s->policies.count; i++)
+        if (s->policies.items[i].has_policy)
+            make_task(s, &s->policies.items[i], host);
+    for (size_t i = 0; i < s->agenda.count; i++)
+        link_after(s, i);
+    s->agenda.max_parallel = s->has_config ? s->config.max_parallel : DEFAULT_PARALLEL;
+}
+
+// Runs outlive a change of the policies.
+static void put_running(struct scheduler *s)
+{
+    for (const struct job *job = s->jobs.list; job != NULL; job = job->next) {
+        size_t i = find_task(s, job->policy, job->action);
+        if (i != SIZE_MAX && !s->agenda.tasks[i].running.there)
+            agenda_began(&s->agenda.tasks[i], job->slot_ns != 0 ? (int64_t)(job->slot_ns / NS_PER_S) : AGENDA_NEVER, (int64_t)(job->started_ns / NS_PER_S));
+    }
+}
+
+int scheduler_read(struct scheduler *s, struct error *err)
+{
+    _cleanup_catalogue_ struct catalogue catalogue = { 0 };
+    struct reading reading = { .s = s };
+    bool is_first = s->own == NULL;
+    if (open_catalogue(s, &catalogue))
+        reading.c = &catalogue;
+    read_config(s, reading.c);
+    int r = policies_read(s->ctx, &s->policies, on_policy, &reading, err);
+    if (reading.changes > 0 || is_first) {
+        make_tasks(s);
+        for (size_t i = 0; reading.c != NULL && i < s->agenda.count; i++)
+            tell(remembered_schedule(reading.c, &s->own[i].item->policy, &s->agenda.tasks[i], now_s(s), err), err);
+        put_running(s);
+    }
+    s->agenda.max_parallel = s->has_config ? s->config.max_parallel : DEFAULT_PARALLEL;
+    return r;
+}
+
+size_t scheduler_count_bad(const struct scheduler *s)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s->policies.count; i++)
+        n += s->policies.items[i].problem != NULL;
+    return n;
+}
+
+// ---- runs of others --------------------------------------------------------------------------------------------------------
+
+static int adopt_one(void *arg, const struct run_record *run, struct error *err)
+{
+    struct scheduler *s = arg;
+    for (const struct job *job = s->jobs.list; job != NULL; job = job->next)
+        if (strcmp(job->uid, run->uid) == 0)
+            return 0;
+    (void)err;
+    struct error gone;
+    if (jobs_check_action(run->kind, &gone) == 0 && jobs_adopt(&s->jobs, run, &gone) == 0)
+        log_debug("policy %s: process %d, started by other means, is watched", run->policy, (int)run->process.pid);
+    return 0;
+}
+
+static void adopt_from(struct scheduler *s, struct catalogue *c)
+{
+    struct error err;
+    tell(runs_abandoned(c, NULL, NULL, &err), &err);
+    tell(runs_list(c, &(struct runs_filter){ .running = true }, adopt_one, s, &err), &err);
+    put_running(s);
+}
+
+void scheduler_adopt(struct scheduler *s)
+{
+    _cleanup_catalogue_ struct catalogue catalogue = { 0 };
+    if (open_catalogue(s, &catalogue))
+        adopt_from(s, &catalogue);
+}
+
+// ---- the end of a run ------------------------------------------------------------------------------------------------------
+
+static void note_end(struct catalogue *c, const struct job *job, const struct run_record *run)
+{
+    struct error err;
+    if (job->slot_ns != 0)
+        tell(slots_set_run(c, job->policy, job->action, job->slot_ns, run->id, &err), &err);
+    if (job->cancelled_by != NULL) {
+        _cleanup_free_ char *note = xasprintf("cancelled by %s", job->cancelled_by);
+        tell(runs_note(c, run->id, note, &err), &err);
+    }
+}
+
+// A run that could not even record itself (its policy's file is gone, memory ended) is known by its exit code only.
+static int find_end(struct scheduler *s, const struct job *job, const struct job_end *end, struct run_record *ret_run)
+{
+    _cleanup_catalogue_ struct catalogue catalogue = { 0 };
+    struct error err;
+    int64_t id = 0;
+    if (!open_catalogue(s, &catalogue))
+        return ERROR_FAILED;
+    tell(runs_abandoned(&catalogue, NULL, NULL, &err), &err);
+    int r = runs_find(&catalogue, job->uid, &id, &err);
+    if (r == 0)
+        r = runs_get(&catalogue, id, ret_run, &err);
+    if (r == 0)
+        note_end(&catalogue, job, ret_run);
+    else if (end->problem != NULL || end->exit_code != 0)
+        tell(events_add(&catalogue, "run-failed", job->policy, SEVERITY_WARNING, end->problem != NULL ? end->problem : "a run ended before it could record itself", &err), &err);
+    return r;
+}
+
+static enum agenda_outcome outcome_of(const struct job *job, int exit_code)
+{
+    if (job->cancelled_by != NULL)
+        return AGENDA_STOPPED;
+    return exit_code < 0 || exit_code > 127 ? AGENDA_KILLED : agenda_outcome_of(exit_code);
+}
+
+static void on_job_ended(void *arg, struct job *job, const struct job_end *end)
+{
+    struct scheduler *s = arg;
+    struct run_record run = { .exit_code = -1 };
+    int found = find_end(s, job, end, &run);
+    int exit_code = found == 0 && run.state == RUN_ENDED ? run.exit_code : end->problem != NULL ? 1 : end->is_known ? end->exit_code : -1;
+    size_t i = find_task(s, job->policy, job->action);
+    if (i != SIZE_MAX && s->agenda.tasks[i].running.there)
+        agenda_ended(&s->agenda.tasks[i], outcome_of(job, exit_code), now_s(s));
+    if (s->ended != NULL)
+        s->ended(s->arg, &(struct scheduler_end){ .job = job, .exit_code = exit_code > 127 ? -1 : exit_code, .message = end->problem != NULL ? end->problem : run.message });
+}
+
+// ---- starting --------------------------------------------------------------------------------------------------------------
+
+static int start(struct scheduler *s, const struct policies_item *item, const char *action, const struct jobs_order *order, struct job **ret_job, struct error *err)
+{
+    struct jobs_order full = *order;
+    (void)snprintf(full.policy, sizeof full.policy, "%s", item->name);
+    (void)snprintf(full.action, sizeof full.action, "%s", action);
+    full.policy_file = policies_file(item);
+    return jobs_start(&s->jobs, &full, ret_job, err);
+}
+
+int scheduler_start(struct scheduler *s, const char *policy, const char *action, struct job **ret_job, struct error *err)
+{
+    const struct policies_item *item = policies_find(&s->policies, policy);
+    if (item == NULL || !item->has_policy)
+        return error_set(err, ERROR_USAGE, item == NULL ? "there is no policy '%s' here: see `bkd policy check`" : "policy '%s' has mistakes: see `bkd policy check`", policy);
+    scheduler_adopt(s);
+    const struct job *running = jobs_find(&s->jobs, policy, NULL);
+    if (running != NULL)
+        return error_set(err, ERROR_BUSY, "policy %s is at work already (%s, process %d); `bkd cancel %s` ends that", policy, running->action, (int)running->process.pid, policy);
+    int r = start(s, item, action, &(struct jobs_order){ .trigger = RUN_MANUAL }, ret_job, err);
+    if (r == 0)
+        put_running(s);
+    return r;
+}
+
+int scheduler_cancel(struct scheduler *s, struct job *job, const char *by, struct error *err)
+{
+    _cleanup_catalogue_ struct catalogue catalogue = { 0 };
+    struct error lost;
+    int64_t id = 0;
+    int r = jobs_cancel(job, by, err);
+    if (r == 0 && open_catalogue(s, &catalogue) && runs_find(&catalogue, job->uid, &id, &lost) == 0)
+        tell(runs_figure(&catalogue, id, REMEMBERED_CANCELLED, 1, &lost), &lost); // also for whoever plans after us
+    return r;
+}
+
+// ---- a turn ----------------------------------------------------------------------------------------------------------------
+
+struct turn {
+    struct scheduler *s;
+    struct catalogue *c; // NULL = closed
+    size_t started;
+};
+
+// Is it ours to run? Without a catalogue nobody else can say that it is theirs.
+static bool win_slot(const struct turn *turn, const struct agenda_decision *d)
+{
+    const struct agenda_task *task = &turn->s->agenda.tasks[d->task];
+    struct error err;
+    bool won = true;
+    if (turn->c == NULL || d->attempt > 1)
+        return true;
+    int r = slots_set(turn->c, task->policy, task->action, (uint64_t)d->slot_s * NS_PER_S, SLOT_RUN, 0, NULL, &won, &err);
+    tell(r, &err);
+    return r < 0 || won || d->again;
+}
+
+static void start_slot(struct turn *turn, const struct agenda_decision *d)
+{
+    struct scheduler *s = turn->s;
+    struct agenda_task *task = &s->agenda.tasks[d->task];
+    struct jobs_order order = { .trigger = s->trigger, .slot_ns = (uint64_t)d->slot_s * NS_PER_S, .attempt = d->attempt };
+    struct job *job = NULL;
+    struct error err, lost;
+    if (!win_slot(turn, d)) {
+        agenda_lost(task);
+        return;
+    }
+    if (start(s, s->own[d->task].item, task->action, &order, &job, &err) == 0) {
+        turn->started++;
+        log_info("policy %s: %s begins%s", task->policy, task->action, d->attempt > 1 ? " once more" : "");
+        return;
+    }
+    log_error("%s", err.text);
+    agenda_ended(task, AGENDA_FAILED, now_s(s));
+    if (turn->c != NULL)
+        tell(events_add(turn->c, "run-failed", task->policy, SEVERITY_CRITICAL, err.text, &lost), &lost);
+}
+
+static void record_slot(const struct turn *turn, const struct agenda_decision *d, enum slot_outcome outcome)
+{
+    const struct agenda_task *task = &turn->s->agenda.tasks[d->task];
+    _cleanup_buf_ struct buf reason = { 0 };
+    struct error err;
+    bool won;
+    agenda_reason_text(&turn->s->agenda, d, &reason);
+    if (d->first_s != d->slot_s) {
+        char first[CLOCK_TEXT_MAX];
+        clock_format_utc(first, (uint64_t)d->first_s * NS_PER_S, false);
+        buf_addf(&reason, " (and all others since %s)", first);
+    }
+    log_info("policy %s: no %s for one of its times: %s", task->policy, task->action, buf_str(&reason));
+    if (turn->c != NULL)
+        tell(slots_set(turn->c, task->policy, task->action, (uint64_t)d->slot_s * NS_PER_S, outcome, 0, buf_str(&reason), &won, &err), &err);
+}
+
+static void window_is_over(const struct turn *turn, const struct agenda_decision *d)
+{
+    struct scheduler *s = turn->s;
+    const struct agenda_task *task = &s->agenda.tasks[d->task];
+    struct job *job = jobs_find(&s->jobs, task->policy, task->action);
+    bool stop = d->what == AGENDA_STOP;
+    struct error err;
+    if (job == NULL)
+        return;
+    _cleanup_free_ char *text = xasprintf("%s of %s was still going on when its window ended%s", task->action, task->policy, stop ? ", and is ended" : "");
+    log_warn("%s", text);
+    if (stop && scheduler_cancel(s, job, "the end of its window", &err) < 0)
+        log_error("%s", err.text);
+    if (turn->c != NULL)
+        tell(events_add(turn->c, "window-over", task->policy, SEVERITY_WARNING, text, &err), &err);
+}
+
+static void carry_out(struct turn *turn, const struct agenda_decision *d)
+{
+    switch (d->what) {
+    case AGENDA_START:
+        start_slot(turn, d);
+        break;
+    case AGENDA_MISSED:
+        record_slot(turn, d, SLOT_MISSED);
+        break;
+    case AGENDA_COALESCED:
+        record_slot(turn, d, SLOT_COALESCED);
+        break;
+    case AGENDA_SKIPPED:
+        record_slot(turn, d, SLOT_SKIPPED);
+        break;
+    case AGENDA_WARN_WINDOW:
+    case AGENDA_STOP:
+        window_is_over(turn, d);
+        break;
+    }
+}
+
+static int note_pause(void *arg, const struct pause *pause, struct error *err)
+{
+    struct scheduler *s = arg;
+    (void)err;
+    for (size_t i = 0; i < s->agenda.count; i++)
+        if (strcmp(s->agenda.tasks[i].policy, pause->policy) == 0)
+            s->agenda.tasks[i].paused_s = (int64_t)(pause->since_ns / NS_PER_S);
+    return 0;
+}
+
+// What others have done meanwhile: people, crontabs, another scheduler.
+static void look_around(struct scheduler *s, struct catalogue *c)
+{
+    struct error err;
+    adopt_from(s, c);
+    for (size_t i = 0; i < s->agenda.count; i++) {
+        s->agenda.tasks[i].paused_s = AGENDA_NEVER;
+        tell(remembered_runs(c, &s->agenda.tasks[i], &err), &err);
+    }
+    tell(pauses_list(c, note_pause, s, &err), &err);
+}
+
+uint64_t scheduler_turn(struct scheduler *s, size_t *ret_started)
+{
+    _cleanup_catalogue_ struct catalogue catalogue = { 0 };
+    _cleanup_agenda_decisions_ struct agenda_decisions decisions = { 0 };
+    struct turn turn = { .s = s };
+    if (open_catalogue(s, &catalogue)) {
+        turn.c = &catalogue;
+        look_around(s, &catalogue);
+    }
+    agenda_decide(&s->agenda, now_s(s), &decisions);
+    for (size_t i = 0; i < decisions.count; i++)
+        carry_out(&turn, &decisions.items[i]);
+    *ret_started = turn.started;
+    int64_t wake_s = decisions.wake_s;
+    if (turn.c == NULL && wake_s > now_s(s) + TRY_AGAIN_S) // it may let us in later
+        wake_s = now_s(s) + TRY_AGAIN_S;
+    return wake_s == CALENDAR_NEVER ? UINT64_MAX : (uint64_t)wake_s * NS_PER_S;
+}
