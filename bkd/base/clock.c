@@ -54,6 +54,19 @@ void clock_format_duration(char ret_text[CLOCK_TEXT_MAX], uint64_t duration_ns)
         (void)snprintf(ret_text, CLOCK_TEXT_MAX, "%llu h %u min", (unsigned long long)(whole / 3600), (unsigned)(whole % 3600 / 60));
 }
 
+void clock_format_age(char ret_text[CLOCK_TEXT_MAX], uint64_t age_ns)
+{
+    uint64_t minutes = age_ns / NS_PER_S / 60, hours = minutes / 60, days = hours / 24;
+    if (minutes < 1)
+        (void)snprintf(ret_text, CLOCK_TEXT_MAX, "a moment");
+    else if (hours < 1)
+        (void)snprintf(ret_text, CLOCK_TEXT_MAX, "%llu min", (unsigned long long)minutes);
+    else if (days < 2)
+        (void)snprintf(ret_text, CLOCK_TEXT_MAX, "%llu h", (unsigned long long)hours);
+    else
+        (void)snprintf(ret_text, CLOCK_TEXT_MAX, "%llu days", (unsigned long long)days);
+}
+
 void clock_format_bytes(char ret_text[CLOCK_TEXT_MAX], uint64_t bytes)
 {
     static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };

@@ -15,6 +15,8 @@ void clock_format_utc(char ret_text[CLOCK_TEXT_MAX], uint64_t realtime_ns, bool 
 bool clock_parse_utc(const char *text, size_t n, uint64_t *ret_realtime_ns);
 // "1.2 s", "3 min 20 s", "2 h 5 min" for people.
 void clock_format_duration(char ret_text[CLOCK_TEXT_MAX], uint64_t duration_ns);
+// "a moment", "5 min", "3 h", "26 h", "3 days": how old something is, for people.
+void clock_format_age(char ret_text[CLOCK_TEXT_MAX], uint64_t age_ns);
 // "1.5 MiB" for people.
 void clock_format_bytes(char ret_text[CLOCK_TEXT_MAX], uint64_t bytes);
 

@@ -1,0 +1,327 @@
+#include "bkd/watch.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bkd/base/clock.h"
+#include "bkd/base/error.h"
+
+#define MINUTE_NS (UINT64_C(60) * 1000000000)
+#define HOUR_NS (60 * MINUTE_NS)
+#define DAY_NS (24 * HOUR_NS)
+#define SKEW_NS (5 * MINUTE_NS)      // clocks further apart than this are wrong (doc/bkd.1.in)
+#define PAUSED_LONG_NS (3 * DAY_NS)
+#define SLOT_GRACE_NS HOUR_NS        // a slot that nobody has looked at for so long: nobody does
+#define UNREACHABLE_LONG_NS DAY_NS
+#define DISK_SOON_DAYS 14u
+#define DISK_NOW_DAYS 3u
+
+const char *watch_state_name(enum watch_state state)
+{
+    static const char *const names[] = { "PROTECTED", "AT RISK", "NOT PROTECTED" };
+    return names[state];
+}
+
+const char *const *watch_kinds(void)
+{
+    static const char *const kinds[] = { "policy-invalid", "store",    "no-snapshot", "rpo",           "incomplete",     "integrity",   "rolled-back", "suspect",
+                                         "run-failed",     "schedule", "paused",      "copy-overdue",  "copy-unreached", "disk",        "prune",       "verification",
+                                         "catalogue",      "clock",    "clock-sync",  "identities",    NULL };
+    return kinds;
+}
+
+void watch_findings_done(struct watch_findings *f)
+{
+    free(f->items);
+    *f = (struct watch_findings){ 0 };
+}
+
+static struct watch_finding *add(struct watch_findings *f, const char *kind, enum severity severity, enum watch_effect effect)
+{
+    f->items = xrealloc(f->items, (f->n + 1) * sizeof *f->items);
+    struct watch_finding *finding = &f->items[f->n++];
+    *finding = (struct watch_finding){ .kind = kind, .copy = "", .severity = severity, .effect = effect };
+    return finding;
+}
+
+static void __attribute__((format(printf, 2, 3))) say(char text[WATCH_TEXT_MAX], const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, WATCH_TEXT_MAX, format, args);
+    va_end(args);
+}
+
+static uint64_t age_of(uint64_t then_ns, uint64_t now_ns) { return now_ns > then_ns ? now_ns - then_ns : 0; }
+
+static unsigned long long number(uint64_t n) { return (unsigned long long)n; }
+
+static bool is_late(const struct watch_facts *w, uint64_t now_ns) { return w->rpo_ns > 0 && age_of(w->good_ns, now_ns) > w->rpo_ns; }
+
+static bool was_rolled_back(const struct watch_facts *w) { return w->store_problem == NULL && w->pinned > w->newest; }
+
+static bool is_sound(const struct watch_facts *w) { return w->head_problems == 0 && w->record_problems == 0 && !was_rolled_back(w); }
+
+bool watch_is_protected(const struct watch_facts *w, uint64_t now_ns)
+{
+    return w->is_loaded && w->good > 0 && !is_late(w, now_ns) && is_sound(w) && w->suspects == 0 && !w->is_incomplete;
+}
+
+// ---- the policy and its repository
+
+static void judge_policy_file(const struct watch_facts *w, struct watch_findings *f)
+{
+    if (w->policy_problem == NULL)
+        return;
+    struct watch_finding *found = add(f, "policy-invalid", SEVERITY_CRITICAL, w->is_loaded ? WATCH_RISK : WATCH_OBJECTIVE);
+    say(found->text, "the policy file cannot be used%s: %s", w->is_loaded ? ", what it said before goes on" : "", w->policy_problem);
+    say(found->step, "correct it: bkd policy check %s", w->policy);
+}
+
+static void judge_store(const struct watch_facts *w, uint64_t now_ns, struct watch_findings *f)
+{
+    if (w->store_problem == NULL)
+        return;
+    bool nothing_known = w->good == 0;
+    struct watch_finding *found = add(f, "store", nothing_known ? SEVERITY_CRITICAL : SEVERITY_WARNING, nothing_known || is_late(w, now_ns) ? WATCH_OBJECTIVE : WATCH_RISK);
+    if (w->store_is_missing)
+        say(found->text, "there is no repository yet");
+    else
+        say(found->text, "the repository cannot be opened: %s", w->store_problem);
+    if (w->store_is_missing)
+        say(found->step, "make it: bkd init %s; then a first backup: bkd backup %s", w->policy, w->policy);
+    else
+        say(found->step, "%s", w->store_step == NULL ? "mount its disk, or see whether its server answers; then: bkd status" : w->store_step);
+}
+
+static void judge_integrity(const struct watch_facts *w, struct watch_findings *f)
+{
+    if (w->head_problems > 0 || w->record_problems > 0) {
+        struct watch_finding *found = add(f, "integrity", SEVERITY_CRITICAL, WATCH_SECURITY);
+        say(found->text, "%llu heads and %llu records (tags, holds, releases) are not as they were signed", number(w->head_problems), number(w->record_problems));
+        say(found->step, "find out which, and who was there: bkd check %s", w->policy);
+    }
+    if (!was_rolled_back(w))
+        return;
+    struct watch_finding *found = add(f, "rolled-back", SEVERITY_CRITICAL, WATCH_SECURITY);
+    say(found->text, "snapshots are missing: this host made number %llu, the repository has %llu at most", number(w->pinned), number(w->newest));
+    say(found->step, "ask who set the repository back; compare with the copies: bkd check %s, bkd ship %s --dry-run", w->policy, w->policy);
+}
+
+static void judge_suspects(const struct watch_facts *w, struct watch_findings *f)
+{
+    if (w->suspects == 0)
+        return;
+    struct watch_finding *found = add(f, "suspect", SEVERITY_CRITICAL, WATCH_SECURITY);
+    uint64_t first = w->first_suspect, before = w->before_suspect;
+    say(found->text, "snapshot %llu is suspect%s: far more files are gone, changed or turned incompressible than usual; retention is stopped", number(first),
+        w->suspects > 1 ? ", and later ones" : "");
+    if (before > 0)
+        say(found->step, "look: bkd diff %s %llu %llu --stat; keep the last good one: bkd hold %s %llu; if it was meant: bkd accept %s %llu", w->policy, number(before),
+            number(first), w->policy, number(before), w->policy, number(first));
+    else
+        say(found->step, "look: bkd ls %s %llu; if it was meant: bkd accept %s %llu", w->policy, number(first), w->policy, number(first));
+}
+
+static void judge_age(const struct watch_facts *w, uint64_t now_ns, struct watch_findings *f)
+{
+    char age[CLOCK_TEXT_MAX], limit[CLOCK_TEXT_MAX];
+    bool none_tried = !w->has_run && w->failing_since_ns == 0 && w->newest == 0;
+    if (w->good == 0 && w->store_problem == NULL) {
+        struct watch_finding *found = add(f, "no-snapshot", none_tried ? SEVERITY_WARNING : SEVERITY_CRITICAL, WATCH_OBJECTIVE);
+        say(found->text, w->newest == 0 ? "there is no snapshot yet" : "there is no snapshot that can be relied on");
+        say(found->step, w->running_since_ns > 0 ? "one is being made: bkd status %s --watch" : "make one: bkd backup %s", w->policy);
+    }
+    if (w->good == 0 || !is_late(w, now_ns))
+        return;
+    struct watch_finding *found = add(f, "rpo", SEVERITY_CRITICAL, WATCH_OBJECTIVE);
+    clock_format_age(age, age_of(w->good_ns, now_ns));
+    clock_format_age(limit, w->rpo_ns);
+    say(found->text, "the newest good snapshot is %s old, and %s are promised", age, limit);
+    say(found->step, w->running_since_ns > 0 ? "one is being made: bkd status %s --watch" : "make one now, and see what it says: bkd backup %s", w->policy);
+}
+
+static void judge_completeness(const struct watch_facts *w, struct watch_findings *f)
+{
+    if (!w->is_incomplete)
+        return;
+    struct watch_finding *found = add(f, "incomplete", SEVERITY_WARNING, WATCH_RISK);
+    say(found->text, "snapshot %llu is incomplete: something could not be read, or changed while it was", number(w->newest));
+    if (w->run_id > 0)
+        say(found->step, "see what: bkd runs show %llu; correct it, or leave it out with `exclude`", number(w->run_id));
+    else
+        say(found->step, "run `bkd backup %s` and see what it names; correct it, or leave it out with `exclude`", w->policy);
+}
+
+// ---- runs and schedule
+
+static void judge_runs(const struct watch_facts *w, uint64_t now_ns, struct watch_findings *f)
+{
+    char age[CLOCK_TEXT_MAX];
+    if (w->failing_since_ns > 0) {
+        struct watch_finding *found = add(f, "run-failed", w->failures > 2 ? SEVERITY_CRITICAL : SEVERITY_WARNING, WATCH_RISK);
+        clock_format_age(age, age_of(w->failing_since_ns, now_ns));
+        say(found->text, "the last backup %s%s%s%s (%llu failed since %s)", w->run_was_killed ? "was killed" : "failed", w->run_message[0] == '\0' ? "" : ": ", w->run_message,
+            w->run_message[0] == '\0' && !w->run_was_killed ? ", and did not say why" : "", number(w->failures), age);
+        say(found->step, "correct that, then: bkd backup %s%s", w->policy, w->run_id > 0 ? "" : " -v");
+    }
+    if (w->prune_problem != NULL) {
+        struct watch_finding *found = add(f, "prune", SEVERITY_WARNING, WATCH_NOTE);
+        say(found->text, "old snapshots were not removed: %s", w->prune_problem);
+        say(found->step, "see what it would do: bkd prune %s --dry-run", w->policy);
+    }
+    if (w->verification_failed) {
+        struct watch_finding *found = add(f, "verification", SEVERITY_CRITICAL, WATCH_SECURITY);
+        say(found->text, "the last proof by a restore failed, of snapshot %llu", number(w->verified));
+        say(found->step, "find what is damaged: bkd check %s --read-data", w->policy);
+    }
+}
+
+static void judge_schedule(const struct watch_facts *w, uint64_t now_ns, struct watch_findings *f)
+{
+    char age[CLOCK_TEXT_MAX], slot[CLOCK_TEXT_MAX];
+    if (w->paused_ns > 0 && w->has_schedule) {
+        bool is_long = age_of(w->paused_ns, now_ns) > PAUSED_LONG_NS;
+        struct watch_finding *found = add(f, "paused", is_long ? SEVERITY_WARNING : SEVERITY_INFO, is_long ? WATCH_RISK : WATCH_NOTE);
+        clock_format_age(age, age_of(w->paused_ns, now_ns));
+        say(found->text, "paused for %s%s%s", age, w->paused_by[0] == '\0' ? "" : " by ", w->paused_by);
+        say(found->step, "go on: bkd resume %s", w->policy);
+    } else if (w->has_schedule && w->overdue_slot_ns > 0 && age_of(w->overdue_slot_ns, now_ns) > SLOT_GRACE_NS && w->running_since_ns == 0) {
+        struct watch_finding *found = add(f, "schedule", SEVERITY_WARNING, WATCH_RISK);
+        clock_format_utc(slot, w->overdue_slot_ns, false);
+        say(found->text, "nobody ran what was due at %s", slot);
+        say(found->step, "start the daemon (systemctl enable --now bkd), or let cron call `bkd run --due`");
+    }
+}
+
+// ---- copies and disk
+
+static void judge_copy(const struct watch_facts *w, const struct watch_copy *copy, uint64_t now_ns, struct watch_findings *f)
+{
+    char age[CLOCK_TEXT_MAX], limit[CLOCK_TEXT_MAX];
+    const char *disk = copy->is_removable ? "bring its disk, then: " : "";
+    bool overdue = copy->snapshot == 0 || age_of(copy->snapshot_time_ns, now_ns) > copy->max_age_ns;
+    if (overdue && (copy->snapshot > 0 || w->newest > 0)) {
+        struct watch_finding *found = add(f, "copy-overdue", SEVERITY_CRITICAL, WATCH_OBJECTIVE);
+        clock_format_age(age, age_of(copy->snapshot_time_ns, now_ns));
+        clock_format_age(limit, copy->max_age_ns);
+        found->copy = copy->url;
+        if (copy->snapshot == 0)
+            say(found->text, "no snapshot has reached the copy %s%s%s", copy->url, copy->problem == NULL ? "" : ": ", copy->problem == NULL ? "" : copy->problem);
+        else
+            say(found->text, "the newest snapshot of the copy %s is %s old, and %s are promised%s%s", copy->url, age, limit, copy->problem == NULL ? "" : ": ",
+                copy->problem == NULL ? "" : copy->problem);
+        say(found->step, "%sbkd ship %s --to %s", disk, w->policy, copy->url);
+        return;
+    }
+    if (copy->failing_since_ns == 0)
+        return;
+    bool is_long = age_of(copy->failing_since_ns, now_ns) > UNREACHABLE_LONG_NS && !copy->is_removable;
+    struct watch_finding *found = add(f, "copy-unreached", is_long ? SEVERITY_WARNING : SEVERITY_INFO, is_long ? WATCH_RISK : WATCH_NOTE);
+    clock_format_age(age, age_of(copy->failing_since_ns, now_ns));
+    found->copy = copy->url;
+    say(found->text, "the copy %s has not been brought up to date for %s%s%s", copy->url, age, copy->problem == NULL ? "" : ": ", copy->problem == NULL ? "" : copy->problem);
+    say(found->step, "%sbkd ship %s --to %s", disk, w->policy, copy->url);
+}
+
+static void judge_disk(const struct watch_facts *w, struct watch_findings *f)
+{
+    char left[CLOCK_TEXT_MAX], growth[CLOCK_TEXT_MAX];
+    if (!w->disk.is_known || w->disk.full_in_days > DISK_SOON_DAYS)
+        return;
+    struct watch_finding *found = add(f, "disk", w->disk.full_in_days <= DISK_NOW_DAYS ? SEVERITY_CRITICAL : SEVERITY_WARNING, WATCH_RISK);
+    clock_format_bytes(left, w->disk.free_bytes);
+    clock_format_bytes(growth, w->disk.bytes_per_day);
+    say(found->text, "the repository's disk is full in %llu days: %s are free, and %s come each day", number(w->disk.full_in_days), left, growth);
+    say(found->step, "make room, or keep less (`keep` in the policy; bkd prune %s --dry-run shows what that gives)", w->policy);
+}
+
+// ---- all of it
+
+static int by_weight(const void *a, const void *b)
+{
+    const struct watch_finding *x = a, *y = b;
+    int order = (int)y->severity - (int)x->severity;
+    return order != 0 ? order : (int)y->effect - (int)x->effect;
+}
+
+// Since when: the objective was missed when the newest good snapshot grew too old for it; else the first run that failed.
+static uint64_t since(const struct watch_facts *w, enum watch_state state, uint64_t now_ns)
+{
+    if (state == WATCH_NOT_PROTECTED && w->good > 0 && is_late(w, now_ns))
+        return w->good_ns + w->rpo_ns;
+    if (state == WATCH_PROTECTED)
+        return 0;
+    return w->failing_since_ns;
+}
+
+enum watch_state watch_policy(const struct watch_facts *w, uint64_t now_ns, struct watch_findings *ret_findings, uint64_t *ret_since_ns)
+{
+    struct watch_findings found = { 0 };
+    judge_policy_file(w, &found);
+    if (w->is_loaded) {
+        judge_store(w, now_ns, &found);
+        judge_integrity(w, &found);
+        judge_suspects(w, &found);
+        judge_age(w, now_ns, &found);
+        judge_completeness(w, &found);
+        judge_runs(w, now_ns, &found);
+        judge_schedule(w, now_ns, &found);
+        for (size_t i = 0; i < w->n_copies; i++)
+            judge_copy(w, &w->copies[i], now_ns, &found);
+        judge_disk(w, &found);
+    }
+    if (found.n > 1)
+        qsort(found.items, found.n, sizeof *found.items, by_weight);
+    enum watch_state state = WATCH_PROTECTED;
+    for (size_t i = 0; i < found.n; i++)
+        if (found.items[i].effect != WATCH_NOTE)
+            state = WATCH_AT_RISK;
+    if (!w->is_loaded || w->good == 0 || is_late(w, now_ns) || !is_sound(w))
+        state = WATCH_NOT_PROTECTED;
+    *ret_since_ns = since(w, state, now_ns);
+    *ret_findings = found;
+    return state;
+}
+
+void watch_host(const struct watch_host *host, struct watch_findings *ret_findings)
+{
+    char off[CLOCK_TEXT_MAX];
+    struct watch_findings found = { 0 };
+    if (host->catalogue_problem != NULL) {
+        struct watch_finding *finding = add(&found, "catalogue", SEVERITY_WARNING, WATCH_RISK);
+        say(finding->text, "the catalogue of runs and alarms cannot be used: %s", host->catalogue_problem);
+        say(finding->step, "backups go on without it; make it anew: bkd catalogue rebuild");
+    }
+    if (host->clock_is_behind && host->clock_off_ns > SKEW_NS) {
+        struct watch_finding *finding = add(&found, "clock", SEVERITY_CRITICAL, WATCH_RISK);
+        clock_format_age(off, host->clock_off_ns);
+        say(finding->text, "this host's clock is %s before the last snapshot of policy %s: one of the two is wrong", off, host->clock_policy);
+        say(finding->step, "set the clock (timedatectl); until then retention removes nothing");
+    }
+    if (host->clock_is_unsynchronised) {
+        struct watch_finding *finding = add(&found, "clock-sync", SEVERITY_INFO, WATCH_NOTE);
+        say(finding->text, "no time server keeps this host's clock right");
+        say(finding->step, "timedatectl set-ntp true, or leave it to the machine this one runs on");
+    }
+    if (host->identities_here) {
+        struct watch_finding *finding = add(&found, "identities", SEVERITY_WARNING, WATCH_NOTE);
+        say(finding->text, "identities lie on this host, in %s: whoever breaks in can read all backups", host->keys_dir);
+        say(finding->step, "move operations.txt to the host that restores, and recovery.txt off line");
+    }
+    *ret_findings = found;
+}
+
+int watch_exit_code(const struct watch_findings *findings)
+{
+    int code = 0, security = error_exit_code(ERROR_INTEGRITY);
+    for (size_t i = 0; i < findings->n; i++) {
+        if (findings->items[i].effect == WATCH_SECURITY)
+            code = security;
+        else if (findings->items[i].effect == WATCH_OBJECTIVE && code != security)
+            code = error_exit_code(ERROR_OBJECTIVE);
+    }
+    return code;
+}
