@@ -104,6 +104,12 @@ static const struct cli_option keys_sheet_options[] = {
     { 0 },
 };
 
+static const struct cli_option status_options[] = {
+    { "check", 0, NULL, "for monitoring: print only what is wrong; the exit status says how bad it is" },
+    { "refresh", 0, NULL, "ask repositories on servers, too, instead of what is remembered of them" },
+    { 0 },
+};
+
 static const struct cli_option trust_host_options[] = {
     { "fingerprint", 0, "SHA256:…", "the key it must show; nothing is asked then" },
     { "yes", 0, NULL, "pin the key it shows, whatever it is" },
@@ -257,7 +263,9 @@ static const struct cli_command commands[] = {
       "and ends with 3 when something is due: its server removes it, with bkd prune --store.",
       prune_options, cmd_prune },
     { "status", "[POLICY]", 0, 1, "say what is protected, since when, and what to do",
-      "Ends with 5 when a policy has no snapshot, or a copy is older than it may be, and with 4 when heads or records are not as they were signed.", NULL, cmd_status },
+      "Of all policies the worst first, each with what is wrong and the next step; of one POLICY everything. A policy is protected when there is a good snapshot (its head is as it was "
+      "signed, and it is not suspect), complete, and no older than promised. Ends with 4 when heads or records are not as they were signed, or a snapshot is suspect; else with 5 when "
+      "there is no good snapshot, one is older than promised, or a copy is older than its max_age; else with 0.", status_options, cmd_status },
     { "trust-host", "POLICY|URL", 1, 1, "pin the host key of an SSH server",
       "Asks the server of the policy's repository, or of the address, for its host key, shows the key's fingerprint, and pins it when you say that it is the right "
       "one. bkd talks to pinned servers only, and never pins a key by itself.",

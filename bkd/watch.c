@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bkd/base/buf.h"
 #include "bkd/base/clock.h"
 #include "bkd/base/error.h"
 
@@ -60,7 +61,7 @@ static unsigned long long number(uint64_t n) { return (unsigned long long)n; }
 
 static bool is_late(const struct watch_facts *w, uint64_t now_ns) { return w->rpo_ns > 0 && age_of(w->good_ns, now_ns) > w->rpo_ns; }
 
-static bool was_rolled_back(const struct watch_facts *w) { return w->store_problem == NULL && w->pinned > w->newest; }
+static bool was_rolled_back(const struct watch_facts *w) { return w->lost_head > 0; }
 
 static bool is_sound(const struct watch_facts *w) { return w->head_problems == 0 && w->record_problems == 0 && !was_rolled_back(w); }
 
@@ -106,7 +107,7 @@ static void judge_integrity(const struct watch_facts *w, struct watch_findings *
     if (!was_rolled_back(w))
         return;
     struct watch_finding *found = add(f, "rolled-back", SEVERITY_CRITICAL, WATCH_SECURITY);
-    say(found->text, "snapshots are missing: this host made number %llu, the repository has %llu at most", number(w->pinned), number(w->newest));
+    say(found->text, "snapshots are missing: the repository does not hold number %llu as this host made it", number(w->lost_head));
     say(found->step, "ask who set the repository back; compare with the copies: bkd check %s, bkd ship %s --dry-run", w->policy, w->policy);
 }
 

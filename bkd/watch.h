@@ -62,7 +62,8 @@ struct watch_facts {
     uint64_t suspects, first_suspect;     // standing
     uint64_t before_suspect;              // the newest good one before the first suspect; 0 = none
     uint64_t head_problems, record_problems;
-    uint64_t pinned;                      // number of the last head this host made; 0 = unknown
+    uint64_t lost_head;                   // number of the last head this host made, when the repository does not hold it so; 0 = it does
+    bool heads_were_read;                 // now; else what the catalogue knows
     uint64_t held;
     // Runs, as far as the catalogue knows them.
     bool has_run;               // a last backup that ended

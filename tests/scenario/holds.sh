@@ -75,7 +75,7 @@ says "says so" 'is held already'
 is 0 "hold it for another reason" run_bkd hold p 2 --reason "legal"
 is 0 "two snapshots are held" test "$(held)" = 2
 is 0 "status" run_bkd status p
-says "says so" '2 of its snapshots are held'
+says "says so" '2 of its snapshots are'
 is 0 "check" run_bkd check p
 is 9 "the host's own key cannot release" run_bkd release p change-7 --key "$config/keys/signing"
 says "says why" "may not sign for this purpose"

@@ -1,0 +1,69 @@
+#include "bkd/status.h"
+
+#include <stdlib.h>
+
+#include "bkd/base/log.h"
+
+static int heavier(int a, int b)
+{
+    int security = error_exit_code(ERROR_INTEGRITY);
+    return a == security || b == security ? security : a != 0 ? a : b;
+}
+
+static int exit_code(const struct watched *w)
+{
+    int code = watch_exit_code(&w->host);
+    for (size_t i = 0; i < w->n; i++)
+        code = heavier(code, watch_exit_code(&w->items[i].findings));
+    return code;
+}
+
+// Without write access the catalogue is read as it is, and alarms wait for somebody who has it. Looking makes none.
+static bool open_catalogue(const struct cmd_context *ctx, struct catalogue *ret_catalogue, char **ret_problem)
+{
+    struct error err;
+    int r = catalogue_open(ctx->io, ctx->state_dir, CATALOGUE_READ, ret_catalogue, &err);
+    if (r < 0) {
+        if (r != ERROR_NOT_FOUND)
+            *ret_problem = xstrdup(err.text);
+        return false;
+    }
+    struct catalogue writable;
+    if (catalogue_open(ctx->io, ctx->state_dir, CATALOGUE_WRITE, &writable, &err) == 0) {
+        catalogue_close(ret_catalogue);
+        *ret_catalogue = writable;
+    }
+    return true;
+}
+
+static void record(const struct watched *w, bool is_all)
+{
+    struct error why;
+    if (w->source.catalogue != NULL && watch_record(w, is_all, &why) < 0)
+        log_debug("alarms were not recorded: %s", why.text);
+}
+
+int status_show(const struct cmd_context *ctx, const struct status_options *options, int *ret_exit_code, struct error *err)
+{
+    _cleanup_catalogue_ struct catalogue catalogue = { 0 };
+    _cleanup_watched_ struct watched w = { 0 };
+    _cleanup_free_ char *problem = NULL;
+    bool is_open = open_catalogue(ctx, &catalogue, &problem);
+    enum watch_depth depth = options->refresh ? WATCH_REFRESH : WATCH_LOCAL;
+    struct catalogue *c = is_open ? &catalogue : NULL;
+    uint64_t now_ns = io_realtime_ns(ctx->io);
+    int r = options->policy == NULL ? watch_all(ctx, c, problem, depth, now_ns, &w, err) : watch_one(ctx, c, problem, depth, now_ns, options->policy, &w, err);
+    if (r < 0)
+        return r;
+    record(&w, options->policy == NULL);
+    *ret_exit_code = exit_code(&w);
+    if (ctx->json)
+        return status_json(&w, err);
+    if (ctx->verbosity < 0)
+        return 0;
+    if (options->policy != NULL && !options->check)
+        status_text_detail(&w);
+    else
+        status_text_overview(&w, options->check);
+    return 0;
+}
