@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/timex.h>
 
+#include "bkd/base/clock.h"
 #include "bkd/keydir.h"
 #include "bkd/policy/policy_trust.h"
 #include "bkd/record/alarms.h"
@@ -52,12 +52,10 @@ static void find_clock(const struct watched *w, struct watch_host *host)
 
 static void look_at_host(struct watched *w, const char *catalogue_problem)
 {
-    struct timex clock = { .modes = 0 }; // only asks
     w->keys_dir = xasprintf("%s/keys", w->source.ctx->config_dir);
     struct watch_host host = { .catalogue_problem = catalogue_problem, .keys_dir = w->keys_dir,
                                .identities_here = keydir_has_identity(w->source.ctx->io, w->keys_dir) };
-    int state = adjtimex(&clock);
-    host.clock_is_unsynchronised = state >= 0 && (clock.status & STA_UNSYNC) != 0;
+    host.clock_is_unsynchronised = clock_is_unsynchronised();
     find_clock(w, &host);
     watch_host(&host, &w->host);
 }

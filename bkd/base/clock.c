@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/timex.h>
 #include <time.h>
 
 #define NS_PER_S 1000000000ull
@@ -77,4 +78,10 @@ void clock_format_bytes(char ret_text[CLOCK_TEXT_MAX], uint64_t bytes)
         u++;
     }
     (void)snprintf(ret_text, CLOCK_TEXT_MAX, u == 0 ? "%.0f %s" : "%.1f %s", v, units[u]);
+}
+
+bool clock_is_unsynchronised(void)
+{
+    struct timex asked = { .modes = 0 };
+    return adjtimex(&asked) >= 0 && (asked.status & STA_UNSYNC) != 0;
 }

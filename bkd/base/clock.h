@@ -20,4 +20,7 @@ void clock_format_age(char ret_text[CLOCK_TEXT_MAX], uint64_t age_ns);
 // "1.5 MiB" for people.
 void clock_format_bytes(char ret_text[CLOCK_TEXT_MAX], uint64_t bytes);
 
+// Does the kernel say that no time server keeps the clock right (adjtimex(2), STA_UNSYNC)? False when it cannot be asked.
+bool clock_is_unsynchronised(void);
+
 #endif
