@@ -86,6 +86,7 @@ int content_piece(struct snapshot *snapshot, const struct recipe_piece *piece, v
     size_t n;
     uint8_t *to = data, sha256[CRYPTO_SHA256_SIZE];
     recipe_piece_ranges(piece, &scratch, &ranges, &n);
+    object_reader_expect(snapshot->reader, ranges, n);
     for (size_t i = 0; i < n; to += ranges[i].length, i++) {
         if (ranges[i].object == 0) {
             memset(to, 0, ranges[i].length);

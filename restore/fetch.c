@@ -188,6 +188,7 @@ void fetch_add_piece(struct fetch *w, struct apply_file *f, uint32_t index, uint
     size_t first_use = w->n_uses;
     uint32_t stored = 0;
     struct error err;
+    object_reader_expect_ends(w->apply->reader, ranges, n_ranges);
     if (add_ranges(w, (uint32_t)w->n_pieces, ranges, n_ranges, &stored, &err) < 0) {
         w->n_uses = first_use;
         apply_lose(w->apply, f, &err);

@@ -67,12 +67,21 @@ static int load_signers(struct session *s, struct error *err)
 
 int session_open(struct session *s, const struct io *io, const struct session_options *options, struct error *err)
 {
+    return session_open_for(s, io, options, NULL, err);
+}
+
+int session_open_for(struct session *s, const struct io *io, const struct session_options *options, const char *snapshot, struct error *err)
+{
     *s = (struct session){ .io = io, .options = options };
     struct store *store = NULL;
     int r = load_signers(s, err);
     if (r == 0)
         r = store_open(io, options->repository, &options->access, false, &store, err);
-    return r < 0 ? r : repository_open(io, store, session_signers(s), &s->repository, err);
+    if (r < 0)
+        return r;
+    if (store->far && snapshot != NULL && repository_is_number(snapshot))
+        return repository_open_near(io, store, session_signers(s), snapshot, &s->repository, err);
+    return repository_open(io, store, session_signers(s), &s->repository, err);
 }
 
 void session_done(struct session *s)
@@ -134,13 +143,22 @@ static void warn_of_void(const struct repository *r, const struct repository_hea
     }
 }
 
-int session_find(const struct session *s, const char *snapshot, const struct repository_head **ret_head, struct error *err)
+static int find(const struct session *s, const char *snapshot, const struct repository_head **ret_head, struct error *err)
 {
     uint8_t chain[16];
     bool chosen;
     int r = session_chain(s, &chosen, chain, err);
-    if (r == 0)
-        r = tags_find(s->repository, session_signers(s), chosen ? chain : NULL, snapshot, ret_head, err);
+    return r < 0 ? r : tags_find(s->repository, session_signers(s), chosen ? chain : NULL, snapshot, ret_head, err);
+}
+
+int session_find(const struct session *s, const char *snapshot, const struct repository_head **ret_head, struct error *err)
+{
+    int r = find(s, snapshot, ret_head, err);
+    if (r < 0 && s->repository->partial) {
+        r = repository_read_all_heads(s->repository, session_signers(s), err);
+        if (r == 0)
+            r = find(s, snapshot, ret_head, err);
+    }
     if (r == 0 && repository_is_number(snapshot) && strncmp(snapshot, "latest", 6) == 0)
         warn_of_void(s->repository, *ret_head);
     return r;

@@ -32,6 +32,8 @@ struct session {
 
 // Opens store and heads. ERROR_KEY when no signers file is found, with the places that were looked at.
 MUST_USE int session_open(struct session *s, const struct io *io, const struct session_options *options, struct error *err);
+// The same for one snapshot, which session_find or session_snapshot is then asked for: of a place far away only the heads that name it are read.
+MUST_USE int session_open_for(struct session *s, const struct io *io, const struct session_options *options, const char *snapshot, struct error *err);
 void session_done(struct session *s);
 #define _cleanup_session_ __attribute__((cleanup(session_done)))
 

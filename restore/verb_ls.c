@@ -88,7 +88,7 @@ int verb_ls(struct cmd_context *ctx, const struct cli_args *args, struct error *
     uint64_t shown = 0;
     int r = selection_from_args(ctx->io, args, 1, &selection, err);
     if (r == 0)
-        r = session_open(&session, ctx->io, &ctx->session, err);
+        r = session_open_for(&session, ctx->io, &ctx->session, cli_args_value(args, 0), err);
     if (r == 0)
         r = session_snapshot(&session, cli_args_value(args, 0), &snapshot, NULL, err);
     if (r == 0)

@@ -119,7 +119,7 @@ int verb_restore(struct cmd_context *ctx, const struct cli_args *args, struct er
     options.again = again.len > 0 ? buf_str(&again) : NULL;
     ctx->session.accept_damaged = options.keep_going;
     if (r == 0)
-        r = session_open(&session, ctx->io, &ctx->session, err);
+        r = session_open_for(&session, ctx->io, &ctx->session, cli_args_value(args, 0), err);
     if (r == 0)
         r = open_snapshot(&session, cli_args_value(args, 0), options.keep_going, &snapshot, &head, err);
     (void)timing_add(&ctx->timing, TIMING_OPEN, since, 0);

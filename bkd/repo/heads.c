@@ -189,18 +189,45 @@ void heads_check_order(struct repository_head *heads, size_t n)
     mark_forks(heads, n);
 }
 
-int heads_load(struct repository *r, const struct signers *signers, struct error *err)
+// ---- which are read
+
+enum { NEWEST = 4 }; // of each chain: should the very newest be void, the one before is at hand
+
+static bool is_near(const struct heads_near *near, uint64_t number, size_t newer)
+{
+    return newer < NEWEST || newer - NEWEST < near->back || number == near->number;
+}
+
+// Takes the others out, from the newest of each chain on.
+static void leave_out(struct found *found, const struct heads_near *near)
+{
+    size_t kept = found->n, newer = 0;
+    for (size_t i = found->n; i-- > 0; newer++) {
+        if (i + 1 < found->n && memcmp(found->heads[i].chain, found->heads[i + 1].chain, sizeof found->heads[i].chain) != 0)
+            newer = 0;
+        if (is_near(near, found->heads[i].number, newer))
+            found->heads[--kept] = found->heads[i];
+    }
+    found->n -= kept;
+    memmove(found->heads, found->heads + kept, found->n * sizeof *found->heads);
+}
+
+int heads_load(struct repository *r, const struct signers *signers, const struct heads_near *near, struct error *err)
 {
     struct found found = { 0 };
     int e = r->store->ops->list(r->store, "heads", visit, &found, err);
+    size_t all = found.n;
     if (e == 0) {
         if (found.n > 0)
             qsort(found.heads, found.n, sizeof *found.heads, by_chain_and_number);
+        if (found.n > 0 && near != NULL)
+            leave_out(&found, near);
         e = judge_all(r, signers, &found, err);
     }
     r->heads = found.heads; // freed by repository_close, also after a failure
     r->n_heads = found.n;
-    if (e == 0)
+    r->partial = found.n < all;
+    if (e == 0 && !r->partial)
         heads_check_order(r->heads, r->n_heads);
     return e;
 }

@@ -250,6 +250,19 @@ static int find_object(struct object_reader *r, uint32_t object, struct object *
     return e;
 }
 
+static bool is_open(struct object_reader *r, size_t index)
+{
+    pthread_mutex_lock(&r->lock);
+    struct object *o = r->objects[index];
+    pthread_mutex_unlock(&r->lock);
+    if (o == NULL)
+        return false;
+    pthread_mutex_lock(&o->lock);
+    bool open = o->opened;
+    pthread_mutex_unlock(&o->lock);
+    return open;
+}
+
 // ---- frames
 
 int object_reader_locate(struct object_reader *r, uint32_t object, uint64_t offset, uint32_t *ret_frame,
@@ -375,6 +388,67 @@ int object_reader_authentic(struct object_reader *r, uint32_t object, bool *ret_
     if (e == 0)
         *ret_authentic = stored_is_authentic(r->stored, o->index);
     return e;
+}
+
+// ---- before it is asked for
+
+enum {
+    TAIL_EXPECTED = 128 << 10, // the seek table, in whole chunks of age, and what was written last: a manifest's recipe
+    WHOLE_EXPECTED = 2 * TAIL_EXPECTED,
+    OBJECTS_EXPECTED = 64,
+    FRAMES_EXPECTED = 256,
+};
+
+void object_reader_expect_ends(struct object_reader *r, const struct place *places, size_t n)
+{
+    struct stored_part parts[2 * OBJECTS_EXPECTED];
+    size_t n_parts = 0, last = SIZE_MAX;
+    for (size_t i = 0; stored_is_worth_expecting(r->stored) && i < n && n_parts + 2 <= 2 * OBJECTS_EXPECTED; i++) {
+        const struct format_ref *ref = places[i].object == 0 ? NULL : format_refs_find(&r->refs, places[i].object);
+        size_t index = ref == NULL ? SIZE_MAX : (size_t)(ref - r->refs.refs);
+        if (ref == NULL || index == last || is_open(r, index))
+            continue;
+        last = index;
+        bool whole = ref->stored_size <= WHOLE_EXPECTED;
+        parts[n_parts++] = (struct stored_part){ index, 0, whole ? (size_t)ref->stored_size : HEAD_GUESS };
+        if (!whole)
+            parts[n_parts++] = (struct stored_part){ index, ref->stored_size - TAIL_EXPECTED, TAIL_EXPECTED };
+    }
+    if (n_parts > 0)
+        stored_expect(r->stored, parts, n_parts);
+}
+
+// Where the frames that hold a place are stored, one part for neighbours.
+static bool find_stored(struct object_reader *r, const struct place *place, struct stored_part *ret_part)
+{
+    struct object *o;
+    struct error ignored;
+    uint32_t first, last;
+    struct age_span span;
+    if (place->object == 0 || place->length == 0 || find_object(r, place->object, &o, &ignored) < 0 || !zframe_table_find(&o->table, place->offset, &first) ||
+        !zframe_table_find(&o->table, place->offset + place->length - 1, &last))
+        return false;
+    uint64_t from = o->table.stored[first], n = o->table.stored[last + 1] - from;
+    if (!age_span(o->key.payload_offset, o->plain_size, from, n, &span) || span.stored_size > STORED_AT_HAND_MAX / 2)
+        return false;
+    *ret_part = (struct stored_part){ o->index, span.stored_offset, (size_t)span.stored_size };
+    return true;
+}
+
+void object_reader_expect(struct object_reader *r, const struct place *places, size_t n)
+{
+    struct stored_part parts[FRAMES_EXPECTED];
+    size_t n_parts = 0, bytes = 0;
+    if (!stored_is_worth_expecting(r->stored))
+        return;
+    object_reader_expect_ends(r, places, n);
+    for (size_t i = 0; i < n && n_parts < FRAMES_EXPECTED && bytes < STORED_AT_HAND_MAX / 2; i++) {
+        if (!find_stored(r, &places[i], &parts[n_parts]))
+            continue;
+        bytes += parts[n_parts].n;
+        n_parts += n_parts == 0 || memcmp(&parts[n_parts - 1], &parts[n_parts], sizeof *parts) != 0;
+    }
+    stored_expect(r->stored, parts, n_parts);
 }
 
 void object_reader_stats(const struct object_reader *r, struct object_reader_stats *ret_stats)

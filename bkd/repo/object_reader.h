@@ -50,6 +50,11 @@ MUST_USE int object_reader_frame(struct object_reader *r, uint32_t object, uint3
 void object_reader_release(struct object_reader *r, struct object_frame *frame);
 // Any range, across frames, into memory. For small things (recipes, xattrs, manifests' pieces).
 MUST_USE int object_reader_read(struct object_reader *r, const struct place *place, void *data, struct error *err);
+// Places that will be read soon: what a store far away has to send for them is fetched together, for the round trips of one place. Failures show where they
+// are read.
+void object_reader_expect(struct object_reader *r, const struct place *places, size_t n);
+// Only what opens their objects.
+void object_reader_expect_ends(struct object_reader *r, const struct place *places, size_t n);
 void object_reader_stats(const struct object_reader *r, struct object_reader_stats *ret_stats);
 
 #endif

@@ -34,8 +34,8 @@ static int read_description(struct repository *r, const struct signers *signers,
     return e < 0 ? error_prefix(err, "repository %s, '" REPOSITORY_FILE "'", r->store->url) : 0;
 }
 
-int repository_open(const struct io *io, struct store *store_taken, const char *signers, struct repository **ret_repository,
-                    struct error *err)
+static int open_repository(const struct io *io, struct store *store_taken, const char *signers, const struct heads_near *near,
+                           struct repository **ret_repository, struct error *err)
 {
     _cleanup_repository_ struct repository *r = xcalloc(1, sizeof *r);
     r->io = io;
@@ -47,22 +47,44 @@ int repository_open(const struct io *io, struct store *store_taken, const char *
     const struct signers *used = signers == NULL ? NULL : &trusted;
     e = read_description(r, used, err);
     if (e == 0)
-        e = heads_load(r, used, err);
+        e = heads_load(r, used, near, err);
     if (e < 0)
         return e;
     *ret_repository = TAKE(r);
     return 0;
 }
 
-void repository_close(struct repository *r)
+int repository_open(const struct io *io, struct store *store_taken, const char *signers, struct repository **ret_repository,
+                    struct error *err)
 {
-    if (r == NULL)
-        return;
+    return open_repository(io, store_taken, signers, NULL, ret_repository, err);
+}
+
+static void free_heads(struct repository *r)
+{
     for (size_t i = 0; i < r->n_heads; i++) {
         free(r->heads[i].problem);
         format_head_done(&r->heads[i].head);
     }
     free(r->heads);
+    r->heads = NULL;
+    r->n_heads = 0;
+}
+
+int repository_read_all_heads(struct repository *r, const char *signers, struct error *err)
+{
+    _cleanup_signers_ struct signers trusted = { 0 };
+    int e = signers == NULL ? 0 : signers_parse(signers, strlen(signers), &trusted, err);
+    free_heads(r);
+    r->partial = false;
+    return e < 0 ? e : heads_load(r, signers == NULL ? NULL : &trusted, NULL, err);
+}
+
+void repository_close(struct repository *r)
+{
+    if (r == NULL)
+        return;
+    free_heads(r);
     store_close(r->store);
     free(r);
 }
@@ -216,6 +238,31 @@ bool repository_is_number(const char *snapshot)
 {
     uint64_t ignored;
     return parse_latest(snapshot, &ignored) || parse_u64(snapshot, strlen(snapshot), UINT64_MAX, &ignored);
+}
+
+// A chain without a valid one among the heads that were read may well have one.
+static bool is_each_chain_known(const struct repository *r)
+{
+    for (size_t at = 0; at < r->n_heads;)
+        if (newest_of_next_chain(r, &at) == NULL)
+            return false;
+    return true;
+}
+
+int repository_open_near(const struct io *io, struct store *store_taken, const char *signers, const char *snapshot, struct repository **ret_repository,
+                         struct error *err)
+{
+    _cleanup_repository_ struct repository *r = NULL;
+    struct heads_near near = { 0 };
+    bool latest = parse_latest(snapshot, &near.back);
+    if (!latest && !parse_u64(snapshot, strlen(snapshot), UINT64_MAX, &near.number))
+        return repository_open(io, store_taken, signers, ret_repository, err);
+    int e = open_repository(io, store_taken, signers, &near, &r, err);
+    if (e == 0 && !is_each_chain_known(r))
+        e = repository_read_all_heads(r, signers, err);
+    if (e == 0)
+        *ret_repository = TAKE(r);
+    return e;
 }
 
 static int find_back(const struct repository *r, const uint8_t *chain, uint64_t back, const struct repository_head **ret_head,

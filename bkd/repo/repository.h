@@ -27,6 +27,7 @@ struct repository {
     struct format_repository info;
     struct repository_head *heads; // sorted by chain, then number; owned. One per snapshot, not per file
     size_t n_heads;
+    bool partial; // only some of them were read: see repository_open_near
 };
 
 // store_taken belongs to the repository from here on, and is closed when opening fails.
@@ -35,6 +36,12 @@ struct repository {
 // no repository (names the next step).
 MUST_USE int repository_open(const struct io *io, struct store *store_taken, const char *signers,
                              struct repository **ret_repository, struct error *err);
+// The same for somebody who wants one snapshot, named as repository_is_number says: of each chain only its newest heads and that one are read, so that the
+// round trips and bytes do not grow with the number of snapshots. Forks and breaks are not looked for. Where what was read is not enough to say which
+// snapshot is meant, or that there is none, repository_read_all_heads reads the rest.
+MUST_USE int repository_open_near(const struct io *io, struct store *store_taken, const char *signers, const char *snapshot, struct repository **ret_repository,
+                                  struct error *err);
+MUST_USE int repository_read_all_heads(struct repository *r, const char *signers, struct error *err);
 void repository_close(struct repository *r);
 void free_repositoryp(struct repository **r);
 #define _cleanup_repository_ __attribute__((cleanup(free_repositoryp)))

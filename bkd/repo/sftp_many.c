@@ -10,6 +10,7 @@ enum {
     SLOTS = 64,          // paths under way; OpenSSH's server keeps about a thousand files open
     WINDOW = 2 << 20,    // bytes of files asked for and not answered
     STEP = SFTP_DATA_MAX,
+    FEW_DIRS = 8, READS_OF_FEW = 8,
     OWED_MAX = SLOTS * 2 + WINDOW / STEP,
 };
 
@@ -95,9 +96,9 @@ static void ask_after_open(struct run *r, struct slot *s)
         ask_handle(r, s, SFTP_FSTAT, ASKED_STAT);
         ask_data(r, s, 0, STEP);
         s->asked = STEP;
-    } else { // the second answer is the end of most
-        ask_handle(r, s, SFTP_READDIR, ASKED_NAMES);
-        ask_handle(r, s, SFTP_READDIR, ASKED_NAMES);
+    } else { // the second answer is the end of most; where there are few, they may well be long
+        for (unsigned i = 0; i < (r->many->n <= FEW_DIRS ? READS_OF_FEW : 2); i++)
+            ask_handle(r, s, SFTP_READDIR, ASKED_NAMES);
     }
 }
 

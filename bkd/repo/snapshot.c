@@ -29,6 +29,7 @@ static int read_manifest_recipe(struct snapshot *s, struct error *err)
     const struct format_head *h = s->head;
     _cleanup_buf_ struct buf text = { 0 };
     uint8_t digest[32];
+    object_reader_expect(s->reader, &h->manifest, 1);
     int e = read_text(s, &h->manifest, &text, err);
     if (e < 0)
         return e;
@@ -89,12 +90,24 @@ void snapshot_done(struct snapshot *s)
 int snapshot_read_recipe(struct snapshot *s, const struct place *place, struct recipe *ret_recipe, struct error *err)
 {
     _cleanup_buf_ struct buf text = { 0 };
+    object_reader_expect(s->reader, place, 1);
     int e = read_text(s, place, &text, err);
     if (e == 0)
         e = recipe_parse((const char *)text.data, text.len, ret_recipe, err);
     if (e == ERROR_FORMAT)
         err->code = e = ERROR_INTEGRITY;
     return e < 0 ? error_prefix(err, "recipe at %u:%llu", place->object, (unsigned long long)place->offset) : 0;
+}
+
+static void expect_part(struct snapshot *s, const struct place *ranges, size_t n, uint64_t from, uint64_t to)
+{
+    size_t first = 0, end;
+    uint64_t at = 0;
+    while (first < n && at + ranges[first].length <= from)
+        at += ranges[first++].length;
+    for (end = first; end < n && at < to; end++)
+        at += ranges[end].length;
+    object_reader_expect(s->reader, ranges + first, end - first);
 }
 
 // Bytes [from, to) of one piece of the manifest.
@@ -105,6 +118,7 @@ static int read_piece_part(struct snapshot *s, const struct recipe_piece *piece,
     const struct place *ranges;
     size_t n;
     recipe_piece_ranges(piece, &scratch, &ranges, &n);
+    expect_part(s, ranges, n, from, to);
     uint64_t at = 0; // of ranges[i] in the piece
     for (size_t i = 0; i < n && at < to; at += ranges[i].length, i++) {
         uint64_t skip = from > at ? from - at : 0;

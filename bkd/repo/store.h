@@ -35,6 +35,15 @@ struct store_many {
     void *arg;
 };
 
+// A part of a file, one of several that are read together.
+struct store_part {
+    const char *name;
+    uint64_t offset;
+    size_t n;
+    void *data; // n bytes
+    bool read;  // it was
+};
+
 // One of several files that are put together.
 struct store_put {
     const char *name;
@@ -67,6 +76,9 @@ struct store_ops {
     int (*remove)(struct store *s, const char *name, struct error *err);
     // Whole small files, or sizes, of many names in a few round trips. NULL: one after the other will do (store_get_many).
     int (*get_many)(struct store *s, const struct store_many *many, struct error *err);
+    // Parts of many files in a few round trips, for somebody who will need them. One that cannot be had whole is left for a get, which says why. NULL: a get
+    // costs nothing here.
+    int (*get_parts)(struct store *s, struct store_part *parts, size_t n, struct error *err);
     // Has the place itself hash a file, where it can: *ret_offered says whether. NULL: it cannot (store_hash). `size` says how long that may take.
     int (*hash)(struct store *s, const char *name, uint64_t size, uint8_t ret_sha256[32], bool *ret_offered, struct error *err);
     // When the file got there, by the place's own clock (nanoseconds since 1970). NULL: it does not tell.

@@ -15,6 +15,7 @@
 #include "bkd/repo/sftp_many.h"
 #include "bkd/repo/store.h"
 #include "bkd/repo/store_sftp_hash.h"
+#include "bkd/repo/store_sftp_parts.h"
 #include "bkd/repo/store_sftp_put.h"
 
 // ---- reading
@@ -360,6 +361,7 @@ static const struct store_ops ops = {
     .list = list,
     .remove = remove_name,
     .get_many = get_many,
+    .get_parts = store_sftp_get_parts,
     .hash = store_sftp_hash,
     .modified = modified,
     .close = close_store,

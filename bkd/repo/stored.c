@@ -7,6 +7,7 @@
 
 #include "bkd/base/crypto.h"
 #include "bkd/base/log.h"
+#include "bkd/repo/at_hand.h"
 
 enum { TAG = CRYPTO_BLOCKHASH_TAG_SIZE, CHUNK = 16 * STORED_BLOCK };
 
@@ -28,6 +29,7 @@ struct stored {
     bool encrypted;
     bool accepts_damaged;
     uint8_t key[CRYPTO_BLOCKHASH_KEY_SIZE];
+    struct at_hand *at_hand; // NULL: reading ahead is worth nothing
     pthread_mutex_t lock;
     struct file **files; // beside refs; NULL until asked for
     struct file *kept_first, *kept_last; // those with tags, oldest first
@@ -44,6 +46,8 @@ struct stored *stored_new(const struct io *io, struct store *store, const struct
     s->n = refs->n;
     s->encrypted = encrypted;
     s->files = xcalloc(refs->n + 1, sizeof *s->files);
+    if (store->far && encrypted && store->ops->get_parts != NULL)
+        s->at_hand = at_hand_new(store, STORED_AT_HAND_MAX);
     io_random(io, s->key, sizeof s->key);
     pthread_mutex_init(&s->lock, NULL);
     return s;
@@ -63,6 +67,7 @@ void stored_free(struct stored *s)
         free(f->name);
         free(f);
     }
+    at_hand_free(s->at_hand);
     free(s->files);
     pthread_mutex_destroy(&s->lock);
     explicit_bzero(s->key, sizeof s->key);
@@ -89,6 +94,12 @@ const char *stored_name(struct stored *s, size_t index) { return file_of(s, inde
 static size_t tags_size(const struct stored *s, size_t index)
 {
     return (size_t)((s->refs[index].stored_size + STORED_BLOCK - 1) / STORED_BLOCK) * TAG;
+}
+
+// Only of files whose opening is all that is authenticated: others are read whole.
+static bool take_at_hand(struct stored *s, size_t index, uint64_t offset, void *data, size_t n)
+{
+    return s->at_hand != NULL && at_hand_take(s->at_hand, index, offset, data, n);
 }
 
 static int get(struct stored *s, const struct file *f, uint64_t offset, void *data, size_t n, struct error *err)
@@ -152,10 +163,11 @@ static int authenticate(struct stored *s, const struct file *f, const struct for
 // that the host made, which nobody who merely keeps the store knows, and the tag of each chunk of age vouches for the rest (doc/FORMAT.md section 4).
 static bool has_opening(const struct stored *s, size_t index) { return s->store->far && s->encrypted && s->refs[index].opening_size > 0; }
 
-static int authenticate_opening(struct stored *s, struct file *f, const struct format_ref *ref, struct error *err)
+static int authenticate_opening(struct stored *s, size_t index, struct file *f, struct error *err)
 {
+    const struct format_ref *ref = &s->refs[index];
     uint8_t sha256[CRYPTO_SHA256_SIZE], *opening = xmalloc(ref->opening_size);
-    int r = get(s, f, 0, opening, ref->opening_size, err);
+    int r = take_at_hand(s, index, 0, opening, ref->opening_size) ? 0 : get(s, f, 0, opening, ref->opening_size, err);
     if (r == 0) {
         crypto_sha256(opening, ref->opening_size, sha256);
         if (memcmp(sha256, ref->opening_sha256, sizeof sha256) != 0)
@@ -210,7 +222,7 @@ static bool has_tags(struct stored *s, const struct file *f)
 
 static int open_far(struct stored *s, size_t index, struct file *f, struct error *err)
 {
-    return f->begin != NULL ? 0 : authenticate_opening(s, f, &s->refs[index], err);
+    return f->begin != NULL ? 0 : authenticate_opening(s, index, f, err);
 }
 
 static int open_whole(struct stored *s, size_t index, struct file *f, struct error *err)
@@ -294,7 +306,7 @@ static int read_far(struct stored *s, size_t index, struct file *f, uint64_t off
 {
     uint32_t opening = s->refs[index].opening_size;
     int r = stored_open(s, index, err);
-    if (r == 0)
+    if (r == 0 && !take_at_hand(s, index, offset, space, n))
         r = get(s, f, offset, space, n, err);
     if (r < 0)
         return r;
@@ -325,6 +337,27 @@ int stored_read(struct stored *s, size_t index, uint64_t offset, size_t n, uint8
     if (r == 0)
         *ret_skip = (size_t)(offset - start);
     return r;
+}
+
+// ---- before it is asked for
+
+bool stored_is_worth_expecting(const struct stored *s) { return s->at_hand != NULL; }
+
+void stored_expect(struct stored *s, const struct stored_part *parts, size_t n)
+{
+    struct at_hand_part *wanted = xcalloc(n + 1, sizeof *wanted);
+    size_t m = 0;
+    uint64_t since = io_monotonic_ns(s->io), bytes;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t size = s->refs[parts[i].index].stored_size;
+        if (!has_opening(s, parts[i].index) || parts[i].offset > size || parts[i].n > size - parts[i].offset)
+            continue;
+        wanted[m++] = (struct at_hand_part){ .index = parts[i].index, .name = file_of(s, parts[i].index)->name, .offset = parts[i].offset, .n = parts[i].n };
+    }
+    at_hand_fetch(s->at_hand, wanted, m, &bytes);
+    s->read_ns += io_monotonic_ns(s->io) - since;
+    s->read_bytes += bytes;
+    free(wanted);
 }
 
 void stored_stats(const struct stored *s, struct stored_stats *ret_stats)

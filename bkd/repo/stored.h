@@ -20,6 +20,9 @@
 // Bytes of block hashes kept; beyond it the file authenticated first is authenticated again when it is needed again.
 #define STORED_TAGS_MAX (32u << 20)
 
+// Bytes fetched before they are asked for that are kept.
+#define STORED_AT_HAND_MAX (16u << 20)
+
 struct stored_stats {
     uint64_t hashed_bytes, hash_ns; // authentication, reading left out
     uint64_t read_bytes, read_ns;   // all reading
@@ -42,6 +45,14 @@ MUST_USE int stored_open(struct stored *s, size_t index, struct error *err);
 // Bytes [offset, offset + n) of it (ERROR_INTEGRITY beyond its end). They begin at space + *ret_skip; space has room for
 // n + 2 * STORED_BLOCK bytes.
 MUST_USE int stored_read(struct stored *s, size_t index, uint64_t offset, size_t n, uint8_t *space, size_t *ret_skip, struct error *err);
+// What will be read soon, of several files: fetched together, where a read costs a round trip. Of others nothing is done.
+struct stored_part {
+    size_t index; // in refs
+    uint64_t offset;
+    size_t n;
+};
+bool stored_is_worth_expecting(const struct stored *s);
+void stored_expect(struct stored *s, const struct stored_part *parts, size_t n);
 // After stored_open: false for a damaged file that was accepted.
 bool stored_is_authentic(struct stored *s, size_t index);
 void stored_stats(const struct stored *s, struct stored_stats *ret_stats);

@@ -494,6 +494,73 @@ static void test_many_heads(void **state)
     print_message("%d heads opened and verified in %llu ms\n", MANY, (unsigned long long)ms);
 }
 
+static int open_near(struct fixture *f, const char *snapshot, struct repository **ret_repository)
+{
+    struct store *stores[2] = { f->store, store_memory_new() };
+    struct error err;
+    OK(f->store->ops->list(f->store, "", copy_file, stores, &err));
+    return repository_open_near(io_real(), stores[1], buf_str(&f->signers), snapshot, ret_repository, &err);
+}
+
+// `n`: heads that are read for it.
+static void check_near(struct fixture *f, const uint8_t *chain, const char *snapshot, size_t n, uint64_t number)
+{
+    struct error err;
+    const struct repository_head *h = NULL;
+    _cleanup_repository_ struct repository *r = NULL;
+    assert_int_equal(open_near(f, snapshot, &r), 0);
+    assert_int_equal(r->n_heads, n);
+    OK(repository_find(r, chain, snapshot, &h, &err));
+    assert_int_equal(h->number, number);
+    assert_memory_equal(h->chain, chain, 16);
+    OK(repository_read_all_heads(r, buf_str(&f->signers), &err));
+    assert_false(r->partial);
+    OK(repository_find(r, chain, snapshot, &h, &err)); // the same one
+    assert_int_equal(h->number, number);
+}
+
+// One snapshot of many: what is read does not grow with their number, and what is found is the same.
+static void test_near(void **state)
+{
+    struct fixture *f = *state;
+    struct error err;
+    uint8_t a[32] = { 0 }, b[32] = { 0 };
+    for (uint64_t n = 1; n <= 20; n++)
+        put_head(f, chain_a, n, a, NULL);
+    for (uint64_t n = 1; n <= 10; n++)
+        put_head(f, chain_b, n, b, &(struct head_options){ .policy = "other" });
+    check_near(f, chain_a, "latest", 8, 20);
+    check_near(f, chain_b, "latest", 8, 10);
+    check_near(f, chain_a, "7", 9, 7);
+    check_near(f, chain_a, "19", 8, 19);
+    check_near(f, chain_a, "latest~9", 13 + 10, 11); // the ten of the other chain
+    _cleanup_repository_ struct repository *r = NULL;
+    const struct repository_head *h = NULL;
+    assert_int_equal(open_near(f, "21", &r), 0);
+    assert_true(r->partial);
+    assert_int_equal(repository_find(r, chain_a, "21", &h, &err), ERROR_NOT_FOUND);
+    OK(repository_read_all_heads(r, buf_str(&f->signers), &err));
+    assert_int_equal(repository_find(r, chain_a, "21", &h, &err), ERROR_NOT_FOUND);
+    assert_non_null(strstr(err.text, "1 to 20"));
+}
+
+// The newest ones are void: then all are read.
+static void test_near_void(void **state)
+{
+    struct fixture *f = *state;
+    struct error err;
+    uint8_t previous[32] = { 0 };
+    for (uint64_t n = 1; n <= 20; n++)
+        put_head(f, chain_a, n, previous, n > 15 ? &(struct head_options){ .cut = 5 } : NULL);
+    _cleanup_repository_ struct repository *r = NULL;
+    const struct repository_head *h = NULL;
+    assert_int_equal(open_near(f, "latest", &r), 0);
+    assert_false(r->partial);
+    assert_int_equal(r->n_heads, 20);
+    OK(repository_find(r, NULL, "latest", &h, &err));
+    assert_int_equal(h->number, 15);
+}
+
 #define WITH(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -514,6 +581,8 @@ int main(void)
         WITH(test_refs),
         WITH(test_ssh_keygen_agrees),
         WITH(test_many_heads),
+        WITH(test_near),
+        WITH(test_near_void),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

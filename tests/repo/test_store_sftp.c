@@ -350,6 +350,36 @@ static void test_turns_of_puts(void **state)
     free(data);
 }
 
+// Beginnings and ends of many files: one round trip opens them, one reads. What is not there, or not so long, is told part by part.
+static void test_turns_of_parts(void **state)
+{
+    struct place *p = *state;
+    struct error err;
+    enum { N = 32 };
+    struct store_part parts[N];
+    uint8_t buffer[N][300];
+    p->server.count = true;
+    make_files(p, 4, 8, 1000);
+    OK(open_store(p, &err));
+    for (unsigned i = 0; i < N; i++)
+        parts[i] = (struct store_part){ .name = xasprintf("many/%u/%u", i / 8 + 1, i % 4 + 1), .offset = i % 8 < 4 ? 0 : 700, .n = 300, .data = buffer[i] };
+    parts[3].offset = 701; // a byte too many
+    free((char *)(uintptr_t)parts[9].name);
+    parts[9].name = xstrdup("many/none");
+    unsigned before = p->server.turns;
+    OK(p->store->ops->get_parts(p->store, parts, N, &err));
+    print_message("32 parts of 17 files: %u round trips\n", turns_of(p, before));
+    assert_true(turns_of(p, before) <= 2);
+    for (unsigned i = 0; i < N; i++) {
+        uint8_t back[300];
+        assert_int_equal(parts[i].read, i != 3 && i != 9);
+        if (parts[i].read)
+            OK(p->store->ops->get(p->store, parts[i].name, parts[i].offset, back, 300, &err));
+        assert_true(!parts[i].read || memcmp(back, buffer[i], 300) == 0);
+        free((char *)(uintptr_t)parts[i].name);
+    }
+}
+
 // The line breaks once anywhere: all are there once, whole, and the last one never before the others.
 static void test_puts_over_broken_line(void **state)
 {
@@ -509,7 +539,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_large_file_through_lanes), TEST(test_single_connection), TEST(test_cut_anywhere), TEST(test_given_up),
         TEST(test_poor_server), TEST(test_modes), TEST(test_root),
-        TEST(test_turns_of_listing), TEST(test_turns_of_many), TEST(test_turns_of_small_reads), TEST(test_turns_of_puts), TEST(test_puts_over_broken_line),
+        TEST(test_turns_of_listing), TEST(test_turns_of_many), TEST(test_turns_of_small_reads), TEST(test_turns_of_parts), TEST(test_turns_of_puts), TEST(test_puts_over_broken_line),
         TEST(test_server_that_lies), TEST(test_whole_long_file), TEST(test_many_over_broken_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

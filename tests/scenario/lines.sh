@@ -44,6 +44,16 @@ is 0 "and without the line" run_bkd trust-host "$direct" --yes
 is 0 "init" run_bkd init p
 is 0 "first backup" backup
 
+# ---- the way there and back, counted: what one small file out of many snapshots costs does not grow with them
+for n in 1 2 3 4 5 6 7 8; do change $((n * 1000)); run_bkd backup p -q >/dev/null 2>&1 || bad "backup $n"; done
+line delay=10
+is 0 "one file over a slow line" from "$far" dump latest "$source/new"
+sleep 0.2
+turns=$(sed -n 's/.* turns //p' "$tree/line" | tail -n 1)
+bytes=$(sed -n 's/.* down \([0-9]*\) .*/\1/p' "$tree/line" | tail -n 1)
+[ "${turns:-999}" -le 34 ] && ok "for at most 34 round trips, from TCP on" || bad "for $turns round trips"
+[ "${bytes:-9999999}" -le 1000000 ] && ok "and a megabyte" || bad "and $bytes bytes"
+
 # ---- cut once, at many places of a run
 cuts=0
 for at in 1000 2500 4000 5500 7000 9000 12000 30000 131072 262144 524288 700000 720000; do
