@@ -70,6 +70,7 @@ int cmd_prune(struct cmd_context *ctx, const struct cli_args *args, struct error
 int cmd_release(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_resume(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_rollback(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_rto(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_run(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_serve(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_ship(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
@@ -77,6 +78,7 @@ int cmd_snapshots(struct cmd_context *ctx, const struct cli_args *args, struct e
 int cmd_status(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_tag(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_trust_host(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_verify(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_watch(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 
 #endif

@@ -174,6 +174,30 @@ static void add_commands(const struct policy_commands *commands, struct buf *ret
         buf_add_str(ret_text, "[]");
 }
 
+// Has the check something else there than the key's default?
+static bool is_given(const struct schema_key *key, const struct policy_check *check, struct buf *ret_value)
+{
+    if (schema_owner(key) != SCHEMA_OF_CHECK)
+        return false;
+    add_value(key, check, ret_value);
+    const char *said = key->type == SCHEMA_TEXT ? *(char *const *)((const char *)check + key->offset) : buf_str(ret_value);
+    return strcmp(said, key->default_text != NULL ? key->default_text : "[]") != 0;
+}
+
+static void add_checks(const struct policy_verification *verify, struct buf *ret_text)
+{
+    size_t count;
+    const struct schema_key *keys = schema_keys(&count);
+    for (size_t i = 0; i < verify->check_count; i++)
+        for (size_t k = 0; k < count; k++) {
+            _cleanup_buf_ struct buf value = { 0 };
+            if (is_given(&keys[k], &verify->checks[i], &value))
+                buf_addf(ret_text, "\n    %s %s: %s", strcmp(keys[k].name, "verify.checks.type") == 0 ? "-" : " ", schema_leaf(&keys[k]), buf_str(&value));
+        }
+    if (verify->check_count == 0)
+        buf_add_str(ret_text, "[]");
+}
+
 // A place on a server is a map, whose keys follow.
 static void add_store(const struct policy_store *store, struct buf *ret_text)
 {
@@ -216,6 +240,7 @@ static void add_value(const struct schema_key *key, const void *base, struct buf
     case SCHEMA_COMMANDS: add_commands(at, ret_text); break;
     case SCHEMA_STORE: add_store(at, ret_text); break;
     case SCHEMA_STORES: add_stores(at, ret_text); break;
+    case SCHEMA_CHECKS: add_checks(&((const struct policy *)base)->verify, ret_text); break;
     case SCHEMA_PATH:
     case SCHEMA_URL:
     case SCHEMA_TEXT: cmd_add_quoted(*(char *const *)at, ret_text); break;
@@ -225,6 +250,7 @@ static void add_value(const struct schema_key *key, const void *base, struct buf
     case SCHEMA_ARGV:
     case SCHEMA_SCHEDULE:
     case SCHEMA_POLICIES:
+    case SCHEMA_PATHS:
     case SCHEMA_RECIPIENTS: add_list(at, ret_text); break;
     case SCHEMA_MAP_OR_NONE: buf_add_str(ret_text, *(const bool *)at ? "" : word_for_none(key)); break;
     case SCHEMA_MAP: break;
@@ -356,6 +382,21 @@ static void json_add_stores(struct json *object, const struct policy_stores *sto
     }
 }
 
+static void json_add_checks(struct json *object, const struct policy_verification *verify)
+{
+    size_t count;
+    const struct schema_key *keys = schema_keys(&count);
+    struct json *array = json_add_array(object, "checks");
+    for (size_t i = 0; i < verify->check_count; i++) {
+        struct json *check = json_append_object(array);
+        for (size_t k = 0; k < count; k++) {
+            _cleanup_buf_ struct buf value = { 0 };
+            if (is_given(&keys[k], &verify->checks[i], &value))
+                json_add_value(check, &keys[k], &verify->checks[i]);
+        }
+    }
+}
+
 static void json_add_value(struct json *object, const struct schema_key *key, const void *base)
 {
     const void *at = (const char *)base + key->offset;
@@ -364,6 +405,7 @@ static void json_add_value(struct json *object, const struct schema_key *key, co
     case SCHEMA_SOURCES: json_add_sources(object, base); return;
     case SCHEMA_COMMANDS: json_add_commands(object, schema_leaf(key), at); return;
     case SCHEMA_STORES: json_add_stores(object, at); return;
+    case SCHEMA_CHECKS: json_add_checks(object, &((const struct policy *)base)->verify); return;
     case SCHEMA_STORE: json_add_str(object, schema_leaf(key), ((const struct policy_store *)at)->url); return;
     case SCHEMA_PATH:
     case SCHEMA_URL: json_add_str(object, schema_leaf(key), *(char *const *)at); return;
@@ -373,6 +415,7 @@ static void json_add_value(struct json *object, const struct schema_key *key, co
     case SCHEMA_ARGV:
     case SCHEMA_SCHEDULE:
     case SCHEMA_POLICIES:
+    case SCHEMA_PATHS:
     case SCHEMA_RECIPIENTS: json_add_list(object, schema_leaf(key), at); return;
     case SCHEMA_BOOL: json_add_bool(object, schema_leaf(key), *(const bool *)at); return;
     case SCHEMA_NUMBER: json_add_u64(object, schema_leaf(key), *(const uint64_t *)at); return;

@@ -99,6 +99,19 @@ static const struct cli_option prune_options[] = {
     { 0 },
 };
 
+static const struct cli_option verify_options[] = {
+    { "from", 0, "COPY", "restore from this copy: repository, offsite (the first one), or an address (as the policy says)" },
+    { "snapshot", 0, "S", "a number, latest (which it is), latest~2, a tag, or random" },
+    { "sample", 0, "N|SIZE|full", "restore so many files, or so many bytes of them, drawn at random; or everything (as the policy says)" },
+    { "identity", 'i', "FILE", "age identity (as the policy says: operations.txt)" },
+    { 0 },
+};
+
+static const struct cli_option rto_options[] = {
+    { "from", 0, "COPY", "restores from this copy: repository, or an address (that of the newest verification)" },
+    { 0 },
+};
+
 static const struct cli_option keys_sheet_options[] = {
     { "identity", 'i', "FILE", "the identity to print, when keys/recovery.txt is no longer there" },
     { 0 },
@@ -266,6 +279,16 @@ static const struct cli_command commands[] = {
       "Of all policies the worst first, each with what is wrong and the next step; of one POLICY everything. A policy is protected when there is a good snapshot (its head is as it was "
       "signed, and it is not suspect), complete, and no older than promised. Ends with 4 when heads or records are not as they were signed, or a snapshot is suspect; else with 5 when "
       "there is no good snapshot, one is older than promised, or a copy is older than its max_age; else with 0.", status_options, cmd_status },
+    { "verify", "POLICY", 1, 1, "prove that a snapshot can be restored, and measure how long it takes",
+      "Runs bkd-restore into scratch space from one of the policy's copies, offsite where there is one, compares every restored byte and attribute with what was signed, "
+      "runs the checks that the policy lists below `verify`, and measures each phase. What the scratch space cannot hold is listed as not exercised. Without an identity on "
+      "this host signatures, hashes and sizes are checked, and the snapshot is not proven (3). Ends with 4 when it does not restore or a check fails, with 5 when it does, but slower than "
+      "objectives.rto.",
+      verify_options, cmd_verify },
+    { "rto", "POLICY", 1, 1, "say how long restores take, as far as it was measured",
+      "Of the verifications of whole snapshots that are like the newest (same copy, size within a factor of two): median, 90th percentile and worst, and what so many "
+      "runs support about restores to come: 29 of them bound nine in ten with 95 % confidence; of fewer it is said what they do support.",
+      rto_options, cmd_rto },
     { "trust-host", "POLICY|URL", 1, 1, "pin the host key of an SSH server",
       "Asks the server of the policy's repository, or of the address, for its host key, shows the key's fingerprint, and pins it when you say that it is the right "
       "one. bkd talks to pinned servers only, and never pins a key by itself.",

@@ -36,6 +36,14 @@ static void transfer_done(struct transfer *t)
             abort();                                                       \
     } while (0)
 
+static size_t take_body(char *data, size_t size, size_t n, void *arg)
+{
+    struct buf *body = arg;
+    size_t room = body->len < TRANSFER_BODY_MAX ? TRANSFER_BODY_MAX - body->len : 0;
+    buf_add(body, data, size * n < room ? size * n : room);
+    return size * n;
+}
+
 static size_t take_answer(char *data, size_t size, size_t n, void *arg)
 {
     struct buf *answer = arg;
@@ -229,4 +237,28 @@ int transfer_post(const struct transfer_post *post, struct error *err)
         return fail(&t, code, "the server", err);
     (void)curl_easy_getinfo(t.curl, CURLINFO_RESPONSE_CODE, &status);
     return judge_answer(&t, status, err);
+}
+
+// ---- asking ------------------------------------------------------------------------------------------------------------
+
+int transfer_get(const char *url, uint64_t timeout_ms, struct buf *ret_body, unsigned *ret_status, struct error *err)
+{
+    _cleanup_transfer_ struct transfer t = { 0 };
+    const struct transfer_security security = { .plain = true };
+    long status = 0;
+    int r = begin(&t, &security, timeout_ms, err);
+    if (r < 0)
+        return r;
+    SET(&t, CURLOPT_URL, url);
+    SET(&t, CURLOPT_PROTOCOLS_STR, "http,https");
+    SET(&t, CURLOPT_USERAGENT, "bkd/" PACKAGE_VERSION);
+    SET(&t, CURLOPT_NOPROXY, "*"); // what is asked is on this host, or told by its own address
+    SET(&t, CURLOPT_WRITEFUNCTION, take_body);
+    SET(&t, CURLOPT_WRITEDATA, ret_body);
+    CURLcode code = curl_easy_perform(t.curl);
+    if (code != CURLE_OK)
+        return fail(&t, code, "the server", err);
+    (void)curl_easy_getinfo(t.curl, CURLINFO_RESPONSE_CODE, &status);
+    *ret_status = (unsigned)status;
+    return 0;
 }

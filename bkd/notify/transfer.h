@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bkd/base/buf.h"
 #include "bkd/base/error.h"
 
 struct transfer_security {
@@ -44,5 +45,10 @@ struct transfer_post {
 };
 // The server answered with 2xx. Fails as transfer_mail does.
 MUST_USE int transfer_post(const struct transfer_post *post, struct error *err);
+
+#define TRANSFER_BODY_MAX (1u << 20)
+// Asks for an address; whatever the server answers is success, with its status and the first TRANSFER_BODY_MAX bytes (appended to *ret_body). Redirections are
+// not followed.
+MUST_USE int transfer_get(const char *url, uint64_t timeout_ms, struct buf *ret_body, unsigned *ret_status, struct error *err);
 
 #endif

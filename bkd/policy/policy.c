@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bkd/base/fs.h"
+#include "bkd/policy/policy_checks.h"
 #include "bkd/policy/policy_read.h"
 #include "bkd/policy/policy_text.h"
 #include "bkd/policy/policy_yaml.h"
@@ -50,7 +51,7 @@ bool policy_names_commands(const struct policy *policy)
         some = some || policy->sources[i].snapshot.create.count > 0;
     for (size_t i = 0; i < policy->offsite.count; i++)
         some = some || policy->offsite.items[i].ssh_passphrase_command.count > 0;
-    return some || policy->stream_count > 0 || policy->repository.ssh_passphrase_command.count > 0;
+    return some || policy->stream_count > 0 || policy->verify.check_count > 0 || policy->repository.ssh_passphrase_command.count > 0;
 }
 
 void policy_list_done(struct policy_list *list)
@@ -127,6 +128,12 @@ void policy_done(struct policy *policy)
     for (size_t i = 0; i < policy->offsite.count; i++)
         store_done(&policy->offsite.items[i]);
     free(policy->offsite.items);
+    policy_list_done(&policy->verify.schedule);
+    policy_list_done(&policy->verify.canaries);
+    policy_checks_done(policy);
+    free(policy->verify.from);
+    free(policy->verify.identity);
+    free(policy->verify.scratch);
     *policy = (struct policy){ 0 };
 }
 

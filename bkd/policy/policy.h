@@ -23,6 +23,7 @@
 #define POLICY_COPIES_MAX 16u
 #define POLICY_ARGUMENTS_MAX 256u // of one command, and variables of its environment
 #define POLICY_COMMANDS_MAX 64u   // in one hook
+#define POLICY_CHECKS_MAX 64u
 #define POLICY_SCHEDULES_MAX 64u  // expressions in one `schedule`
 #define POLICY_AFTER_MAX 64u
 #define POLICY_TIERS 9u
@@ -103,6 +104,40 @@ struct policy_retry {
     uint64_t delay_s, max_delay_s; // before the first time; doubled each time up to
 };
 
+enum policy_check_type { POLICY_CHECK_COMMAND, POLICY_CHECK_FILE, POLICY_CHECK_SQLITE, POLICY_CHECK_POSTGRES, POLICY_CHECK_HTTP, POLICY_CHECK_MTREE };
+
+// What must work after a restore. Paths are relative to the restored tree; what does not belong to the type is "", 0 or empty.
+struct policy_check {
+    uint64_t type; // enum policy_check_type
+    char *name;    // "" when not given
+    uint64_t timeout_s;
+    char *user;             // who runs its programs; "" = as bkd itself
+    struct policy_list run; // command, http: the program and its arguments
+    char *file;             // file, sqlite; mtree: of the specification, absolute
+    char *sha256;           // file: 64 hex digits
+    uint64_t min_size_bytes, max_size_bytes; // file
+    char *pattern;          // file: extended regular expression that a line matches; http: that is in the answer
+    char *query, *expect;   // sqlite, postgres
+    char *directory, *dump, *database; // postgres
+    char *url;              // http
+    uint64_t status;        // http
+};
+
+enum policy_verify_mode { POLICY_VERIFY_MODE_FULL, POLICY_VERIFY_MODE_SAMPLE };
+
+// How it is proven that what is stored can be restored.
+struct policy_verification {
+    struct policy_list schedule; // as the policy's
+    char *from;              // "auto", "repository", "offsite", or the address of a copy
+    uint64_t mode;           // enum policy_verify_mode
+    uint64_t sample_files;   // drawn at random
+    char *identity;          // file, relative to CONFIG_DIR/keys
+    char *scratch;           // directory; "" = /var/tmp
+    struct policy_list canaries; // paths that every sample has
+    struct policy_check *checks;
+    size_t check_count;
+};
+
 // What is promised about a policy.
 struct policy_objectives {
     uint64_t rpo_s; // how old the newest good snapshot may be; 0 = nothing is promised
@@ -181,6 +216,7 @@ struct policy {
     struct policy_objectives objectives;
     struct policy_keep keep;
     uint64_t grace_s; // between a snapshot being given up and its data being removed
+    struct policy_verification verify;
     unsigned key_lines[POLICY_KEYS_MAX]; // where each key of the schema was set; 0 = its default
 };
 

@@ -5,6 +5,7 @@
 
 #include "bkd/base/pattern.h"
 #include "bkd/base/ssh_url.h"
+#include "bkd/policy/policy_checks.h"
 #include "bkd/policy/policy_rules.h"
 #include "bkd/policy/schema.h"
 #include "bkd/policy/schema_read.h"
@@ -72,6 +73,24 @@ static void read_path_at(struct schema_reader *r, const struct schema_key *key, 
 static void read_path(struct schema_reader *r, const struct schema_key *key, const struct policy_node *node, void *base)
 {
     read_path_at(r, key, node, (char **)((char *)base + key->offset));
+}
+
+static void read_paths(struct schema_reader *r, const struct schema_key *key, const struct policy_node *node, void *base)
+{
+    struct policy_list *list = (struct policy_list *)((char *)base + key->offset);
+    if (node->kind != POLICY_NODE_LIST) {
+        schema_report_form(r, key, node);
+        return;
+    }
+    if (!schema_check_count(r, key, node, POLICY_PATTERNS_MAX))
+        return;
+    for (size_t i = 0; i < node->count; i++) {
+        _cleanup_free_ char *path = NULL;
+        if (!node->items[i]->spoiled)
+            read_path_at(r, key, node->items[i], &path);
+        if (path)
+            schema_list_add(list, path, node->items[i]->line);
+    }
 }
 
 static void read_url(struct schema_reader *r, const struct schema_key *key, const struct policy_node *node, char **at)
@@ -286,13 +305,14 @@ static void read_map_or_none(struct schema_reader *r, const struct schema_key *k
     }
 }
 
-// Where it is noted on which line a key stands; commands keep no note.
+// Where it is noted on which line a key stands; commands and checks keep no note.
 static unsigned *key_lines(struct schema_reader *r, const struct schema_key *key, void *base)
 {
     switch (schema_owner(key)) {
     case SCHEMA_OF_SOURCE: return ((struct policy_source *)base)->key_lines;
     case SCHEMA_OF_STORE: return base == &reading(r)->policy->repository ? reading(r)->policy->key_lines : NULL;
-    case SCHEMA_OF_COMMAND: return NULL;
+    case SCHEMA_OF_COMMAND:
+    case SCHEMA_OF_CHECK: return NULL;
     default: return reading(r)->policy->key_lines;
     }
 }
@@ -325,6 +345,8 @@ static void read_value(struct schema_reader *r, const struct schema_key *key, co
         reading(r)->places.after = node;
         schema_times_read_policies(r, key, node, base);
         break;
+    case SCHEMA_CHECKS: policy_checks_read(r, key, node, reading(r)->policy); break;
+    case SCHEMA_PATHS: read_paths(r, key, node, base); break;
     case SCHEMA_COMMANDS: read_commands(r, key, node, base); break;
     case SCHEMA_RECIPIENTS: read_recipients(r, key, node, base); break;
     case SCHEMA_SOURCES: read_sources(r, key, node); break;

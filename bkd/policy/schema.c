@@ -18,6 +18,7 @@
 #define AT_SOURCE(member) offsetof(struct policy_source, member)
 #define AT_STORE(member) offsetof(struct policy_store, member)
 #define AT_COMMAND(member) offsetof(struct policy_command, member)
+#define AT_CHECK(member) offsetof(struct policy_check, member)
 #define HOUR 3600u
 #define WEEK (7 * 24 * HOUR)
 #define YEAR (365 * 24 * HOUR)
@@ -228,6 +229,50 @@ static const struct schema_key keys[] = {
       "What messages call it, instead of the program's name." },
     { "hooks.HOOK.timeout", SCHEMA_DURATION, AT_COMMAND(timeout_s), 1, WEEK, "1h", false, NULL, "a duration from 1s to 1w",
       "When it takes longer, it is killed with all it started, and has failed." },
+    { "verify", SCHEMA_MAP, 0, 0, 0, NULL, false, NULL, "a map with 'schedule', 'from', 'mode', 'identity' or 'checks'",
+      "How \\fBbkd verify\\fR proves that what is stored can be restored; see VERIFICATION." },
+    { "verify.schedule", SCHEMA_SCHEDULE, AT(verify.schedule), 0, 0, NULL, false, NULL, "a calendar expression in quotes, or a list of them",
+      "When to verify the newest snapshot, as \\fBschedule\\fR is written." },
+    { "verify.from", SCHEMA_TEXT, AT(verify.from), 0, 4096, "auto", false, NULL, "auto, repository, offsite, or the address of a copy",
+      "Which copy to restore from. \\fBoffsite\\fR is the first one below \\fBoffsite\\fR; \\fBauto\\fR is that where there is one, else the repository." },
+    { "verify.mode", SCHEMA_CHOICE, AT(verify.mode), 0, 0, "full", false, "full sample", "full or sample",
+      "\\fBfull\\fR restores everything and runs the checks. \\fBsample\\fR restores files drawn at random, the newest, the largest and the canaries; "
+      "checks are not run." },
+    { "verify.sample", SCHEMA_NUMBER, AT(verify.sample_files), 1, 100000, "100", false, NULL, "a number from 1 to 100000", "How many files a sample draws at random." },
+    { "verify.canaries", SCHEMA_PATHS, AT(verify.canaries), 0, 0, NULL, false, NULL, "a list of absolute paths", "Files that every sample has." },
+    { "verify.identity", SCHEMA_TEXT, AT(verify.identity), 0, 1000, "operations.txt", false, NULL, "a file",
+      "The age identity that opens the backups, relative to CONFIG_DIR/keys. A host that is backed up should not have it: then nothing is proven here, but by "
+      "another host that has it." },
+    { "verify.scratch", SCHEMA_TEXT, AT(verify.scratch), 0, 4096, "/var/tmp", false, NULL, "an absolute path",
+      "Where to restore to, in a directory that is made for it and removed again." },
+    { "verify.checks", SCHEMA_CHECKS, AT(verify.checks), 0, 0, NULL, false, NULL, "a list of maps with 'type'",
+      "What must work in the restored tree, one after the other; see VERIFICATION." },
+    { "verify.checks.type", SCHEMA_CHOICE, AT_CHECK(type), 0, 0, NULL, true, "command file sqlite postgres http mtree",
+      "command, file, sqlite, postgres, http or mtree", "What is done." },
+    { "verify.checks.name", SCHEMA_TEXT, AT_CHECK(name), 0, 100, "", false, NULL, "one line of text", "What reports call it, instead of its type." },
+    { "verify.checks.timeout", SCHEMA_DURATION, AT_CHECK(timeout_s), 1, WEEK, "10min", false, NULL, "a duration from 1s to 1w", "When it takes longer, it has failed." },
+    { "verify.checks.user", SCHEMA_TEXT, AT_CHECK(user), 0, 32, "", false, NULL, "the name of a user", "Who runs its programs, where bkd may change user." },
+    { "verify.checks.run", SCHEMA_ARGV, AT_CHECK(run), 0, 0, NULL, false, NULL, "a list of a program and its arguments",
+      "Of \\fBcommand\\fR: it must end with 0. Of \\fBhttp\\fR: what answers at \\fBurl\\fR while it runs. The restored tree is its working directory." },
+    { "verify.checks.file", SCHEMA_TEXT, AT_CHECK(file), 0, 4096, "", false, NULL, "a path in the restored tree",
+      "Of \\fBfile\\fR and \\fBsqlite\\fR: which file, as \\fIsrv/erp/db\\fR. Of \\fBmtree\\fR: the specification, an absolute path on this host." },
+    { "verify.checks.sha256", SCHEMA_TEXT, AT_CHECK(sha256), 0, 64, "", false, NULL, "64 hexadecimal digits", "Of \\fBfile\\fR: what its content must have." },
+    { "verify.checks.min_size", SCHEMA_SIZE, AT_CHECK(min_size_bytes), 1, 1024 * TIB, "none", false, "none", "none or a size from 1B to 1024TiB",
+      "Of \\fBfile\\fR: the least it must have." },
+    { "verify.checks.max_size", SCHEMA_SIZE, AT_CHECK(max_size_bytes), 1, 1024 * TIB, "none", false, "none", "none or a size from 1B to 1024TiB",
+      "Of \\fBfile\\fR: the most it may have." },
+    { "verify.checks.pattern", SCHEMA_TEXT, AT_CHECK(pattern), 0, 1000, "", false, NULL, "an extended regular expression",
+      "Of \\fBfile\\fR: matches one of its lines (\\fIregex\\fR(7)). Of \\fBhttp\\fR: is found in the answer." },
+    { "verify.checks.query", SCHEMA_TEXT, AT_CHECK(query), 0, 4096, "", false, NULL, "one line of SQL", "Of \\fBsqlite\\fR and \\fBpostgres\\fR: what to ask." },
+    { "verify.checks.expect", SCHEMA_TEXT, AT_CHECK(expect), 0, 4096, "", false, NULL, "one line of text",
+      "What the query must give: columns with | between; blanks around it do not count." },
+    { "verify.checks.directory", SCHEMA_TEXT, AT_CHECK(directory), 0, 4096, "", false, NULL, "a path in the restored tree",
+      "Of \\fBpostgres\\fR: the data directory, which a private server starts on." },
+    { "verify.checks.dump", SCHEMA_TEXT, AT_CHECK(dump), 0, 4096, "", false, NULL, "a path in the restored tree",
+      "Of \\fBpostgres\\fR: a dump, such as \\fIstream/erp.dump\\fR, which a new private server takes." },
+    { "verify.checks.database", SCHEMA_TEXT, AT_CHECK(database), 0, 100, "", false, NULL, "the name of a database", "Of \\fBpostgres\\fR: where to ask. Empty is postgres." },
+    { "verify.checks.url", SCHEMA_TEXT, AT_CHECK(url), 0, 4096, "", false, NULL, "an address http://… or https://…", "Of \\fBhttp\\fR: what to ask until it answers." },
+    { "verify.checks.status", SCHEMA_NUMBER, AT_CHECK(status), 100, 599, "200", false, NULL, "a number from 100 to 599", "Of \\fBhttp\\fR: the status that is right." },
 };
 #define KEY_COUNT (sizeof keys / sizeof *keys)
 _Static_assert(KEY_COUNT <= POLICY_KEYS_MAX, "key_lines is too short");
@@ -253,6 +298,8 @@ enum schema_owner schema_owner(const struct schema_key *key)
         return SCHEMA_OF_SOURCE;
     if (strncmp(key->name, "repository.", 11) == 0 || strncmp(key->name, "offsite.", 8) == 0)
         return SCHEMA_OF_STORE;
+    if (strncmp(key->name, "verify.checks.", 14) == 0)
+        return SCHEMA_OF_CHECK;
     return strncmp(key->name, "hooks.HOOK.", 11) == 0 ? SCHEMA_OF_COMMAND : SCHEMA_OF_POLICY;
 }
 

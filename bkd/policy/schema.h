@@ -26,6 +26,7 @@ enum schema_type {
     SCHEMA_SCHEDULE,    // one calendar expression or a list of them (calendar.h): struct policy_list
     SCHEMA_POLICIES,    // the name of a policy or a list of them: struct policy_list
     SCHEMA_PATH,        // absolute path
+    SCHEMA_PATHS,       // list of absolute paths
     SCHEMA_URL,         // absolute path of a directory, or an sftp:// address
     SCHEMA_STORE,       // the same, or a map with the keys "NAME.": struct policy_store
     SCHEMA_STORES,      // list of such places: struct policy_stores
@@ -33,6 +34,7 @@ enum schema_type {
     SCHEMA_NAMES,       // list of file names
     SCHEMA_ENV,         // list of "NAME=value"
     SCHEMA_ARGV,        // list of a program and its arguments
+    SCHEMA_CHECKS,      // list of maps with the keys "verify.checks.": struct policy_check
     SCHEMA_COMMANDS,    // such a list, or a map with the keys "hooks.HOOK.", or a list of these: struct policy_commands
     SCHEMA_RECIPIENTS,  // one file or a list of files and age recipients
     SCHEMA_SOURCES,     // list of paths or of maps with keys "NAME."
@@ -43,7 +45,7 @@ enum schema_type {
 };
 
 // Which struct a key's value stands in.
-enum schema_owner { SCHEMA_OF_POLICY, SCHEMA_OF_SOURCE, SCHEMA_OF_STORE, SCHEMA_OF_COMMAND };
+enum schema_owner { SCHEMA_OF_POLICY, SCHEMA_OF_SOURCE, SCHEMA_OF_STORE, SCHEMA_OF_COMMAND, SCHEMA_OF_CHECK };
 
 struct schema_key {
     const char *name; // "delta.max_chain"; parents come before their children

@@ -1,0 +1,50 @@
+// type: http
+#include <regex.h>
+
+#include "bkd/dr/check_kinds.h"
+#include "bkd/notify/transfer.h"
+
+enum { TRY_MS = 5000 };
+
+struct asking {
+    const struct policy_check *check;
+    struct buf *found;
+};
+
+static bool has_pattern(const struct policy_check *check, const char *body)
+{
+    regex_t expression;
+    if (check->pattern[0] == '\0')
+        return true;
+    if (regcomp(&expression, check->pattern, REG_EXTENDED | REG_NOSUB | REG_NEWLINE) != 0)
+        return false;
+    bool found = regexec(&expression, body, 0, NULL, 0) == 0;
+    regfree(&expression);
+    return found;
+}
+
+// A server that is starting refuses connections, or says that it is not ready (502 … 504): it is asked again until the check's time is up.
+static int ask(void *arg, bool *ret_answered, struct error *err)
+{
+    struct asking *a = arg;
+    _cleanup_buf_ struct buf body = { 0 };
+    struct error not_yet;
+    unsigned status = 0;
+    if (transfer_get(a->check->url, TRY_MS, &body, &status, &not_yet) < 0)
+        return 0;
+    if (status != a->check->status && status >= 502 && status <= 504)
+        return 0;
+    if (status != a->check->status)
+        return error_set(err, ERROR_FAILED, "'%s' answers with status %u, and %llu was expected", a->check->url, status, (unsigned long long)a->check->status);
+    if (!has_pattern(a->check, buf_str(&body)))
+        return error_set(err, ERROR_FAILED, "nothing in the answer of '%s' matches '%s'", a->check->url, a->check->pattern);
+    buf_addf(a->found, "'%s' answers with status %u, %zu bytes", a->check->url, status, body.len);
+    *ret_answered = true;
+    return 0;
+}
+
+int check_http(const struct check_tree *tree, const struct policy_check *check, struct buf *ret_found, struct error *err)
+{
+    struct asking asking = { check, ret_found };
+    return check_serve(tree, check, (const char *const *)check->run.items, check->user[0] == '\0' ? NULL : check->user, ask, &asking, err);
+}

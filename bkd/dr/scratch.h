@@ -1,0 +1,24 @@
+// Scratch space for a trial restore: a directory of its own, which only its maker may list, gone at the end whatever happened. What a killed process left is
+// removed by the next one that makes scratch space in the same place; a lock tells the living from the dead.
+#ifndef BKD_DR_SCRATCH_H
+#define BKD_DR_SCRATCH_H
+
+#include "bkd/base/io.h"
+
+struct scratch {
+    const struct io *io;
+    char *path; // absolute; owned. Mode 0711: checks run by other users may enter what they know the name of
+    char *tree; // path/tree, which does not exist yet; owned
+    int lock_fd;
+    uint64_t removed; // directories of the dead that were removed
+};
+
+// `place`: an existing directory, absolute.
+MUST_USE int scratch_make(const struct io *io, const char *place, struct scratch *ret_scratch, struct error *err);
+// Removes it. ERROR_FAILED when something cannot be removed, naming it.
+MUST_USE int scratch_remove(struct scratch *s, struct error *err);
+// The same at the end of a scope, without a word.
+void scratch_done(struct scratch *s);
+#define _cleanup_scratch_ __attribute__((cleanup(scratch_done)))
+
+#endif

@@ -1,0 +1,332 @@
+#include "bkd/verifying.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bkd/base/clock.h"
+#include "bkd/base/interrupt.h"
+#include "bkd/dr/sample.h"
+#include "bkd/dr/scratch.h"
+#include "bkd/policy/units.h"
+#include "bkd/programs.h"
+#include "bkd/setup.h"
+
+const char *verifying_mode_name(enum verifying_mode mode)
+{
+    static const char *const names[] = { "full", "sample", "keyless" };
+    return names[mode];
+}
+
+// What is found out before anything is restored.
+struct preparation {
+    struct setup setup;
+    const struct policy_store *place; // borrowed from the policy
+    struct repository *repository;
+    struct setup_access access;
+    const struct repository_head *head;
+    char *identity; // owned; NULL = none is needed or there is none
+    char *signers;  // owned
+    uint64_t sample_files, sample_bytes;
+    struct sample sample;
+};
+
+static void preparation_done(struct preparation *p)
+{
+    sample_done(&p->sample);
+    repository_close(p->repository);
+    setup_access_done(&p->access);
+    free(p->identity);
+    free(p->signers);
+    setup_done(&p->setup);
+}
+
+// ---- what is meant
+
+static int find_place(struct preparation *p, const char *from, struct error *err)
+{
+    const struct policy *policy = &p->setup.policy;
+    const struct policy_store *first = policy->offsite.count > 0 ? &policy->offsite.items[0] : NULL;
+    from = from != NULL ? from : policy->verify.from;
+    p->place = NULL;
+    if (strcmp(from, "repository") == 0 || strcmp(from, policy->repository.url) == 0 || (strcmp(from, "auto") == 0 && first == NULL))
+        p->place = &policy->repository;
+    else if (strcmp(from, "offsite") == 0 || strcmp(from, "auto") == 0)
+        p->place = first;
+    for (size_t i = 0; p->place == NULL && i < policy->offsite.count; i++)
+        if (strcmp(policy->offsite.items[i].url, from) == 0)
+            p->place = &policy->offsite.items[i];
+    if (p->place != NULL)
+        return 0;
+    if (strcmp(from, "offsite") == 0)
+        return error_set(err, ERROR_USAGE, "policy %s has no copy elsewhere to verify from: list one below `offsite`, or say repository", policy->name);
+    return error_set(err, ERROR_USAGE, "'%s' is neither the repository nor a copy of policy %s: `bkd policy show %s` lists them", from, policy->name, policy->name);
+}
+
+static int open_place(struct preparation *p, struct error *err)
+{
+    const struct policy_store *ignored;
+    if (p->place == &p->setup.policy.repository)
+        return setup_open_repository(&p->setup, &p->repository, err);
+    return setup_open_copy(&p->setup, p->place->url, &ignored, &p->repository, err);
+}
+
+static int find_random(struct preparation *p, const uint8_t chain[16], struct error *err)
+{
+    uint64_t seen = 0;
+    for (size_t i = 0; i < p->repository->n_heads; i++) {
+        const struct repository_head *h = &p->repository->heads[i];
+        uint32_t chance;
+        if (!h->valid || memcmp(h->chain, chain, sizeof h->chain) != 0)
+            continue;
+        io_random(p->setup.ctx->io, &chance, sizeof chance);
+        seen++;
+        if (chance % seen == 0) // the n-th takes the place with probability 1/n: each is as likely
+            p->head = h;
+    }
+    return p->head != NULL ? 0 : error_set(err, ERROR_NOT_FOUND, "there is no snapshot at '%s' yet: run `bkd backup %s`", p->place->url, p->setup.policy.name);
+}
+
+static int find_snapshot(struct preparation *p, const char *snapshot, struct error *err)
+{
+    uint8_t chain[16];
+    if (strcmp(snapshot, "random") != 0)
+        return setup_find_snapshot(&p->setup, p->repository, snapshot, &p->head, err);
+    int r = setup_find_chain(&p->setup, p->repository, chain, err);
+    return r < 0 ? r : find_random(p, chain, err);
+}
+
+// An identity that was named must be there; the one that would be used by default may be missing: then nothing can be proven here.
+static int find_identity(struct preparation *p, const char *given, struct error *err)
+{
+    const struct cmd_context *ctx = p->setup.ctx;
+    struct statx st;
+    bool is_default = given == NULL && strcmp(p->setup.policy.verify.identity, "operations.txt") == 0;
+    _cleanup_free_ char *path = given != NULL ? xstrdup(given) : cmd_key_path(ctx, p->setup.policy.verify.identity);
+    if (!p->repository->info.encrypted)
+        return 0;
+    int r = io_stat(ctx->io, AT_FDCWD, path, 0, &st, err);
+    if (r == 0)
+        p->identity = TAKE(path);
+    if (r == ERROR_NOT_FOUND && is_default)
+        return 0;
+    return r < 0 ? error_set(err, ERROR_KEY, "there is no identity '%s' to verify with; bring it here, or verify on a host that has it", path) : 0;
+}
+
+static int read_sample(struct preparation *p, const char *given, struct error *err)
+{
+    const struct policy_verification *v = &p->setup.policy.verify;
+    char *end = NULL;
+    if (given == NULL)
+        p->sample_files = v->mode == POLICY_VERIFY_MODE_SAMPLE ? v->sample_files : 0;
+    else if (strcmp(given, "full") != 0 && (p->sample_files = strtoull(given, &end, 10)) > 0 && *end != '\0') {
+        p->sample_files = SAMPLE_MAX;
+        if (units_parse_size(given, &p->sample_bytes, err) < 0)
+            return error_set(err, ERROR_USAGE, "--sample is full, a number of files or a size such as 10GiB, not '%s'", given);
+    } else if (strcmp(given, "full") != 0 && p->sample_files == 0)
+        return error_set(err, ERROR_USAGE, "--sample is full, a number of files or a size such as 10GiB, not '%s'", given);
+    if (p->sample_files > SAMPLE_MAX)
+        return error_set(err, ERROR_USAGE, "a sample has at most %d files; --sample full restores all", SAMPLE_MAX);
+    return 0;
+}
+
+static int prepare(const struct cmd_context *ctx, const struct verifying_options *o, struct preparation *p, struct error *err)
+{
+    int r = setup_load(ctx, o->policy, &p->setup, err);
+    if (r == 0)
+        r = read_sample(p, o->sample, err);
+    if (r == 0)
+        r = find_place(p, o->from, err);
+    if (r == 0)
+        r = open_place(p, err);
+    if (r == 0)
+        r = find_snapshot(p, o->snapshot, err);
+    if (r == 0)
+        r = find_identity(p, o->identity, err);
+    if (r < 0)
+        return r;
+    p->signers = cmd_key_path(ctx, "allowed_signers");
+    setup_access(ctx, p->place, &p->access);
+    return 0;
+}
+
+static void describe(const struct preparation *p, struct verifying *v)
+{
+    v->url = xstrdup(p->place->url);
+    v->is_offsite = p->place != &p->setup.policy.repository;
+    v->snapshot = p->head->number;
+    v->snapshot_time_ns = p->head->head.time_ns;
+    v->mode = p->repository->info.encrypted && p->identity == NULL ? VERIFYING_KEYLESS : p->sample_files > 0 ? VERIFYING_SAMPLE : VERIFYING_FULL;
+}
+
+// ---- without a key
+
+static int look_through(const struct preparation *p, struct verifying *v, struct error *err)
+{
+    const struct cmd_context *ctx = p->setup.ctx;
+    int code = 0;
+    _cleanup_free_ char *program = programs_path("bkd");
+    const char *const argv[] = { program, "--config-dir", ctx->config_dir, "--state-dir", ctx->state_dir, "check", p->setup.policy.name,
+                                 v->is_offsite ? "--from" : NULL, v->url, NULL };
+    int r = programs_run(argv, true, &code, err);
+    if (r < 0)
+        return r;
+    if (code == 4)
+        v->why = xasprintf("`bkd check` finds damage at '%s'", v->url);
+    else if (code != 0)
+        return error_set(err, programs_error(code), "`bkd check %s` could not look at '%s'", p->setup.policy.name, v->url);
+    else
+        v->why = xstrdup("this host has no identity that opens it: signatures, hashes and sizes are right, but nothing was restored; verify on a host that has one");
+    v->n_failed = code == 4;
+    return 0;
+}
+
+// ---- with one
+
+static int draw(struct preparation *p, const struct verifying_options *o, struct verifying *v, struct error *err)
+{
+    _cleanup_setup_manifest_ struct setup_manifest manifest = { 0 };
+    struct manifest_reader reader;
+    const struct repository_head *head = NULL;
+    char number[24];
+    (void)o;
+    (void)snprintf(number, sizeof number, "%llu", (unsigned long long)v->snapshot);
+    int r = setup_open_manifest(&p->setup, p->repository, number, p->identity, NULL, &head, &manifest, err);
+    if (r < 0)
+        return r;
+    manifest_reader_init(&reader, p->setup.ctx->io, manifest.fd, "manifest", 0, manifest.size);
+    r = sample_draw(p->setup.ctx->io, &reader, p->sample_files, p->sample_bytes, &p->setup.policy.verify.canaries, &p->sample, err);
+    manifest_reader_done(&reader);
+    v->drawn = p->sample.drawn;
+    v->snapshot_files = p->sample.files;
+    if (r == 0 && p->sample.n == 0)
+        r = error_set(err, ERROR_NOT_FOUND, "snapshot %llu has no files that a sample could draw", (unsigned long long)v->snapshot);
+    return r;
+}
+
+static bool is_interrupted(void *arg)
+{
+    (void)arg;
+    return interrupt_requested();
+}
+
+static int restore(const struct preparation *p, const struct scratch *scratch, struct verifying *v, struct error *err)
+{
+    char chain[33];
+    _cleanup_free_ char *program = programs_path("bkd-restore");
+    bool remote = policy_store_is_remote(p->place);
+    format_hex(chain, p->head->chain, sizeof p->head->chain);
+    const struct trial_request request = {
+        .program = program, .repository = p->place->url, .identity = p->identity, .signers = p->signers,
+        .ssh_identity = remote ? p->access.identity : NULL, .ssh_passphrase = remote ? p->access.passphrase_file : NULL,
+        .ssh_config = remote ? p->access.config : NULL, .known_hosts = remote ? p->access.known_hosts : NULL,
+        .chain = chain, .snapshot = v->snapshot, .paths = (const char *const *)p->sample.paths, .n_paths = p->sample.n, .target = scratch->tree, .stop = is_interrupted,
+    };
+    int r = trial_run(p->setup.ctx->io, &request, &v->trial, err);
+    if (r == 0 && interrupt_requested())
+        r = error_set(err, ERROR_FAILED, "interrupted; nothing is proven");
+    return r;
+}
+
+// What bkd-restore could not even try is no proof of damage.
+static int judge_trial(struct verifying *v, struct error *err)
+{
+    const struct trial *t = &v->trial;
+    enum error_code code = programs_error(t->exit_code);
+    if (t->is_restored)
+        return 0;
+    v->why = xasprintf("snapshot %llu does not restore from '%s': %s", (unsigned long long)v->snapshot, v->url, t->why == NULL ? "bkd-restore was ended by a signal" : t->why);
+    if (code == ERROR_NO_SPACE || code == ERROR_UNREACHABLE || code == ERROR_KEY || code == ERROR_USAGE || code == ERROR_BUSY)
+        return error_set(err, code, "%s", v->why);
+    return 0;
+}
+
+static int execute_checks(const struct preparation *p, const struct scratch *scratch, const struct verifying_options *o, struct verifying *v, struct error *err)
+{
+    const struct policy_verification *rules = &p->setup.policy.verify;
+    const struct io *io = p->setup.ctx->io;
+    struct check_tree tree = { .io = io, .path = scratch->tree, .fd = -1, .policy = p->setup.policy.name, .snapshot = v->snapshot, .stop = is_interrupted };
+    uint64_t since = io_monotonic_ns(io);
+    int r = io_open(io, AT_FDCWD, scratch->tree, O_RDONLY | O_DIRECTORY, 0, &tree.fd, err);
+    if (r < 0)
+        return r;
+    v->checks = xcalloc(rules->check_count + 1, sizeof *v->checks);
+    for (size_t i = 0; i < rules->check_count && !interrupt_requested(); i++) {
+        check_execute(&tree, &rules->checks[i], &v->checks[v->n_checks]);
+        v->n_failed += !v->checks[v->n_checks].passed;
+        if (o->checked != NULL)
+            o->checked(o->arg, &rules->checks[i], &v->checks[v->n_checks]);
+        v->n_checks++;
+    }
+    io_close_quietly(io, &tree.fd);
+    v->trial.phases.ns[PHASE_CHECKS] = io_monotonic_ns(io) - since;
+    return interrupt_requested() ? error_set(err, ERROR_FAILED, "interrupted; nothing is proven") : 0;
+}
+
+static void judge(struct verifying *v)
+{
+    uint64_t objective_ns = v->policy.objectives.rto_s * UINT64_C(1000000000);
+    v->rto_ns = v->trial.is_restored ? phases_sum(&v->trial.phases) : 0;
+    v->is_proven = v->trial.is_restored && v->n_failed == 0;
+    v->misses_rto = v->is_proven && v->mode == VERIFYING_FULL && objective_ns > 0 && v->rto_ns > objective_ns;
+    if (v->trial.is_restored && v->n_failed > 0)
+        v->why = xasprintf("snapshot %llu restores from '%s', but %zu of %zu checks failed", (unsigned long long)v->snapshot, v->url, v->n_failed, v->n_checks);
+}
+
+static int prove(struct preparation *p, const struct verifying_options *o, struct verifying *v, struct error *err)
+{
+    _cleanup_scratch_ struct scratch scratch = { .lock_fd = -1 };
+    int r = v->mode == VERIFYING_SAMPLE ? draw(p, o, v, err) : 0;
+    if (r == 0)
+        r = scratch_make(p->setup.ctx->io, p->setup.policy.verify.scratch, &scratch, err);
+    if (r < 0)
+        return r;
+    if (o->began != NULL)
+        o->began(o->arg, v->snapshot, v->url, scratch.tree);
+    r = restore(p, &scratch, v, err);
+    if (r == 0)
+        r = judge_trial(v, err);
+    if (r == 0 && v->trial.is_restored && v->mode == VERIFYING_FULL && p->setup.policy.verify.check_count > 0)
+        r = execute_checks(p, &scratch, o, v, err);
+    return r < 0 ? r : scratch_remove(&scratch, err);
+}
+
+int verifying_run(const struct cmd_context *ctx, const struct verifying_options *options, struct verifying *ret_verifying, struct error *err)
+{
+    __attribute__((cleanup(preparation_done))) struct preparation p = { 0 };
+    struct verifying *v = ret_verifying;
+    *v = (struct verifying){ 0 };
+    int r = prepare(ctx, options, &p, err);
+    if (r < 0)
+        return r;
+    describe(&p, v);
+    r = v->mode == VERIFYING_KEYLESS ? look_through(&p, v, err) : prove(&p, options, v, err);
+    v->policy = p.setup.policy; // it is needed for telling; what is left behind owns nothing
+    p.setup.policy = (struct policy){ 0 };
+    if (r == 0 && v->mode != VERIFYING_KEYLESS)
+        judge(v);
+    return r;
+}
+
+void verifying_done(struct verifying *v)
+{
+    policy_done(&v->policy);
+    trial_done(&v->trial);
+    free(v->url);
+    free(v->checks);
+    free(v->why);
+    *v = (struct verifying){ 0 };
+}
+
+int verifying_result(const struct verifying *v, struct error *err)
+{
+    char took[CLOCK_TEXT_MAX], promised[CLOCK_TEXT_MAX];
+    if (v->is_proven && !v->misses_rto)
+        return 0;
+    if (v->misses_rto) {
+        clock_format_duration(took, v->rto_ns);
+        clock_format_duration(promised, v->policy.objectives.rto_s * UINT64_C(1000000000));
+        return error_set(err, ERROR_OBJECTIVE, "policy %s: the restore took %s and %s is promised; see where the time went, or change objectives.rto", v->policy.name, took, promised);
+    }
+    bool only_looked = v->mode == VERIFYING_KEYLESS && v->n_failed == 0;
+    return error_set(err, only_looked ? ERROR_INCOMPLETE : ERROR_INTEGRITY, "policy %s: NOT PROVEN: %s", v->policy.name, v->why == NULL ? "it was not restored" : v->why);
+}

@@ -1,0 +1,118 @@
+// Draws from a made-up manifest: uniform, with the newest, the largest and the canaries besides.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "bkd/dr/sample.h"
+
+enum { FILES = 50 };
+
+// Directories /d and files /d/f00 … with sizes that rise and times that fall; f00 is the newest, the last one the largest.
+static int make_manifest(uint64_t *ret_size)
+{
+    _cleanup_buf_ struct buf text = { 0 };
+    _cleanup_manifest_entry_ struct manifest_entry e = { 0 };
+    manifest_entry_reset(&e);
+    e.type = MANIFEST_DIR;
+    buf_add_str(&e.path, "/d");
+    manifest_format(&text, &e);
+    for (int i = 0; i < FILES; i++) {
+        manifest_entry_reset(&e);
+        e.type = MANIFEST_FILE;
+        buf_addf(&e.path, "/d/f%02d", i);
+        e.size = 0;
+        e.mtime_s = 1000 - i;
+        e.has_sha256 = true;
+        manifest_format(&text, &e);
+    }
+    int fd = memfd_create("manifest", MFD_CLOEXEC);
+    assert_int_equal(write(fd, text.data, text.len), text.len);
+    *ret_size = text.len;
+    return fd;
+}
+
+static int draw(uint64_t wanted, const struct policy_list *canaries, struct sample *ret_sample, struct error *err)
+{
+    struct manifest_reader reader;
+    uint64_t size;
+    int fd = make_manifest(&size);
+    manifest_reader_init(&reader, io_real(), fd, "manifest", 0, size);
+    int r = sample_draw(io_real(), &reader, wanted, 0, canaries, ret_sample, err);
+    manifest_reader_done(&reader);
+    (void)close(fd);
+    return r;
+}
+
+static bool has(const struct sample *s, const char *path)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (strcmp(s->paths[i], path) == 0)
+            return true;
+    return false;
+}
+
+static void test_uniform(void **state)
+{
+    enum { TRIALS = 3000, WANTED = 10 };
+    const struct policy_list none = { 0 };
+    unsigned times[FILES] = { 0 };
+    struct error err;
+    (void)state;
+    for (int t = 0; t < TRIALS; t++) {
+        _cleanup_sample_ struct sample s = { 0 };
+        assert_int_equal(draw(WANTED, &none, &s, &err), 0);
+        assert_int_equal(s.drawn, WANTED);
+        assert_int_equal(s.files, FILES);
+        assert_true(has(&s, "/d/f00")); // the newest, always
+        for (int i = 1; i < FILES; i++) {
+            char path[16];
+            (void)snprintf(path, sizeof path, "/d/f%02d", i);
+            times[i] += has(&s, path);
+        }
+    }
+    for (int i = 1; i < FILES; i++) // 600 of 3,000 each; the standard deviation is 22
+        assert_in_range(times[i], 480, 720);
+}
+
+static void test_all_when_there_are_few(void **state)
+{
+    _cleanup_sample_ struct sample s = { 0 };
+    const struct policy_list none = { 0 };
+    struct error err;
+    (void)state;
+    assert_int_equal(draw(500, &none, &s, &err), 0);
+    assert_int_equal(s.drawn, FILES);
+    assert_int_equal(s.n, FILES); // without doubles
+}
+
+static void test_canaries(void **state)
+{
+    char *there[] = { "/d/f33", NULL }, *gone[] = { "/d/f99", NULL };
+    const struct policy_list is_there = { .items = there, .count = 1 }, is_gone = { .items = gone, .count = 1 };
+    _cleanup_sample_ struct sample s = { 0 };
+    struct error err;
+    (void)state;
+    assert_int_equal(draw(1, &is_there, &s, &err), 0);
+    assert_true(has(&s, "/d/f33"));
+    sample_done(&s);
+    assert_int_equal(draw(1, &is_gone, &s, &err), ERROR_NOT_FOUND);
+    assert_non_null(strstr(err.text, "/d/f99"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_uniform),
+        cmocka_unit_test(test_all_when_there_are_few),
+        cmocka_unit_test(test_canaries),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
