@@ -1,5 +1,6 @@
 #include "bkd/cmd.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "bkd/base/fs.h"
@@ -48,6 +49,47 @@ int cmd_load_policy(const struct cmd_context *ctx, const char *policy, struct po
     if (rc < 0)
         policy_done(ret_policy);
     return rc;
+}
+
+void cmd_names_done(struct cmd_names *names)
+{
+    for (size_t i = 0; i < names->count; i++)
+        free(names->items[i]);
+    free(names->items);
+    *names = (struct cmd_names){ 0 };
+}
+
+static int add_policy_name(void *arg, const char *file, unsigned char type, struct error *err)
+{
+    struct cmd_names *names = arg;
+    size_t length = strlen(file);
+    (void)type;
+    (void)err;
+    if (file[0] == '.' || length <= 5 || strcmp(file + length - 5, ".yaml") != 0)
+        return 0;
+    names->items = xrealloc(names->items, (names->count + 1) * sizeof *names->items);
+    names->items[names->count++] = xstrndup(file, length - 5);
+    return 0;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int cmd_policy_names(const struct cmd_context *ctx, struct cmd_names *ret_names, struct error *err)
+{
+    _cleanup_free_ char *dir = xasprintf("%s/policies", ctx->config_dir);
+    _cleanup_cmd_names_ struct cmd_names names = { 0 };
+    int rc = fs_list_dir(ctx->io, AT_FDCWD, dir, add_policy_name, &names, err);
+    if (rc == ERROR_NOT_FOUND || (rc == 0 && names.count == 0))
+        return error_set(err, ERROR_USAGE, "there are no policies in '%s'; name a file, or give --config-dir", dir);
+    if (rc < 0)
+        return rc;
+    qsort(names.items, names.count, sizeof *names.items, compare_names);
+    *ret_names = names;
+    names = (struct cmd_names){ 0 };
+    return 0;
 }
 
 int cmd_load_config(const struct cmd_context *ctx, struct config *ret_config, struct error *err)

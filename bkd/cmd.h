@@ -28,6 +28,14 @@ struct cmd_context {
 MUST_USE int cmd_load_policy(const struct cmd_context *ctx, const char *policy, struct policy *ret_policy, struct error *err);
 // The file of a policy's name; a path with a slash stays what it is. Caller frees.
 char *cmd_policy_path(const struct cmd_context *ctx, const char *policy);
+// The names of all policies of the configuration directory, sorted: those of files NAME.yaml, whatever they hold. ERROR_USAGE when there are none.
+struct cmd_names {
+    char **items;
+    size_t count;
+};
+MUST_USE int cmd_policy_names(const struct cmd_context *ctx, struct cmd_names *ret_names, struct error *err);
+void cmd_names_done(struct cmd_names *names);
+#define _cleanup_cmd_names_ __attribute__((cleanup(cmd_names_done)))
 // Prints a policy file's mistakes: standard error, or policy_error lines with --json.
 void cmd_print_policy_errors(const struct cmd_context *ctx, const struct policy_errors *errors);
 // Loads CONFIG_DIR/bkd.yaml, or its defaults when there is none; mistakes are printed as those of policies are. Owner frees with config_done.
@@ -72,6 +80,7 @@ int cmd_resume(struct cmd_context *ctx, const struct cli_args *args, struct erro
 int cmd_rollback(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_rto(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_run(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_schedule(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_serve(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_ship(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_snapshots(struct cmd_context *ctx, const struct cli_args *args, struct error *err);

@@ -74,6 +74,12 @@ static const struct cli_option snapshots_options[] = {
     { 0 },
 };
 
+static const struct cli_option schedule_options[] = {
+    { "next", 'n', "N", "how many (10)" },
+    { "from", 0, "TIME", "from this time on, instead of now: RFC 3339, such as 2026-03-28T00:00:00Z" },
+    { 0 },
+};
+
 static const struct cli_option keys_init_options[] = {
     { "identities-to", 0, "DIR", "where operations.txt and recovery.txt go instead, such as a removable medium" },
     { 0 },
@@ -279,6 +285,11 @@ static const struct cli_command commands[] = {
       "Of all policies the worst first, each with what is wrong and the next step; of one POLICY everything. A policy is protected when there is a good snapshot (its head is as it was "
       "signed, and it is not suspect), complete, and no older than promised. Ends with 4 when heads or records are not as they were signed, or a snapshot is suspect; else with 5 when "
       "there is no good snapshot, one is older than promised, or a copy is older than its max_age; else with 0.", status_options, cmd_status },
+    { "schedule", "[POLICY]", 0, 1, "show when policies will run",
+      "Lists the next slots of POLICY's schedule, or of all policies', in the order of time: UTC, the local time of the policy's zone, and when the run begins, where `jitter` "
+      "moves that. Says so where a change of the clocks has to do with it. Asks no daemon: this is what the policy files say. Slots at the time of --from are in it. "
+      "Ends with 2 when a policy has mistakes; those of the others are shown all the same.",
+      schedule_options, cmd_schedule },
     { "verify", "POLICY", 1, 1, "prove that a snapshot can be restored, and measure how long it takes",
       "Runs bkd-restore into scratch space from one of the policy's copies, offsite where there is one, compares every restored byte and attribute with what was signed, "
       "runs the checks that the policy lists below `verify`, and measures each phase. What the scratch space cannot hold is listed as not exercised. Without an identity on "
@@ -312,7 +323,7 @@ static const struct cli_command commands[] = {
       serve_options, cmd_serve },
     { "policy check", "[FILE|POLICY]...", 0, CLI_ARGS_MANY, "check policy files",
       "Shows every mistake of every file with its place and exits with 2 when there is one. POLICY is a name, as other commands take it. Without any, all policies of the "
-      "configuration directory are checked.",
+      "configuration directory are checked, also that each policy named by `after` is there, and that none wait for each other.",
       NULL, cmd_policy_check },
     { "policy show", "POLICY", 1, 1, "show a policy's effective values",
       "Prints all keys with the values that hold, and where each comes from: a line of the file, or the default. What is printed is a policy "

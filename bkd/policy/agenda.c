@@ -296,6 +296,25 @@ static bool is_undone(const struct pass *pass, const struct agenda_task *task)
     return task->running.there || task->is_pending || retry_at(pass, task) != CALENDAR_NEVER;
 }
 
+// Is `to` what `from` comes after, directly or by others? seen: a flag for each task, false at first.
+static bool comes_after(const struct agenda *agenda, size_t from, size_t to, bool *seen)
+{
+    const struct agenda_task *task = &agenda->tasks[from];
+    seen[from] = true;
+    for (size_t i = 0; i < task->after_count; i++)
+        if (task->after[i] == to || (!seen[task->after[i]] && comes_after(agenda, task->after[i], to, seen)))
+            return true;
+    return false;
+}
+
+bool agenda_is_circle(const struct agenda *agenda, size_t task, size_t other)
+{
+    bool *seen = xcalloc(agenda->count + 1, sizeof *seen);
+    bool circle = comes_after(agenda, other, task, seen);
+    free(seen);
+    return circle;
+}
+
 static bool has_failed(const struct agenda_task *task)
 {
     return task->last.there && task->last.outcome != AGENDA_SUCCEEDED && task->last_success_s < task->last.began_s;
@@ -307,7 +326,7 @@ static enum agenda_reason obstacle(const struct pass *pass, const struct agenda_
     const struct agenda *agenda = pass->agenda;
     for (size_t i = 0; i < task->after_count; i++) {
         *ret_other = task->after[i];
-        if (is_undone(pass, &agenda->tasks[*ret_other]))
+        if (is_undone(pass, &agenda->tasks[*ret_other]) && !agenda_is_circle(agenda, (size_t)(task - agenda->tasks), *ret_other))
             return AGENDA_AFTER;
     }
     for (size_t i = 0; i < task->after_count && task->skip_after_failure; i++) {

@@ -18,7 +18,8 @@
 // - Of those that may begin, each counts by the time it has waited: a tier is worth AGENDA_TIER_S. So tier 1 comes first, and nobody starves.
 // - A run that failed is tried again after retry.delay_s, doubled each time up to retry.max_delay_s, until the next slot is due, its window ends, or
 //   another run has succeeded.
-// - A task waits while one it comes after runs, is due, or is about to be tried again.
+// - A task waits while one it comes after runs, is due, or is about to be tried again. Tasks that come after each other in a circle do not wait for each
+//   other: such policies are a mistake (policy_order.h), and no backup is lost for it.
 // - Slots are decided in their order. A clock that is set back does not make one happen twice, unless it is set back by more than AGENDA_CLOCK_S: then
 //   it was wrong before, and slots up to then are decided anew (`again`).
 #ifndef BKD_POLICY_AGENDA_H
@@ -162,6 +163,9 @@ void agenda_lost(struct agenda_task *task);
 
 // When a slot's window ends; CALENDAR_NEVER when it does not.
 int64_t agenda_window_end(const struct agenda_task *task, int64_t slot_s);
+
+// Does `other`, which `task` comes after, itself come after `task`?
+bool agenda_is_circle(const struct agenda *agenda, size_t task, size_t other);
 
 // One sentence for a decision's reason, as it is recorded: "the run of 2026-03-28T00:30:00Z was still going on".
 void agenda_reason_text(const struct agenda *agenda, const struct agenda_decision *decision, struct buf *ret_text);

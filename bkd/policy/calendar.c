@@ -81,19 +81,17 @@ int calendar_weekday_name(struct calendar_text *t, bool whole)
     return name_at(t, names, 7, whole);
 }
 
-// Cron expressions have neither ':' nor a date with '-' or '~'; what has neither and is no word is meant as one.
+// Without a time, which has a ':', systemd's form has three words at most; its dates have '-' or '~'. All else is meant as a cron expression.
 static bool looks_like_cron(const char *text)
 {
-    size_t first = strcspn(text, " \t");
-    bool several = text[first + strspn(text + first, " \t")] != '\0';
-    if (text[0] == '@')
-        return true;
-    if (strchr(text, ':') || isalpha((unsigned char)text[0]))
-        return false;
-    unsigned dashes = 0;
-    for (size_t i = 0; i < first; i++)
-        dashes += text[i] == '-' || text[i] == '~';
-    return dashes == 0 || (dashes == 1 && several);
+    size_t first = strcspn(text, " \t"), words = 0;
+    for (const char *s = text; *s; words++) {
+        s += strcspn(s, " \t");
+        s += strspn(s, " \t");
+    }
+    if (text[0] == '@' || strchr(text, ':'))
+        return text[0] == '@';
+    return words > 3 || (!isalpha((unsigned char)text[0]) && !memchr(text, '-', first) && !memchr(text, '~', first));
 }
 
 static int refuse_never(const struct calendar_text *t)
@@ -226,6 +224,7 @@ struct stretch {
 // than 180 backward.
 #define GAP_MAX (179 * 60)
 #define OVERLAP_MAX (180 * 60)
+#define OFFSETS_APART (3 * CIVIL_DAY) // more than any two offsets
 
 static struct stretch stretch_at(const struct zone *zone, int64_t utc_s)
 {
@@ -264,9 +263,10 @@ int64_t calendar_next(const struct calendar *calendar, const struct zone *zone, 
         }
         if (s.end_s == INT64_MAX)
             break;
-        // Nothing is named before `local`, whatever the offset: no need to go there period by period.
-        int64_t sooner = local == CALENDAR_NEVER ? s.end_s : local - 2 * CIVIL_DAY;
-        at = sooner > s.end_s ? sooner : s.end_s;
+        // Nothing is named up to `local`, whatever the offset, so there is no need to go there period by period; but a period that begins soon may
+        // show times once more that were passed before.
+        bool far = local != CALENDAR_NEVER && s.end_s > at + OFFSETS_APART;
+        at = far && local - OFFSETS_APART > s.end_s ? local - OFFSETS_APART : s.end_s;
     }
     return CALENDAR_NEVER;
 }

@@ -22,7 +22,7 @@
 
 #define CALENDAR_TEXT_MAX 512u // bytes of an expression
 #define CALENDAR_FIRST_YEAR 1970u
-#define CALENDAR_LAST_YEAR 2225u // of those an expression may name; "*" goes on to 9999
+#define CALENDAR_LAST_YEAR 2199u // of those an expression may name; "*" goes on to 9999
 
 // What an expression means: sets of numbers, one bit for each.
 struct calendar {

@@ -66,6 +66,8 @@ static int read_span(struct calendar_text *t, const struct component *c, struct 
     }
     if (rc == 0 && *t->at == '/')
         rc = read_repetition(t, &span);
+    if (rc == 0 && span.step > (span.range ? span.high - span.low : c == &last_day ? span.low - c->low : c->high - span.low))
+        return calendar_refuse(t, start, t->at, NULL, "this repetition goes beyond its range before it comes again");
     *ret_span = span;
     return rc;
 }

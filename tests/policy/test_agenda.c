@@ -291,6 +291,20 @@ static void test_after(void **state)
     assert_decided(desk, DAY + 2 * HOUR, "start files 01:00; start mirror 01:30");
 }
 
+static void test_circle_does_not_wait(void **state)
+{
+    struct desk *desk = *state;
+    static const size_t first[] = { 0 }, second[] = { 1 }, third[] = { 2 };
+    desk->agenda.max_parallel = 4;
+    struct agenda_task *a = add_task(desk, "a", "0 1 * * *"), *b = add_task(desk, "b", "0 1 * * *"), *c = add_task(desk, "c", "0 1 * * *"), *d = add_task(desk, "d", "0 1 * * *");
+    a->after = second, b->after = third, c->after = first, d->after = first;
+    a->after_count = b->after_count = c->after_count = d->after_count = 1;
+    assert_true(agenda_is_circle(&desk->agenda, 0, 1));
+    assert_false(agenda_is_circle(&desk->agenda, 3, 0));
+    assert_decided(desk, HOUR, "start a 01:00; start b 01:00; start c 01:00");
+    assert_int_equal(d->waits, AGENDA_AFTER);
+}
+
 static void test_pause(void **state)
 {
     struct desk *desk = *state;
@@ -377,6 +391,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_order_and_limit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_same_policy_one_at_a_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_after, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_circle_does_not_wait, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_pause, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_jitter, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_clock_jumps, set_up, tear_down),
