@@ -23,7 +23,8 @@ struct bigfile {
     uint64_t size; // of a stream: of the pieces so far
     struct versions_base base;
     bool has_base;
-    bool renew; // no new delta: the chain is long enough
+    bool on_anchor; // the base is not the version before, but that one's anchor
+    bool whole;     // no new delta: what the base has in deltas is stored whole
     struct piece_search search;
     struct version_cache_writer *cache;
     struct version_cache_info cache_info;
@@ -69,20 +70,51 @@ static bool needs_usable(const struct bigfile *f, const struct versions_needs *n
     return true;
 }
 
-static void load_base(struct bigfile *f, const struct place *base)
+static bool load_version(const struct bigfile *f, const struct place *place, struct versions_base *ret_base)
 {
     struct error why;
-    if (versions_load(f->ctx->versions, base, f->ctx->block_size != 0 ? UINT64_MAX : SEARCH_MEMORY_MAX, &f->base, &why) < 0) {
-        log_debug("'%s' is stored whole: %s", f->name, why.text);
+    if (versions_load(f->ctx->versions, place, f->ctx->block_size != 0 ? UINT64_MAX : SEARCH_MEMORY_MAX, ret_base, &why) < 0) {
+        log_debug("'%s' does not build on an earlier version: %s", f->name, why.text);
+        return false;
+    }
+    if (needs_usable(f, &ret_base->needs))
+        return true;
+    versions_base_done(ret_base);
+    return false;
+}
+
+static struct ancestry ancestry_of(const struct versions_base *base)
+{
+    return (struct ancestry){ .chain = base->recipe.chain, .steps = base->needs.steps, .delta_bytes = base->needs.delta_bytes };
+}
+
+// The version before must not be built on: its anchor instead, or none.
+static void choose_anchor(struct bigfile *f, const struct ancestry *previous)
+{
+    struct versions_base anchor = { 0 };
+    struct ancestry at_anchor;
+    f->whole = true;
+    if (f->base.needs.steps == 0 || !load_version(f, &f->base.needs.anchor, &anchor))
+        return;
+    at_anchor = ancestry_of(&anchor);
+    if (ancestry_choose(&f->ctx->ancestry, f->base.recipe.size, previous, &at_anchor) != ANCESTRY_ANCHOR) {
+        versions_base_done(&anchor);
         return;
     }
-    f->has_base = needs_usable(f, &f->base.needs);
-    if (!f->has_base) {
-        versions_base_done(&f->base);
+    versions_base_done(&f->base);
+    f->base = anchor;
+    f->on_anchor = true;
+    f->whole = false;
+}
+
+static void load_base(struct bigfile *f, const struct place *base)
+{
+    f->has_base = load_version(f, base, &f->base);
+    if (!f->has_base)
         return;
-    }
-    f->renew = f->base.recipe.chain >= f->ctx->max_chain ||
-               f->base.needs.delta_bytes > f->base.recipe.size / 100 * f->ctx->max_share_percent + f->base.recipe.size % 100 * f->ctx->max_share_percent / 100;
+    struct ancestry previous = ancestry_of(&f->base);
+    if (ancestry_choose(&f->ctx->ancestry, f->base.recipe.size, &previous, NULL) != ANCESTRY_PREVIOUS)
+        choose_anchor(f, &previous);
     f->search.search = f->base.search;
 }
 
@@ -375,7 +407,7 @@ static int place_same(struct bigfile *f, const struct bigfile_job *job, struct r
         use_place(&f->taken, &old->member);
         return 0;
     }
-    if (f->renew)
+    if (f->whole)
         return place_whole(f, job, piece, err);
     piece->kind = RECIPE_SAME;
     copy_ranges(piece, old->ranges, old->n_ranges);
@@ -397,7 +429,7 @@ static int place_piece(struct bigfile *f, struct bigfile_job *job, struct error 
     } else if (job->same) {
         r = place_same(f, job, &piece, err);
         done = true;
-    } else if (job->has_delta && !f->renew && !known_find(f->ctx->known, KNOWN_WHOLE, job->sha256, &known)) {
+    } else if (job->has_delta && !f->whole && !known_find(f->ctx->known, KNOWN_WHOLE, job->sha256, &known)) {
         r = place_delta(f, job, &piece, &done, err);
     }
     if (r == 0 && !done)
@@ -479,6 +511,10 @@ static int store_recipe(struct bigfile *f, struct bigfile_result *result, struct
         memcpy(recipe->base_id, f->base.recipe.id, sizeof recipe->base_id);
         recipe->base = f->base.place;
         recipe->chain = f->base.recipe.chain + 1;
+        if (!f->on_anchor) {
+            f->needs.steps = f->base.needs.steps + 1;
+            f->needs.anchor = f->base.needs.steps == 0 ? f->base.place : f->base.needs.anchor;
+        }
     }
     add_needs(f, f->uses_base ? &f->base.needs : &f->taken);
     recipe_format(&text, recipe);

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bkd/engine/ancestry.h"
 #include "bkd/engine/journal.h"
 #include "bkd/engine/known.h"
 #include "bkd/engine/object_writer.h"
@@ -24,8 +25,7 @@ struct bigfile_context {
     bool (*usable)(void *arg, uint32_t object);
     void *usable_arg;
     uint32_t block_size;        // of signatures; 0 = chosen by file size
-    uint32_t max_chain;         // versions in a closure
-    uint32_t max_share_percent; // deltas in a closure against the file's size
+    struct ancestry_limits ancestry;
 };
 
 struct bigfile;

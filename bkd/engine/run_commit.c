@@ -8,11 +8,62 @@
 #include "bkd/codec/sshsig.h"
 #include "bkd/engine/run.h"
 
+enum { HASH_CHUNK = 1 << 20 };
+
+static int hash_manifest(struct run *run, uint8_t ret_sha256[CRYPTO_SHA256_SIZE], struct error *err)
+{
+    _cleanup_crypto_sha256_ struct crypto_sha256 hash;
+    _cleanup_free_ char *chunk = xmalloc(HASH_CHUNK);
+    crypto_sha256_init(&hash);
+    int r = 0;
+    for (uint64_t at = 0; r == 0 && at < run->output.manifest.size;) {
+        uint64_t left = run->output.manifest.size - at;
+        size_t want = left < HASH_CHUNK ? (size_t)left : HASH_CHUNK, got = 0;
+        r = io_pread_full(run->io, run->output.manifest.fd, chunk, want, at, "manifest", &got, err);
+        if (r == 0 && got < want)
+            r = error_set(err, ERROR_FAILED, "the local manifest was cut short");
+        crypto_sha256_update(&hash, chunk, got);
+        at += got;
+    }
+    if (r == 0)
+        crypto_sha256_final(&hash, ret_sha256);
+    return r;
+}
+
+// When nothing has changed the last manifest serves again, however long the line of versions is that it ends.
+static int use_last_manifest(struct run *run, bool *ret_used, struct error *err)
+{
+    const struct format_head *last = run->parent.head == NULL ? NULL : &run->parent.head->head;
+    struct bigfile_result same = { .is_base = true, .has_sha256 = true };
+    struct error ignored; // it is stored then
+    if (last == NULL || last->manifest_size != run->output.manifest.size)
+        return 0;
+    int r = hash_manifest(run, same.sha256, err);
+    if (r < 0 || memcmp(same.sha256, last->manifest_sha256, sizeof same.sha256) != 0)
+        return r;
+    bool good = versions_use(&run->versions, &last->manifest, &same.needs, &ignored) == 0;
+    for (size_t i = 0; good && i < same.needs.n; i++)
+        good = run_usable(run, same.needs.items[i].object);
+    if (!good) {
+        versions_needs_done(&same.needs);
+        return 0;
+    }
+    same.version = last->manifest;
+    same.size = last->manifest_size;
+    run->manifest = same;
+    output_need(&run->output, &same.needs);
+    *ret_used = true;
+    return 0;
+}
+
 // The manifest is a file like others: pieces, delta against the last one, a recipe that carries its path index.
 static int store_manifest(struct run *run, struct error *err)
 {
+    bool done = false;
     int r = sealed_flush(&run->output.manifest, err);
-    if (r < 0)
+    if (r == 0)
+        r = use_last_manifest(run, &done, err);
+    if (r < 0 || done)
         return r;
     struct bigfile_context context = run_big_context(run);
     context.journal = NULL;

@@ -217,7 +217,8 @@ struct bigfile_context run_big_context(struct run *run)
     const struct backup_options *o = run->options;
     return (struct bigfile_context){
         .io = run->io, .writer = run->writer, .known = run->known, .versions = &run->versions, .journal = run->journal,
-        .usable = run_usable, .usable_arg = run, .block_size = o->delta_block_size, .max_chain = o->delta_max_chain, .max_share_percent = o->delta_max_share_percent,
+        .usable = run_usable, .usable_arg = run, .block_size = o->delta_block_size,
+        .ancestry = { .max_chain = o->delta_max_chain, .max_share_percent = o->delta_max_share_percent },
     };
 }
 

@@ -76,7 +76,18 @@ static void base_name(char name[NAME_MAX_SIZE], const struct place *place, const
     (void)snprintf(name, NAME_MAX_SIZE, "%u-%llu.%s", place->object, (unsigned long long)place->offset, ending);
 }
 
-// Needs as text: "delta N", then "OBJECT USED" a line. Sealed, so parsing only guards against our own defects.
+// "anchor STEPS OBJECT:OFFSET+LENGTH"
+static bool read_anchor(const char *line, size_t n, struct versions_needs *needs)
+{
+    uint64_t steps;
+    const char *space = memchr(line, ' ', n);
+    if (space == NULL || !parse_u64(line, (size_t)(space - line), RECIPE_CHAIN_MAX, &steps))
+        return false;
+    needs->steps = (uint32_t)steps;
+    return place_parse(space + 1, n - (size_t)(space + 1 - line), &needs->anchor);
+}
+
+// Needs as text: "delta N", "anchor …" of a version that is none, then "OBJECT USED" a line. Sealed, so parsing only guards against our own defects.
 static int read_needs(struct versions *v, const struct place *place, struct versions_needs *ret_needs, struct error *err)
 {
     char name[NAME_MAX_SIZE];
@@ -90,6 +101,10 @@ static int read_needs(struct versions *v, const struct place *place, struct vers
     size_t n;
     bool good = cursor_line(&c, &line, &n) && n > 6 && memcmp(line, "delta ", 6) == 0 && parse_u64(line + 6, n - 6, UINT64_MAX, &ret_needs->delta_bytes);
     while (good && cursor_line(&c, &line, &n)) {
+        if (n > 7 && memcmp(line, "anchor ", 7) == 0) {
+            good = read_anchor(line + 7, n - 7, ret_needs);
+            continue;
+        }
         const char *space = memchr(line, ' ', n);
         uint64_t object, used;
         good = space != NULL && parse_u64(line, (size_t)(space - line), UINT32_MAX, &object) &&
@@ -113,15 +128,20 @@ static uint64_t memory_of_search(const struct version_cache *cache)
     return info->signature_block == 0 ? 0 : delta_signature_memory(delta_signature_count(info->file_size, info->signature_block));
 }
 
-int versions_load(struct versions *v, const struct place *place, uint64_t search_memory, struct versions_base *ret_base, struct error *err)
+int versions_read_recipe(struct versions *v, const struct place *place, struct recipe *ret_recipe, struct error *err)
 {
-    struct versions_base base = { .place = *place };
     char name[NAME_MAX_SIZE];
     _cleanup_buf_ struct buf text = { 0 };
     base_name(name, place, "recipe");
     int r = sealed_read(v->io, v->dirfd, name, v->key, RECIPE_TEXT_MAX, &text, err);
-    if (r == 0)
-        r = recipe_parse(buf_str(&text), text.len, &base.recipe, err);
+    return r < 0 ? r : recipe_parse(buf_str(&text), text.len, ret_recipe, err);
+}
+
+int versions_load(struct versions *v, const struct place *place, uint64_t search_memory, struct versions_base *ret_base, struct error *err)
+{
+    struct versions_base base = { .place = *place };
+    char name[NAME_MAX_SIZE];
+    int r = versions_read_recipe(v, place, &base.recipe, err);
     if (r == 0)
         r = read_needs(v, place, &base.needs, err);
     if (r < 0) {
@@ -148,12 +168,19 @@ void versions_base_done(struct versions_base *base)
     *base = (struct versions_base){ 0 };
 }
 
-int versions_use(struct versions *v, const struct place *place, struct versions_needs *ret_needs, struct error *err)
+static int mark_seen(struct versions *v, const struct place *place, struct error *err)
 {
     char name[NAME_MAX_SIZE];
     base_name(name, place, "");
+    return spill_add(v->seen, name, strlen(name), err);
+}
+
+int versions_use(struct versions *v, const struct place *place, struct versions_needs *ret_needs, struct error *err)
+{
     int r = read_needs(v, place, ret_needs, err);
-    return r < 0 ? r : spill_add(v->seen, name, strlen(name), err);
+    if (r == 0)
+        r = mark_seen(v, place, err);
+    return r < 0 || ret_needs->steps == 0 ? r : mark_seen(v, &ret_needs->anchor, err);
 }
 
 int versions_begin_cache(struct versions *v, const struct version_cache_info *info, struct version_cache_writer **ret_writer, struct error *err)
@@ -170,6 +197,11 @@ int versions_save(struct versions *v, const struct place *place, const struct bu
     _cleanup_buf_ struct buf text = { 0 };
     v->changed = true;
     buf_addf(&text, "delta %llu\n", (unsigned long long)needs->delta_bytes);
+    if (needs->steps > 0) {
+        buf_addf(&text, "anchor %u ", needs->steps);
+        place_format(&text, &needs->anchor);
+        buf_add_char(&text, '\n');
+    }
     for (size_t i = 0; i < needs->n; i++)
         buf_addf(&text, "%u %llu\n", needs->items[i].object, (unsigned long long)needs->items[i].used);
     int r = 0;

@@ -23,6 +23,9 @@ struct versions_needs {
     struct versions_need *items;
     size_t n, cap;
     uint64_t delta_bytes; // sum of the delta members in the closure: what a recovery by hand has to apply
+    // Of one version's needs (see bkd/engine/ancestry.h):
+    uint32_t steps;      // versions since its anchor, itself included
+    struct place anchor; // its recipe; none when steps is 0
 };
 void versions_needs_done(struct versions_needs *needs);
 void versions_needs_add(struct versions_needs *needs, uint32_t object, uint64_t used);
@@ -51,7 +54,9 @@ struct versions_base {
 // bytes (0: never).
 MUST_USE int versions_load(struct versions *v, const struct place *place, uint64_t search_memory, struct versions_base *ret_base, struct error *err);
 void versions_base_done(struct versions_base *base);
-// Only the needs; and marks the version as used by the new snapshot. A version whose needs are unknown is ERROR_NOT_FOUND or ERROR_INTEGRITY.
+// Only the recipe.
+MUST_USE int versions_read_recipe(struct versions *v, const struct place *place, struct recipe *ret_recipe, struct error *err);
+// Only the needs; and marks the version and its anchor as used by the new snapshot. A version whose needs are unknown is ERROR_NOT_FOUND or ERROR_INTEGRITY.
 MUST_USE int versions_use(struct versions *v, const struct place *place, struct versions_needs *ret_needs, struct error *err);
 
 // Tags of a version being made are written aside, under its id, then taken over by versions_save. Several may be under way.

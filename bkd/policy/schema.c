@@ -186,9 +186,10 @@ static const struct schema_key keys[] = {
       "Smaller files are stored whole when they change. \\fBauto\\fR is 256KiB." },
     { "delta.block_size", SCHEMA_BLOCK_SIZE, AT(delta_block_size_bytes), 4 * KIB, 16 * MIB, "auto", false, "auto", "auto or a power of two from 4KiB to 16MiB",
       "The block of the search for moved data. Smaller finds more and needs more memory; \\fBauto\\fR is the smallest whose table fits in memory." },
-    { "delta.max_chain", SCHEMA_NUMBER, AT(delta_max_chain), 1, 64, "14", false, NULL, "a number from 1 to 64",
-      "How many versions recovery by hand may have to go through; then a file is stored whole again. Restores with bkd take the same time whatever the chain." },
-    { "delta.max_share", SCHEMA_PERCENT, AT(delta_max_share_percent), 1, 100, "50%", false, NULL, "a share from 1% to 100%",
+    { "delta.max_chain", SCHEMA_NUMBER, AT(delta_max_chain), 1, 64, "20", false, NULL, "a number from 1 to 64",
+      "How many versions recovery by hand may have to go through. Every half as many nights a changed file is stored against an earlier version, so that those between "
+      "can go; when that does not help any more, it is stored whole again. Restores with bkd take the same time whatever the chain." },
+    { "delta.max_share", SCHEMA_PERCENT, AT(delta_max_share_percent), 1, 100, "100%", false, NULL, "a share from 1% to 100%",
       "When the deltas that recovery by hand would have to apply to a file add up to a larger share of its size, it is stored whole again." },
     { "compare", SCHEMA_CHOICE, AT(compare), 0, 0, "inode", false, "inode mtime", "inode or mtime",
       "How an unchanged file is known: \\fBinode\\fR compares type, size, mtime, ctime and inode number; \\fBmtime\\fR only type, size and mtime, "

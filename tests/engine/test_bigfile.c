@@ -100,7 +100,7 @@ static void test_chain_limit(void **state)
     struct lab *lab = *state;
     lab->options.delta_max_chain = 3;
     lab_noise(lab, "f", 1, 1 << 20);
-    static const uint32_t chains[] = { 1, 2, 3, 1, 2, 3, 1 };
+    static const uint32_t chains[] = { 1, 2, 2, 3, 1, 2, 2 }; // the third and the seventh build on the first and the fifth
     for (unsigned night = 0; night < 7; night++) {
         lab_scribble(lab, "f", 10 + night, night * 1000, 500);
         struct backup_result result = lab_backup(lab);
@@ -114,19 +114,46 @@ static void test_chain_limit(void **state)
     expect_recipe(lab, "f", 1, "w");
 }
 
-// When the deltas of a closure pass their share of the file, it is stored whole.
+// When the deltas of a closure pass their share of the file, the anchor is built upon; when its own do, the file is stored whole.
 static void test_share_limit(void **state)
 {
     struct lab *lab = *state;
     lab->options.delta_max_share_percent = 30;
     lab_noise(lab, "f", 1, 1 << 20);
-    static const uint32_t chains[] = { 1, 2, 3, 4, 1, 2 };
+    static const uint32_t chains[] = { 1, 2, 3, 4, 2, 3 };
     for (unsigned night = 0; night < 6; night++) {
         lab_scribble(lab, "f", 10 + night, 64 << 10, 110 << 10); // a tenth of it each night: after three it is more than 30 %
         (void)lab_backup(lab);
         expect_recipe(lab, "f", chains[night], chains[night] == 1 ? "w" : "d");
     }
     lab_assert_restores(lab, "latest", NULL);
+    lab->options.delta_max_share_percent = 5;
+    lab_scribble(lab, "f", 20, 0, 100);
+    (void)lab_backup(lab);
+    expect_recipe(lab, "f", 1, "w");
+    lab_assert_restores(lab, "latest", NULL);
+}
+
+// A line that is long enough ends in a version that builds on the anchor: the versions between are needed by none after it.
+static void test_anchors(void **state)
+{
+    struct lab *lab = *state;
+    lab->options.delta_max_chain = 8;
+    lab_noise(lab, "f", 1, 1 << 20);
+    static const uint32_t chains[] = { 1, 2, 3, 4, 5, 2, 3, 4, 5, 6, 3, 4 };
+    for (unsigned night = 0; night < 12; night++) {
+        lab_scribble(lab, "f", 10 + night, night * 8192, 500);
+        struct backup_result result = lab_backup(lab);
+        expect_recipe(lab, "f", chains[night], night == 0 ? "w" : "d");
+        assert_true(night == 0 || result.bytes_stored < 60000);
+    }
+    for (unsigned night = 1; night <= 12; night++) {
+        char number[8];
+        (void)snprintf(number, sizeof number, "%u", night);
+        free(lab_restore(lab, number));
+    }
+    lab_assert_restores(lab, "latest", NULL);
+    lab_assert_sound(lab);
 }
 
 // What a snapshot uses of an object is never more than the object holds, however many nights a piece is taken over.
@@ -493,10 +520,10 @@ static void test_swept(void **state)
         lab_scribble(lab, "f", 5 + night, 0, 100);
         (void)lab_backup(lab);
     }
-    lab_sh(lab, "ls $STATE/versions | wc -l >count; test $(cat count) = 9"); // f, g, the manifest: recipe, needs, tags
+    lab_sh(lab, "ls $STATE/versions | wc -l >count; test $(cat count) = 12"); // f, its anchor, g, the manifest: recipe, needs, tags
     lab_sh(lab, "rm $SRC/g; echo x >$SRC/x");
     (void)lab_backup(lab);
-    lab_sh(lab, "test $(ls $STATE/versions | wc -l) = 6");
+    lab_sh(lab, "test $(ls $STATE/versions | wc -l) = 9");
 }
 
 int main(void)
@@ -507,6 +534,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_untouched_pieces, setup, teardown),
         cmocka_unit_test_setup_teardown(test_chain_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_share_limit, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_anchors, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bytes_used, setup, teardown),
         cmocka_unit_test_setup_teardown(test_touched, setup, teardown),
         cmocka_unit_test_setup_teardown(test_copies, setup, teardown),

@@ -76,8 +76,8 @@ static void test_defaults(void **state)
     assert_string_equal(policy.recipients.items[0], "recipients.txt");
     assert_int_equal(policy.compression_level, 3);
     assert_int_equal(policy.delta_min_size_bytes, 0);
-    assert_int_equal(policy.delta_max_chain, 14);
-    assert_int_equal(policy.delta_max_share_percent, 50);
+    assert_int_equal(policy.delta_max_chain, 20);
+    assert_int_equal(policy.delta_max_share_percent, 100);
     assert_int_equal(policy.compare, POLICY_COMPARE_INODE);
     assert_true(policy.one_filesystem);
     assert_int_equal(policy.key_lines[schema_index(schema_find("", "compression"))], 0);

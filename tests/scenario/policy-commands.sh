@@ -60,7 +60,7 @@ has "and which are defaults" out "compression: 3                          # defa
 expect "by environment" 0 env BKD_CONFIG_DIR="$tree/c" "$bkd" policy show erp
 expect "by path" 0 "$bkd" policy show "$tree/c/policies/erp.yaml"
 expect "by path with --json" 0 "$bkd" --json policy show "$tree/c/policies/erp.yaml"
-has "values are typed" out '"delta":{"min_size":"auto","block_size":"auto","max_chain":7,"max_share":"50%"}'
+has "values are typed" out '"delta":{"min_size":"auto","block_size":"auto","max_chain":7,"max_share":"100%"}'
 expect "a name that is none" 2 "$bkd" policy show "../x y" --config-dir "$tree/c"
 
 # What "policy show" prints is a policy with the same values.
