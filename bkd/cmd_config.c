@@ -51,6 +51,7 @@ static bool is_shown(const struct schema_key *key, const struct shown *s)
         return ((const struct config_route *)s->base)->escalate.to.count > 0;
     switch (key->type) {
     case SCHEMA_TEXT:
+    case SCHEMA_ZONE:
     case SCHEMA_PATH: return text_at(key, s->base)[0] != '\0';
     case SCHEMA_WORDS:
     case SCHEMA_ARGV: return ((const struct policy_list *)((const char *)s->base + key->offset))->count > 0;
@@ -81,6 +82,7 @@ static void add_value(const struct schema_key *key, const void *base, struct buf
     case SCHEMA_MAP:
     case SCHEMA_MAPS: break;
     case SCHEMA_TEXT:
+    case SCHEMA_ZONE:
     case SCHEMA_PATH: cmd_add_quoted(text_at(key, base), ret_text); break;
     case SCHEMA_WORDS:
     case SCHEMA_ARGV:

@@ -25,7 +25,7 @@ static void send_test(struct trial *t)
     uint64_t now = io_realtime_ns(t->ctx->io), start = io_monotonic_ns(t->ctx->io);
     if (gethostname(host, sizeof host - 1) < 0)
         (void)snprintf(host, sizeof host, "localhost");
-    struct message m = { .what = MESSAGE_TEST, .severity = SEVERITY_INFO, .host = host, .kind = "test", .policy = "", .copy = "", .run_uid = "", .time_ns = now, .now_ns = now,
+    struct message m = { .what = MESSAGE_TEST, .severity = SEVERITY_INFO, .host = host, .kind = "test", .policy = "", .copy = "", .run_uid = "", .time_ns = now, .made_ns = now, .now_ns = now,
                          .text = "this is a test of the channel; messages about backups would come this way", .next_step = "" };
     message_subject(&m, &subject);
     message_body(&m, &body);

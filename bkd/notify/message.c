@@ -144,14 +144,16 @@ void message_body(const struct message *m, struct buf *ret_text)
     add_number("Run:", m->run, "runs show", ret_text);
 }
 
+static bool is_late(const struct message *m) { return m->made_ns != 0 && m->now_ns >= m->made_ns + MESSAGE_LATE_NS; }
+
 void message_late(const struct message *m, struct buf *ret_text)
 {
     char late[CLOCK_TEXT_MAX], time[CLOCK_TEXT_MAX];
-    if (m->time_ns == 0 || m->now_ns < m->time_ns + MESSAGE_LATE_NS)
+    if (!is_late(m))
         return;
-    clock_format_duration(late, m->now_ns - m->time_ns);
-    clock_format_utc(time, m->time_ns, false);
-    buf_addf(ret_text, "This message is %s late: it was made at %s and could not be delivered before.\n\n", late, time);
+    clock_format_duration(late, m->now_ns - m->made_ns);
+    clock_format_utc(time, m->made_ns, false);
+    buf_addf(ret_text, "This message is %s late: it was made at %s and is delivered only now.\n\n", late, time);
 }
 
 // ---- JSON --------------------------------------------------------------------------------------------------------------
@@ -179,8 +181,8 @@ struct json *message_json(const struct message *m)
         json_add_time(object, "time", m->time_ns);
     if (m->since_ns != 0)
         json_add_time(object, "since", m->since_ns);
-    if (m->time_ns != 0 && m->now_ns >= m->time_ns + MESSAGE_LATE_NS)
-        json_add_u64(object, "late_ms", (m->now_ns - m->time_ns) / 1000000);
+    if (is_late(m))
+        json_add_u64(object, "late_ms", (m->now_ns - m->made_ns) / 1000000);
     add_id(object, "id", m->id);
     add_id(object, "alarm", m->alarm);
     add_id(object, "run", m->run);

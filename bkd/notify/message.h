@@ -34,6 +34,7 @@ struct message {
     const char *next_step; // what to do
     uint64_t time_ns;      // when it happened; of an alarm that is over when it ended
     uint64_t since_ns;     // when the alarm began; 0 = no alarm
+    uint64_t made_ns;      // when the message was made
     uint64_t now_ns;       // of this try
     uint64_t repeated;     // how many more of its kind were not told since the last one
     int64_t id, alarm, run; // 0 = none
@@ -47,7 +48,7 @@ struct message {
 void message_subject(const struct message *m, struct buf *ret_text);
 // The text for people, lines ended by LF: the sentence, what to do, and the facts.
 void message_body(const struct message *m, struct buf *ret_text);
-// What stands before the body when it is late: "This is 2 h 5 min late: …", and an empty line; nothing when it is not.
+// What stands before the body when it is late: when it was made, and an empty line; nothing when it is not.
 void message_late(const struct message *m, struct buf *ret_text);
 // The whole message as one JSON object; "text" is subject and sentence, which chat servers show. Free with json_free.
 struct json *message_json(const struct message *m);

@@ -84,7 +84,7 @@ struct config {
     char *file; // as it was opened, or would be
     bool exists;
     uint64_t max_parallel; // runs at once, of all policies together
-    char *timezone;        // of times of day here: "local", or a name such as Europe/Paris
+    char *timezone;        // of times of day here: "host", or a name such as Europe/Berlin
     struct config_notify notify;
     struct config_metrics metrics;
     unsigned key_lines[POLICY_KEYS_MAX]; // where each key of the table was set; 0 = its default

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "bkd/policy/zone.h"
+
 #define AT(member) offsetof(struct config, member)
 #define AT_CHANNEL(member) offsetof(struct config_channel, member)
 #define AT_ROUTE(member) offsetof(struct config_route, member)
@@ -12,7 +14,7 @@
 static const struct schema_key keys[] = {
     { "max_parallel", SCHEMA_NUMBER, AT(max_parallel), 1, 64, "2", false, NULL, "a number from 1 to 64",
       "How many runs there may be at once, of all policies together. The others wait their turn." },
-    { "timezone", SCHEMA_TEXT, AT(timezone), 0, 100, "local", false, NULL, "local, or the name of a time zone such as Europe/Paris",
+    { "timezone", SCHEMA_ZONE, AT(timezone), 0, ZONE_NAME_MAX, "host", false, NULL, "a time zone such as Europe/Berlin, or host",
       "In which the times of day of this file are meant." },
     { "notify", SCHEMA_MAP, 0, 0, 0, NULL, false, NULL, "a map with 'channels', 'routes', 'min_interval' or 'digest'",
       "Who is told, of what, and how. Without it only the log tells." },

@@ -76,3 +76,39 @@ int deliveries_failed(struct catalogue *c, int64_t id, uint64_t next_try_ns, con
                   " WHERE id = ?1",
                   SQL_VALUES(SQL_I64(id), SQL_SOME(next_try_ns), SQL_NAMED(error)), err);
 }
+
+int deliveries_waiting(struct catalogue *c, const char *channel, uint64_t limit, deliveries_visit_fn *visit, void *arg, struct error *err)
+{
+    return visit_all(c, "SELECT " COLUMNS " FROM deliveries WHERE state = 'waiting' AND channel = ?1 ORDER BY id LIMIT coalesce(?2, -1)",
+                     SQL_VALUES(SQL_TEXT(channel), SQL_SOME(limit)), visit, arg, err);
+}
+
+int deliveries_backlogs(struct catalogue *c, deliveries_backlog_fn *visit, void *arg, struct error *err)
+{
+    _cleanup_sql_statement_ struct sql_statement *s = NULL;
+    int r = sql_query(c->sql,
+                      "SELECT channel, sum(state = 'waiting'), sum(state = 'waiting' AND tries > 0), min(iif(state = 'waiting', created_ns, NULL)),"
+                      " min(iif(state = 'waiting' AND tries > 0, created_ns, NULL)), max(iif(state = 'waiting', tries, 0)),"
+                      " (SELECT last_error FROM deliveries AS f WHERE f.channel = d.channel AND f.state = 'waiting' AND f.tries > 0 ORDER BY f.id LIMIT 1), max(sent_ns)"
+                      " FROM deliveries AS d GROUP BY channel",
+                      SQL_NOTHING, &s, err);
+    while (r == 0 && (r = sql_next(s, err)) > 0) {
+        struct delivery_backlog backlog = {
+            .channel = sql_str(s, 0), .waiting = sql_u64(s, 1), .failing = sql_u64(s, 2), .oldest_ns = sql_u64(s, 3), .oldest_failing_ns = sql_u64(s, 4),
+            .tries = sql_u64(s, 5), .last_error = sql_str(s, 6), .sent_ns = sql_u64(s, 7),
+        };
+        r = visit(arg, &backlog, err);
+    }
+    return r;
+}
+
+int deliveries_forget(struct catalogue *c, uint64_t before_ns, struct error *err)
+{
+    return sql_do(c->sql, "DELETE FROM deliveries WHERE state <> 'waiting' AND created_ns < ?1", SQL_VALUES(SQL_I64(before_ns)), err);
+}
+
+int deliveries_hurry(struct catalogue *c, const char *channel, struct error *err)
+{
+    return sql_do(c->sql, "UPDATE deliveries SET next_try_ns = min(next_try_ns, ?2) WHERE state = 'waiting' AND channel = ?1 AND tries > 0",
+                  SQL_VALUES(SQL_TEXT(channel), SQL_I64(catalogue_now_ns(c))), err);
+}

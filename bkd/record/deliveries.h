@@ -37,4 +37,23 @@ MUST_USE int deliveries_claim(struct catalogue *c, int64_t id, uint64_t now_ns, 
 MUST_USE int deliveries_sent(struct catalogue *c, int64_t id, struct error *err);
 MUST_USE int deliveries_failed(struct catalogue *c, int64_t id, uint64_t next_try_ns, const char *error, struct error *err);
 
+// Of those waiting for one channel the oldest `limit` (0 = all), due or not, the oldest first.
+MUST_USE int deliveries_waiting(struct catalogue *c, const char *channel, uint64_t limit, deliveries_visit_fn *visit, void *arg, struct error *err);
+// What waits for each channel, and how it fares. last_error is that of its oldest one.
+struct delivery_backlog {
+    const char *channel;
+    uint64_t waiting, failing; // messages; those among them that were tried at least once
+    uint64_t oldest_ns;        // when the oldest one that waits was made
+    uint64_t oldest_failing_ns, tries; // when the oldest of those that failed was made, how often it was tried; 0 = none
+    const char *last_error;
+    uint64_t sent_ns;          // when something was delivered last; 0 = never
+};
+typedef int deliveries_backlog_fn(void *arg, const struct delivery_backlog *backlog, struct error *err);
+// Strings are valid during the visit only. Channels that never had a message are not visited.
+MUST_USE int deliveries_backlogs(struct catalogue *c, deliveries_backlog_fn *visit, void *arg, struct error *err);
+// The channel works again: what failed before is due now.
+MUST_USE int deliveries_hurry(struct catalogue *c, const char *channel, struct error *err);
+// Forgets those made before, unless they wait.
+MUST_USE int deliveries_forget(struct catalogue *c, uint64_t before_ns, struct error *err);
+
 #endif

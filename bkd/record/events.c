@@ -70,3 +70,29 @@ int events_last_id(struct catalogue *c, int64_t *ret_id, struct error *err)
 {
     return sql_number(c->sql, "SELECT coalesce(max(id), 0) FROM events", SQL_NOTHING, ret_id, err);
 }
+
+struct one {
+    events_visit_fn *visit;
+    void *arg;
+    int64_t id;
+    bool found;
+};
+
+static int visit_one(void *arg, const struct event *event, struct error *err)
+{
+    struct one *one = arg;
+    one->found = event->id == one->id;
+    return one->found ? one->visit(one->arg, event, err) : 0;
+}
+
+int events_get(struct catalogue *c, int64_t id, events_visit_fn *visit, void *arg, struct error *err)
+{
+    struct one one = { .visit = visit, .arg = arg, .id = id };
+    int r = events_after(c, id - 1, 1, visit_one, &one, err);
+    return r == 0 && !one.found ? error_set(err, ERROR_NOT_FOUND, "there is no event %lld", (long long)id) : r;
+}
+
+int events_last_of_alarm(struct catalogue *c, int64_t alarm, int64_t *ret_id, struct error *err)
+{
+    return sql_number(c->sql, "SELECT coalesce(max(id), 0) FROM events WHERE alarm = ?1", SQL_VALUES(SQL_I64(alarm)), ret_id, err);
+}

@@ -43,6 +43,10 @@ MUST_USE int events_add(struct catalogue *c, const char *kind, const char *polic
 typedef int events_visit_fn(void *arg, const struct event *event, struct error *err);
 // Those with a higher id than `after`, oldest first, at most `limit` (0 = all).
 MUST_USE int events_after(struct catalogue *c, int64_t after, uint64_t limit, events_visit_fn *visit, void *arg, struct error *err);
+// One. ERROR_NOT_FOUND.
+MUST_USE int events_get(struct catalogue *c, int64_t id, events_visit_fn *visit, void *arg, struct error *err);
+// The last one of an alarm; 0 = none.
+MUST_USE int events_last_of_alarm(struct catalogue *c, int64_t alarm, int64_t *ret_id, struct error *err);
 // The highest id there is; 0 = none.
 MUST_USE int events_last_id(struct catalogue *c, int64_t *ret_id, struct error *err);
 

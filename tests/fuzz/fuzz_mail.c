@@ -86,7 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     _cleanup_free_ char *text = xstrndup((const char *)data, strnlen((const char *)data, size));
     _cleanup_buf_ struct buf subject = { 0 }, body = { 0 }, mail = { 0 }, names = { 0 }, line = { 0 }, value = { 0 }, back = { 0 };
     struct message m = { .what = MESSAGE_OPENED, .severity = SEVERITY_CRITICAL, .host = text, .kind = "k", .policy = text, .copy = text, .text = text, .next_step = text,
-                         .run_uid = "", .id = 7, .alarm = 3, .since_ns = 1, .time_ns = 5, .now_ns = 2000000000000 };
+                         .run_uid = "", .id = 7, .alarm = 3, .since_ns = 1, .time_ns = 5, .made_ns = 5, .now_ns = 2000000000000 };
     message_subject(&m, &subject);
     message_body(&m, &body);
     m.subject = buf_str(&subject);

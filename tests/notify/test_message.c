@@ -17,7 +17,7 @@
 
 static const struct message alarm = {
     .what = MESSAGE_OPENED, .severity = SEVERITY_WARNING, .host = "web1", .kind = "rpo", .policy = "erp", .copy = "sftp://v/erp", .text = "the newest copy is 26 h old",
-    .next_step = "bkd ship erp", .time_ns = NOON, .since_ns = NOON - HOUR, .now_ns = NOON, .id = 4, .alarm = 12, .run_uid = "", .subject = "s", .body = "b",
+    .next_step = "bkd ship erp", .time_ns = NOON, .since_ns = NOON - HOUR, .made_ns = NOON, .now_ns = NOON, .id = 4, .alarm = 12, .run_uid = "", .subject = "s", .body = "b",
 };
 
 static void assert_subject(const struct message *m, const char *wanted)
@@ -62,7 +62,7 @@ static void test_bodies(void **state)
     assert_int_equal(late.len, 0);
     m.now_ns += 2 * HOUR;
     message_late(&m, &late);
-    assert_string_equal(buf_str(&late), "This message is 2 h 0 min late: it was made at 2026-11-25T12:00:00Z and could not be delivered before.\n\n");
+    assert_string_equal(buf_str(&late), "This message is 2 h 0 min late: it was made at 2026-11-25T12:00:00Z and is delivered only now.\n\n");
 }
 
 static void test_lines(void **state)

@@ -117,7 +117,7 @@ static void test_empty_is_default(void **state)
         _cleanup_policy_errors_ struct policy_errors errors = { 0 };
         assert_int_equal(parse(texts[i], &c, &errors), 0);
         assert_int_equal(c.max_parallel, 2);
-        assert_string_equal(c.timezone, "local");
+        assert_string_equal(c.timezone, "host");
         assert_int_equal(c.notify.route_count, 0);
         assert_string_equal(c.metrics.listen, "");
         assert_null(c.metrics.textfile);
