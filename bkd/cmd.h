@@ -19,6 +19,7 @@ struct cmd_context {
     bool json;              // --json: every result is one JSON object a line on stdout, nothing else is
     int verbosity;          // -1 = -q, 0, 1 = -v (the log level is set accordingly)
     int exit_code;          // of a handler that returns 0: what it found may ask for another than 0
+    bool tells;             // a run was recorded that no daemon started: who is to be told of it is told at its end (bkd/notify.h)
     struct recording *recording; // of this run (bkd/recording.h); NULL = it is not recorded
 };
 
@@ -53,6 +54,8 @@ MUST_USE int cmd_print_line(struct json **line, struct error *err);
 // into the exit code. With ctx->json a handler's last line is its {"type":"summary",…}; main adds an error line behind it on failure,
 // but not for ERROR_INCOMPLETE, which the summary tells ("complete":false).
 int cmd_accept(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_alarm_ack(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_alarm_list(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_backup(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_cancel(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
@@ -70,6 +73,8 @@ int cmd_keys_init(struct cmd_context *ctx, const struct cli_args *args, struct e
 int cmd_keys_sheet(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_ls(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_ls_source(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_notify_send(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_notify_status(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_notify_test(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_pause(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_policy_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err);

@@ -9,6 +9,7 @@
 #include "bkd/base/sandbox.h"
 #include "bkd/cmd.h"
 #include "bkd/commands.h"
+#include "bkd/notify.h"
 #include "bkd/privileges.h"
 #include "bkd/recording.h"
 
@@ -54,19 +55,15 @@ static int run(struct cmd_context *ctx, const struct cli_args *args, struct erro
 {
     if (!args->command || cli_args_flag(args, "help") || cli_args_flag(args, "version"))
         return print_help(args, err);
-    _cleanup_free_ char *config_dir = find_dir(args, "config-dir", "BKD_CONFIG_DIR", "/etc/bkd", "XDG_CONFIG_HOME", ".config");
-    _cleanup_free_ char *state_dir = find_dir(args, "state-dir", "BKD_STATE_DIR", "/var/lib/bkd", "XDG_STATE_HOME", ".local/state");
-    if (!config_dir || !state_dir)
+    if (!ctx->config_dir || !ctx->state_dir)
         return error_set(err, ERROR_USAGE, "HOME is not set; give --config-dir and --state-dir");
-    ctx->config_dir = config_dir;
-    ctx->state_dir = state_dir;
     bool joined = false;
-    int r = needs_root(args->command) ? 0 : privileges_join_owner(ctx->io, state_dir, &joined, err);
+    int r = needs_root(args->command) ? 0 : privileges_join_owner(ctx->io, ctx->state_dir, &joined, err);
     if (r < 0)
         return r;
     recording_begin(ctx, args);
     r = recording_end(ctx, args->command->run(ctx, args, err), err);
-    return r == ERROR_FAILED && joined ? error_prefix(err, "working as user %u, whose '%s' is", (unsigned)geteuid(), state_dir) : r;
+    return r == ERROR_FAILED && joined ? error_prefix(err, "working as user %u, whose '%s' is", (unsigned)geteuid(), ctx->state_dir) : r;
 }
 
 static void report(const struct cmd_context *ctx, const struct error *err)
@@ -102,12 +99,16 @@ int main(int argc, char **argv)
     (void)signal(SIGPIPE, SIG_IGN); // a closed pipe is a failed write, reported as such
     (void)signal(SIGCHLD, SIG_DFL); // ignored by whoever started us, it would cost us how programs ended
     int rc = cli_parse(commands_program(), argc, argv, &args, &err);
-    struct cmd_context ctx = { .io = io_real(), .json = cli_args_flag(&args, "json") };
+    _cleanup_free_ char *config_dir = find_dir(&args, "config-dir", "BKD_CONFIG_DIR", "/etc/bkd", "XDG_CONFIG_HOME", ".config");
+    _cleanup_free_ char *state_dir = find_dir(&args, "state-dir", "BKD_STATE_DIR", "/var/lib/bkd", "XDG_STATE_HOME", ".local/state");
+    struct cmd_context ctx = { .io = io_real(), .config_dir = config_dir, .state_dir = state_dir, .json = cli_args_flag(&args, "json") };
     ctx.verbosity = cli_args_flag(&args, "verbose") ? 1 : cli_args_flag(&args, "quiet") ? -1 : 0;
     log_set_level(ctx.verbosity > 0 ? LOG_LEVEL_DEBUG : ctx.verbosity < 0 ? LOG_LEVEL_WARN : LOG_LEVEL_INFO);
     if (rc == 0)
         rc = finish_output(run(&ctx, &args, &err), &err);
     if (rc < 0)
         report(&ctx, &err);
+    if (ctx.tells)
+        notify_after_run(&ctx); // the run is over, and said so: nobody waits for this
     return rc < 0 ? error_exit_code(err.code) : ctx.exit_code;
 }

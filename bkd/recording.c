@@ -114,9 +114,12 @@ void recording_begin(struct cmd_context *ctx, const struct cli_args *args)
     take_environment(run);
     runs_complete(ctx->io, run);
     recording->facts.policy_text = xstrdup(buf_str(&text));
-    if (save_somewhere(ctx, &recording->facts, NULL, &err) < 0)
+    _cleanup_free_ char *started = xasprintf("%s of %s began", run->kind, run->policy);
+    struct event event = { .what = EVENT_HAPPENED, .kind = "run-started", .policy = run->policy, .severity = SEVERITY_INFO, .text = started };
+    if (save_somewhere(ctx, &recording->facts, &event, &err) < 0)
         log_warn("%s", err.text);
     ctx->recording = recording;
+    ctx->tells = run->trigger != RUN_DAEMON;
 }
 
 void recording_phase(const struct cmd_context *ctx, const char *name, uint64_t duration_ns)

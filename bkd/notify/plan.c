@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "bkd/notify/digest.h"
-#include "bkd/notify/known.h"
+#include "bkd/notify/heard.h"
 #include "bkd/notify/notifier.h"
 #include "bkd/notify/overflow.h"
 #include "bkd/notify/routing.h"
@@ -18,14 +18,14 @@
 
 struct planning {
     const struct plan *plan;
-    struct known known;
+    struct heard heard;
     struct alarms active;
     struct routing_time time;
 };
 
 static void planning_done(struct planning *p)
 {
-    known_done(&p->known);
+    heard_done(&p->heard);
     alarms_done(&p->active);
 }
 
@@ -83,7 +83,7 @@ static int plan_alarm(struct planning *p, const struct alarm *alarm, struct erro
     int r = 0;
     for (size_t i = 0; i < notify->channel_count && r == 0; i++) {
         const char *channel = notify->channels[i].name;
-        const struct telling *last = known_find(&p->known, channel, alarm->kind, alarm->policy, alarm->copy, false);
+        const struct telling *last = heard_find(&p->heard, channel, alarm->kind, alarm->policy, alarm->copy, false);
         struct routing_decision decision = routing_alarm(notify, channel, alarm, last, &p->time);
         bool is_another = last != NULL && last->stands && alarm->cleared_ns == 0 && last->alarm != alarm->id;
         if (!decision.tell && !is_another)
@@ -92,7 +92,7 @@ static int plan_alarm(struct planning *p, const struct alarm *alarm, struct erro
         if (decision.tell)
             r = tell_alarm(p, channel, alarm, &decision, err);
         if (r == 0)
-            r = known_set(&p->known, p->plan->catalogue, &told, err);
+            r = heard_set(&p->heard, p->plan->catalogue, &told, err);
     }
     return r;
 }
@@ -127,8 +127,8 @@ static int plan_alarms(struct planning *p, struct error *err)
     int r = 0;
     for (size_t i = 0; i < p->active.n && r == 0; i++)
         r = plan_alarm(p, &p->active.items[i], err);
-    for (size_t i = 0; i < p->known.count && r == 0; i++) {
-        const struct telling *t = &p->known.items[i];
+    for (size_t i = 0; i < p->heard.count && r == 0; i++) {
+        const struct telling *t = &p->heard.items[i];
         if (t->stands && !t->of_event && !is_active(p, t->kind, t->policy, t->copy))
             r = plan_over(p, t, err);
     }
@@ -147,7 +147,7 @@ static bool is_covered(const struct planning *p, const struct event *event)
 static int plan_event_for(struct planning *p, const struct config_channel *channel, const struct event *event, struct error *err)
 {
     const struct config_notify *notify = &p->plan->config->notify;
-    const struct telling *last = known_find(&p->known, channel->name, event->kind, event->policy, event->copy, true);
+    const struct telling *last = heard_find(&p->heard, channel->name, event->kind, event->policy, event->copy, true);
     bool counts, is_log = notifier_of(channel)->is_log(channel);
     uint64_t wait_ns;
     struct routing_decision decision = routing_event(notify, channel->name, is_log, event, last, &p->time, &wait_ns, &counts);
@@ -157,7 +157,7 @@ static int plan_event_for(struct planning *p, const struct config_channel *chann
                          .next_step = event->next_step, .time_ns = event->time_ns, .run = event->run, .repeated = last != NULL && !is_log ? last->unsaid : 0 };
     struct telling told = routing_event_told(notify, channel->name, event, last, decision.tell, &p->time);
     int r = decision.tell ? add_message(p->plan, channel->name, event->id, &m, wait_ns, err) : 0;
-    return r < 0 || is_log ? r : known_set(&p->known, p->plan->catalogue, &told, err);
+    return r < 0 || is_log ? r : heard_set(&p->heard, p->plan->catalogue, &told, err);
 }
 
 static int plan_event(void *arg, const struct event *event, struct error *err)
@@ -227,7 +227,7 @@ static int plan_all(struct planning *p, struct error *err)
 {
     struct catalogue *c = p->plan->catalogue;
     uint64_t kept_ns = PLAN_KEPT_DAYS * 86400 * SECOND;
-    int r = known_load(c, &p->known, err);
+    int r = heard_load(c, &p->heard, err);
     if (r == 0)
         r = alarms_active(c, NULL, &p->active, err);
     if (r == 0)
