@@ -83,6 +83,7 @@ int cmd_prune(struct cmd_context *ctx, const struct cli_args *args, struct error
 int cmd_release(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_resume(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_rollback(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_rpo(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_rto(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_run(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_schedule(struct cmd_context *ctx, const struct cli_args *args, struct error *err);

@@ -113,6 +113,11 @@ static const struct cli_option verify_options[] = {
     { 0 },
 };
 
+static const struct cli_option rpo_options[] = {
+    { "days", 0, "N", "how far to look back (30)" },
+    { 0 },
+};
+
 static const struct cli_option rto_options[] = {
     { "from", 0, "COPY", "restores from this copy: repository, or an address (that of the newest verification)" },
     { 0 },
@@ -300,6 +305,10 @@ static const struct cli_command commands[] = {
       "Of the verifications of whole snapshots that are like the newest (same copy, size within a factor of two): median, 90th percentile and worst, and what so many "
       "runs support about restores to come: 29 of them bound nine in ten with 95 % confidence; of fewer it is said what they do support.",
       rto_options, cmd_rto },
+    { "rpo", "POLICY", 1, 1, "say how much would be lost, as far as it is proven",
+      "The age of the newest snapshot; of the newest that is in another place; and of the newest that was proven, by a full verification, to restore from there. And the worst over the "
+      "last days: with --json one line for each day.",
+      rpo_options, cmd_rpo },
     { "trust-host", "POLICY|URL", 1, 1, "pin the host key of an SSH server",
       "Asks the server of the policy's repository, or of the address, for its host key, shows the key's fingerprint, and pins it when you say that it is the right "
       "one. bkd talks to pinned servers only, and never pins a key by itself.",

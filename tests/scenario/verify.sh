@@ -157,4 +157,6 @@ is 0 "what was measured" run_bkd rto p --json
 says "is told with what it supports" '"type":"rto".*"bound_p90_ms":null,"evidence":"insufficient evidence \([0-9]+ of 29\)'
 run_bkd rto p --json --from repository >"$tree/out"
 says "apart for each copy" "\"from\":\"$repo\",\"runs\":1,"
+is 0 "what would be lost" run_bkd rpo p --json
+says "is told by what is proven" '"type":"rpo",.*"proven_ms":[0-9]+,.*"proven_snapshot":[1-9]'
 finish
