@@ -9,6 +9,7 @@
 #include "bkd/base/log.h"
 #include "bkd/cataloguing.h"
 #include "bkd/engine/replicate.h"
+#include "bkd/holding.h"
 #include "bkd/recording.h"
 
 #define MARKER "bkd-copy" // on removable disks; doc/FORMAT.md section 2
@@ -136,11 +137,35 @@ static int tell_lost(const struct shipping *s, const char *to, const struct repl
                      s->options->dry_run ? "are missing" : "were missing; they were brought again", to);
 }
 
+// Signed by this host: that data never got somewhere gives nothing up.
+static int note_absent(void *arg, const uint8_t chain[16], const uint8_t store[STORE_ID_SIZE], const struct repository_head *const *heads, size_t n, struct error *err)
+{
+    struct shipping *s = arg;
+    _cleanup_sshkey_ struct sshkey key = { 0 };
+    int r = s->setup->signing_key.len > 0 ? 0 : setup_load_signing(s->setup, err);
+    if (r == 0)
+        r = sshkey_parse(s->setup->signing_key.data, s->setup->signing_key.len, &key, err);
+    for (size_t at = 0; r == 0 && at < n;) {
+        _cleanup_record_ struct record record = { .kind = RECORD_ABSENT, .time_ns = io_realtime_ns(s->setup->ctx->io), .reason = "pruned before it was shipped" };
+        record.snapshots = xcalloc(RECORD_SNAPSHOTS_MAX, sizeof *record.snapshots);
+        memcpy(record.chain, chain, sizeof record.chain);
+        memcpy(record.store, store, sizeof record.store);
+        holding_who(s->setup, record.by);
+        for (; at < n && record.n_snapshots < RECORD_SNAPSHOTS_MAX; at++) {
+            struct record_snapshot *snapshot = &record.snapshots[record.n_snapshots++];
+            snapshot->number = heads[at]->number;
+            memcpy(snapshot->head, heads[at]->sha256, sizeof snapshot->head);
+        }
+        r = records_append_several(s->repository, buf_str(&s->setup->signers), &key, &record, err);
+    }
+    return r;
+}
+
 static int replicate(struct shipping *s, struct shipping_copy *copy, struct store *store, struct receipt *receipt, struct error *err)
 {
     struct replicate_options options = {
         .from = s->repository, .to = store, .chain = s->chain, .shipped_before = s->options->init ? 0 : receipt->snapshot, .dry_run = s->options->dry_run,
-        .proof = (enum proof_reading)copy->place->verify, .interrupted = interrupt_requested, .progress = show_progress, .arg = s,
+        .absent = note_absent, .proof = (enum proof_reading)copy->place->verify, .interrupted = interrupt_requested, .progress = show_progress, .arg = s,
     };
     struct replicate_result result;
     int r = replicate_run(s->setup->ctx->io, &options, &result, err);

@@ -7,6 +7,7 @@
 #include "bkd/base/crypto.h"
 #include "bkd/engine/replicate_send.h"
 #include "bkd/repo/record.h"
+#include "bkd/repo/tombstones.h"
 
 #define NAME_REPOSITORY "bkd-repository"
 
@@ -17,6 +18,8 @@ struct replicate {
     struct store *to;
     struct replicate_result *result;
     struct replicate_send *send;
+    struct tombstones gone, gone_there; // what need not be here, and at the copy
+    uint64_t now_ns;
     uint64_t total_bytes, total_snapshots;
 };
 
@@ -120,13 +123,6 @@ static int bring_lost_objects(struct replicate *r, const struct format_refs *ref
     return e;
 }
 
-static int bring_head(struct replicate *r, const struct repository_head *head, struct error *err)
-{
-    _cleanup_free_ char *refs_name = format_refs_name(head->head.refs);
-    int e = replicate_send_file(r->send, refs_name, FORMAT_REFS_MAX, false, err);
-    return e < 0 ? e : replicate_send_head(r->send, head, err);
-}
-
 // ---- records
 
 struct names {
@@ -188,7 +184,11 @@ int replicate_records(const struct io *io, const struct repository *from, struct
     const struct replicate_options options = { .from = from, .to = to };
     struct replicate_result result = { 0 };
     struct replicate r = { .io = io, .options = &options, .from = from, .to = to, .result = &result };
+    r.send = replicate_send_new(io, from, to, PROOF_NONE, &result);
     int e = bring_records(&r, err);
+    if (e == 0)
+        e = replicate_send_flush(r.send, err);
+    replicate_send_free(r.send);
     *ret_brought = result.records;
     return e;
 }
@@ -218,6 +218,38 @@ static int bring_description(struct replicate *r, struct error *err)
             return e;
     }
     return replicate_send_file(r->send, NAME_REPOSITORY, FORMAT_SIGNED_MAX, true, err);
+}
+
+// ---- what was removed by rule
+
+// Records count at the copy as they do here.
+static int load_tombstones(struct replicate *r, struct error *err)
+{
+    const struct repository copy = { .io = r->io, .store = r->to, .info = r->from->info, .signers = r->from->signers };
+    r->now_ns = io_realtime_ns(r->io);
+    int e = tombstones_load(r->from, &r->gone, err);
+    return e < 0 ? e : tombstones_load(&copy, &r->gone_there, err);
+}
+
+static bool has_data(const struct replicate *r, const struct repository_head *head) { return head->valid && !tombstones_excuse(&r->gone, head, r->now_ns); }
+
+static int share_name(struct replicate *r, struct error *err)
+{
+    _cleanup_buf_ struct buf name = { 0 };
+    int e = store_get_all(r->from->store, STORE_ID_FILE, FORMAT_SIGNED_MAX, &name, err);
+    if (e == 0)
+        e = r->to->ops->put(r->to, STORE_ID_FILE, name.data, name.len, err);
+    return e == ERROR_NOT_FOUND || e == ERROR_EXISTS ? 0 : e; // it needs none, or has its own
+}
+
+// Writes down which of the heads that will be brought come without their data.
+static int note_absent(struct replicate *r, const uint8_t chain[16], const struct repository_head *const *heads, size_t n, struct error *err)
+{
+    uint8_t store[STORE_ID_SIZE];
+    if (n == 0 || r->options->dry_run || r->options->absent == NULL)
+        return 0;
+    int e = store_id_ensure(r->io, r->to, store, err);
+    return e < 0 ? e : r->options->absent(r->options->arg, chain, store, heads, n, err);
 }
 
 // ---- chains
@@ -305,6 +337,27 @@ static int check_newest(struct replicate *r, const struct repository_head *newes
     return 0;
 }
 
+static int bring_head(struct replicate *r, const struct repository_head *head, struct error *err)
+{
+    _cleanup_free_ char *refs_name = format_refs_name(head->head.refs);
+    int e = has_data(r, head) ? replicate_send_file(r->send, refs_name, FORMAT_REFS_MAX, false, err) : 0;
+    return e < 0 ? e : replicate_send_head(r->send, head, err);
+}
+
+static int bring_data(struct replicate *r, const struct repository_head *head, struct format_refs *before, struct error *err)
+{
+    _cleanup_format_refs_ struct format_refs refs = { 0 };
+    int e = repository_read_refs(r->from, &head->head, &refs, err);
+    if (e == 0 && !r->options->dry_run)
+        e = bring_objects(r, &refs, before, err);
+    if (e < 0)
+        return e;
+    format_refs_done(before);
+    *before = refs;
+    refs = (struct format_refs){ 0 };
+    return 0;
+}
+
 // Heads the copy lacks, oldest first. *before: refs of the last head that it has by now.
 static int bring_missing(struct replicate *r, const struct numbers *there, size_t first, size_t end, struct format_refs *before, struct error *err)
 {
@@ -312,16 +365,13 @@ static int bring_missing(struct replicate *r, const struct numbers *there, size_
     bool with_records = false;
     for (size_t i = first; i < end; i++) {
         const struct repository_head *head = &r->from->heads[i];
-        _cleanup_format_refs_ struct format_refs refs = { 0 };
         if (!head->valid || has_number(there, head->number)) {
             if (head->valid)
                 replicate_send_note_latest(r->result, head);
             continue;
         }
         r->result->lost += head->number < highest || head->number <= r->options->shipped_before;
-        int e = repository_read_refs(r->from, &head->head, &refs, err);
-        if (e == 0 && !r->options->dry_run)
-            e = bring_objects(r, &refs, before, err);
+        int e = has_data(r, head) ? bring_data(r, head, before, err) : 0;
         if (e == 0 && !with_records)
             e = bring_records(r, err);
         with_records = true;
@@ -329,16 +379,26 @@ static int bring_missing(struct replicate *r, const struct numbers *there, size_
             e = bring_head(r, head, err);
         if (e < 0)
             return error_prefix(err, "snapshot %llu", (unsigned long long)head->number);
+        r->result->absent += !has_data(r, head);
         if (r->options->dry_run) {
             r->result->snapshots++;
             replicate_send_note_latest(r->result, head);
         }
         tell(r);
-        format_refs_done(before);
-        *before = refs;
-        refs = (struct format_refs){ 0 };
     }
     return with_records ? 0 : bring_records(r, err);
+}
+
+static int note_missing_absent(struct replicate *r, const uint8_t chain[16], const struct numbers *there, size_t first, size_t end, struct error *err)
+{
+    const struct repository_head **absent = xcalloc(end - first + 1, sizeof(const struct repository_head *));
+    size_t n = 0;
+    for (size_t i = first; i < end; i++)
+        if (r->from->heads[i].valid && !has_data(r, &r->from->heads[i]) && !has_number(there, r->from->heads[i].number))
+            absent[n++] = &r->from->heads[i];
+    int e = note_absent(r, chain, absent, n, err);
+    free(absent);
+    return e;
 }
 
 // What will be sent, for the progress; refs of what cannot be read are left to the real pass.
@@ -350,7 +410,7 @@ static void count_missing(struct replicate *r, const struct numbers *there, size
     for (size_t i = first; i < end; i++) {
         const struct repository_head *head = &r->from->heads[i];
         _cleanup_format_refs_ struct format_refs refs = { 0 };
-        if (!head->valid || has_number(there, head->number) || repository_read_refs(r->from, &head->head, &refs, &ignored) < 0)
+        if (!has_data(r, head) || has_number(there, head->number) || repository_read_refs(r->from, &head->head, &refs, &ignored) < 0)
             continue;
         for (size_t k = 0; k < refs.n; k++)
             if (is_new(&refs.refs[k], begun ? &before : have))
@@ -363,25 +423,37 @@ static void count_missing(struct replicate *r, const struct numbers *there, size
     }
 }
 
+// The newest head that both have is compared; the newest of which both should have the data is what the next ones build on.
+static int look_at_common(struct replicate *r, const struct numbers *there, size_t first, size_t end, struct format_refs *before, struct error *err)
+{
+    const struct repository_head *newest = NULL, *base = NULL;
+    for (size_t i = first; i < end; i++) {
+        const struct repository_head *head = &r->from->heads[i];
+        if (!head->valid || !has_number(there, head->number))
+            continue;
+        newest = head;
+        base = has_data(r, head) && !tombstones_excuse(&r->gone_there, head, r->now_ns) ? head : base;
+    }
+    int e = newest == NULL ? 0 : check_newest(r, newest, err);
+    if (e < 0 || base == NULL)
+        return e;
+    e = repository_read_refs(r->from, &base->head, before, err);
+    return e < 0 ? e : bring_lost_objects(r, before, err);
+}
+
 static int bring_chain(struct replicate *r, const uint8_t chain[16], struct error *err)
 {
     struct numbers there = { 0 };
     _cleanup_format_refs_ struct format_refs before = { 0 };
-    const struct repository_head *newest = NULL;
     size_t first, end;
     find_chain(r->from, chain, &first, &end);
     int e = list_numbers(r, chain, &there, err);
     if (e == 0)
         e = check_known(r, &there, first, end, err);
-    for (size_t i = first; e == 0 && i < end; i++)
-        if (r->from->heads[i].valid && has_number(&there, r->from->heads[i].number))
-            newest = &r->from->heads[i];
-    if (e == 0 && newest != NULL)
-        e = check_newest(r, newest, err);
-    if (e == 0 && newest != NULL)
-        e = repository_read_refs(r->from, &newest->head, &before, err);
-    if (e == 0 && newest != NULL)
-        e = bring_lost_objects(r, &before, err);
+    if (e == 0)
+        e = look_at_common(r, &there, first, end, &before, err);
+    if (e == 0)
+        e = note_missing_absent(r, chain, &there, first, end, err);
     if (e == 0) {
         count_missing(r, &there, first, end, &before);
         tell(r);
@@ -394,6 +466,10 @@ static int bring_chain(struct replicate *r, const uint8_t chain[16], struct erro
 static int bring_all(struct replicate *r, struct error *err)
 {
     int e = bring_description(r, err);
+    if (e == 0 && r->options->absent == NULL && !r->options->dry_run)
+        e = share_name(r, err);
+    if (e == 0)
+        e = load_tombstones(r, err);
     if (e == 0 && r->options->chain != NULL)
         return bring_chain(r, r->options->chain, err);
     for (size_t i = 0; e == 0 && i < r->from->n_heads; i++)
@@ -411,6 +487,8 @@ int replicate_run(const struct io *io, const struct replicate_options *options, 
     if (e == 0)
         e = replicate_send_flush(r.send, err);
     replicate_send_free(r.send);
+    tombstones_done(&r.gone);
+    tombstones_done(&r.gone_there);
     tell(&r);
     return e;
 }

@@ -12,6 +12,7 @@
 
 #include "bkd/repo/proof.h"
 #include "bkd/repo/repository.h"
+#include "bkd/repo/store_id.h"
 
 struct replicate_options {
     const struct repository *from; // opened, heads verified
@@ -20,6 +21,9 @@ struct replicate_options {
     uint64_t shipped_before; // highest number of `chain` that is known to have been there; 0 = unknown
     bool dry_run;            // only count
     enum proof_reading proof; // how much of what was sent is read back from a far place that does not hash it itself
+    // Snapshots the copy lacks and whose data was removed here by rule never get there: of them only the heads are brought, after this wrote down here, for
+    // the copy's store, that they are absent there. NULL: the copy is the same store to all records (bkd copy), and takes over its name.
+    int (*absent)(void *arg, const uint8_t chain[16], const uint8_t store[STORE_ID_SIZE], const struct repository_head *const *heads, size_t n, struct error *err);
     bool (*interrupted)(void); // asked between objects; NULL = never
     void (*progress)(void *arg, uint64_t bytes, uint64_t total_bytes, uint64_t snapshots, uint64_t total_snapshots); // may be NULL
     void *arg;
@@ -27,6 +31,7 @@ struct replicate_options {
 
 struct replicate_result {
     uint64_t snapshots; // heads brought
+    uint64_t absent;    // of which without data: it had been removed by rule
     uint64_t objects, bytes;
     uint64_t records;
     uint64_t proved_by_server, proved_by_reading, proved_by_ranges, by_size_only; // objects of those sent to a far place

@@ -40,6 +40,7 @@ static int open_repository(const struct io *io, struct store *store_taken, const
     _cleanup_repository_ struct repository *r = xcalloc(1, sizeof *r);
     r->io = io;
     r->store = store_taken;
+    r->signers = signers == NULL ? NULL : xstrdup(signers);
     _cleanup_signers_ struct signers trusted = { 0 };
     int e = signers == NULL ? 0 : signers_parse(signers, strlen(signers), &trusted, err);
     if (e < 0)
@@ -86,6 +87,7 @@ void repository_close(struct repository *r)
         return;
     free_heads(r);
     store_close(r->store);
+    free(r->signers);
     free(r);
 }
 

@@ -25,6 +25,7 @@ struct repository {
     const struct io *io;
     struct store *store; // owned
     struct format_repository info;
+    char *signers; // text of the allowed_signers file that the heads were judged by; owned; NULL: whatever is there is believed
     struct repository_head *heads; // sorted by chain, then number; owned. One per snapshot, not per file
     size_t n_heads;
     bool partial; // only some of them were read: see repository_open_near

@@ -83,7 +83,7 @@ void tombstones_collect(const struct records *records, const uint8_t store[STORE
     *ret_tombstones = all;
 }
 
-int tombstones_load(const struct repository *r, const char *signers, struct tombstones *ret_tombstones, struct error *err)
+int tombstones_load(const struct repository *r, struct tombstones *ret_tombstones, struct error *err)
 {
     _cleanup_records_ struct records records = { 0 };
     uint8_t store[STORE_ID_SIZE];
@@ -93,7 +93,7 @@ int tombstones_load(const struct repository *r, const char *signers, struct tomb
         return 0;
     }
     if (e == 0)
-        e = records_load(r, signers, &records, err);
+        e = records_load(r, r->signers, &records, err);
     if (e == 0)
         tombstones_collect(&records, store, ret_tombstones);
     return e;

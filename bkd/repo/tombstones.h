@@ -29,7 +29,7 @@ struct tombstones {
 // What the records say of this store.
 void tombstones_collect(const struct records *records, const uint8_t store[STORE_ID_SIZE], struct tombstones *ret_tombstones);
 // The same for the store of an open repository; one that has no name yet has none, and its records are not read.
-MUST_USE int tombstones_load(const struct repository *r, const char *signers, struct tombstones *ret_tombstones, struct error *err);
+MUST_USE int tombstones_load(const struct repository *r, struct tombstones *ret_tombstones, struct error *err);
 void tombstones_done(struct tombstones *t);
 #define _cleanup_tombstones_ __attribute__((cleanup(tombstones_done)))
 

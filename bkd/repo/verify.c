@@ -179,7 +179,7 @@ static int take_some_heads(struct verify *v, const struct repository_head *const
 static int load_tombstones(struct verify *v, struct error *err)
 {
     struct error why;
-    int r = tombstones_load(v->repository, v->options->signers, &v->tombstones, &why);
+    int r = tombstones_load(v->repository, &v->tombstones, &why);
     if (r == ERROR_INTEGRITY)
         tell(v, VERIFY_ALARM, STORE_ID_FILE, NULL, why.text);
     else if (r < 0)
