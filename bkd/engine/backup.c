@@ -65,6 +65,7 @@ static void note_progress(void *arg, uint64_t bytes, uint64_t files)
 {
     struct run *run = arg;
     const struct select_counts *counts = select_counts(run->plan);
+    run_renew_mark(run);
     run->options->progress(run->options->arg, "read", bytes, counts->read_bytes + counts->stream_bytes, files, counts->read_files + counts->streams);
 }
 

@@ -1,5 +1,5 @@
 // A backup run while it lasts: what its steps share. Only for the files that make up the run: backup.c (the straight line), run_open.c (the
-// repository, what may be built upon, the caches), run_judge.c (the guard against mass changes) and run_commit.c (manifest, refs, head, and what follows the commit).
+// repository, what may be built upon, the caches), run_judge.c (the guard against mass changes), run_mark.c (the marker for those who prune) and run_commit.c (manifest, refs, head, and what follows the commit).
 #ifndef BKD_ENGINE_RUN_H
 #define BKD_ENGINE_RUN_H
 
@@ -21,6 +21,10 @@ struct run {
     struct repository *repository;
     struct store *store; // borrowed from the repository
     struct parent parent;
+    bool has_parent_refs; // what the parent needs could be read
+    char *marker; // name of the run's marker in the repository; owned
+    uint64_t marked_mono_ns;
+    uint64_t records; // files there were at the beginning
     uint64_t started_ns, started_mono_ns;
     struct objects objects;
     struct spill *overlay;
@@ -41,8 +45,14 @@ struct run {
 
 // Opens the state, locked.
 MUST_USE int run_lock(struct run *run, struct error *err);
-// Opens the repository, the parent's objects, journal and caches. Nothing is written to the repository.
+// Opens the repository, the parent's objects, journal and caches. Nothing but the run's marker is written to the repository, and of a dry run not that.
 MUST_USE int run_open(struct run *run, struct error *err);
+// Marks the run in the repository, before it relies on anything there; anew when it lasts long; no more.
+MUST_USE int run_mark(struct run *run, struct error *err);
+void run_renew_mark(struct run *run);
+void run_unmark(struct run *run);
+// ERROR_INTEGRITY: what the run builds on was removed since.
+MUST_USE int run_check_parent(const struct run *run, struct error *err);
 // Opens the writer of objects, with numbers that were never given before.
 MUST_USE int run_open_writer(struct run *run, struct error *err);
 // May this snapshot refer to the object? (arg: struct run)

@@ -281,6 +281,8 @@ int run_commit(struct run *run, struct error *err)
         r = save_manifest(run, err);
     fill_head(run, &head);
     if (r == 0)
+        r = run_check_parent(run, err);
+    if (r == 0)
         r = create_head(run, &head, err);
     if (r < 0)
         return r;

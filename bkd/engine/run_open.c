@@ -151,6 +151,7 @@ static int load_parent_objects(struct run *run, struct error *err)
         run->result.damaged_objects++;
         return 0;
     }
+    run->has_parent_refs = r == 0;
     return r < 0 ? r : load_objects(run, &refs, err);
 }
 
@@ -230,6 +231,8 @@ int run_open(struct run *run, struct error *err)
     int r = sshkey_parse(o->signing_key, o->signing_key_len, &run->signing_key, err);
     if (r == 0)
         r = open_repository(run, err);
+    if (r == 0 && !o->dry_run)
+        r = run_mark(run, err);
     if (r == 0)
         r = load_parent_objects(run, err);
     return r < 0 ? r : open_caches(run, err);
@@ -250,6 +253,7 @@ void run_close(struct run *run)
     versions_done(&run->versions);
     spill_free(run->overlay);
     objects_done(&run->objects);
+    run_unmark(run);
     repository_close(run->repository);
     sshkey_done(&run->signing_key);
 }
