@@ -1,4 +1,5 @@
 #include "bkd/status.h"
+#include "bkd/status_watch.h"
 
 // What is protected, what is not, since when, and what to do.
 int cmd_status(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
@@ -6,5 +7,7 @@ int cmd_status(struct cmd_context *ctx, const struct cli_args *args, struct erro
     struct status_options options = {
         .policy = cli_args_value(args, 0), .check = cli_args_flag(args, "check"), .refresh = cli_args_flag(args, "refresh"),
     };
+    if (cli_args_flag(args, "watch"))
+        return status_watch(ctx, &options, err);
     return status_show(ctx, &options, &ctx->exit_code, err);
 }

@@ -1,6 +1,7 @@
 #include "bkd/base/log.h"
-#include "bkd/record/runs.h"
 #include "bkd/cmd.h"
+#include "bkd/record/runs.h"
+#include "bkd/watch_run.h"
 
 static int tell_abandoned(void *arg, const struct run_record *run, struct error *err)
 {
@@ -15,5 +16,7 @@ int cmd_watch(struct cmd_context *ctx, const struct cli_args *args, struct error
     _cleanup_catalogue_ struct catalogue catalogue = { 0 };
     (void)args;
     int r = catalogue_open(ctx->io, ctx->state_dir, CATALOGUE_WRITE, &catalogue, err);
-    return r == 0 ? runs_abandoned(&catalogue, tell_abandoned, NULL, err) : r;
+    if (r == 0)
+        r = runs_abandoned(&catalogue, tell_abandoned, NULL, err);
+    return r == 0 ? watch_run(ctx, &catalogue, io_realtime_ns(ctx->io), err) : r;
 }

@@ -131,6 +131,7 @@ static const struct cli_option keys_sheet_options[] = {
 static const struct cli_option status_options[] = {
     { "check", 0, NULL, "for monitoring: print only what is wrong; the exit status says how bad it is" },
     { "refresh", 0, NULL, "ask repositories on servers, too, instead of what is remembered of them" },
+    { "watch", 'w', NULL, "show it again whenever something has changed, until Ctrl-C; with --json only the lines that differ" },
     { 0 },
 };
 
@@ -176,7 +177,7 @@ static const struct cli_option serve_options[] = {
 
 static const struct cli_option run_options[] = {
     { "wait", 'w', NULL, "wait for the end, and end as it does" },
-    { "action", 0, "ACTION", "backup (the default), check, prune or ship" },
+    { "action", 0, "ACTION", "backup (the default), check, prune, ship or verify" },
     { "due", 0, NULL, "run whatever is due of all policies, wait for the ends, and end with the code that weighs most" },
     { "order", 0, NULL, "take one order of `bkd daemon` from standard input, as bkd-run@.service does" },
     { 0 },

@@ -85,11 +85,11 @@ static void add_environment(struct command *c, const struct jobs_order *order, c
 
 int jobs_check_action(const char *action, struct error *err)
 {
-    static const char *const actions[] = { "backup", "check", "prune", "ship" };
+    static const char *const actions[] = { "backup", "check", "prune", "ship", "verify" };
     for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)
         if (strcmp(actions[i], action) == 0 && cli_find_command(commands_program(), action) != NULL)
             return 0;
-    return error_set(err, ERROR_USAGE, "'%.40s' is no action that runs by itself: backup, check, prune and ship are", action);
+    return error_set(err, ERROR_USAGE, "'%.40s' is no action that runs by itself: backup, check, prune, ship and verify are", action);
 }
 
 static int make_command(const struct cmd_context *ctx, const struct jobs_order *order, const char *uid, struct command *ret_command, struct error *err)

@@ -86,7 +86,7 @@ static void raise_invalid(struct reading *reading, const struct policies_item *i
     struct error err;
     log_error("policy %s: %s", item->name, text);
     if (reading->c != NULL)
-        tell(alarms_raise(reading->c, &(struct alarm_raise){ .kind = "policy-invalid", .policy = item->name, .severity = item->has_policy ? SEVERITY_WARNING : SEVERITY_CRITICAL,
+        tell(alarms_raise(reading->c, &(struct alarm_raise){ .kind = "policy-invalid", .policy = item->name, .severity = SEVERITY_CRITICAL,
                                                             .text = text, .next_step = step }, NULL, &err), &err);
 }
 
@@ -114,13 +114,13 @@ static void read_config(struct scheduler *s, struct catalogue *c)
         s->config = config;
         s->has_config = true;
         if (c != NULL)
-            tell(alarms_clear(c, "config-invalid", NULL, NULL, CONFIG_FILE " is good again", NULL, &lost), &lost);
+            tell(alarms_clear(c, "configuration", NULL, NULL, CONFIG_FILE " is good again", NULL, &lost), &lost);
         return;
     }
     _cleanup_free_ char *text = xasprintf("%s/" CONFIG_FILE " has mistakes, and %s: %s", s->ctx->config_dir, s->has_config ? "what it said before holds" : "the defaults hold", err.text);
     log_error("%s", text);
     if (c != NULL)
-        tell(alarms_raise(c, &(struct alarm_raise){ .kind = "config-invalid", .severity = SEVERITY_WARNING, .text = text, .next_step = "see `bkd config check`" }, NULL, &lost), &lost);
+        tell(alarms_raise(c, &(struct alarm_raise){ .kind = "configuration", .severity = SEVERITY_WARNING, .text = text, .next_step = "see `bkd config check`" }, NULL, &lost), &lost);
 }
 
 // ---- tasks -----------------------------------------------------------------------------------------------------------------
