@@ -6,10 +6,11 @@
 #include "bkd/base/log.h"
 #include "bkd/record/copies.h"
 #include "bkd/record/snapshots.h"
+#include "bkd/repo/suspects.h"
 
 #define CHAIN_SIZE 16
 
-static int add_head(struct catalogue *c, const struct setup *s, const struct repository_head *head, struct error *err)
+static int add_head(struct catalogue *c, const struct setup *s, const struct repository_head *head, const struct records *records, struct error *err)
 {
     char chain[2 * CHAIN_SIZE + 1], sha256[65];
     format_hex(chain, head->chain, CHAIN_SIZE);
@@ -18,16 +19,27 @@ static int add_head(struct catalogue *c, const struct setup *s, const struct rep
     struct snapshot_record record = {
         .policy = s->policy.name, .chain = chain, .number = head->number, .time_ns = h->time_ns, .host = h->host, .head_sha256 = sha256, .tag = h->tag,
         .files = h->files, .bytes_source = h->bytes, .bytes_stored = h->stored, .is_incomplete = (h->flags & FORMAT_INCOMPLETE) != 0,
-        .is_suspect = (h->flags & FORMAT_SUSPECT) != 0,
+        .is_suspect = suspects_is(records, head),
     };
     return snapshots_add(c, &record, NULL, err);
+}
+
+static bool has_suspects(const struct repository *repository)
+{
+    for (size_t i = 0; i < repository->n_heads; i++)
+        if (repository->heads[i].valid && (repository->heads[i].head.flags & FORMAT_SUSPECT) != 0)
+            return true;
+    return false;
 }
 
 static int add_heads(struct catalogue *c, const struct setup *s, const struct repository *repository, const uint8_t chain[CHAIN_SIZE], uint64_t *ret_snapshots,
                      struct copy *ret_repository, struct error *err)
 {
     int r = 0;
+    _cleanup_records_ struct records records = { 0 }; // which suspect ones were accepted
     *ret_snapshots = 0;
+    if (repository->store != NULL && has_suspects(repository))
+        r = records_load(repository, buf_str(&s->signers), &records, err);
     for (size_t i = 0; r == 0 && i < repository->n_heads; i++) {
         const struct repository_head *head = &repository->heads[i];
         if (!head->valid || memcmp(head->chain, chain, CHAIN_SIZE) != 0)
@@ -35,7 +47,7 @@ static int add_heads(struct catalogue *c, const struct setup *s, const struct re
         ++*ret_snapshots;
         ret_repository->snapshot = head->number; // they are sorted
         ret_repository->snapshot_time_ns = ret_repository->arrived_ns = head->head.time_ns;
-        r = add_head(c, s, head, err);
+        r = add_head(c, s, head, &records, err);
     }
     return r;
 }
@@ -112,7 +124,7 @@ static struct repository_head head_of(const struct setup *s, const struct backup
     head.head.files = result->files;
     head.head.bytes = result->bytes_source;
     head.head.stored = result->bytes_stored;
-    head.head.flags = result->complete ? 0 : FORMAT_INCOMPLETE;
+    head.head.flags = (result->complete ? 0u : FORMAT_INCOMPLETE) | (result->night.suspect ? FORMAT_SUSPECT : 0u);
     (void)memccpy(head.head.host, s->host, '\0', sizeof head.head.host - 1);
     (void)memccpy(head.head.tag, tag == NULL ? "" : tag, '\0', sizeof head.head.tag - 1);
     return head;

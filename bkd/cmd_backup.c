@@ -175,6 +175,16 @@ static void record(const struct cmd_context *ctx, const struct backup_result *r)
     recording_figure(ctx, "skipped", r->skipped);
     recording_figure(ctx, "unstable_files", r->unstable_files);
     recording_figure(ctx, "damaged_objects", r->damaged_objects);
+    recording_figure(ctx, "suspect", r->night.suspect);
+    recording_figure(ctx, "held_files", r->night.held);
+    recording_figure(ctx, "lost_files", r->night.gone);
+    recording_figure(ctx, "altered_files", r->night.changed);
+    recording_figure(ctx, "turned_files", r->night.turned);
+    if (r->store_total > 0) {
+        recording_figure(ctx, "store_free", r->store_free);
+        recording_figure(ctx, "store_total", r->store_total);
+    }
+    recording_figure(ctx, "store_clock_off_s", (uint64_t)llabs(r->store_clock_off_ns / 1000000000));
 }
 
 static int report(const struct setup *s, const struct backup_result *r, bool dry_run, bool is_held, struct error *err)

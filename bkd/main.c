@@ -12,6 +12,7 @@
 #include "bkd/notify.h"
 #include "bkd/privileges.h"
 #include "bkd/recording.h"
+#include "bkd/watch_run.h"
 
 // An option, else a variable, else the system's place, or the user's own when not root. Caller frees; NULL without HOME.
 static char *find_dir(const struct cli_args *args, const char *option, const char *variable, const char *system_dir, const char *xdg_variable, const char *home_dir)
@@ -62,7 +63,10 @@ static int run(struct cmd_context *ctx, const struct cli_args *args, struct erro
     if (r < 0)
         return r;
     recording_begin(ctx, args);
+    bool is_recorded = ctx->recording != NULL;
     r = recording_end(ctx, args->command->run(ctx, args, err), err);
+    if (is_recorded)
+        watch_after_run(ctx, cli_args_value(args, 0));
     return r == ERROR_FAILED && joined ? error_prefix(err, "working as user %u, whose '%s' is", (unsigned)geteuid(), ctx->state_dir) : r;
 }
 

@@ -29,7 +29,7 @@ const char *const *watch_kinds(void)
 {
     static const char *const kinds[] = { "policy-invalid", "store",    "no-snapshot", "rpo",           "incomplete",     "integrity",   "rolled-back", "suspect",
                                          "run-failed",     "schedule", "paused",      "copy-overdue",  "copy-unreached", "disk",        "prune",       "verification",
-                                         "catalogue",      "clock",    "clock-sync",  "identities",    NULL };
+                                         "catalogue",      "clock",    "clock-sync",  "clock-far", "identities",    NULL };
     return kinds;
 }
 
@@ -227,6 +227,17 @@ static void judge_copy(const struct watch_facts *w, const struct watch_copy *cop
     say(found->step, "%sbkd ship %s --to %s", disk, w->policy, copy->url);
 }
 
+static void judge_far_clock(const struct watch_facts *w, struct watch_findings *f)
+{
+    char off[CLOCK_TEXT_MAX];
+    if (w->far_clock_off_ns <= SKEW_NS)
+        return;
+    struct watch_finding *found = add(f, "clock-far", SEVERITY_WARNING, WATCH_RISK);
+    clock_format_age(off, w->far_clock_off_ns);
+    say(found->text, "the clock of the repository's server and this host's are %s apart", off);
+    say(found->step, "set the one that is wrong (timedatectl)");
+}
+
 static void judge_disk(const struct watch_facts *w, struct watch_findings *f)
 {
     char left[CLOCK_TEXT_MAX], growth[CLOCK_TEXT_MAX];
@@ -273,6 +284,7 @@ enum watch_state watch_policy(const struct watch_facts *w, uint64_t now_ns, stru
         for (size_t i = 0; i < w->n_copies; i++)
             judge_copy(w, &w->copies[i], now_ns, &found);
         judge_disk(w, &found);
+        judge_far_clock(w, &found);
     }
     if (found.n > 1)
         qsort(found.items, found.n, sizeof *found.items, by_weight);
@@ -299,7 +311,7 @@ void watch_host(const struct watch_host *host, struct watch_findings *ret_findin
     if (host->clock_is_behind && host->clock_off_ns > SKEW_NS) {
         struct watch_finding *finding = add(&found, "clock", SEVERITY_CRITICAL, WATCH_RISK);
         clock_format_age(off, host->clock_off_ns);
-        say(finding->text, "this host's clock is %s before the last snapshot of policy %s: one of the two is wrong", off, host->clock_policy);
+        say(finding->text, "this host's clock is %s before a snapshot of policy %s: one of the two is wrong", off, host->clock_policy);
         say(finding->step, "set the clock (timedatectl); until then retention removes nothing");
     }
     if (host->clock_is_unsynchronised) {

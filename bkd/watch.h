@@ -61,6 +61,8 @@ struct watch_facts {
     bool is_incomplete;                   // the newest
     uint64_t suspects, first_suspect;     // standing
     uint64_t before_suspect;              // the newest good one before the first suspect; 0 = none
+    uint64_t future_ns;                   // what one of the last snapshots claims as its time, when that is still to come; 0 = none does
+    unsigned after_future;                // snapshots made after it
     uint64_t head_problems, record_problems;
     uint64_t lost_head;                   // number of the last head this host made, when the repository does not hold it so; 0 = it does
     bool heads_were_read;                 // now; else what the catalogue knows
@@ -79,6 +81,7 @@ struct watch_facts {
     bool has_schedule;
     uint64_t overdue_slot_ns;   // the last slot that nobody ran or decided; 0 = none
     uint64_t next_slot_ns;      // 0 = unknown
+    uint64_t far_clock_off_ns;  // between this host's clock and that of the repository's server, at the last backup
     uint64_t paused_ns;         // since; 0 = not paused
     const char *paused_by;
     // Elsewhere.

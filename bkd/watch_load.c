@@ -7,8 +7,11 @@
 #include "bkd/base/fs.h"
 #include "bkd/codec/signers.h"
 #include "bkd/engine/state.h"
+#include "bkd/forecast.h"
+#include "bkd/policy/schedule.h"
 #include "bkd/record/pauses.h"
 #include "bkd/record/runs.h"
+#include "bkd/record/slots.h"
 #include "bkd/record/snapshots.h"
 #include "bkd/record/verifications.h"
 #include "bkd/repo/holds.h"
@@ -51,7 +54,23 @@ void watch_loaded_done(struct watch_loaded *loaded)
 
 // ---- heads
 
-static void see_head(struct watch_facts *w, const struct repository_head *head, bool is_suspect)
+#define SKEW_NS (UINT64_C(300) * 1000000000)
+#define FUTURE_FORGOTTEN 3u // snapshots with a right time after it
+
+// Of a snapshot that claims to be made later than now the age is not known: the one before it tells how old what is there is, at worst.
+static void see_time(struct watch_facts *w, uint64_t time_ns, bool is_good, uint64_t now_ns)
+{
+    bool is_to_come = time_ns > now_ns + SKEW_NS;
+    w->after_future = is_to_come ? 0 : w->after_future + 1;
+    if (is_to_come)
+        w->future_ns = time_ns;
+    else if (w->after_future >= FUTURE_FORGOTTEN)
+        w->future_ns = 0;
+    if (is_good && (!is_to_come || w->good_ns == 0))
+        w->good_ns = time_ns;
+}
+
+static void see_head(struct watch_facts *w, const struct repository_head *head, bool is_suspect, uint64_t now_ns)
 {
     if (!head->valid)
         return;
@@ -63,10 +82,9 @@ static void see_head(struct watch_facts *w, const struct repository_head *head, 
         w->first_suspect = head->number;
         w->before_suspect = w->good;
     }
-    if (!is_suspect && !head->fork) {
+    if (!is_suspect && !head->fork)
         w->good = head->number;
-        w->good_ns = head->head.time_ns;
-    }
+    see_time(w, head->head.time_ns, !is_suspect && !head->fork, now_ns);
 }
 
 static bool is_pinned(const struct state_pin *pin, const struct repository_head *head)
@@ -85,7 +103,7 @@ static void see_heads(const struct watch_source *source, const struct repository
         const struct repository_head *head = &r->heads[i];
         if (memcmp(head->chain, chain, 16) != 0)
             continue;
-        see_head(w, head, suspects_is(&records, head));
+        see_head(w, head, suspects_is(&records, head), source->now_ns);
         w->held += head->valid && holds_is_held(&records, head);
         pin_seen = pin_seen || is_pinned(pin, head);
     }
@@ -149,25 +167,34 @@ static void load_heads(const struct watch_source *source, const struct policy *p
 
 // ---- what the catalogue remembers of a repository that was not opened
 
+struct remembered {
+    struct watch_facts *facts;
+    uint64_t now_ns;
+};
+
 static int see_snapshot(void *arg, const struct snapshot_record *snapshot, struct error *err)
 {
-    struct watch_facts *w = arg;
+    const struct remembered *seen = arg;
+    struct watch_facts *w = seen->facts;
     (void)err;
+    bool is_to_come = snapshot->time_ns > seen->now_ns + SKEW_NS;
     if (w->snapshots++ == 0) { // the newest comes first
         w->newest = snapshot->number;
         w->newest_ns = snapshot->time_ns;
         w->is_incomplete = snapshot->is_incomplete;
     }
+    if (is_to_come && w->snapshots <= FUTURE_FORGOTTEN)
+        w->future_ns = snapshot->time_ns;
     if (snapshot->is_suspect) {
         w->suspects++;
         w->first_suspect = snapshot->number;
         w->before_suspect = 0;
         return 0;
     }
-    if (w->good == 0) {
+    if (w->good == 0)
         w->good = snapshot->number;
+    if (w->good_ns == 0 || (w->good_ns > seen->now_ns + SKEW_NS && !is_to_come))
         w->good_ns = snapshot->time_ns;
-    }
     if (w->suspects > 0 && w->before_suspect == 0)
         w->before_suspect = snapshot->number;
     return 0;
@@ -177,7 +204,8 @@ static int see_snapshot(void *arg, const struct snapshot_record *snapshot, struc
 static bool load_remembered(const struct watch_source *source, const struct policy *policy, struct watch_loaded *loaded)
 {
     struct error err;
-    bool known = source->catalogue != NULL && snapshots_list(source->catalogue, policy->name, SNAPSHOTS_LOOKED_AT, see_snapshot, &loaded->facts, &err) == 0 &&
+    struct remembered seen = { &loaded->facts, source->now_ns };
+    bool known = source->catalogue != NULL && snapshots_list(source->catalogue, policy->name, SNAPSHOTS_LOOKED_AT, see_snapshot, &seen, &err) == 0 &&
                  loaded->facts.newest > 0;
     if (known || !policy_store_is_remote(&policy->repository))
         return known;
@@ -191,6 +219,7 @@ static bool load_remembered(const struct watch_source *source, const struct poli
 struct runs_seen {
     struct watch_loaded *loaded;
     bool good_seen;
+    uint64_t newest_start_ns;
 };
 
 // A run that made a snapshot is none that failed, whatever else it had to say.
@@ -202,6 +231,8 @@ static int see_run(void *arg, const struct run_record *run, struct error *err)
     struct watch_facts *w = &seen->loaded->facts;
     bool is_gone = run->state == RUN_RUNNING && !process_is_alive(&run->process);
     (void)err;
+    if (run->started_ns > seen->newest_start_ns)
+        seen->newest_start_ns = run->started_ns;
     if (run->state == RUN_RUNNING && !is_gone) {
         w->running_since_ns = run->started_ns;
         return 0;
@@ -235,7 +266,43 @@ static int see_verification(void *arg, const struct verification *verification, 
     return 0;
 }
 
-static void load_runs(const struct watch_source *source, const char *policy, struct watch_loaded *loaded)
+// ---- disk and far clock, as the last runs saw them
+
+struct points {
+    struct forecast_point items[FORECAST_POINTS_MAX];
+    size_t n;
+};
+
+static int add_point(void *arg, uint64_t ended_ns, uint64_t value, struct error *err)
+{
+    struct points *points = arg;
+    (void)err;
+    if (points->n < FORECAST_POINTS_MAX)
+        points->items[points->n++] = (struct forecast_point){ .time_ns = ended_ns, .free_bytes = value };
+    return 0;
+}
+
+static uint64_t last_figure(struct catalogue *c, const char *policy, const char *figure)
+{
+    struct points points = { .n = 0 };
+    struct error ignored; // then it is not known
+    return runs_series(c, policy, "backup", figure, 1, add_point, &points, &ignored) == 0 && points.n > 0 ? points.items[0].free_bytes : 0;
+}
+
+static void load_disk(struct catalogue *c, const char *policy, struct watch_facts *w)
+{
+    struct points points = { .n = 0 };
+    struct forecast forecast = { .full_in_days = UINT64_MAX };
+    struct error ignored;
+    w->far_clock_off_ns = last_figure(c, policy, "store_clock_off_s") * UINT64_C(1000000000);
+    if (runs_series(c, policy, "backup", "store_free", FORECAST_POINTS_MAX, add_point, &points, &ignored) < 0 || points.n == 0)
+        return;
+    bool known = forecast_make(points.items, points.n, &forecast);
+    w->disk = (struct watch_disk){ .is_known = true, .free_bytes = points.items[0].free_bytes, .total_bytes = last_figure(c, policy, "store_total"),
+                                   .bytes_per_day = known ? forecast.bytes_per_day : 0, .full_in_days = forecast.full_in_days };
+}
+
+static void load_runs(const struct watch_source *source, const char *policy, struct watch_loaded *loaded, uint64_t *ret_newest_start_ns)
 {
     struct watch_facts *w = &loaded->facts;
     struct runs_seen seen = { .loaded = loaded };
@@ -243,9 +310,12 @@ static void load_runs(const struct watch_source *source, const char *policy, str
     struct run_record prune;
     struct pause pause;
     struct error ignored; // a catalogue that cannot be read is told of by itself
+    *ret_newest_start_ns = 0;
     if (source->catalogue == NULL)
         return;
     (void)!runs_list(source->catalogue, &filter, see_run, &seen, &ignored);
+    *ret_newest_start_ns = seen.newest_start_ns;
+    load_disk(source->catalogue, policy, w);
     (void)!verifications_list(source->catalogue, policy, 1, see_verification, w, &ignored);
     if (runs_last(source->catalogue, policy, "prune", false, &prune, &ignored) == 0 && prune.state == RUN_ENDED && prune.exit_code != 0) {
         loaded->prune_problem = xstrdup(prune.message[0] == '\0' ? "the run failed" : prune.message);
@@ -256,6 +326,34 @@ static void load_runs(const struct watch_source *source, const char *policy, str
     loaded->paused_by = xstrdup(pause.by);
     w->paused_by = loaded->paused_by;
     w->paused_ns = pause.since_ns;
+}
+
+// ---- schedule
+
+// When the schedule came into force: slots from before count for nobody.
+static int64_t in_force_since(const struct watch_source *source, const struct policy *policy)
+{
+    struct statx st;
+    struct error ignored;
+    return io_stat(source->ctx->io, AT_FDCWD, policy->file, 0, &st, &ignored) < 0 ? INT64_MAX : st.stx_mtime.tv_sec;
+}
+
+// The newest slot that somebody should have dealt with by now: run it, or recorded why not.
+static void load_schedule(const struct watch_source *source, const struct policy *policy, uint64_t newest_start_ns, struct watch_facts *w)
+{
+    _cleanup_schedule_ struct schedule schedule = { 0 };
+    struct error ignored; // a zone that is gone is told by whoever wants to run the policy
+    struct slot slot;
+    int64_t now_s = (int64_t)(source->now_ns / 1000000000), since_s = in_force_since(source, policy);
+    if (!w->has_schedule || schedule_open(source->ctx->io, &policy->schedule, policy->timezone, &schedule, &ignored) < 0)
+        return;
+    int64_t next_s = schedule_next(&schedule, now_s), until_s = now_s - (int64_t)policy->jitter_s;
+    w->next_slot_ns = next_s == CALENDAR_NEVER ? 0 : (uint64_t)next_s * UINT64_C(1000000000);
+    int64_t due_s = since_s < until_s ? schedule_newest(&schedule, since_s, until_s) : CALENDAR_NEVER;
+    uint64_t due_ns = due_s == CALENDAR_NEVER ? 0 : (uint64_t)due_s * UINT64_C(1000000000);
+    bool is_decided = source->catalogue != NULL && slots_last(source->catalogue, policy->name, "backup", &slot, &ignored) == 0 && slot.slot_ns >= due_ns;
+    if (!is_decided && newest_start_ns < due_ns && w->newest_ns < due_ns)
+        w->overdue_slot_ns = due_ns;
 }
 
 // ---- copies
@@ -297,6 +395,8 @@ void watch_load(const struct watch_source *source, const char *name, const struc
     bool is_to_open = source->refresh || (!source->remembered && !policy_store_is_remote(&policy->repository));
     if (is_to_open || !load_remembered(source, policy, ret_loaded))
         load_heads(source, policy, ret_loaded);
-    load_runs(source, policy->name, ret_loaded);
+    uint64_t newest_start_ns;
+    load_runs(source, policy->name, ret_loaded, &newest_start_ns);
+    load_schedule(source, policy, newest_start_ns, w);
     load_copies(source, policy, ret_loaded);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bkd/base/clock.h"
+#include "bkd/base/log.h"
 #include "bkd/keydir.h"
 #include "bkd/policy/policy_trust.h"
 #include "bkd/record/alarms.h"
@@ -36,12 +37,12 @@ static void look_at(struct watched *w, const char *name, const struct policy *po
     item->state = watch_policy(&item->loaded.facts, w->source.now_ns, &item->findings, &item->since_ns);
 }
 
-// A clock that was set back shows in snapshots that are not made yet.
+// A clock that was set back, or was ahead, shows in snapshots that are not made yet.
 static void find_clock(const struct watched *w, struct watch_host *host)
 {
     for (size_t i = 0; i < w->n; i++) {
         const struct watch_facts *facts = &w->items[i].loaded.facts;
-        uint64_t off = facts->newest_ns > w->source.now_ns ? facts->newest_ns - w->source.now_ns : 0;
+        uint64_t off = facts->future_ns > w->source.now_ns ? facts->future_ns - w->source.now_ns : 0;
         if (off <= host->clock_off_ns)
             continue;
         host->clock_is_behind = true;
@@ -235,4 +236,15 @@ int watch_run_policy(const struct cmd_context *ctx, struct catalogue *catalogue,
     _cleanup_watched_ struct watched w = { 0 };
     int r = watch_one(ctx, catalogue, NULL, WATCH_LOCAL, now_ns, policy, &w, err);
     return r < 0 ? r : watch_record(&w, false, err);
+}
+
+void watch_after_run(const struct cmd_context *ctx, const char *policy)
+{
+    _cleanup_catalogue_ struct catalogue catalogue = { 0 };
+    struct error why;
+    int r = catalogue_open(ctx->io, ctx->state_dir, CATALOGUE_WRITE, &catalogue, &why);
+    if (r == 0)
+        r = watch_run_policy(ctx, &catalogue, policy, io_realtime_ns(ctx->io), &why);
+    if (r < 0)
+        log_debug("alarms of '%s' were not brought up to date: %s", policy, why.text);
 }

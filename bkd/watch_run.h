@@ -46,5 +46,7 @@ MUST_USE int watch_record(const struct watched *watched, bool is_all, struct err
 MUST_USE int watch_run(const struct cmd_context *ctx, struct catalogue *catalogue, uint64_t now_ns, struct error *err);
 // What each run does at its end, with its policy (a name, or a path with a slash), whose heads are read.
 MUST_USE int watch_run_policy(const struct cmd_context *ctx, struct catalogue *catalogue, const char *policy, uint64_t now_ns, struct error *err);
+// The same, with a catalogue of its own; never a reason to fail: what it could not do the next one does. After a run that was recorded.
+void watch_after_run(const struct cmd_context *ctx, const char *policy);
 
 #endif

@@ -327,16 +327,32 @@ int io_stat(const struct io *io, int dirfd, const char *path, int flags, struct 
     return 0;
 }
 
-static uint64_t clock_ns(const struct io *io, clockid_t clock)
+#define REALTIME_MIN_NS 1000000000u // 0 means "no time" in many places
+
+static struct timespec ask_clock(const struct io *io, clockid_t clock)
 {
     struct timespec now = { 0 };
     if (io->clock(io, clock, &now) < 0)
         abort(); // no clock, no promise
+    return now;
+}
+
+// A clock before 1970 or after 2262 is wrong, and must not become a time that looks right.
+uint64_t io_realtime_ns(const struct io *io)
+{
+    struct timespec now = ask_clock(io, CLOCK_REALTIME);
+    if (now.tv_sec < 1)
+        return REALTIME_MIN_NS;
+    if (now.tv_sec >= INT64_MAX / 1000000000)
+        return INT64_MAX;
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-uint64_t io_realtime_ns(const struct io *io) { return clock_ns(io, CLOCK_REALTIME); }
-uint64_t io_monotonic_ns(const struct io *io) { return clock_ns(io, CLOCK_MONOTONIC); }
+uint64_t io_monotonic_ns(const struct io *io)
+{
+    struct timespec now = ask_clock(io, CLOCK_MONOTONIC);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
 
 void io_random(const struct io *io, void *data, size_t n)
 {

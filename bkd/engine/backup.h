@@ -77,6 +77,8 @@ struct backup_result {
     uint64_t duration_ns, scan_ns, read_ns, commit_ns;
     uint64_t compress_ns; // sum over threads
     bool complete;
+    uint64_t store_free, store_total; // room at the repository after the commit; both 0 = it does not tell
+    int64_t store_clock_off_ns;       // the clock of the place against ours: positive is ahead; 0 = it does not tell
     struct masschange_night night; // what the guard against mass changes looked at; night.suspect: the snapshot is marked so
     char suspect_reason[MASSCHANGE_REASON_MAX];
     bool resumed; // went on where a cut-off run was

@@ -263,6 +263,25 @@ void run_fill_result(struct run *run)
     result->complete = result->skipped == 0 && result->unstable_files == 0;
 }
 
+#define CLOCK_OFF_NS (INT64_C(300) * 1000000000)
+
+// How much room there is, and what time it is there: asked once the snapshot is safe, and no reason to fail.
+static void ask_place(struct run *run, const struct format_head *head)
+{
+    struct backup_result *result = &run->result;
+    struct error ignored;
+    uint64_t there_ns = 0;
+    _cleanup_free_ char *name = format_head_name(head->chain, head->number);
+    if (store_space(run->store, &result->store_free, &result->store_total, &ignored) < 0)
+        result->store_free = result->store_total = 0;
+    if (!run->store->far || run->store->ops->modified == NULL || run->store->ops->modified(run->store, name, &there_ns, &ignored) < 0)
+        return;
+    result->store_clock_off_ns = (int64_t)there_ns - (int64_t)io_realtime_ns(run->io);
+    if (result->store_clock_off_ns > CLOCK_OFF_NS || result->store_clock_off_ns < -CLOCK_OFF_NS)
+        log_warn("the clock of '%s' is %lld s %s this host's: one of the two is wrong", run->store->url, (long long)llabs(result->store_clock_off_ns / 1000000000),
+                 result->store_clock_off_ns > 0 ? "ahead of" : "behind");
+}
+
 int run_commit(struct run *run, struct error *err)
 {
     uint64_t start = io_monotonic_ns(run->io);
@@ -287,6 +306,7 @@ int run_commit(struct run *run, struct error *err)
     if (r < 0)
         return r;
     run->result.snapshot = head.number;
+    ask_place(run, &head);
     run_remember_night(run);
     run->result.time_ns = head.time_ns;
     memcpy(run->result.chain, head.chain, sizeof head.chain);

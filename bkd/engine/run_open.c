@@ -1,11 +1,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bkd/base/clock.h"
 #include "bkd/base/crypto.h"
 #include "bkd/base/log.h"
 #include "bkd/engine/run.h"
 
 #define OBJECTS_RESERVED 64u
+#define CLOCK_GAP_NS (UINT64_C(400) * 24 * 3600 * 1000000000) // longer without a backup is rather a clock than a holiday
 
 bool run_usable(void *arg, uint32_t object)
 {
@@ -223,6 +225,20 @@ struct bigfile_context run_big_context(struct run *run)
     };
 }
 
+// The snapshots' order is that of their numbers, whatever the clocks said; but who reads times, and retention, should know.
+static void look_at_clock(const struct run *run)
+{
+    const struct repository_head *last = run->parent.head;
+    char now[CLOCK_TEXT_MAX], then[CLOCK_TEXT_MAX];
+    uint64_t now_ns = run->started_ns, then_ns = last == NULL ? now_ns : last->head.time_ns;
+    clock_format_utc(now, now_ns, false);
+    clock_format_utc(then, then_ns, false);
+    if (now_ns < then_ns)
+        log_warn("this host's clock says %s, but the last snapshot is of %s: one of the two is wrong. The backup goes on; retention will not. Set the clock (timedatectl)", now, then);
+    else if (now_ns - then_ns > CLOCK_GAP_NS)
+        log_warn("this host's clock says %s, and the last snapshot is of %s: if it was not so long ago, set the clock (timedatectl)", now, then);
+}
+
 int run_lock(struct run *run, struct error *err) { return state_open(run->io, run->options->state_dir, run->options->policy, &run->state, err); }
 
 int run_open(struct run *run, struct error *err)
@@ -235,6 +251,8 @@ int run_open(struct run *run, struct error *err)
         r = run_mark(run, err);
     if (r == 0)
         r = load_parent_objects(run, err);
+    if (r == 0)
+        look_at_clock(run);
     return r < 0 ? r : open_caches(run, err);
 }
 

@@ -238,6 +238,17 @@ int runs_figures(struct catalogue *c, int64_t id, runs_value_fn *visit, void *ar
     return values_of(c, "SELECT name, value FROM run_figures WHERE run = ?1", id, visit, arg, err);
 }
 
+int runs_series(struct catalogue *c, const char *policy, const char *kind, const char *figure, uint64_t limit, runs_point_fn *visit, void *arg, struct error *err)
+{
+    static const char text[] = "SELECT r.ended_ns, f.value FROM runs r JOIN run_figures f ON f.run = r.id AND f.name = ?3"
+                               " WHERE r.policy = ?1 AND r.kind = ?2 AND r.ended_ns IS NOT NULL ORDER BY r.started_ns DESC LIMIT ?4";
+    _cleanup_sql_statement_ struct sql_statement *s = NULL;
+    int more = 0, r = sql_query(c->sql, text, SQL_VALUES(SQL_TEXT(policy), SQL_TEXT(kind), SQL_TEXT(figure), SQL_I64(limit)), &s, err);
+    while (r == 0 && (more = sql_next(s, err)) == 1)
+        r = visit(arg, sql_u64(s, 0), sql_u64(s, 1), err);
+    return r == 0 ? more : r;
+}
+
 struct abandoned {
     struct catalogue *catalogue;
     runs_visit_fn *visit;

@@ -61,6 +61,13 @@ int store_hash(struct store *s, const char *name, uint64_t size, uint8_t ret_sha
     return s->ops->hash == NULL ? 0 : s->ops->hash(s, name, size, ret_sha256, ret_offered, err);
 }
 
+int store_space(struct store *s, uint64_t *ret_free, uint64_t *ret_total, struct error *err)
+{
+    if (s->ops->space == NULL)
+        return error_set(err, ERROR_FAILED, "'%s' does not tell how much room it has", s->url);
+    return s->ops->space(s, ret_free, ret_total, err);
+}
+
 void store_close(struct store *s)
 {
     if (s == NULL)

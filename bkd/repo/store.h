@@ -83,6 +83,8 @@ struct store_ops {
     int (*hash)(struct store *s, const char *name, uint64_t size, uint8_t ret_sha256[32], bool *ret_offered, struct error *err);
     // When the file got there, by the place's own clock (nanoseconds since 1970). NULL: it does not tell.
     int (*modified)(struct store *s, const char *name, uint64_t *ret_time_ns, struct error *err);
+    // Room there is on the place's disk. NULL: it cannot be asked (store_space).
+    int (*space)(struct store *s, uint64_t *ret_free, uint64_t *ret_total, struct error *err);
     void (*close)(struct store *s);
 };
 
@@ -108,6 +110,9 @@ struct store_access {
 // missing one is ERROR_NOT_FOUND naming the path. Other URL schemes: ERROR_USAGE saying which are known. access may be NULL for a directory.
 MUST_USE int store_open(const struct io *io, const char *url, const struct store_access *access, bool create, struct store **ret_store, struct error *err);
 void store_close(struct store *s); // NULL is fine
+
+// ERROR_FAILED where the place does not tell.
+MUST_USE int store_space(struct store *s, uint64_t *ret_free, uint64_t *ret_total, struct error *err);
 
 MUST_USE int store_hash(struct store *s, const char *name, uint64_t size, uint8_t ret_sha256[32], bool *ret_offered, struct error *err);
 

@@ -1,6 +1,7 @@
 // A store in a directory. Files are written in tmp/ and reach their names by rename without overwriting.
 //
 // Names come from this program or from listings of the store; they are opened relative to the store's directory.
+#include <errno.h>
 #include <linux/stat.h>
 #include <stdlib.h>
 #include <string.h>
@@ -188,6 +189,17 @@ static int modified(struct store *s, const char *name, uint64_t *ret_time_ns, st
     return in_store(s, r, err);
 }
 
+static int space(struct store *s, uint64_t *ret_free, uint64_t *ret_total, struct error *err)
+{
+    struct store_dir *d = dir_of(s);
+    struct statvfs st;
+    if (d->io->fstatvfs(d->io, d->fd, &st) < 0)
+        return in_store(s, error_set_errno(err, errno, "ask for free space"), err);
+    *ret_free = (uint64_t)st.f_bavail * st.f_frsize;
+    *ret_total = (uint64_t)st.f_blocks * st.f_frsize;
+    return 0;
+}
+
 struct listing {
     struct store_dir *d;
     const char *dir; // "" for the top
@@ -265,6 +277,7 @@ static const struct store_ops ops = {
     .list = list,
     .remove = remove_name,
     .modified = modified,
+    .space = space,
     .close = close_dir,
 };
 

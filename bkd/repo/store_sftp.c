@@ -119,6 +119,28 @@ static int modified(struct store *s, const char *name, uint64_t *ret_time_ns, st
     return r;
 }
 
+struct room {
+    uint64_t free_bytes, total_bytes;
+};
+
+static int do_space(struct store_sftp *s, struct sftp_lane_slot *lane, void *arg, bool again, struct error *err)
+{
+    struct room *room = arg;
+    (void)again;
+    return sftp_space(lane->client, s->root, &room->free_bytes, &room->total_bytes, err);
+}
+
+static int space(struct store *s, uint64_t *ret_free, uint64_t *ret_total, struct error *err)
+{
+    struct room room = { 0 };
+    int r = sftp_lanes_run(s, NULL, do_space, &room, err);
+    if (r == 0) {
+        *ret_free = room.free_bytes;
+        *ret_total = room.total_bytes;
+    }
+    return r;
+}
+
 // ---- writing
 
 // A file without a name: gone with its descriptor, also when the process is killed.
@@ -364,6 +386,7 @@ static const struct store_ops ops = {
     .get_parts = store_sftp_get_parts,
     .hash = store_sftp_hash,
     .modified = modified,
+    .space = space,
     .close = close_store,
 };
 

@@ -98,7 +98,7 @@ if command -v faketime >/dev/null; then
     told "says so" 'the newest snapshot of the copy .*/copy is 8 days'
     told "what to do" 'bkd ship web --to'
     is 0 "a clock that was set back a day" faketime -f -1d "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" status erp
-    told "is told" "this host's clock is (2[34] h|24 h) before the last snapshot"
+    told "is told" "this host's clock is (2[34] h|24 h) before a snapshot of policy"
 else
     echo "# there is no faketime: what time does is not tried"
 fi
