@@ -106,7 +106,6 @@ static int load_alone(struct watched *w, const char *policy, struct error *err)
     if (r == ERROR_NOT_FOUND)
         return error_set(err, ERROR_USAGE, "there is no policy '%s': write %s, or give --config-dir", policy, path);
     if (r < 0) {
-        cmd_print_policy_errors(ctx, &errors);
         policy_done(&w->alone);
         w->alone = (struct policy){ 0 };
         w->alone_problem = xstrdup(errors.count > 0 ? errors.items[0].message : why.text);
