@@ -306,12 +306,12 @@ static int read_line(int fd, struct buf *ret_line, struct error *err)
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return error_set(err, ERROR_FORMAT, "standard input ended before a whole order was read; orders come from `bkd daemon`");
+            return error_set(err, ERROR_USAGE, "standard input ended before a whole order was read; orders come from `bkd daemon`");
         if (byte == '\n')
             return 0;
         buf_add_char(ret_line, byte);
     }
-    return error_set(err, ERROR_FORMAT, "an order is longer than %d bytes", ORDER_MAX);
+    return error_set(err, ERROR_USAGE, "an order is longer than %d bytes", ORDER_MAX);
 }
 
 static int parse_order(const struct json *json, struct jobs_order *ret_order, const char **ret_uid, struct error *err)
@@ -319,7 +319,7 @@ static int parse_order(const struct json *json, struct jobs_order *ret_order, co
     const char *uid = json_get_str(json, "uid"), *policy = json_get_str(json, "policy"), *action = json_get_str(json, "action"), *trigger = json_get_str(json, "trigger");
     uint64_t attempt = 0;
     if (policy == NULL || (policy[0] != '\0' && !policy_is_name(policy, strlen(policy))) || action == NULL || uid == NULL || trigger == NULL || !run_trigger_parse(trigger, &ret_order->trigger))
-        return error_set(err, ERROR_FORMAT, "this is no order of `bkd daemon`");
+        return error_set(err, ERROR_USAGE, "this is no order of `bkd daemon`");
     (void)snprintf(ret_order->policy, sizeof ret_order->policy, "%s", policy);
     (void)snprintf(ret_order->action, sizeof ret_order->action, "%s", action);
     (void)json_get_u64(json, "slot", &ret_order->slot_ns);
@@ -355,8 +355,8 @@ int jobs_take_order(const struct cmd_context *ctx, int fd, struct error *err)
     struct jobs_order order = { 0 };
     const char *uid = NULL;
     int r = read_line(fd, &line, err);
-    if (r == 0)
-        r = json_parse(line.data, line.len, &json, err);
+    if (r == 0 && json_parse(line.data, line.len, &json, err) < 0)
+        r = error_set(err, ERROR_USAGE, "this is no order of `bkd daemon`");
     if (r == 0)
         r = parse_order(json, &order, &uid, err);
     if (r == 0)

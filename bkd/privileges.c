@@ -3,6 +3,7 @@
 #include <cap-ng.h>
 #include <errno.h>
 #include <linux/stat.h>
+#include <pwd.h>
 #include <unistd.h>
 
 int privileges_join_owner(const struct io *io, const char *state_dir, bool *ret_joined, struct error *err)
@@ -20,8 +21,9 @@ int privileges_join_owner(const struct io *io, const char *state_dir, bool *ret_
     capng_clear(CAPNG_SELECT_CAPS);
     if (may_read)
         (void)capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE, CAP_DAC_READ_SEARCH);
+    capng_flags_t groups = getpwuid(st.stx_uid) != NULL ? CAPNG_INIT_SUPP_GRP : CAPNG_DROP_SUPP_GRP; // whom nobody knows is in none
     errno = 0;
-    if (capng_change_id((int)st.stx_uid, (int)st.stx_gid, CAPNG_INIT_SUPP_GRP) != 0)
+    if (capng_change_id((int)st.stx_uid, (int)st.stx_gid, groups) != 0)
         return error_set_errno(err, errno != 0 ? errno : EPERM, "become user %u, whose state directory '%s' is", st.stx_uid, state_dir);
     if (may_read && capng_update(CAPNG_ADD, CAPNG_AMBIENT, CAP_DAC_READ_SEARCH) == 0)
         (void)capng_apply(CAPNG_SELECT_AMBIENT); // without it the runs it starts read what the user may
