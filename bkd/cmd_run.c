@@ -104,6 +104,16 @@ static int run_policy(struct cmd_context *ctx, const struct cli_args *args, stru
     return r == ERROR_NOT_FOUND ? run_here(ctx, asking.policy, action, err) : r;
 }
 
+// The runs are over, and their codes are what counts: alarms and messages that fail are told only.
+static int run_due(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+{
+    struct error problem;
+    int r = due_run(ctx, err);
+    if (cmd_watch(ctx, args, &problem) < 0)
+        log_warn("%s", problem.text);
+    return r;
+}
+
 int cmd_run(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
 {
     bool due = cli_args_flag(args, "due"), order = cli_args_flag(args, "order");
@@ -111,5 +121,5 @@ int cmd_run(struct cmd_context *ctx, const struct cli_args *args, struct error *
         return error_set(err, ERROR_USAGE, "give a POLICY to run now, or --due to run whatever is due");
     if (order)
         return jobs_take_order(ctx, STDIN_FILENO, err);
-    return due ? due_run(ctx, err) : run_policy(ctx, args, err);
+    return due ? run_due(ctx, args, err) : run_policy(ctx, args, err);
 }

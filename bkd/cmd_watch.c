@@ -1,5 +1,6 @@
 #include "bkd/base/log.h"
 #include "bkd/cmd.h"
+#include "bkd/notify.h"
 #include "bkd/record/runs.h"
 #include "bkd/watch_run.h"
 
@@ -18,5 +19,7 @@ int cmd_watch(struct cmd_context *ctx, const struct cli_args *args, struct error
     int r = catalogue_open(ctx->io, ctx->state_dir, CATALOGUE_WRITE, &catalogue, err);
     if (r == 0)
         r = runs_abandoned(&catalogue, tell_abandoned, NULL, err);
-    return r == 0 ? watch_run(ctx, &catalogue, io_realtime_ns(ctx->io), err) : r;
+    if (r == 0)
+        r = watch_run(ctx, &catalogue, io_realtime_ns(ctx->io), err);
+    return r == 0 ? notify_deliver(ctx, &catalogue, io_realtime_ns(ctx->io), err) : r;
 }

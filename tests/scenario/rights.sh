@@ -75,6 +75,7 @@ if [ "$(id -u)" = 0 ] && setpriv --inh-caps=+dac_read_search --ambient-caps=+dac
     is 0 "no file there became root's" sh -c "! find '$state' '$repo' ! -uid 12345 | grep ."
     is 0 "run --due as root" run_bkd run --due
     is 0 "still no file is root's" sh -c "! find '$state' '$repo' ! -uid 12345 | grep ."
+    chown -R 0:0 "$config/keys" # bkd-restore is root's here, and trusts root's files
     is 0 "a restore" restore latest
     is 0 "what was read is what there is" sh -c "cmp \"\$(find '$tree/restored' -name of-root)\" '$source/of-root'"
 else
