@@ -73,6 +73,7 @@ int cmd_keys_init(struct cmd_context *ctx, const struct cli_args *args, struct e
 int cmd_keys_sheet(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_ls(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_ls_source(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_metrics(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_notify_send(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_notify_status(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_notify_test(struct cmd_context *ctx, const struct cli_args *args, struct error *err);

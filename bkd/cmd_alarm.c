@@ -1,15 +1,13 @@
 // bkd alarm list, bkd alarm ack.
-#include <pwd.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "bkd/base/bytes.h"
 #include "bkd/base/clock.h"
 #include "bkd/base/printable.h"
 #include "bkd/cmd.h"
 #include "bkd/record/alarms.h"
+#include "bkd/who.h"
 
 static int print_json(const struct alarm *a, struct error *err)
 {
@@ -61,20 +59,12 @@ int cmd_alarm_list(struct cmd_context *ctx, const struct cli_args *args, struct 
     return 0;
 }
 
-// Whoever is at the keyboard; behind sudo, who that was.
-static void who(char *ret_text, size_t n)
-{
-    const char *sudo = getenv("SUDO_USER");
-    const struct passwd *user = getpwuid(getuid());
-    (void)snprintf(ret_text, n, "%s%s%s", user != NULL ? user->pw_name : "?", sudo != NULL && sudo[0] != '\0' ? " for " : "", sudo != NULL ? sudo : "");
-}
-
 int cmd_alarm_ack(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_catalogue_ struct catalogue catalogue = { 0 };
-    char by[200];
+    char by[WHO_MAX];
     uint64_t id;
-    who(by, sizeof by);
+    who_am_i(by);
     int r = catalogue_open(ctx->io, ctx->state_dir, CATALOGUE_WRITE, &catalogue, err);
     for (size_t i = 0; i < args->count && r == 0; i++) {
         const char *text = args->values[i];

@@ -196,6 +196,12 @@ static const struct cli_option daemon_options[] = {
     { 0 },
 };
 
+static const struct cli_option metrics_options[] = {
+    { "textfile", 0, "PATH", "write them to this file, replacing it as a whole, for node_exporter's textfile collector" },
+    { "listen", 0, "ADDRESS:PORT", "serve them by HTTP at /metrics until it is ended" },
+    { 0 },
+};
+
 // One command, one line (or two). A command is in the table when it works.
 static const struct cli_command commands[] = {
     { "keys init", "", 0, 0, "make this host's keys",
@@ -344,6 +350,10 @@ static const struct cli_command commands[] = {
       cmd_config_check },
     { "config show", "", 0, 0, "show the host's configuration as it holds",
       "Prints the values that hold, and where each comes from: a line of the file, or the default. What is printed is such a file itself.", NULL, cmd_config_show },
+    { "metrics", "", 0, 0, "print figures for Prometheus",
+      "Prints, in Prometheus' text format, for each policy and copy the last success, age, size, duration and stored bytes, the objectives and whether they are met, the alarms that "
+      "stand, runs by result, and what waits for the notifiers. The daemon serves the same where `metrics: {listen: …}` of bkd.yaml(5) says so, and after each run it is "
+      "written to `metrics: {textfile: …}`.", metrics_options, cmd_metrics },
     { "notify test", "[CHANNEL]", 0, 1, "send a test message for real",
       "Sends a test message over CHANNEL, or over every channel of the host's configuration (see bkd.yaml(5)), and says for each whether it was taken, and if not, why.", NULL,
       cmd_notify_test },

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "bkd/base/log.h"
+#include "bkd/metering.h"
 #include "bkd/notify/outbox.h"
 #include "bkd/notify/plan.h"
 #include "bkd/policies.h"
@@ -92,10 +93,13 @@ static int deliver(const struct cmd_context *ctx, const struct config *config, s
 int notify_deliver(const struct cmd_context *ctx, struct catalogue *catalogue, uint64_t now_ns, struct error *err)
 {
     _cleanup_config_ struct config config = { 0 };
+    struct error why;
     int r = load_config(ctx, catalogue, &config, err);
-    if (r < 0 || config.notify.channel_count == 0)
-        return r;
-    return deliver(ctx, &config, catalogue, now_ns, err);
+    if (r == 0 && config.notify.channel_count > 0)
+        r = deliver(ctx, &config, catalogue, now_ns, err);
+    if (r == 0 && config.metrics.textfile != NULL && metering_write(ctx, config.metrics.textfile, &why) < 0)
+        log_warn("metrics: %s", why.text);
+    return r;
 }
 
 void notify_after_run(const struct cmd_context *ctx)

@@ -275,3 +275,18 @@ int runs_abandoned(struct catalogue *c, runs_visit_fn *visit, void *arg, struct 
     int r = catalogue_begin(c, err);
     return r < 0 ? r : catalogue_end(c, runs_list(c, &going, end_if_gone, &a, err), err);
 }
+
+int runs_counts(struct catalogue *c, runs_count_fn *visit, void *arg, struct error *err)
+{
+    _cleanup_sql_statement_ struct sql_statement *s = NULL;
+    int r = sql_query(c->sql,
+                      "SELECT policy, kind, count(*) FILTER (WHERE exit_code = 0), count(*) FILTER (WHERE exit_code = 3), count(*) FILTER (WHERE exit_code NOT IN (0, 3)),"
+                      " count(*) FILTER (WHERE state = 'killed'), count(*) FILTER (WHERE state = 'running') FROM runs GROUP BY policy, kind",
+                      SQL_NOTHING, &s, err);
+    while (r == 0 && (r = sql_next(s, err)) > 0) {
+        struct runs_count count = { .policy = sql_str(s, 0), .kind = sql_str(s, 1), .done = sql_u64(s, 2), .incomplete = sql_u64(s, 3), .failed = sql_u64(s, 4),
+                                    .killed = sql_u64(s, 5), .running = sql_u64(s, 6) };
+        r = visit(arg, &count, err);
+    }
+    return r;
+}

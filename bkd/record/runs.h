@@ -71,6 +71,15 @@ typedef int runs_visit_fn(void *arg, const struct run_record *run, struct error 
 // The newest first.
 MUST_USE int runs_list(struct catalogue *c, const struct runs_filter *filter, runs_visit_fn *visit, void *arg, struct error *err);
 
+// How many runs of one policy and kind came to what.
+struct runs_count {
+    const char *policy, *kind;
+    uint64_t done, incomplete, failed, killed, running;
+};
+typedef int runs_count_fn(void *arg, const struct runs_count *count, struct error *err);
+// By policy and kind. Strings are valid during the visit only; a visit that returns non-zero ends the listing with that value.
+MUST_USE int runs_counts(struct catalogue *c, runs_count_fn *visit, void *arg, struct error *err);
+
 typedef int runs_value_fn(void *arg, const char *name, uint64_t value, struct error *err);
 // A run's phases (nanoseconds) and its figures, by name.
 MUST_USE int runs_phases(struct catalogue *c, int64_t id, runs_value_fn *visit, void *arg, struct error *err);
