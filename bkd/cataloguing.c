@@ -4,7 +4,6 @@
 
 #include "bkd/base/bytes.h"
 #include "bkd/base/log.h"
-#include "bkd/record/copies.h"
 #include "bkd/record/snapshots.h"
 #include "bkd/repo/suspects.h"
 
@@ -79,22 +78,24 @@ static int add_receipts(struct catalogue *c, const struct setup *s, const uint8_
     return r;
 }
 
-static int add_all(struct catalogue *c, const struct setup *s, const struct repository *repository, const uint8_t chain[CHAIN_SIZE], const struct receipts *receipts,
-                   uint64_t *ret_snapshots, struct error *err)
+static int add_all(struct catalogue *c, const struct setup *s, const struct cataloguing_place *place, const struct repository *repository,
+                   const uint8_t chain[CHAIN_SIZE], const struct receipts *receipts, uint64_t *ret_snapshots, struct error *err)
 {
-    struct copy copy = { .policy = s->policy.name, .url = s->policy.repository.url, .role = COPY_REPOSITORY };
+    struct copy copy = { .policy = s->policy.name, .url = place->url, .role = place->role };
     int r = add_heads(c, s, repository, chain, ret_snapshots, &copy, err);
     if (r == 0)
         r = add_copy(c, chain, &copy, err);
     return r < 0 ? r : add_receipts(c, s, chain, receipts, err);
 }
 
-int cataloguing_all(struct catalogue *c, const struct setup *s, const struct repository *repository, const uint8_t chain[16], const struct receipts *receipts,
-                    uint64_t *ret_snapshots, struct error *err)
+int cataloguing_all(struct catalogue *c, const struct setup *s, const struct cataloguing_place *place, const struct repository *repository, const uint8_t chain[16],
+                    const struct receipts *receipts, uint64_t *ret_snapshots, struct error *err)
 {
     int r = catalogue_begin(c, err);
-    return r < 0 ? r : catalogue_end(c, add_all(c, s, repository, chain, receipts, ret_snapshots, err), err);
+    return r < 0 ? r : catalogue_end(c, add_all(c, s, place, repository, chain, receipts, ret_snapshots, err), err);
 }
+
+static struct cataloguing_place repository_of(const struct setup *s) { return (struct cataloguing_place){ .url = s->policy.repository.url, .role = COPY_REPOSITORY }; }
 
 static void tell(const struct setup *s, const struct error *err)
 {
@@ -107,9 +108,10 @@ void cataloguing_copies(const struct setup *s, const struct repository *reposito
     _cleanup_catalogue_ struct catalogue c = { 0 };
     struct error err;
     uint64_t snapshots;
+    struct cataloguing_place place = repository_of(s);
     int r = catalogue_open(s->ctx->io, s->ctx->state_dir, CATALOGUE_WRITE, &c, &err);
     if (r == 0)
-        r = cataloguing_all(&c, s, repository, chain, receipts, &snapshots, &err);
+        r = cataloguing_all(&c, s, &place, repository, chain, receipts, &snapshots, &err);
     if (r < 0)
         tell(s, &err);
 }
@@ -135,8 +137,9 @@ static int add_newest(struct catalogue *c, const struct setup *s, const struct b
     struct repository_head head = head_of(s, result, tag);
     struct repository one = { .heads = &head, .n_heads = 1 };
     struct receipts none = { 0 };
+    struct cataloguing_place place = repository_of(s);
     uint64_t snapshots;
-    return cataloguing_all(c, s, &one, result->chain, &none, &snapshots, err);
+    return cataloguing_all(c, s, &place, &one, result->chain, &none, &snapshots, err);
 }
 
 static int catch_up(struct catalogue *c, const struct setup *s, struct error *err)
@@ -145,12 +148,13 @@ static int catch_up(struct catalogue *c, const struct setup *s, struct error *er
     _cleanup_receipts_ struct receipts receipts = { .lock_fd = -1 };
     uint8_t chain[CHAIN_SIZE];
     uint64_t snapshots;
+    struct cataloguing_place place = repository_of(s);
     int r = setup_open_repository(s, &repository, err);
     if (r == 0)
         r = setup_find_chain(s, repository, chain, err);
     if (r == 0)
         r = receipts_open(s->ctx->io, s->ctx->state_dir, s->policy.name, false, &receipts, err);
-    return r < 0 ? r : cataloguing_all(c, s, repository, chain, &receipts, &snapshots, err);
+    return r < 0 ? r : cataloguing_all(c, s, &place, repository, chain, &receipts, &snapshots, err);
 }
 
 void cataloguing_snapshot(const struct setup *s, const struct backup_result *result, const char *tag)

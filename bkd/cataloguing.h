@@ -5,7 +5,7 @@
 #define BKD_CATALOGUING_H
 
 #include "bkd/receipts.h"
-#include "bkd/record/catalogue.h"
+#include "bkd/record/copies.h"
 #include "bkd/setup.h"
 
 // A backup has made this snapshot; tag NULL = none.
@@ -13,8 +13,13 @@ void cataloguing_snapshot(const struct setup *s, const struct backup_result *res
 // Copies were brought up to date, or could not be.
 void cataloguing_copies(const struct setup *s, const struct repository *repository, const uint8_t chain[16], const struct receipts *receipts);
 
-// All snapshots of the policy's chain, its repository and its copies, from heads and receipts, in one transaction. *ret_snapshots: how many there are.
-MUST_USE int cataloguing_all(struct catalogue *c, const struct setup *s, const struct repository *repository, const uint8_t chain[16],
+// Where heads were read: the policy's repository, or one of its copies.
+struct cataloguing_place {
+    const char *url;
+    enum copy_role role;
+};
+// All snapshots of the policy's chain at a place, and what receipts say of its copies, in one transaction. *ret_snapshots: how many there are.
+MUST_USE int cataloguing_all(struct catalogue *c, const struct setup *s, const struct cataloguing_place *place, const struct repository *repository, const uint8_t chain[16],
                              const struct receipts *receipts, uint64_t *ret_snapshots, struct error *err);
 
 #endif

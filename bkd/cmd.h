@@ -58,6 +58,9 @@ int cmd_alarm_ack(struct cmd_context *ctx, const struct cli_args *args, struct e
 int cmd_alarm_list(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_backup(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_cancel(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_catalogue_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_catalogue_export(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_catalogue_rebuild(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_check_remote(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_completion(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
@@ -67,6 +70,7 @@ int cmd_copy(struct cmd_context *ctx, const struct cli_args *args, struct error 
 int cmd_daemon(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_diff(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_help(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_history(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_hold(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_init(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_keys_init(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
@@ -88,6 +92,7 @@ int cmd_rpo(struct cmd_context *ctx, const struct cli_args *args, struct error *
 int cmd_rto(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_run(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_schedule(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_runs_show(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_serve(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_ship(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_snapshots(struct cmd_context *ctx, const struct cli_args *args, struct error *err);

@@ -6,6 +6,7 @@
 #include "bkd/base/log.h"
 #include "bkd/base/progress.h"
 #include "bkd/cataloguing.h"
+#include "bkd/exporting.h"
 #include "bkd/holding.h"
 #include "bkd/recording.h"
 #include "bkd/repo/tags.h"
@@ -262,6 +263,7 @@ static int follow_up(void *arg, const struct backup_result *result, struct error
 {
     struct follow_up *f = arg;
     f->held = f->is_to_hold ? hold(f->setup, result, f->hold_reason, &f->hold_error) : 0;
+    exporting_nightly(f->setup);
     f->shipped = f->is_to_ship ? ship(f->setup, &f->ship_error) : 0;
     if (f->held < 0)
         *err = f->hold_error;

@@ -143,6 +143,25 @@ static const struct cli_option trust_host_options[] = {
     { 0 },
 };
 
+static const struct cli_option history_options[] = {
+    { "limit", 0, "N", "at most so many, the newest (50); 0 = all" },
+    { "since", 0, "TIME", "started since a date (2026-11-01), a time (2026-11-01T08:00:00Z), or so long ago (7d)" },
+    { "kind", 0, "KIND", "only backup, ship, check, prune, verify or rollback" },
+    { "failed", 0, NULL, "only those that did not end with 0" },
+    { "running", 0, NULL, "only those that have not ended" },
+    { 0 },
+};
+
+static const struct cli_option catalogue_export_options[] = {
+    { "file", 0, "FILE", "write it there as plain text instead (- is standard output); without POLICY that of all policies" },
+    { 0 },
+};
+
+static const struct cli_option catalogue_rebuild_options[] = {
+    { "identity", 'i', "FILE", "age identity that opens the exports: operations.txt, brought here for the time being" },
+    { 0 },
+};
+
 static const struct cli_option ship_options[] = {
     { "to", 0, "URL", "only to this copy" },
     { "bandwidth", 0, "RATE", "send at most so much a second, such as 2MiB/s, or off; instead of what the policy says" },
@@ -316,6 +335,21 @@ static const struct cli_command commands[] = {
       "The age of the newest snapshot; of the newest that is in another place; and of the newest that was proven, by a full verification, to restore from there. And the worst over the "
       "last days: with --json one line for each day.",
       rpo_options, cmd_rpo },
+    { "history", "[POLICY]", 0, 1, "list what was run, when, and what came of it",
+      "Every run that works on a policy records itself, whoever started it: a person, cron, the daemon. A run that is gone without an end was killed.", history_options, cmd_history },
+    { "runs list", "[POLICY]", 0, 1, "the same as history", NULL, history_options, cmd_history },
+    { "runs show", "RUN", 1, 1, "show all that is known of one run", "Its times, result and message, how long its parts took, what they came to, and where the snapshot it made is.", NULL,
+      cmd_runs_show },
+    { "catalogue check", "", 0, 0, "prove that the record of this host's runs is whole",
+      "Checks every page and reference of the database (catalogue.db in the state directory; /usr/share/doc/bkd/catalogue.md says what is in it). Ends with 4 when it is damaged.", NULL,
+      cmd_catalogue_check },
+    { "catalogue export", "[POLICY]", 0, 1, "store what only the catalogue knows beside the repository",
+      "Runs, slots, alarms and verifications of the policy, encrypted for the repository's recipients and signed. Backups do it about once a day, and bring it to the copies; "
+      "old ones go where files can be removed.", catalogue_export_options, cmd_catalogue_export },
+    { "catalogue rebuild", "[POLICY]", 0, 1, "make the catalogue whole again",
+      "Sets a damaged database aside, takes its last nightly copy, and reads snapshots and copies anew from the heads of every repository and copy. With an identity also what was "
+      "exported beside them: runs, alarms, verifications. Nothing that is there is lost, however often it is done. Ends with 3 when not all could be read.",
+      catalogue_rebuild_options, cmd_catalogue_rebuild },
     { "trust-host", "POLICY|URL", 1, 1, "pin the host key of an SSH server",
       "Asks the server of the policy's repository, or of the address, for its host key, shows the key's fingerprint, and pins it when you say that it is the right "
       "one. bkd talks to pinned servers only, and never pins a key by itself.",

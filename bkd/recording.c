@@ -7,8 +7,8 @@
 #include "bkd/base/bytes.h"
 #include "bkd/base/fs.h"
 #include "bkd/base/log.h"
-#include "bkd/record/events.h"
 #include "bkd/record/pending.h"
+#include "bkd/housekeeping.h"
 
 struct recording {
     struct run_facts facts;
@@ -64,8 +64,8 @@ static void take_environment(struct run_record *run)
     (void)unsetenv(RECORDING_TRIGGER);
 }
 
-// In the catalogue, else in the spool. Damage that shows only now is healed by opening again.
-static int save(const struct cmd_context *ctx, const struct run_facts *facts, const struct event *event, struct error *err)
+// Damage that shows only now is healed by opening again.
+static int save(const struct cmd_context *ctx, const struct run_facts *facts, bool is_end, struct error *err)
 {
     int r = ERROR_INTEGRITY;
     for (int i = 0; i < 2 && r == ERROR_INTEGRITY; i++) {
@@ -73,20 +73,20 @@ static int save(const struct cmd_context *ctx, const struct run_facts *facts, co
         int64_t id = 0;
         r = catalogue_open(ctx->io, ctx->state_dir, CATALOGUE_WRITE, &c, err);
         if (r == 0)
+            r = runs_abandoned(&c, NULL, NULL, err);
+        if (r == 0)
             r = run_facts_save(&c, facts, &id, err);
-        if (r == 0 && event != NULL) {
-            struct event of_run = *event;
-            of_run.run = id;
-            r = events_append(&c, &of_run, NULL, err);
-        }
+        if (r == 0 && is_end)
+            housekeeping_run(ctx, &c);
     }
     return r;
 }
 
-static int save_somewhere(const struct cmd_context *ctx, const struct run_facts *facts, const struct event *event, struct error *err)
+// In the catalogue, else in the spool.
+static int save_somewhere(const struct cmd_context *ctx, const struct run_facts *facts, bool is_end, struct error *err)
 {
     struct error why;
-    if (save(ctx, facts, event, &why) == 0)
+    if (save(ctx, facts, is_end, &why) == 0)
         return 0;
     int r = pending_add(ctx->io, ctx->state_dir, facts, err);
     if (r == 0)
@@ -114,9 +114,7 @@ void recording_begin(struct cmd_context *ctx, const struct cli_args *args)
     take_environment(run);
     runs_complete(ctx->io, run);
     recording->facts.policy_text = xstrdup(buf_str(&text));
-    _cleanup_free_ char *started = xasprintf("%s of %s began", run->kind, run->policy);
-    struct event event = { .what = EVENT_HAPPENED, .kind = "run-started", .policy = run->policy, .severity = SEVERITY_INFO, .text = started };
-    if (save_somewhere(ctx, &recording->facts, &event, &err) < 0)
+    if (save_somewhere(ctx, &recording->facts, false, &err) < 0)
         log_warn("%s", err.text);
     ctx->recording = recording;
     ctx->tells = run->trigger != RUN_DAEMON;
@@ -149,31 +147,15 @@ static void end_run(struct run_record *run, const struct cmd_context *ctx, int r
         (void)memccpy(run->message, err->text, 0, sizeof run->message - 1);
 }
 
-// Another run at work (6) is no failure of the policy: that run will tell.
-static struct event event_of(const struct run_record *run, const char *text)
-{
-    static const struct {
-        const char *kind;
-        enum severity severity;
-    } by_code[] = { { "run-done", SEVERITY_INFO }, { "run-failed", SEVERITY_WARNING }, { "run-failed", SEVERITY_WARNING }, { "run-incomplete", SEVERITY_WARNING },
-                    { "run-failed", SEVERITY_CRITICAL }, { "run-failed", SEVERITY_WARNING }, { "run-busy", SEVERITY_INFO } };
-    size_t code = (size_t)run->exit_code < sizeof by_code / sizeof *by_code ? (size_t)run->exit_code : 1;
-    return (struct event){ .what = EVENT_HAPPENED, .kind = by_code[code].kind, .policy = run->policy, .severity = by_code[code].severity, .text = text };
-}
-
 int recording_end(struct cmd_context *ctx, int r, struct error *err)
 {
     struct recording *recording = ctx->recording;
     if (recording == NULL)
         return r;
     ctx->recording = NULL;
-    struct run_record *run = &recording->facts.run;
-    end_run(run, ctx, r, err);
-    _cleanup_buf_ struct buf text = { 0 };
-    buf_addf(&text, "%s of %s ended with %d%s%s", run->kind, run->policy, run->exit_code, run->message[0] == '\0' ? "" : ": ", run->message);
-    struct event event = event_of(run, buf_str(&text));
     struct error lost;
-    int saved = save_somewhere(ctx, &recording->facts, &event, &lost);
+    end_run(&recording->facts.run, ctx, r, err);
+    int saved = save_somewhere(ctx, &recording->facts, true, &lost);
     run_facts_done(&recording->facts);
     free(recording);
     if (saved == 0)

@@ -26,8 +26,8 @@ void recording_phase(const struct cmd_context *ctx, const char *name, uint64_t d
 void recording_figure(const struct cmd_context *ctx, const char *name, uint64_t value);
 void recording_snapshot(const struct cmd_context *ctx, uint64_t number);
 
-// Ends it: r and *err are how the handler ended, ctx->exit_code what it asked for. Appends an event (as recording_begin did: "run-started"): "run-done", "run-incomplete" or "run-failed".
-// Returns r, or ERROR_INCOMPLETE as said above.
+// Ends it: r and *err are how the handler ended, ctx->exit_code what it asked for. Then the catalogue is tidied, when that is
+// due. Returns r, or ERROR_INCOMPLETE as said above.
 MUST_USE int recording_end(struct cmd_context *ctx, int r, struct error *err);
 
 #endif

@@ -10,6 +10,7 @@
 #include "bkd/cataloguing.h"
 #include "bkd/engine/replicate.h"
 #include "bkd/holding.h"
+#include "bkd/exporting.h"
 #include "bkd/recording.h"
 
 #define MARKER "bkd-copy" // on removable disks; doc/FORMAT.md section 2
@@ -169,6 +170,8 @@ static int replicate(struct shipping *s, struct shipping_copy *copy, struct stor
     };
     struct replicate_result result;
     int r = replicate_run(s->setup->ctx->io, &options, &result, err);
+    if (r == 0 && !s->options->dry_run)
+        exporting_ship(s->setup, s->repository->store, store, s->chain);
     copy->snapshots = result.snapshots;
     copy->objects = result.objects;
     copy->bytes = result.bytes;

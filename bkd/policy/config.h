@@ -87,6 +87,7 @@ struct config {
     char *timezone;        // of times of day here: "host", or a name such as Europe/Berlin
     struct config_notify notify;
     struct config_metrics metrics;
+    uint64_t history_runs_s, history_details_s; // how long the catalogue keeps runs, and their figures
     unsigned key_lines[POLICY_KEYS_MAX]; // where each key of the table was set; 0 = its default
 };
 

@@ -23,7 +23,7 @@ static int read_version(struct sql *sql, int64_t *ret_version, struct error *err
 
 static int refuse_version(int64_t version, struct error *err)
 {
-    return error_set(err, ERROR_FORMAT,
+    return error_set(err, ERROR_USAGE,
                      version > CATALOGUE_VERSION
                          ? "its schema has version %lld, this bkd knows %d: a newer bkd has worked here; install that one again, or move the file away to begin a new catalogue"
                          : "its schema has version %lld, this bkd reads %d: a command that writes, such as `bkd backup`, brings it up to date",
@@ -143,6 +143,8 @@ void catalogue_close(struct catalogue *c)
     free(c->state_dir);
     *c = (struct catalogue){ 0 };
 }
+
+void catalogue_mark_damaged(const struct io *io, const char *state_dir) { catalogue_heal_mark(io, state_dir); }
 
 int catalogue_backup(struct catalogue *c, struct error *err)
 {

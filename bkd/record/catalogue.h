@@ -36,12 +36,15 @@ struct catalogue {
 };
 
 // For writing, the directory is made when missing; a database that is damaged is set aside and replaced, with an alarm (catalogue_heal.h); and what waited in
-// catalogue.pending is taken in. ERROR_FORMAT: its schema is newer than this program, which must not touch it. ERROR_INTEGRITY (reading): it is damaged.
+// catalogue.pending is taken in. ERROR_USAGE: its schema is newer than this program, which must not touch it. ERROR_INTEGRITY (reading): it is damaged.
 // ERROR_BUSY, ERROR_NO_SPACE, ERROR_FAILED as sql.h says.
 MUST_USE int catalogue_open(const struct io *io, const char *state_dir, enum catalogue_mode mode, struct catalogue *ret_catalogue, struct error *err);
 // A transaction that is open is rolled back.
 void catalogue_close(struct catalogue *c);
 #define _cleanup_catalogue_ __attribute__((cleanup(catalogue_close)))
+
+// Damage was found (by a check): the next opening for writing sets the file aside.
+void catalogue_mark_damaged(const struct io *io, const char *state_dir);
 
 // Begins a transaction that writes (it waits for the lock now, not at its first change); inside another one, a part of it that can be rolled back alone.
 MUST_USE int catalogue_begin(struct catalogue *c, struct error *err);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bkd/base/json.h"
+#include "bkd/record/events.h"
 #include "bkd/record/policy_versions.h"
 
 void run_facts_done(struct run_facts *facts)
@@ -43,10 +44,52 @@ static int link_snapshot(struct catalogue *c, const struct run_record *run, int6
                   SQL_VALUES(SQL_I64(id), SQL_TEXT(run->policy), SQL_I64(run->snapshot), SQL_I64(run->started_ns / 1000000000 * 1000000000)), err);
 }
 
+// Another run at work (6) is no failure of the policy: that run will tell.
+static int append_end(struct catalogue *c, const struct run_record *run, int64_t id, struct error *err)
+{
+    static const struct {
+        const char *kind;
+        enum severity severity;
+    } by_code[] = { { "run-done", SEVERITY_INFO }, { "run-failed", SEVERITY_WARNING }, { "run-failed", SEVERITY_WARNING }, { "run-incomplete", SEVERITY_WARNING },
+                    { "run-failed", SEVERITY_CRITICAL }, { "run-failed", SEVERITY_WARNING }, { "run-busy", SEVERITY_INFO } };
+    size_t code = run->exit_code >= 0 && (size_t)run->exit_code < sizeof by_code / sizeof *by_code ? (size_t)run->exit_code : 1;
+    _cleanup_buf_ struct buf text = { 0 };
+    buf_addf(&text, "%s of %s ended with %d%s%s", run->kind, run->policy, run->exit_code, run->message[0] == '\0' ? "" : ": ", run->message);
+    struct event event = { .what = EVENT_HAPPENED, .kind = by_code[code].kind, .policy = run->policy, .severity = by_code[code].severity, .text = buf_str(&text), .run = id };
+    return events_append(c, &event, NULL, err);
+}
+
+static int append_begin(struct catalogue *c, const struct run_record *run, int64_t id, struct error *err)
+{
+    _cleanup_free_ char *text = xasprintf("%s of %s began", run->kind, run->policy);
+    struct event event = { .what = EVENT_HAPPENED, .kind = "run-started", .policy = run->policy, .severity = SEVERITY_INFO, .text = text, .run = id };
+    return events_append(c, &event, NULL, err);
+}
+
+// What is new by saving it: its begin, its end, or nothing.
+static int append_event(struct catalogue *c, const struct run_record *run, bool was_known, enum run_state was, int64_t id, struct error *err)
+{
+    if (run->state == RUN_ENDED)
+        return was_known && was == RUN_ENDED ? 0 : append_end(c, run, id, err);
+    return was_known ? 0 : append_begin(c, run, id, err);
+}
+
+static int find_before(struct catalogue *c, const struct run_record *run, bool *ret_known, struct run_record *ret_before, struct error *err)
+{
+    int64_t id = 0;
+    int r = runs_find(c, run->uid, &id, err);
+    *ret_known = r == 0;
+    return r == ERROR_NOT_FOUND ? 0 : r < 0 ? r : runs_get(c, id, ret_before, err);
+}
+
 static int save_in(struct catalogue *c, const struct run_facts *facts, int64_t *ret_id, struct error *err)
 {
     struct run_record run = facts->run;
-    int r = facts->policy_text == NULL ? 0 : policy_versions_note(c, run.policy, facts->policy_text, &run.policy_version, err);
+    struct run_record before = { 0 };
+    bool was_known = false;
+    int r = find_before(c, &run, &was_known, &before, err);
+    if (r == 0 && facts->policy_text != NULL)
+        r = policy_versions_note(c, run.policy, facts->policy_text, &run.policy_version, err);
     if (r == 0 && run.host[0] != '\0')
         r = policy_versions_note_host(c, run.host, err);
     if (r == 0)
@@ -57,7 +100,7 @@ static int save_in(struct catalogue *c, const struct run_facts *facts, int64_t *
         const struct run_fact *fact = &facts->facts[i];
         r = fact->is_phase ? runs_phase(c, *ret_id, fact->name, fact->value, err) : runs_figure(c, *ret_id, fact->name, fact->value, err);
     }
-    return r;
+    return r < 0 ? r : append_event(c, &run, was_known, before.state, *ret_id, err);
 }
 
 int run_facts_save(struct catalogue *c, const struct run_facts *facts, int64_t *ret_id, struct error *err)

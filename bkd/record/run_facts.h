@@ -28,6 +28,7 @@ void run_facts_done(struct run_facts *facts);
 void run_facts_add(struct run_facts *facts, bool is_phase, const char *name, uint64_t value);
 
 // Puts the run, its phases and figures, its host and its policy's version into the catalogue; what is there stays (runs_save).
+// Its begin and its end append an event each: "run-started"; "run-done", "run-incomplete", "run-busy" or "run-failed".
 MUST_USE int run_facts_save(struct catalogue *c, const struct run_facts *facts, int64_t *ret_id, struct error *err);
 
 // One JSON object on one line, with LF, and back. ERROR_FORMAT: it is none.

@@ -1,9 +1,11 @@
 #include "bkd/record/runs.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "bkd/base/buf.h"
 #include "bkd/base/bytes.h"
+#include "bkd/record/events.h"
 
 static const char *const trigger_names[RUN_TRIGGERS] = { [RUN_MANUAL] = "manual", [RUN_CRON] = "cron", [RUN_DAEMON] = "daemon", [RUN_DUE] = "due" };
 static const char *const state_names[RUN_STATES] = { [RUN_RUNNING] = "running", [RUN_ENDED] = "ended", [RUN_KILLED] = "killed" };
@@ -260,7 +262,12 @@ static int end_if_gone(void *arg, const struct run_record *run, struct error *er
     const struct abandoned *a = arg;
     if (process_is_alive(&run->process))
         return 0;
+    char text[3 * CATALOGUE_NAME_MAX];
+    (void)snprintf(text, sizeof text, "%s of %s is gone without an end: it was killed, or the host went down", run->kind, run->policy);
+    struct event event = { .what = EVENT_HAPPENED, .kind = "run-killed", .policy = run->policy, .severity = SEVERITY_WARNING, .text = text, .run = run->id };
     int r = a->visit == NULL ? 0 : a->visit(a->arg, run, err);
+    if (r == 0)
+        r = events_append(a->catalogue, &event, NULL, err);
     if (r != 0)
         return r;
     return sql_do(a->catalogue->sql,
@@ -272,7 +279,12 @@ int runs_abandoned(struct catalogue *c, runs_visit_fn *visit, void *arg, struct 
 {
     struct abandoned a = { .catalogue = c, .visit = visit, .arg = arg };
     struct runs_filter going = { .running = true };
-    int r = catalogue_begin(c, err);
+    int64_t n = 0;
+    int r = sql_number(c->sql, "SELECT count(*) FROM runs WHERE state = 'running'", SQL_NOTHING, &n, err);
+    if (r == 0 && n == 0)
+        return 0; // mostly so, and then no lock is needed
+    if (r == 0)
+        r = catalogue_begin(c, err);
     return r < 0 ? r : catalogue_end(c, runs_list(c, &going, end_if_gone, &a, err), err);
 }
 

@@ -24,6 +24,11 @@ int snapshots_find(struct catalogue *c, const char *policy, const char *chain, u
                       SQL_VALUES(SQL_TEXT(policy), SQL_TEXT(chain), SQL_I64(number)), ret_id, err);
 }
 
+int snapshots_of_run(struct catalogue *c, int64_t run, int64_t *ret_id, struct error *err)
+{
+    return sql_number(c->sql, "SELECT id FROM snapshots WHERE run = ?1 ORDER BY id DESC LIMIT 1", SQL_VALUES(SQL_I64(run)), ret_id, err);
+}
+
 int snapshots_set_suspect(struct catalogue *c, int64_t id, bool is_suspect, struct error *err)
 {
     return sql_do(c->sql, "UPDATE snapshots SET suspect = ?2 WHERE id = ?1", SQL_VALUES(SQL_I64(id), SQL_I64(is_suspect)), err);

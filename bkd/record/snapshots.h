@@ -25,6 +25,8 @@ struct snapshot_record {
 MUST_USE int snapshots_add(struct catalogue *c, const struct snapshot_record *snapshot, int64_t *ret_id, struct error *err);
 // Its id. ERROR_NOT_FOUND.
 MUST_USE int snapshots_find(struct catalogue *c, const char *policy, const char *chain, uint64_t number, int64_t *ret_id, struct error *err);
+// That of the snapshot a run made. ERROR_NOT_FOUND.
+MUST_USE int snapshots_of_run(struct catalogue *c, int64_t run, int64_t *ret_id, struct error *err);
 MUST_USE int snapshots_set_suspect(struct catalogue *c, int64_t id, bool is_suspect, struct error *err);
 
 // Strings are valid during the visit only. A visit that returns non-zero ends the listing with that value.

@@ -8,6 +8,7 @@
 #include "bkd/base/crypto.h"
 #include "bkd/base/work.h"
 #include "bkd/codec/sshsig.h"
+#include "bkd/repo/exports.h"
 #include "bkd/repo/tombstones.h"
 #include "bkd/repo/verify_data.h"
 #include "bkd/repo/verify_records.h"
@@ -306,7 +307,7 @@ static int see_file(void *arg, const char *name, uint64_t size, struct error *er
         if (strcmp(name, roots[i]) == 0)
             return 0;
     if ((strncmp(name, "heads/", 6) == 0 && is_head_name(name)) || (strncmp(name, "records/", 8) == 0 && is_record_name(name)) ||
-        strncmp(name, "runs/", 5) == 0)
+        strncmp(name, "runs/", 5) == 0 || exports_is_name(name))
         return 0;
     if (strncmp(name, "refs/", 5) == 0 && parse_hex(name + 5, strlen(name + 5), sha256, 32)) {
         v->refs = xrealloc(v->refs, (v->n_refs + 1) * sizeof *v->refs);

@@ -48,10 +48,10 @@ static void test_newer_schema_is_refused(void **state)
     ledger_open(&l);
     OK(sql_script(l.catalogue.sql, "PRAGMA user_version=4711", &err));
     _cleanup_catalogue_ struct catalogue c = { 0 };
-    assert_int_equal(catalogue_open(&l.io, l.scratch.dir, CATALOGUE_WRITE, &c, &err), ERROR_FORMAT);
+    assert_int_equal(catalogue_open(&l.io, l.scratch.dir, CATALOGUE_WRITE, &c, &err), ERROR_USAGE);
     assert_non_null(strstr(err.text, "4711"));
     assert_non_null(strstr(err.text, "newer bkd"));
-    assert_int_equal(catalogue_open(&l.io, l.scratch.dir, CATALOGUE_READ, &c, &err), ERROR_FORMAT);
+    assert_int_equal(catalogue_open(&l.io, l.scratch.dir, CATALOGUE_READ, &c, &err), ERROR_USAGE);
     assert_int_equal(ledger_number(&l, "PRAGMA user_version"), 4711);
 }
 
