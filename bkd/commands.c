@@ -71,6 +71,7 @@ static const struct cli_option ls_source_options[] = {
 
 static const struct cli_option snapshots_options[] = {
     { "all", 'a', NULL, "all chains of the repository, not only this policy's" },
+    { "pruned", 0, NULL, "those too whose data was removed by rule" },
     { 0 },
 };
 
@@ -102,6 +103,10 @@ static const struct cli_option prune_options[] = {
     { "all", 'a', NULL, "in the repository and at each copy" },
     { "key", 'k', "FILE", "the retention key (keys/retention of the configuration directory)" },
     { "clock-is-right", 0, NULL, "go on where the clock and the snapshots do not agree" },
+    { "store", 0, "DIR", "on the server that keeps it: prune this copy, without a policy and without an identity" },
+    { "signers", 's', "FILE", "with --store: whose signatures count (keys/allowed_signers)" },
+    { "keep", 0, "RULES", "with --store: keep by these rules, as daily=14,weekly=8; else what tombstones say is done" },
+    { "grace", 0, "TIME", "with --store: data stays for so long after a snapshot was given up, as received here (1d with --keep)" },
     { 0 },
 };
 
@@ -305,12 +310,14 @@ static const struct cli_command commands[] = {
       "(bkd serve) is asked to, so that nothing is downloaded; from another one a sample is read, and what was not is told. With --read-data all content is decoded "
       "and compared, too. Ends with 4 when something is damaged, and names it.",
       check_options, cmd_check },
-    { "prune", "POLICY", 1, 1, "give snapshots up by rule, and remove their data",
+    { "prune", "[POLICY]", 0, 1, "give snapshots up by rule, and remove their data",
       "Keeps what the policy's `keep` says; see RETENTION in bkd-policy(5). Without a rule all stay. What goes is given up first, with a record signed with the retention "
       "key, and its data is removed by the first prune after the time of `grace` (a day): until then bkd hold keeps it. Only data that no other snapshot "
       "needs is removed; what runs that were killed left goes after a week. The newest, the newest complete, the last verified and every held snapshot stay, and "
       "while one is suspect all do. Backups may run meanwhile; a prune that is cut off is finished by the next. At a copy that can only grow it records what is given up, "
-      "and ends with 3 when something is due: its server removes it, with bkd prune --store.",
+      "and ends with 3 when something is due: its server removes it, with bkd prune --store. Run there as the copy's own account, by cron for example, it does what tombstones signed by "
+      "the retention key say; or with --keep and a retention key of its own (ssh-keygen -t ed25519; its public half goes into every allowed_signers, with "
+      "namespaces=\"bkd-retention@v1\") it keeps by rules that the host which is backed up cannot change. It takes snapshots by the time they were received.",
       prune_options, cmd_prune },
     { "status", "[POLICY]", 0, 1, "say what is protected, since when, and what to do",
       "Of all policies the worst first, each with what is wrong and the next step; of one POLICY everything. A policy is protected when there is a good snapshot (its head is as it was "

@@ -10,6 +10,7 @@
 #include "bkd/engine/replicate.h"
 #include "bkd/holding.h"
 #include "bkd/policy/units.h"
+#include "bkd/recording.h"
 
 void pruning_rules_text(const struct keep_rules *r, struct buf *out)
 {
@@ -56,7 +57,7 @@ static int tell_json(const struct pruning *p, const struct prune_item *item, str
         json_append_str(reasons, no_more);
     if (item->tombstone != NULL) {
         json_add_time(line, "given_up", item->tombstone->time_ns);
-        json_add_time(line, "goes_after", item->tombstone->after_ns);
+        json_add_time(line, "goes_after", item->due_ns);
     }
     return cmd_print_line(&line, err);
 }
@@ -71,7 +72,7 @@ static void tell_text(const struct pruning *p, const struct prune_item *item)
     for (unsigned at = 0; stays && (reason = keep_reason_next(item->keep.reasons, &at)) != NULL; separator = ", ")
         printf("%s%s", separator, reason);
     if (!stays && item->tombstone != NULL) {
-        clock_format_utc(after, item->tombstone->after_ns, false);
+        clock_format_utc(after, item->due_ns, false);
         printf("given up, its data goes after %s", after);
     } else if (!stays) {
         printf("%s", no_more);
@@ -192,6 +193,12 @@ static int remove_due(struct pruning *p, const struct prune_plan *plan, struct p
 static int sum_up(const struct pruning *p, const struct prune_plan *before, const struct prune_plan *plan, const struct prune_removed *removed, struct error *err)
 {
     int r = 0;
+    recording_figure(p->ctx, "kept", before->keep.kept);
+    recording_figure(p->ctx, "given_up", before->to_give_up);
+    recording_figure(p->ctx, "waiting", plan->waiting);
+    recording_figure(p->ctx, "removed_snapshots", removed->snapshots);
+    recording_figure(p->ctx, "removed_objects", removed->objects + removed->left_objects);
+    recording_figure(p->ctx, "removed_bytes", removed->bytes + removed->left_bytes);
     if (p->ctx->json)
         r = sum_up_json(p, before, plan, removed, err);
     else if (p->ctx->verbosity >= 0)

@@ -7,6 +7,7 @@
 #include "bkd/base/clock.h"
 #include "bkd/repo/marks.h"
 #include "bkd/repo/suspects.h"
+#include "bkd/repo/tombstones.h"
 #include "restore/verb.h"
 
 static const char *state_of(const struct repository_head *h, const struct records *records)
@@ -79,16 +80,24 @@ int verb_list(struct cmd_context *ctx, const struct cli_args *args, struct error
     uint8_t chain[16];
     bool chosen = false;
     const struct repository_head *previous = NULL;
-    uint64_t shown = 0, faults = 0;
+    uint64_t shown = 0, faults = 0, pruned = 0;
+    _cleanup_tombstones_ struct tombstones tombstones = { 0 };
     int r = session_open(&session, ctx->io, &ctx->session, err);
     if (r == 0)
         r = session_chain(&session, &chosen, chain, err);
     if (r == 0)
         r = records_load(session.repository, session_signers(&session), &records, err);
+    if (r == 0)
+        r = tombstones_load(session.repository, &tombstones, err);
     for (size_t i = 0; r == 0 && i < session.repository->n_heads; i++) {
         const struct repository_head *h = &session.repository->heads[i];
         if (chosen && memcmp(h->chain, chain, sizeof chain) != 0)
             continue;
+        faults += h->fork || h->chain_broken;
+        if (tombstones_excuse(&tombstones, h, io_realtime_ns(ctx->io))) {
+            pruned++; // nothing to restore from
+            continue;
+        }
         if (!ctx->json && (previous == NULL || memcmp(previous->chain, h->chain, sizeof chain) != 0))
             print_chain(h);
         if (ctx->json)
@@ -97,18 +106,20 @@ int verb_list(struct cmd_context *ctx, const struct cli_args *args, struct error
             print_text(h, &records);
         previous = h;
         shown++;
-        faults += h->fork || h->chain_broken;
     }
     if (r < 0)
         return r;
     if (ctx->json) {
         struct json *line = json_line_new("summary");
         json_add_u64(line, "snapshots", shown);
+        json_add_u64(line, "pruned", pruned);
         json_add_u64(line, "alarms", faults);
         r = verb_print_line(&line, err);
     } else if (shown == 0) {
         printf("no snapshots\n");
     }
+    if (!ctx->json && pruned > 0)
+        printf("%" PRIu64 " more were removed by rule: signed tombstones name them\n", pruned);
     if (r == 0 && faults > 0)
         return error_set(err, ERROR_INTEGRITY,
                          "%llu snapshots do not fit into their chain: somebody else may hold the signing key, or heads were removed; run "

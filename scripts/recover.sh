@@ -157,6 +157,8 @@ done
 say "snapshot $head of $(value time "$W/head"), policy $(value policy "$W/head") on $(value host "$W/head"), flags $(value flags "$W/head")," \
     "signed by ${who:-nobody known}"
 set -- $(value refs "$W/head")
+[ -e "$R/refs/$1" ] || ! grep -rqs "^snapshot $head $(sum "$R/heads/$chain/$head")" "$R/records" ||
+    die 1 "snapshot $head was removed by rule, or never got to this copy (records there say so): take another snapshot, or another copy"
 cp "$R/refs/$1" "$W/refs" && [ "$(sum "$W/refs")" = "$1" ] || die 4 "refs/$1 is missing or damaged"
 
 # --- the manifest: a file with a recipe like others ----------------------------------------------------------------------

@@ -40,6 +40,20 @@ static bool has(const struct names *names, const uint8_t sha256[32])
 
 // ---- deciding
 
+static int read_due(const struct prune_options *o, struct prune_item *item, struct error *err)
+{
+    struct store *store = o->repository->store;
+    uint64_t received_ns;
+    item->due_ns = item->tombstone->after_ns;
+    if (!o->trust_receipts || o->min_grace_s == 0 || store->ops->modified == NULL)
+        return 0;
+    _cleanup_free_ char *name = record_name(item->tombstone->signer, item->tombstone->record);
+    int e = store->ops->modified(store, name, &received_ns, err);
+    if (e == 0 && received_ns + o->min_grace_s * SECOND > item->due_ns)
+        item->due_ns = received_ns + o->min_grace_s * SECOND;
+    return e;
+}
+
 static int read_receipt(const struct prune_options *o, struct prune_item *item, struct error *err)
 {
     struct store *store = o->repository->store;
@@ -63,7 +77,8 @@ static int fill_item(const struct prune_options *o, const struct prune_plan *pla
     item->keep.suspect = suspects_is(&plan->records, head) && (o->home == NULL || suspects_is(&plan->home_records, head));
     item->keep.held = holds_is_held(&plan->records, head) || (o->home != NULL && holds_is_held(&plan->home_records, head));
     item->keep.verified = o->verified != 0 && head->number == o->verified;
-    return item->gone ? 0 : read_receipt(o, item, err);
+    int e = item->gone || item->tombstone == NULL ? 0 : read_due(o, item, err);
+    return item->gone || e < 0 ? e : read_receipt(o, item, err);
 }
 
 static int find_items(const struct prune_options *o, struct prune_plan *plan, struct error *err)
@@ -111,15 +126,15 @@ static bool may_go(const struct prune_options *o, const struct prune_item *item)
 static void count_item(const struct prune_options *o, struct prune_plan *plan, struct prune_item *item)
 {
     const struct tombstone *stone = item->tombstone;
-    bool goes = !item->gone && may_go(o, item), waits = goes && stone != NULL && stone->after_ns > o->clock.now_ns;
+    bool goes = !item->gone && may_go(o, item), waits = goes && stone != NULL && item->due_ns > o->clock.now_ns;
     item->due = goes && stone != NULL && !waits;
     plan->gone += item->gone;
     plan->to_give_up += goes && stone == NULL;
     plan->to_revive += o->rules != NULL && !item->gone && !goes && stone != NULL && !stone->absent;
     plan->due += item->due;
     plan->waiting += waits;
-    if (waits && (plan->next_due_ns == 0 || stone->after_ns < plan->next_due_ns))
-        plan->next_due_ns = stone->after_ns;
+    if (waits && (plan->next_due_ns == 0 || item->due_ns < plan->next_due_ns))
+        plan->next_due_ns = item->due_ns;
 }
 
 // Nights without changes have one list of objects: while a snapshot that stays has the same, there is nothing to remove.

@@ -23,7 +23,8 @@ struct prune_options {
     const struct keep_rules *rules; // NULL: what tombstones say is done, and no more
     struct keep_clock clock;
     uint64_t verified;    // number of the last verified snapshot; 0 = none is known
-    bool trust_receipts;  // the store's file times of heads say when they were received
+    bool trust_receipts;  // the store's file times of heads and records say when they were received
+    uint64_t min_grace_s; // then: a tombstone must have been here for so long, whatever time it names
     bool (*interrupted)(void); // asked between removals; NULL = never
     void (*progress)(void *arg, uint64_t files, uint64_t bytes); // of what was removed since the last call; NULL = not wanted
     void *arg;
@@ -35,6 +36,7 @@ struct prune_item {
     struct keep_snapshot keep;         // what was decided; of one that is gone all zero but the number
     const struct tombstone *tombstone; // borrowed; NULL: it is not given up
     bool gone;                         // its data is not here (any more)
+    uint64_t due_ns;                   // when the data of what is given up may go
     bool due;                          // its data goes now
 };
 

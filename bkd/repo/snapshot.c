@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bkd/base/crypto.h"
+#include "bkd/repo/tombstones.h"
 
 #define CACHE_BYTES (24u << 20) // decoded frames: a few for each thread that reads; a restore comes back only to the last few
 
@@ -45,6 +46,17 @@ static int read_manifest_recipe(struct snapshot *s, struct error *err)
     return 0;
 }
 
+// Data that is missing because it was removed by rule is no damage.
+static int explain_missing(const struct repository *r, const struct repository_head *head, struct error *err)
+{
+    _cleanup_tombstones_ struct tombstones tombstones = { 0 };
+    _cleanup_buf_ struct buf why = { 0 };
+    struct error ignored;
+    if (err->code == ERROR_INTEGRITY && tombstones_load(r, &tombstones, &ignored) == 0 && tombstones_explain(&tombstones, head, io_realtime_ns(r->io), &why))
+        (void)error_set(err, ERROR_NOT_FOUND, "snapshot %llu is no longer here: %s; look for it in another copy", (unsigned long long)head->number, buf_str(&why));
+    return err->code;
+}
+
 static int open_snapshot(const struct repository *r, const struct repository_head *head, const struct age_identity *identities,
                          size_t n_identities, bool accept_damaged, struct snapshot *ret_snapshot, struct error *err)
 {
@@ -54,7 +66,7 @@ static int open_snapshot(const struct repository *r, const struct repository_hea
     _cleanup_snapshot_ struct snapshot s = { .repository = r, .head = &head->head };
     int e = repository_read_refs(r, &head->head, &s.refs, err);
     if (e < 0)
-        return e;
+        return explain_missing(r, head, err);
     e = object_reader_new(r->io, r->store, &s.refs, r->info.encrypted, identities, n_identities, CACHE_BYTES, &s.reader, err);
     if (e == 0 && accept_damaged)
         object_reader_accept_damaged(s.reader);

@@ -51,6 +51,8 @@ static void take_record(const struct records *records, const struct records_item
         memcpy(t.chain, record->chain, sizeof t.chain);
         memcpy(t.head, record->snapshots[i].head, sizeof t.head);
         memcpy(t.sha256, item->sha256, sizeof t.sha256);
+        memcpy(t.signer, item->signer, sizeof t.signer);
+        t.record = item->number;
         if (t.absent || !is_revived(records, all, &t))
             all->items[all->n++] = t;
     }

@@ -17,6 +17,8 @@ struct tombstone {
     uint64_t time_ns;   // when it was given up
     uint64_t after_ns;  // no data goes before; of an absence 0
     uint8_t sha256[32]; // of the record's file
+    uint8_t signer[32]; // whose record of this number it is
+    uint64_t record;
 };
 
 struct tombstones {
