@@ -162,6 +162,7 @@ struct policy_store {
     struct policy_list ssh_passphrase_command; // whose first line of output it is
     char *ssh_config;      // "true" = ~/.ssh/config; a file; "" = not asked
     uint64_t ssh_timeout_s;
+    uint64_t ssh_connections; // at the same time, at most
     char *bandwidth;       // as bandwidth_parse takes it
     uint64_t verify;       // enum policy_verify
     // Of copies only:

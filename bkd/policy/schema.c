@@ -27,7 +27,7 @@
 #define STORE_KEYS(name) \
     { name ".url", SCHEMA_URL, AT_STORE(url), 0, 0, NULL, true, NULL, "an absolute path of a directory, or an address sftp://USER@HOST:PORT/PATH", \
       "The place itself. A path after the host is absolute; after \\fI/~/\\fR it is relative to the account's home." }, \
-    { name ".ssh", SCHEMA_MAP, 0, 0, 0, NULL, false, NULL, "a map with 'identity', 'known_hosts', 'passphrase', 'passphrase_command', 'config' or 'timeout'", \
+    { name ".ssh", SCHEMA_MAP, 0, 0, 0, NULL, false, NULL, "a map with 'identity', 'known_hosts', 'passphrase', 'passphrase_command', 'config', 'timeout' or 'connections'", \
       "The keys for an SSH server. Files are relative to CONFIG_DIR/keys." }, \
     { name ".ssh.identity", SCHEMA_TEXT, AT_STORE(ssh_identity), 0, 1000, "ssh_ed25519", false, NULL, "a file, or agent", \
       "The private key (Ed25519 or ECDSA) that opens the account, or the word \\fBagent\\fR for the keys of the SSH agent." }, \
@@ -44,6 +44,9 @@
       "pinned under the host's name in the address." }, \
     { name ".ssh.timeout", SCHEMA_DURATION, AT_STORE(ssh_timeout_s), 2, HOUR, "1min", false, NULL, "a duration from 2s to 1h", \
       "A server that says nothing for so long while it owes an answer is given up, and another connection tried." }, \
+    { name ".ssh.connections", SCHEMA_NUMBER, AT_STORE(ssh_connections), 1, 8, "4", false, NULL, "a number from 1 to 8", \
+      "How many connections may be open to the server at the same time. More than one are made only where much is to be sent or read, and only as many as the " \
+      "server lets in; 1 is for servers that count or bill connections." }, \
     { name ".bandwidth", SCHEMA_BANDWIDTH, AT_STORE(bandwidth), 0, 200, "off", false, NULL, "off, a rate as 2MiB/s, or a table as \"08:00 4MiB/s, 19:00 off\"", \
       "What may be sent to a server a second, at the host's local time of day; the last time of a table holds over midnight. Not for directories." }, \
     { name ".verify", SCHEMA_CHOICE, AT_STORE(verify), 0, 0, "sample", false, "full sample none", "full, sample or none", \

@@ -66,6 +66,24 @@ bool at_hand_take(struct at_hand *h, size_t index, uint64_t offset, void *data, 
     return k != NULL;
 }
 
+void at_hand_forget(struct at_hand *h, size_t index)
+{
+    pthread_mutex_lock(&h->lock);
+    h->last = NULL;
+    for (struct kept **at = &h->first; *at != NULL;) {
+        struct kept *k = *at;
+        if (k->index != index) {
+            h->last = k;
+            at = &k->next;
+            continue;
+        }
+        *at = k->next;
+        h->bytes -= k->n;
+        free(k);
+    }
+    pthread_mutex_unlock(&h->lock);
+}
+
 static void keep(struct at_hand *h, struct kept *k)
 {
     pthread_mutex_lock(&h->lock);

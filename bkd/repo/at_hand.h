@@ -26,6 +26,9 @@ void at_hand_free(struct at_hand *h); // NULL is fine
 // *ret_bytes: fetched.
 void at_hand_fetch(struct at_hand *h, const struct at_hand_part *parts, size_t n, uint64_t *ret_bytes);
 
+// Drops what is at hand of a file.
+void at_hand_forget(struct at_hand *h, size_t index);
+
 // Copies bytes that are at hand, all n of them; false: they are not.
 bool at_hand_take(struct at_hand *h, size_t index, uint64_t offset, void *data, size_t n);
 

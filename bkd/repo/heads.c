@@ -5,6 +5,7 @@
 
 #include "bkd/base/bytes.h"
 #include "bkd/base/crypto.h"
+#include "bkd/base/log.h"
 #include "bkd/base/work.h"
 #include "bkd/codec/sshsig.h"
 
@@ -108,7 +109,7 @@ static void free_judgement(struct judgement *j)
 struct judging {
     const struct repository *repository;
     const struct signers *signers;
-    struct found *found;
+    const struct found *found;
     struct work_pool *pool;
     size_t limit;
 };
@@ -132,7 +133,7 @@ static int judge_file(void *arg, size_t index, const struct store_found *file, s
     return 0;
 }
 
-static int judge_all(const struct repository *r, const struct signers *signers, struct found *found, struct error *err)
+static int judge_all(const struct repository *r, const struct signers *signers, const struct found *found, struct error *err)
 {
     struct judging all = { .repository = r, .signers = signers, .found = found, .pool = work_new(work_processors()) };
     all.limit = 16 * (size_t)work_threads(all.pool);
@@ -147,6 +148,29 @@ static int judge_all(const struct repository *r, const struct signers *signers, 
     for (size_t i = 0; i < found->n; i++)
         free(names[i]);
     free(names);
+    return e;
+}
+
+// Of a place far away: what is void may have become so on the way, and is asked for once more.
+static int judge_void_again(const struct repository *r, const struct signers *signers, struct found *found, struct error *err)
+{
+    struct found again = { .heads = xcalloc(found->n + 1, sizeof *again.heads) };
+    for (size_t i = 0; i < found->n; i++)
+        if (!found->heads[i].valid) {
+            memcpy(again.heads[again.n].chain, found->heads[i].chain, sizeof found->heads[i].chain);
+            again.heads[again.n++].number = found->heads[i].number;
+        }
+    int e = again.n == 0 ? 0 : judge_all(r, signers, &again, err);
+    for (size_t i = 0, k = 0; i < found->n && k < again.n; i++) {
+        if (found->heads[i].valid)
+            continue;
+        if (again.heads[k].valid)
+            log_warn("snapshot %llu was read with other bytes the first time, and is right: the server's memory, this host's or what lies between is failing",
+                     (unsigned long long)found->heads[i].number);
+        free(found->heads[i].problem);
+        found->heads[i] = again.heads[k++];
+    }
+    free(again.heads);
     return e;
 }
 
@@ -224,6 +248,8 @@ int heads_load(struct repository *r, const struct signers *signers, const struct
             leave_out(&found, near);
         e = judge_all(r, signers, &found, err);
     }
+    if (e == 0 && r->store->far)
+        e = judge_void_again(r, signers, &found, err);
     r->heads = found.heads; // freed by repository_close, also after a failure
     r->n_heads = found.n;
     r->partial = found.n < all;

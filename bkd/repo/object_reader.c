@@ -105,6 +105,12 @@ static int object_error(const struct object_reader *r, const struct object *o, i
     return code;
 }
 
+// What is wrong may have become so on the way here: a file that was authentic is asked once more.
+static bool is_worth_rereading(struct object_reader *r, const struct object *o, int code)
+{
+    return (code == ERROR_INTEGRITY || code == ERROR_FORMAT) && stored_is_authentic(r->stored, o->index);
+}
+
 // ---- bytes of the stored file
 
 static int get_stored(struct object_reader *r, const struct object *o, uint64_t offset, size_t n, struct decoder *d,
@@ -220,6 +226,12 @@ static int open_object(struct object_reader *r, struct object *o, struct error *
     int e = stored_open(r->stored, o->index, err);
     if (e == 0)
         e = read_ends(r, o, err);
+    if (is_worth_rereading(r, o, e)) {
+        stored_forget(r->stored, o->index);
+        e = read_ends(r, o, err);
+        if (e == 0)
+            stored_tell_healed(r->stored, o->index);
+    }
     if (e < 0) {
         zframe_table_done(&o->table);
         return object_error(r, o, e, err);
@@ -309,11 +321,19 @@ static int load_frame(struct object_reader *r, const struct object *o, uint32_t 
     int e = decoders_take(r->decoders, &d, err);
     if (e < 0)
         return e;
-    e = get_plain(r, o, offset, n, d, &job, err);
-    if (e == 0)
-        e = run(r, d, &job, &reply, err);
-    if (e == 0)
-        e = take_frame(r, d, &reply, size, ret_plain, err);
+    for (bool again = false;; again = true) {
+        e = get_plain(r, o, offset, n, d, &job, err);
+        if (e == 0)
+            e = run(r, d, &job, &reply, err);
+        if (e == 0)
+            e = take_frame(r, d, &reply, size, ret_plain, err);
+        if (!is_worth_rereading(r, o, e) || again) {
+            if (e == 0 && again)
+                stored_tell_healed(r->stored, o->index);
+            break;
+        }
+        stored_forget(r->stored, o->index);
+    }
     decoders_give(r->decoders, d);
     if (e < 0)
         return error_prefix(err, "frame %u", frame);

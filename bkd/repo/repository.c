@@ -6,6 +6,7 @@
 
 #include "bkd/base/bytes.h"
 #include "bkd/base/crypto.h"
+#include "bkd/base/log.h"
 #include "bkd/codec/signers.h"
 #include "bkd/codec/sshsig.h"
 #include "bkd/repo/heads.h"
@@ -167,6 +168,13 @@ int repository_read_refs(const struct repository *r, const struct format_head *h
 {
     struct repository_refs one = { 0 };
     int e = repository_read_refs_many(r, &head, 1, &one, err);
+    if (e == 0 && one.result == ERROR_INTEGRITY && r->store->far) { // perhaps only on the way
+        repository_refs_done(&one);
+        e = repository_read_refs_many(r, &head, 1, &one, err);
+        if (e == 0 && one.result == 0)
+            log_warn("the refs of snapshot %llu were read with other bytes the first time, and are right: the server's memory, this host's or what lies between is failing",
+                     (unsigned long long)head->number);
+    }
     if (e == 0 && one.result < 0)
         e = error_set(err, (enum error_code)one.result, "%s", one.why);
     if (e == 0) {

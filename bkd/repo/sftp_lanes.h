@@ -11,7 +11,8 @@
 #include "bkd/repo/store.h"
 
 #define SFTP_AHEAD (128u << 10) // a small read takes so much: the next one is likely there, and a round trip costs more
-#define SFTP_STORE_LANES 4u // as many as fill 1 Gbit/s at 50 ms, where a channel takes 2 MiB a round trip
+#define SFTP_STORE_LANES 8u       // at most
+#define SFTP_STORE_LANES_USUAL 4u // as many as fill 1 Gbit/s at 50 ms, where a channel takes 2 MiB a round trip
 
 struct sftp_lane_slot {
     struct sftp_client *client; // NULL: not connected

@@ -68,6 +68,12 @@ int store_space(struct store *s, uint64_t *ret_free, uint64_t *ret_total, struct
     return s->ops->space(s, ret_free, ret_total, err);
 }
 
+void store_forget(struct store *s, const char *name)
+{
+    if (s->ops->forget != NULL)
+        s->ops->forget(s, name);
+}
+
 void store_close(struct store *s)
 {
     if (s == NULL)

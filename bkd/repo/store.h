@@ -79,6 +79,8 @@ struct store_ops {
     // Parts of many files in a few round trips, for somebody who will need them. One that cannot be had whole is left for a get, which says why. NULL: a get
     // costs nothing here.
     int (*get_parts)(struct store *s, struct store_part *parts, size_t n, struct error *err);
+    // Drops what was read ahead of a file, so that its bytes are asked for anew. NULL: nothing is.
+    void (*forget)(struct store *s, const char *name);
     // Has the place itself hash a file, where it can: *ret_offered says whether. NULL: it cannot (store_hash). `size` says how long that may take.
     int (*hash)(struct store *s, const char *name, uint64_t size, uint8_t ret_sha256[32], bool *ret_offered, struct error *err);
     // When the file got there, by the place's own clock (nanoseconds since 1970). NULL: it does not tell.
@@ -102,6 +104,7 @@ struct store_access {
     const char *known_hosts;     // pinned host keys; NULL = ERROR_KEY for a store that needs them
     const char *ssh_config;      // file of ssh_config(5) that explains the host; "true" = ssh's own; NULL = none
     unsigned timeout_s;          // without a byte from the server; 0 = a minute
+    unsigned connections;        // at the same time, at most; 0 = four
     struct bandwidth bandwidth;  // of what is sent
     bool far_sha256sum;          // commands may be run there, to hash files where the SFTP server does not
 };
@@ -114,6 +117,7 @@ void store_close(struct store *s); // NULL is fine
 // ERROR_FAILED where the place does not tell.
 MUST_USE int store_space(struct store *s, uint64_t *ret_free, uint64_t *ret_total, struct error *err);
 
+void store_forget(struct store *s, const char *name);
 MUST_USE int store_hash(struct store *s, const char *name, uint64_t size, uint8_t ret_sha256[32], bool *ret_offered, struct error *err);
 
 // Whole small file, at most max bytes (more: ERROR_FORMAT); appended to ret_data.
@@ -142,6 +146,7 @@ struct store_connector {
     void (*done)(void *arg);
     void *arg;
     const struct sftp_pace *pace; // of what is sent; belongs to arg; NULL = none
+    unsigned lanes;       // connections at the same time, at most; 0 = SFTP_STORE_LANES_USUAL
     unsigned back_off_ms; // before a broken line is tried a second time; doubled each time. 0 = half a second
 };
 MUST_USE int store_sftp_open(const struct io *io, const char *url, const char *root, bool create, const struct store_connector *connector,

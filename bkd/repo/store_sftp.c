@@ -72,6 +72,17 @@ static int get(struct store *s, const char *name, uint64_t offset, void *data, s
     return r < 0 ? r : sftp_lanes_run(s, name, do_get, &g, err);
 }
 
+// Of lanes in use others are the readers, who meet the same.
+static void forget(struct store *store, const char *name)
+{
+    struct store_sftp *s = sftp_lanes_of(store);
+    pthread_mutex_lock(&s->lock);
+    for (unsigned i = 0; i < s->n_lanes; i++)
+        if (!s->lanes[i].busy && s->lanes[i].open_name != NULL && strcmp(s->lanes[i].open_name, name) == 0)
+            s->lanes[i].ahead_n = 0;
+    pthread_mutex_unlock(&s->lock);
+}
+
 struct size {
     const char *name;
     uint64_t size, time_ns;
@@ -384,6 +395,7 @@ static const struct store_ops ops = {
     .remove = remove_name,
     .get_many = get_many,
     .get_parts = store_sftp_get_parts,
+    .forget = forget,
     .hash = store_sftp_hash,
     .modified = modified,
     .space = space,
@@ -414,7 +426,9 @@ int store_sftp_open(const struct io *io, const char *url, const char *root, bool
 {
     struct store_sftp *s = xcalloc(1, sizeof *s);
     *s = (struct store_sftp){ .store = { .ops = &ops, .url = xstrdup(url), .far = true }, .io = io, .connector = *connector, .root = xstrdup(root),
-                              .n_lanes = SFTP_STORE_LANES };
+                              .n_lanes = SFTP_STORE_LANES_USUAL };
+    if (connector->lanes > 0)
+        s->n_lanes = connector->lanes < SFTP_STORE_LANES ? connector->lanes : SFTP_STORE_LANES;
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->hasher_lock, NULL);
     pthread_cond_init(&s->freed, NULL);

@@ -166,7 +166,7 @@ int store_ssh_open(const struct io *io, const char *url, const struct store_acce
     int r = load_address(io, url, access, &a, err);
     if (r < 0)
         return r;
-    struct store_connector connector = { .connect = connect_client, .done = address_free, .arg = a, .pace = a->bucket.bandwidth.n > 0 ? &a->pace : NULL };
+    struct store_connector connector = { .connect = connect_client, .done = address_free, .arg = a, .lanes = access->connections, .pace = a->bucket.bandwidth.n > 0 ? &a->pace : NULL };
     if (access->far_sha256sum)
         connector.run = run_command;
     return store_sftp_open(io, url, a->url.path, create, &connector, ret_store, err);

@@ -163,15 +163,26 @@ static int authenticate(struct stored *s, const struct file *f, const struct for
 // that the host made, which nobody who merely keeps the store knows, and the tag of each chunk of age vouches for the rest (doc/FORMAT.md section 4).
 static bool has_opening(const struct stored *s, size_t index) { return s->store->far && s->encrypted && s->refs[index].opening_size > 0; }
 
-static int authenticate_opening(struct stored *s, size_t index, struct file *f, struct error *err)
+static int read_opening(struct stored *s, size_t index, const struct file *f, uint8_t *opening, struct error *err)
 {
     const struct format_ref *ref = &s->refs[index];
-    uint8_t sha256[CRYPTO_SHA256_SIZE], *opening = xmalloc(ref->opening_size);
+    uint8_t sha256[CRYPTO_SHA256_SIZE];
     int r = take_at_hand(s, index, 0, opening, ref->opening_size) ? 0 : get(s, f, 0, opening, ref->opening_size, err);
-    if (r == 0) {
-        crypto_sha256(opening, ref->opening_size, sha256);
-        if (memcmp(sha256, ref->opening_sha256, sizeof sha256) != 0)
-            r = error_set(err, ERROR_INTEGRITY, "its header does not have the SHA-256 of the refs");
+    if (r < 0)
+        return r;
+    crypto_sha256(opening, ref->opening_size, sha256);
+    return memcmp(sha256, ref->opening_sha256, sizeof sha256) == 0 ? 0 : error_set(err, ERROR_INTEGRITY, "its header does not have the SHA-256 of the refs");
+}
+
+static int authenticate_opening(struct stored *s, size_t index, struct file *f, struct error *err)
+{
+    uint8_t *opening = xmalloc(s->refs[index].opening_size);
+    int r = read_opening(s, index, f, opening, err);
+    if (r == ERROR_INTEGRITY) {
+        stored_forget(s, index);
+        r = read_opening(s, index, f, opening, err);
+        if (r == 0)
+            stored_tell_healed(s, index);
     }
     if (r < 0) {
         free(opening);
@@ -230,6 +241,12 @@ static int open_whole(struct stored *s, size_t index, struct file *f, struct err
     size_t n = tags_size(s, index);
     uint8_t *tags = xmalloc(n + 1);
     int r = authenticate(s, f, &s->refs[index], tags, err);
+    if (r == ERROR_INTEGRITY) {
+        stored_forget(s, index);
+        r = authenticate(s, f, &s->refs[index], tags, err);
+        if (r == 0)
+            stored_tell_healed(s, index);
+    }
     if (r == 0)
         keep(s, f, tags, n);
     else
@@ -337,6 +354,21 @@ int stored_read(struct stored *s, size_t index, uint64_t offset, size_t n, uint8
     if (r == 0)
         *ret_skip = (size_t)(offset - start);
     return r;
+}
+
+// ---- asked for anew
+
+void stored_forget(struct stored *s, size_t index)
+{
+    if (s->at_hand != NULL)
+        at_hand_forget(s->at_hand, index);
+    store_forget(s->store, file_of(s, index)->name);
+}
+
+void stored_tell_healed(struct stored *s, size_t index)
+{
+    log_warn("'%s' in %s was read with other bytes the first time, and is right: the server's memory, this host's or what lies between is failing",
+             file_of(s, index)->name, s->store->url);
 }
 
 // ---- before it is asked for

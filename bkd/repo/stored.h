@@ -53,6 +53,9 @@ struct stored_part {
 };
 bool stored_is_worth_expecting(const struct stored *s);
 void stored_expect(struct stored *s, const struct stored_part *parts, size_t n);
+// What was read turned out to be wrong: it is asked for anew, and if it is right then, that is told.
+void stored_forget(struct stored *s, size_t index);
+void stored_tell_healed(struct stored *s, size_t index);
 // After stored_open: false for a damaged file that was accepted.
 bool stored_is_authentic(struct stored *s, size_t index);
 void stored_stats(const struct stored *s, struct stored_stats *ret_stats);
