@@ -44,19 +44,20 @@ static void listing_done(struct listing *listing)
     free(listing->lanes);
 }
 
-static int add_lane(struct listing *listing, struct policy *policy, struct error *err)
+// Takes the expressions.
+static int add_lane(struct listing *listing, const struct policy *policy, const char *action, struct policy_list *expressions, struct error *err)
 {
     char host[256] = { 0 };
     (void)gethostname(host, sizeof host - 1); // "" when it has no name, as the daemon takes it
     listing->lanes = xrealloc(listing->lanes, (listing->count + 1) * sizeof *listing->lanes);
     struct lane *lane = &listing->lanes[listing->count];
-    *lane = (struct lane){ .action = "backup" };
-    int rc = schedule_open(listing->ctx->io, &policy->schedule, policy->timezone, &lane->schedule, err);
+    *lane = (struct lane){ .action = action };
+    int rc = schedule_open(listing->ctx->io, expressions, policy->timezone, &lane->schedule, err);
     if (rc < 0)
         return error_prefix(err, "policy %s", policy->name);
     lane->policy = xstrdup(policy->name);
-    lane->expressions = policy->schedule;
-    policy->schedule = (struct policy_list){ 0 };
+    lane->expressions = *expressions;
+    *expressions = (struct policy_list){ 0 };
     lane->start_delay_s = agenda_start_delay(host, policy->name, lane->action, policy->jitter_s);
     lane->next_s = schedule_next(&lane->schedule, listing->from_s - 1);
     if (lane->expressions.count > 0 && lane->next_s == CALENDAR_NEVER && !listing->ctx->json && listing->ctx->verbosity >= 0)
@@ -75,7 +76,8 @@ static int add_policy(struct listing *listing, const char *name, struct error *e
         return rc;
     if (policy.schedule.count == 0 && !listing->ctx->json && listing->ctx->verbosity >= 0)
         printf("%s has no schedule: it runs when somebody asks for it\n", policy.name);
-    return add_lane(listing, &policy, err);
+    rc = add_lane(listing, &policy, "backup", &policy.schedule, err);
+    return rc < 0 || policy.verify.schedule.count == 0 ? rc : add_lane(listing, &policy, "verify", &policy.verify.schedule, err);
 }
 
 // One policy with mistakes does not hide the others.
@@ -149,6 +151,8 @@ static void print_text(const struct listing *listing, const struct slot *slot)
     struct civil c = civil_of(local);
     printf("%s  %s %04d-%02u-%02u %02u:%02u:%02u %-5s  %-*s", slot->utc, days[civil_weekday(civil_days(c.year, c.month, c.day))], (int)c.year, c.month, c.day, c.hour,
            c.minute, c.second, slot->period.abbreviation, (int)listing->width, slot->lane->policy);
+    if (strcmp(slot->lane->action, "backup") != 0)
+        printf("  %s", slot->lane->action);
     if (listing->from_now && at - listing->from_s >= 2 * CIVIL_DAY) {
         printf("  in %lld days", (long long)((at - listing->from_s) / CIVIL_DAY));
     } else if (listing->from_now) {

@@ -152,8 +152,8 @@ static bool is_covered(const struct pass *pass, const struct agenda_task *task, 
 static void settle_past(struct pass *pass, struct agenda_task *task)
 {
     int64_t limit = pass->now_s + AGENDA_CLOCK_S;
-    if (task->is_pending && task->pending_s > limit)
-        task->is_pending = false;
+    if (task->is_pending && task->pending_s + task->start_delay_s > pass->now_s)
+        task->is_pending = false; // the clock went back: it comes due again
     if (task->last_slot_s != AGENDA_NEVER && task->last_slot_s > limit) {
         task->undone_until_s = task->last_slot_s;
         task->last_slot_s = pass->now_s;
