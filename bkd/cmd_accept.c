@@ -3,6 +3,7 @@
 
 #include "bkd/holding.h"
 #include "bkd/repo/suspects.h"
+#include "bkd/watch_run.h"
 
 static int report(const struct setup *s, const struct repository_head *head, size_t written, size_t left, const char *text, struct error *err)
 {
@@ -56,6 +57,8 @@ int cmd_accept(struct cmd_context *ctx, const struct cli_args *args, struct erro
     if (!suspects_is(&records, head))
         return report(&s, head, 0, standing, "is not suspect", err);
     r = write_accept(&s, repository, head, args, err);
+    if (r == 0)
+        watch_after_run(ctx, cli_args_value(args, 0)); // the alarm is over
     return r < 0 ? error_prefix(err, "policy %s", s.policy.name)
                  : report(&s, head, 1, standing - 1, standing > 1 ? "is accepted" : "is accepted: retention goes on", err);
 }

@@ -43,7 +43,8 @@ static struct watch_finding *add(struct watch_findings *f, const char *kind, enu
 {
     f->items = xrealloc(f->items, (f->n + 1) * sizeof *f->items);
     struct watch_finding *finding = &f->items[f->n++];
-    *finding = (struct watch_finding){ .kind = kind, .copy = "", .severity = severity, .effect = effect };
+    *finding = (struct watch_finding){ .copy = "", .severity = severity, .effect = effect };
+    (void)snprintf(finding->kind, sizeof finding->kind, "%s", kind);
     return finding;
 }
 
@@ -68,6 +69,13 @@ static bool is_sound(const struct watch_facts *w) { return w->head_problems == 0
 bool watch_is_protected(const struct watch_facts *w, uint64_t now_ns)
 {
     return w->is_loaded && w->good > 0 && !is_late(w, now_ns) && is_sound(w) && w->suspects == 0 && !w->is_incomplete;
+}
+
+void watch_add(struct watch_findings *findings, const char *kind, enum severity severity, const char *text, const char *step)
+{
+    struct watch_finding *finding = add(findings, kind, severity, severity == SEVERITY_INFO ? WATCH_NOTE : WATCH_RISK);
+    say(finding->text, "%s", text);
+    say(finding->step, "%s", step);
 }
 
 // ---- the policy and its repository

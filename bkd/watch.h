@@ -14,6 +14,7 @@
 #include "bkd/record/events.h"
 
 #define WATCH_TEXT_MAX 512
+#define WATCH_KIND_MAX 65
 
 enum watch_state { WATCH_PROTECTED, WATCH_AT_RISK, WATCH_NOT_PROTECTED };
 // "PROTECTED", "AT RISK", "NOT PROTECTED".
@@ -79,7 +80,7 @@ struct watch_facts {
     const char *prune_problem;  // the last prune did not do it; NULL = it did, or there was none
     // Schedule.
     bool has_schedule;
-    uint64_t overdue_slot_ns;   // the last slot that nobody ran or decided; 0 = none
+    uint64_t overdue_slot_ns;   // the first slot that nobody ran or decided; 0 = none
     uint64_t next_slot_ns;      // 0 = unknown
     uint64_t far_clock_off_ns;  // between this host's clock and that of the repository's server, at the last backup
     uint64_t paused_ns;         // since; 0 = not paused
@@ -103,7 +104,7 @@ struct watch_host {
 };
 
 struct watch_finding {
-    const char *kind; // a word, static
+    char kind[WATCH_KIND_MAX]; // a word
     const char *copy; // address, borrowed from the facts; "" = none
     enum severity severity;
     enum watch_effect effect;
@@ -120,6 +121,8 @@ void watch_findings_done(struct watch_findings *f);
 
 // All that is worth saying of a policy, the heaviest first. *ret_since_ns: since when the state is so, as far as can be told; 0 = unknown.
 enum watch_state watch_policy(const struct watch_facts *facts, uint64_t now_ns, struct watch_findings *ret_findings, uint64_t *ret_since_ns);
+// What somebody else raised, as a finding. The strings are copied.
+void watch_add(struct watch_findings *findings, const char *kind, enum severity severity, const char *text, const char *step);
 void watch_host(const struct watch_host *host, struct watch_findings *ret_findings);
 // Is there a good and complete snapshot, as young as promised, in a repository that is what this host left?
 bool watch_is_protected(const struct watch_facts *facts, uint64_t now_ns);

@@ -4,11 +4,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bkd/base/crypto.h"
 #include "bkd/base/fs.h"
 #include "bkd/codec/signers.h"
 #include "bkd/engine/state.h"
 #include "bkd/forecast.h"
 #include "bkd/policy/schedule.h"
+#include "bkd/record/alarms.h"
 #include "bkd/record/pauses.h"
 #include "bkd/record/runs.h"
 #include "bkd/record/slots.h"
@@ -17,6 +19,8 @@
 #include "bkd/repo/holds.h"
 #include "bkd/repo/suspects.h"
 #include "bkd/setup.h"
+
+#define NS_PER_S UINT64_C(1000000000)
 
 enum { RUNS_LOOKED_AT = 30, SNAPSHOTS_LOOKED_AT = 30 };
 
@@ -54,7 +58,7 @@ void watch_loaded_done(struct watch_loaded *loaded)
 
 // ---- heads
 
-#define SKEW_NS (UINT64_C(300) * 1000000000)
+#define SKEW_NS (300 * NS_PER_S)
 #define FUTURE_FORGOTTEN 3u // snapshots with a right time after it
 
 // Of a snapshot that claims to be made later than now the age is not known: the one before it tells how old what is there is, at worst.
@@ -144,6 +148,32 @@ static void note_store_problem(struct watch_loaded *loaded, const struct policy 
     w->store_is_missing = err->code == ERROR_NOT_FOUND && !pin->is_set;
     if (err->code == ERROR_KEY)
         w->store_step = "make this host's keys: bkd keys init; pin a server's: bkd trust-host";
+}
+
+// The newest head this host made is there as it made it, none follows it, and nothing was wrong when all were last read.
+static bool newest_is_in_place(const struct watch_source *source, const struct policy *policy)
+{
+    static const char *const of_heads[] = { "integrity", "rolled-back", "suspect" };
+    _cleanup_alarms_ struct alarms active = { 0 };
+    _cleanup_state_ struct state state = { 0 };
+    _cleanup_buf_ struct buf head = { 0 };
+    struct statx st;
+    struct error ignored;
+    uint8_t sha256[32];
+    if (source->catalogue == NULL || state_open_readonly(source->ctx->io, source->ctx->state_dir, policy->name, &state, &ignored) < 0 || !state.pin.is_set ||
+        alarms_active(source->catalogue, policy->name, &active, &ignored) < 0)
+        return false;
+    for (size_t i = 0; i < active.n; i++)
+        for (size_t k = 0; k < sizeof of_heads / sizeof *of_heads; k++)
+            if (strcmp(active.items[i].kind, of_heads[k]) == 0)
+                return false;
+    _cleanup_free_ char *name = format_head_name(state.chain, state.pin.number), *next = format_head_name(state.chain, state.pin.number + 1);
+    _cleanup_free_ char *path = xasprintf("%s/%s", policy->repository.url, name), *next_path = xasprintf("%s/%s", policy->repository.url, next);
+    if (fs_read_file(source->ctx->io, AT_FDCWD, path, FORMAT_HEAD_MAX, &head, &ignored) < 0 ||
+        io_stat(source->ctx->io, AT_FDCWD, next_path, AT_SYMLINK_NOFOLLOW, &st, &ignored) != ERROR_NOT_FOUND)
+        return false;
+    crypto_sha256(head.data, head.len, sha256);
+    return memcmp(sha256, state.pin.sha256, sizeof sha256) == 0;
 }
 
 static void load_heads(const struct watch_source *source, const struct policy *policy, struct watch_loaded *loaded)
@@ -294,7 +324,7 @@ static void load_disk(struct catalogue *c, const char *policy, struct watch_fact
     struct points points = { .n = 0 };
     struct forecast forecast = { .full_in_days = UINT64_MAX };
     struct error ignored;
-    w->far_clock_off_ns = last_figure(c, policy, "store_clock_off_s") * UINT64_C(1000000000);
+    w->far_clock_off_ns = last_figure(c, policy, "store_clock_off_s") * NS_PER_S;
     if (runs_series(c, policy, "backup", "store_free", FORECAST_POINTS_MAX, add_point, &points, &ignored) < 0 || points.n == 0)
         return;
     bool known = forecast_make(points.items, points.n, &forecast);
@@ -331,29 +361,32 @@ static void load_runs(const struct watch_source *source, const char *policy, str
 // ---- schedule
 
 // When the schedule came into force: slots from before count for nobody.
-static int64_t in_force_since(const struct watch_source *source, const struct policy *policy)
+static uint64_t in_force_since_ns(const struct watch_source *source, const struct policy *policy)
 {
     struct statx st;
     struct error ignored;
-    return io_stat(source->ctx->io, AT_FDCWD, policy->file, 0, &st, &ignored) < 0 ? INT64_MAX : st.stx_mtime.tv_sec;
+    if (io_stat(source->ctx->io, AT_FDCWD, policy->file, 0, &st, &ignored) < 0 || st.stx_mtime.tv_sec < 0)
+        return source->now_ns;
+    return (uint64_t)st.stx_mtime.tv_sec * NS_PER_S;
 }
 
-// The newest slot that somebody should have dealt with by now: run it, or recorded why not.
+static uint64_t later(uint64_t a, uint64_t b) { return a > b ? a : b; }
+
+// The first slot since anybody ran the policy or decided upon one: when it is long past, nobody does.
 static void load_schedule(const struct watch_source *source, const struct policy *policy, uint64_t newest_start_ns, struct watch_facts *w)
 {
     _cleanup_schedule_ struct schedule schedule = { 0 };
     struct error ignored; // a zone that is gone is told by whoever wants to run the policy
     struct slot slot;
-    int64_t now_s = (int64_t)(source->now_ns / 1000000000), since_s = in_force_since(source, policy);
+    uint64_t seen_ns = later(in_force_since_ns(source, policy), later(newest_start_ns, w->newest_ns));
     if (!w->has_schedule || schedule_open(source->ctx->io, &policy->schedule, policy->timezone, &schedule, &ignored) < 0)
         return;
-    int64_t next_s = schedule_next(&schedule, now_s), until_s = now_s - (int64_t)policy->jitter_s;
-    w->next_slot_ns = next_s == CALENDAR_NEVER ? 0 : (uint64_t)next_s * UINT64_C(1000000000);
-    int64_t due_s = since_s < until_s ? schedule_newest(&schedule, since_s, until_s) : CALENDAR_NEVER;
-    uint64_t due_ns = due_s == CALENDAR_NEVER ? 0 : (uint64_t)due_s * UINT64_C(1000000000);
-    bool is_decided = source->catalogue != NULL && slots_last(source->catalogue, policy->name, "backup", &slot, &ignored) == 0 && slot.slot_ns >= due_ns;
-    if (!is_decided && newest_start_ns < due_ns && w->newest_ns < due_ns)
-        w->overdue_slot_ns = due_ns;
+    if (source->catalogue != NULL && slots_last(source->catalogue, policy->name, "backup", &slot, &ignored) == 0)
+        seen_ns = later(seen_ns, slot.slot_ns);
+    int64_t now_s = (int64_t)(source->now_ns / NS_PER_S), next_s = schedule_next(&schedule, now_s), first_s = schedule_next(&schedule, (int64_t)(seen_ns / NS_PER_S));
+    w->next_slot_ns = next_s == CALENDAR_NEVER ? 0 : (uint64_t)next_s * NS_PER_S;
+    if (first_s != CALENDAR_NEVER && first_s + (int64_t)policy->jitter_s <= now_s)
+        w->overdue_slot_ns = (uint64_t)first_s * NS_PER_S;
 }
 
 // ---- copies
@@ -369,7 +402,7 @@ static void load_copies(const struct watch_source *source, const struct policy *
         const struct policy_store *place = &policy->offsite.items[i];
         const struct receipt *receipt = receipts_newest(&loaded->receipts, place->url);
         struct watch_copy *copy = &loaded->copies[i];
-        *copy = (struct watch_copy){ .url = place->url, .serial = "", .is_removable = place->removable, .max_age_ns = place->max_age_s * UINT64_C(1000000000) };
+        *copy = (struct watch_copy){ .url = place->url, .serial = "", .is_removable = place->removable, .max_age_ns = place->max_age_s * NS_PER_S };
         if (receipt == NULL)
             continue;
         copy->serial = receipt->serial;
@@ -390,9 +423,10 @@ void watch_load(const struct watch_source *source, const char *name, const struc
     if (policy == NULL)
         return;
     struct watch_facts *w = &ret_loaded->facts;
-    w->rpo_ns = policy->objectives.rpo_s * UINT64_C(1000000000);
+    w->rpo_ns = policy->objectives.rpo_s * NS_PER_S;
     w->has_schedule = policy->schedule.count > 0;
-    bool is_to_open = source->refresh || (!source->remembered && !policy_store_is_remote(&policy->repository));
+    bool is_local = !policy_store_is_remote(&policy->repository);
+    bool is_to_open = source->refresh || (!source->remembered && is_local && !(source->newest_only && newest_is_in_place(source, policy)));
     if (is_to_open || !load_remembered(source, policy, ret_loaded))
         load_heads(source, policy, ret_loaded);
     uint64_t newest_start_ns;

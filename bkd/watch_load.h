@@ -14,6 +14,8 @@ struct watch_source {
     struct catalogue *catalogue; // borrowed; NULL: there is none, or it cannot be used
     bool refresh;                // open repositories on servers, too
     bool remembered;             // open none of which the catalogue knows snapshots
+    bool newest_only;            // of local ones look only whether the newest head is what this host made; then what the catalogue knows stands in. With
+                                 // 200 policies and years of heads, verifying all takes seconds
     uint64_t now_ns;
     struct buf signers;          // text of allowed_signers
     char *signers_problem;       // why there is none; owned

@@ -29,6 +29,40 @@ void watched_done(struct watched *w)
 
 // ---- looking
 
+static struct watched_policy *find(const struct watched *w, const char *policy)
+{
+    for (size_t i = 0; i < w->n; i++)
+        if (strcmp(w->items[i].name, policy) == 0)
+            return &w->items[i];
+    return NULL;
+}
+
+static bool is_ours(const char *kind)
+{
+    for (const char *const *k = watch_kinds(); *k != NULL; k++)
+        if (strcmp(*k, kind) == 0)
+            return true;
+    return false;
+}
+
+// What others raised (a daemon, a notifier) is part of the picture.
+static void add_others(struct watched *w)
+{
+    _cleanup_alarms_ struct alarms active = { 0 };
+    struct error ignored; // a catalogue that cannot be read is told of by itself
+    if (w->source.catalogue == NULL || alarms_active(w->source.catalogue, NULL, &active, &ignored) < 0)
+        return;
+    for (size_t i = 0; i < active.n; i++) {
+        const struct alarm *alarm = &active.items[i];
+        struct watched_policy *item = find(w, alarm->policy);
+        if (is_ours(alarm->kind) || (item == NULL && alarm->policy[0] != '\0'))
+            continue;
+        watch_add(item == NULL ? &w->host : &item->findings, alarm->kind, alarm->severity, alarm->text, alarm->next_step);
+        if (item != NULL && item->state == WATCH_PROTECTED && alarm->severity > SEVERITY_INFO)
+            item->state = WATCH_AT_RISK;
+    }
+}
+
 static void look_at(struct watched *w, const char *name, const struct policy *policy, const char *problem)
 {
     struct watched_policy *item = &w->items[w->n++];
@@ -59,6 +93,7 @@ static void look_at_host(struct watched *w, const char *catalogue_problem)
     host.clock_is_unsynchronised = clock_is_unsynchronised();
     find_clock(w, &host);
     watch_host(&host, &w->host);
+    add_others(w);
 }
 
 static void begin(struct watched *w, const struct cmd_context *ctx, struct catalogue *catalogue, enum watch_depth depth, uint64_t now_ns)
@@ -83,6 +118,7 @@ int watch_all(const struct cmd_context *ctx, struct catalogue *catalogue, const 
     int r = policies_read(ctx, &w.policies, pass_over, NULL, err);
     if (r < 0)
         return r;
+    w.source.newest_only = depth == WATCH_LOCAL;
     w.items = xcalloc(w.policies.count + 1, sizeof *w.items);
     for (size_t i = 0; i < w.policies.count; i++) {
         const struct policies_item *item = &w.policies.items[i];
@@ -138,6 +174,8 @@ static int raise_all(struct catalogue *c, const char *policy, const struct watch
     int r = 0;
     for (size_t i = 0; r == 0 && i < findings->n; i++) {
         const struct watch_finding *f = &findings->items[i];
+        if (!is_ours(f->kind))
+            continue; // shown, and somebody else's
         struct alarm_raise alarm = { .kind = f->kind, .policy = policy, .copy = f->copy, .severity = f->severity, .text = f->text, .next_step = f->step };
         r = alarms_raise(c, &alarm, NULL, err);
     }
@@ -148,14 +186,6 @@ static bool is_found(const struct watch_findings *findings, const struct alarm *
 {
     for (size_t i = 0; i < findings->n; i++)
         if (strcmp(findings->items[i].kind, alarm->kind) == 0 && strcmp(findings->items[i].copy, alarm->copy) == 0)
-            return true;
-    return false;
-}
-
-static bool is_ours(const char *kind)
-{
-    for (const char *const *k = watch_kinds(); *k != NULL; k++)
-        if (strcmp(*k, kind) == 0)
             return true;
     return false;
 }
@@ -171,14 +201,6 @@ static int see_accepted(void *arg, const struct snapshot_record *snapshot, struc
 {
     struct catalogue *c = arg;
     return snapshot->is_suspect ? snapshots_set_suspect(c, snapshot->id, false, err) : 0;
-}
-
-static const struct watched_policy *find(const struct watched *w, const char *policy)
-{
-    for (size_t i = 0; i < w->n; i++)
-        if (strcmp(w->items[i].name, policy) == 0)
-            return &w->items[i];
-    return NULL;
 }
 
 static int clear_one(const struct watched *w, const struct alarm *alarm, const struct watched_policy *item, struct error *err)

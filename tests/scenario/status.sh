@@ -84,6 +84,40 @@ sed -i 's/^files 1/files 2/' "$head"
 is 4 "a head that was changed" status --check
 says "what to do" 'bkd check erp'
 
+# --- alarms: raised once, cleared when it is well again -----------------------------------------------------------------------------------
+rm -rf "$state/policies/erp" "$home/repo-erp"
+run_bkd init erp -q && run_bkd backup erp -q
+active() { sqlite3 "$state/catalogue.db" "SELECT kind || '/' || severity FROM alarms WHERE policy = '$1' AND cleared_ns IS NULL ORDER BY 1" | tr '\n' ' '; }
+events() { sqlite3 "$state/catalogue.db" "SELECT count(*) FROM events WHERE kind = '$1' AND policy = 'erp' AND what = '$2'"; }
+is 0 "a policy that is well" status erp
+is 0 "has no alarm" test -z "$(active erp)"
+mv "$source" "$source.away"
+is 1 "a backup that fails" run_bkd backup erp
+is 0 "raises one at its end" test "$(active erp)" = "run-failed/warning "
+run_bkd backup erp -q 2>/dev/null
+run_bkd status -q
+is 0 "once, however often it is looked at" test "$(events run-failed opened)" = 1
+is 0 "status" status
+told "says what the run said, and since when" "erp AT RISK since 20[^ ]*Z: newest .* the last backup failed: .*source '.*' does not exist.*\(2 failed since"
+told "what to do" 'correct that, then: bkd backup erp'
+mv "$source.away" "$source"
+is 0 "a backup that succeeds" run_bkd backup erp
+is 0 "clears it" test -z "$(active erp)"
+is 0 "which is told once" test "$(events run-failed cleared)" = 1
+sqlite3 "$state/catalogue.db" "INSERT INTO alarms (kind, policy, severity, text, next_step, opened_ns, last_seen_ns) VALUES ('somebody-else', 'erp', 'warning', 'the moon', 'wait', 1, 1)"
+is 0 "what others raised" status erp
+told "is shown" '! the moon -> wait'
+is 0 "and left alone" test "$(active erp)" = "somebody-else/warning "
+rm "$state"/catalogue.db*
+is 0 "without a catalogue" status
+told "heads still tell" 'erp PROTECTED newest snapshot'
+is 0 "looking makes none" test ! -e "$state/catalogue.db"
+echo "no database" >"$state/catalogue.db"
+is 0 "a catalogue that is damaged" status
+told "is told" 'the catalogue of runs and alarms cannot be used: .* -> backups go on'
+told "and heads still tell" 'erp PROTECTED newest snapshot'
+rm "$state"/catalogue.db*
+
 # --- time ---------------------------------------------------------------------------------------------------------------------------
 if command -v faketime >/dev/null; then
     rm -rf "$state/policies/erp" "$home/repo-erp"
@@ -99,6 +133,33 @@ if command -v faketime >/dev/null; then
     told "what to do" 'bkd ship web --to'
     is 0 "a clock that was set back a day" faketime -f -1d "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" status erp
     told "is told" "this host's clock is (2[34] h|24 h) before a snapshot of policy"
+    # A schedule that nobody looks at: one slot every ten minutes, and three hours without a daemon.
+    policy idle 'schedule: "*/10 * * * *"' 'timezone: UTC'
+    run_bkd init idle -q && run_bkd backup idle -q
+    run_bkd status idle >"$tree/out" 2>&1
+    says "when the next run is" 'Next run +20[^ ]*0:00Z, in '
+    faketime -f +3h "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" status idle >"$tree/out" 2>&1
+    told "nobody runs what is due" 'idle: AT RISK .*nobody ran what was due at 20.* -> start the daemon'
+    run_bkd pause idle >/dev/null 2>&1
+    faketime -f +3h "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" status idle >"$tree/out" 2>&1
+    told "unless it is paused" 'idle: PROTECTED .*paused for 3 h by '
+    # A disk that fills up: 6 MB a day of 64.
+    mkdir "$tree/disk"
+    if mount -t tmpfs -o size=64m none "$tree/disk" 2>/dev/null; then
+        sed -i "s#^repository: .*#repository: $tree/disk/repo#; s#^schedule.*##" "$config/policies/idle.yaml"
+        rm -rf "$state/policies/idle"
+        run_bkd init idle -q
+        for day in 0 1 2 3 4; do
+            head -c 6000000 /dev/urandom >"$source/day$day"
+            faketime -f "+${day}d" "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" backup idle -q
+        done
+        faketime -f +4d "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" status idle >"$tree/out" 2>&1
+        told "a disk that fills up is foreseen" "the repository's disk is full in [567] days: [0-9.]+ MiB are free, and 5.[0-9] MiB come each day"
+        told "what to do" 'make room, or keep less'
+        umount "$tree/disk"
+    else
+        echo "# no tmpfs can be mounted here: a disk that fills up is not tried"
+    fi
 else
     echo "# there is no faketime: what time does is not tried"
 fi
