@@ -4,6 +4,8 @@
 
 #include "bkd/base/bytes.h"
 #include "bkd/base/log.h"
+#include "bkd/proofs.h"
+#include "bkd/record/copies.h"
 #include "bkd/record/snapshots.h"
 #include "bkd/repo/suspects.h"
 
@@ -23,22 +25,16 @@ static int add_head(struct catalogue *c, const struct setup *s, const struct rep
     return snapshots_add(c, &record, NULL, err);
 }
 
-static bool has_suspects(const struct repository *repository)
-{
-    for (size_t i = 0; i < repository->n_heads; i++)
-        if (repository->heads[i].valid && (repository->heads[i].head.flags & FORMAT_SUSPECT) != 0)
-            return true;
-    return false;
-}
-
 static int add_heads(struct catalogue *c, const struct setup *s, const struct repository *repository, const uint8_t chain[CHAIN_SIZE], uint64_t *ret_snapshots,
                      struct copy *ret_repository, struct error *err)
 {
     int r = 0;
-    _cleanup_records_ struct records records = { 0 }; // which suspect ones were accepted
+    _cleanup_records_ struct records records = { 0 }; // which suspect ones were accepted, and what was proven
     *ret_snapshots = 0;
-    if (repository->store != NULL && has_suspects(repository))
+    if (repository->store != NULL)
         r = records_load(repository, buf_str(&s->signers), &records, err);
+    if (r == 0)
+        r = proofs_import(c, &s->policy, repository, &records, chain, err);
     for (size_t i = 0; r == 0 && i < repository->n_heads; i++) {
         const struct repository_head *head = &repository->heads[i];
         if (!head->valid || memcmp(head->chain, chain, CHAIN_SIZE) != 0)

@@ -153,7 +153,7 @@ static void remember(const struct cmd_context *ctx, const struct verifying *v)
     _cleanup_catalogue_ struct catalogue catalogue = { 0 };
     struct error err;
     const struct verification record = {
-        .policy = v->policy.name, .copy = v->is_offsite ? v->url : "", .snapshot = v->snapshot, .mode = verifying_mode_name(v->mode), .is_proven = v->is_proven,
+        .uid = v->uid, .policy = v->policy.name, .copy = v->is_offsite ? v->url : "", .snapshot = v->snapshot, .mode = verifying_mode_name(v->mode), .is_proven = v->is_proven,
         .duration_ns = v->rto_ns, .files = v->trial.files, .bytes = v->trial.bytes, .message = v->why,
     };
     recording_snapshot(ctx, v->snapshot);

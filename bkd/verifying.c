@@ -4,11 +4,15 @@
 #include <string.h>
 
 #include "bkd/base/clock.h"
+#include "bkd/base/crypto.h"
 #include "bkd/base/interrupt.h"
+#include "bkd/base/log.h"
 #include "bkd/dr/sample.h"
 #include "bkd/dr/scratch.h"
+#include "bkd/holding.h"
 #include "bkd/policy/units.h"
 #include "bkd/programs.h"
+#include "bkd/proofs.h"
 #include "bkd/setup.h"
 
 const char *verifying_mode_name(enum verifying_mode mode)
@@ -262,9 +266,9 @@ static int execute_checks(const struct preparation *p, const struct scratch *scr
     return interrupt_requested() ? error_set(err, ERROR_FAILED, "interrupted; nothing is proven") : 0;
 }
 
-static void judge(struct verifying *v)
+static void judge(const struct policy *policy, struct verifying *v)
 {
-    uint64_t objective_ns = v->policy.objectives.rto_s * UINT64_C(1000000000);
+    uint64_t objective_ns = policy->objectives.rto_s * UINT64_C(1000000000);
     v->rto_ns = v->trial.is_restored ? phases_sum(&v->trial.phases) : 0;
     v->is_proven = v->trial.is_restored && v->n_failed == 0;
     v->misses_rto = v->is_proven && v->mode == VERIFYING_FULL && objective_ns > 0 && v->rto_ns > objective_ns;
@@ -290,6 +294,43 @@ static int prove(struct preparation *p, const struct verifying_options *o, struc
     return r < 0 ? r : scratch_remove(&scratch, err);
 }
 
+// ---- the record
+
+// Always into the policy's own repository, from where it is shipped: a signer's records are one sequence, and must not begin twice.
+static int publish(struct preparation *p, struct verifying *v, struct error *err)
+{
+    _cleanup_repository_ struct repository *repository = NULL;
+    _cleanup_sshkey_ struct sshkey key = { 0 };
+    struct record record = { .kind = RECORD_PROOF, .time_ns = io_realtime_ns(p->setup.ctx->io),
+                             .proof = { .is_proven = v->is_proven, .duration_ms = v->rto_ns / 1000000, .files = v->trial.files, .bytes = v->trial.bytes } };
+    // The address by which this host knows a copy stays its own: who reads the repository learns only whether two proofs are of the same place.
+    proofs_place(v->is_offsite ? v->url : "", record.proof.place);
+    (void)snprintf(record.proof.mode, sizeof record.proof.mode, "%s", verifying_mode_name(v->mode));
+    (void)snprintf(record.reason, sizeof record.reason, "%.200s", v->why == NULL ? "" : v->why);
+    holding_who(&p->setup, record.by);
+    int r = setup_load_signing(&p->setup, err);
+    if (r == 0)
+        r = sshkey_parse(p->setup.signing_key.data, p->setup.signing_key.len, &key, err);
+    if (r == 0)
+        r = setup_open_repository(&p->setup, &repository, err);
+    if (r == 0)
+        r = records_append(repository, buf_str(&p->setup.signers), &key, p->head, &record, err);
+    if (r < 0)
+        return r;
+    uint8_t signer[CRYPTO_SHA256_SIZE];
+    records_signer(key.public_key, signer);
+    proofs_uid(repository->info.id, signer, record.number, v->uid);
+    return 0;
+}
+
+// A proof that nobody else hears of is still one.
+static void tell_others(struct preparation *p, struct verifying *v)
+{
+    struct error err;
+    if ((v->mode != VERIFYING_KEYLESS || v->n_failed > 0) && publish(p, v, &err) < 0)
+        log_warn("the result is not in the repository, so other hosts do not hear of it: %s", err.text);
+}
+
 int verifying_run(const struct cmd_context *ctx, const struct verifying_options *options, struct verifying *ret_verifying, struct error *err)
 {
     __attribute__((cleanup(preparation_done))) struct preparation p = { 0 };
@@ -300,10 +341,12 @@ int verifying_run(const struct cmd_context *ctx, const struct verifying_options 
         return r;
     describe(&p, v);
     r = v->mode == VERIFYING_KEYLESS ? look_through(&p, v, err) : prove(&p, options, v, err);
+    if (r == 0 && v->mode != VERIFYING_KEYLESS)
+        judge(&p.setup.policy, v);
+    if (r == 0)
+        tell_others(&p, v);
     v->policy = p.setup.policy; // it is needed for telling; what is left behind owns nothing
     p.setup.policy = (struct policy){ 0 };
-    if (r == 0 && v->mode != VERIFYING_KEYLESS)
-        judge(v);
     return r;
 }
 

@@ -6,6 +6,7 @@
 #include "bkd/cmd.h"
 #include "bkd/dr/check.h"
 #include "bkd/dr/trial.h"
+#include "bkd/proofs.h"
 
 struct verifying_options {
     const char *policy;
@@ -35,6 +36,7 @@ struct verifying {
     uint64_t drawn, snapshot_files; // VERIFYING_SAMPLE: by chance, of how many
     struct check_outcome *checks;   // one for each check of the policy; n_checks 0 when they were not executed; owned
     size_t n_checks, n_failed;
+    char uid[PROOFS_UID_MAX]; // of its record in the repository; "" = it has none
     char *why; // why it is not proven, one sentence; owned, or NULL
 };
 

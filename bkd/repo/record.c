@@ -8,6 +8,7 @@
 #include "bkd/repo/format.h"
 
 static const char *const kind_names[] = { [RECORD_TAG] = "tag", [RECORD_HOLD] = "hold", [RECORD_RELEASE] = "release", [RECORD_ACCEPT] = "accept",
+                                          [RECORD_PROOF] = "proof",
                                           [RECORD_TOMBSTONE] = "tombstone", [RECORD_REVIVE] = "revive", [RECORD_ABSENT] = "absent" };
 
 bool record_names_several(enum record_kind kind) { return kind == RECORD_TOMBSTONE || kind == RECORD_REVIVE || kind == RECORD_ABSENT; }
@@ -27,6 +28,16 @@ static void add_holds(struct buf *out, const char *key, const struct record *r)
         lines_add_hex(out, key, r->holds[i], sizeof r->holds[i]);
 }
 
+static void write_proof(struct buf *out, const struct record_proof *p)
+{
+    lines_add_hex(out, "place", p->place, sizeof p->place);
+    lines_add_label(out, "mode", p->mode);
+    lines_add_label(out, "proven", p->is_proven ? "yes" : "no");
+    lines_add_number(out, "ms", p->duration_ms);
+    lines_add_number(out, "files", p->files);
+    lines_add_number(out, "bytes", p->bytes);
+}
+
 static void write_one(struct buf *out, const struct record *r)
 {
     lines_add_number(out, "snapshot", r->snapshot);
@@ -35,6 +46,8 @@ static void write_one(struct buf *out, const struct record *r)
         lines_add_label(out, "tag", r->tag);
     if (r->kind == RECORD_RELEASE)
         add_holds(out, "hold", r);
+    if (r->kind == RECORD_PROOF)
+        write_proof(out, &r->proof);
 }
 
 static void write_several(struct buf *out, const struct record *r)
@@ -71,14 +84,22 @@ void record_write(struct buf *out, const struct record *r)
 }
 
 // 1 to RECORD_KIND_MAX of a–z, 0–9 and "-".
-static bool parse_kind(struct record *r, const char *value, size_t n)
+static bool parse_word(const char *value, size_t n, char ret_word[RECORD_KIND_MAX + 1])
 {
     if (n == 0 || n > RECORD_KIND_MAX)
         return false;
     for (size_t i = 0; i < n; i++)
         if (!((value[i] >= 'a' && value[i] <= 'z') || (value[i] >= '0' && value[i] <= '9') || value[i] == '-'))
             return false;
-    memcpy(r->kind_name, value, n);
+    memcpy(ret_word, value, n);
+    ret_word[n] = '\0';
+    return true;
+}
+
+static bool parse_kind(struct record *r, const char *value, size_t n)
+{
+    if (!parse_word(value, n, r->kind_name))
+        return false;
     for (size_t kind = RECORD_TAG; kind < sizeof kind_names / sizeof *kind_names; kind++)
         if (strcmp(kind_names[kind], r->kind_name) == 0)
             r->kind = (enum record_kind)kind;
@@ -119,6 +140,25 @@ static int parse_holds(struct lines *l, const char *key, struct record *r, struc
     return r->n_holds == 0 ? lines_expected(l, key, err) : 0;
 }
 
+static bool parse_yes_or_no(const char *value, size_t n, bool *ret_yes)
+{
+    *ret_yes = n == 3 && memcmp(value, "yes", 3) == 0;
+    return *ret_yes || (n == 2 && memcmp(value, "no", 2) == 0);
+}
+
+static int parse_proof(struct lines *l, struct record_proof *p, struct error *err)
+{
+    const char *v;
+    size_t n;
+    LINES_NEED(l, "place", LINES_ONLY(lines_hex(&v, &n, p->place, sizeof p->place)));
+    LINES_NEED(l, "mode", parse_word(v, n, p->mode));
+    LINES_NEED(l, "proven", parse_yes_or_no(v, n, &p->is_proven));
+    LINES_NEED(l, "ms", LINES_ONLY(lines_u64(&v, &n, INT64_MAX / 1000000, &p->duration_ms)));
+    LINES_NEED(l, "files", LINES_ONLY(lines_u64(&v, &n, INT64_MAX, &p->files)));
+    LINES_NEED(l, "bytes", LINES_ONLY(lines_u64(&v, &n, INT64_MAX, &p->bytes)));
+    return 0;
+}
+
 static int parse_one(struct lines *l, struct record *r, struct error *err)
 {
     const char *v;
@@ -127,6 +167,8 @@ static int parse_one(struct lines *l, struct record *r, struct error *err)
     LINES_NEED(l, "head", LINES_ONLY(lines_hex(&v, &n, r->head, sizeof r->head)));
     if (r->kind == RECORD_TAG)
         LINES_NEED(l, "tag", !lines_is_dash(v, n) && lines_label(v, n, r->tag));
+    if (r->kind == RECORD_PROOF)
+        return parse_proof(l, &r->proof, err);
     return r->kind == RECORD_RELEASE ? parse_holds(l, "hold", r, err) : 0;
 }
 

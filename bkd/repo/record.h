@@ -21,6 +21,7 @@ enum record_kind {
     RECORD_HOLD,
     RECORD_RELEASE,
     RECORD_ACCEPT,
+    RECORD_PROOF, // it was restored, or could not be
     // What is said of several snapshots in one store (see tombstones.h):
     RECORD_TOMBSTONE, // their data may go
     RECORD_REVIVE,    // it may not, in spite of the tombstones named
@@ -30,6 +31,14 @@ enum record_kind {
 struct record_snapshot {
     uint64_t number;
     uint8_t head[32]; // SHA-256 of its head file
+};
+
+// What a verification came to.
+struct record_proof {
+    uint8_t place[32]; // SHA-256 of the address it was restored from; zeros: the repository the record stands in
+    char mode[RECORD_KIND_MAX + 1]; // "full", "sample", …
+    bool is_proven;
+    uint64_t duration_ms, files, bytes;
 };
 
 struct record {
@@ -45,6 +54,7 @@ struct record {
     uint64_t snapshot;
     uint8_t head[32];                 // SHA-256 of the snapshot's head file
     char tag[LINES_LABEL_MAX + 1];    // RECORD_TAG
+    struct record_proof proof;        // RECORD_PROOF
     char reason[LINES_LABEL_MAX + 1]; // of all but RECORD_TAG; "" = none given
     uint8_t (*holds)[32];             // RECORD_RELEASE, RECORD_REVIVE: SHA-256 of the files of the hold records, tombstones, that end; owned
     size_t n_holds;

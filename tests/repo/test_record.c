@@ -32,13 +32,16 @@ static void test_golden(void **state)
     texts_accepts(rewrite, "record/tag");
     texts_accepts(rewrite, "record/hold");
     texts_accepts(rewrite, "record/release");
+    texts_accepts(rewrite, "record/proof");
     texts_lines_are_fixed(rewrite, "record/tag", NULL);
     texts_lines_are_fixed(rewrite, "record/hold", NULL);
     texts_lines_are_fixed(rewrite, "record/release", release_may_repeat);
+    texts_lines_are_fixed(rewrite, "record/proof", NULL);
     texts_ignores_x_keys(rewrite, "record/hold", true);
     texts_survives_corruption(rewrite, "record/tag");
     texts_survives_corruption(rewrite, "record/hold");
     texts_survives_corruption(rewrite, "record/release");
+    texts_survives_corruption(rewrite, "record/proof");
 }
 
 static void test_values(void **state)
@@ -65,6 +68,25 @@ static void test_values(void **state)
     assert_string_equal(release.reason, "");
 }
 
+static void test_proof(void **state)
+{
+    _cleanup_record_ struct record proof = { 0 };
+    (void)state;
+    parsed("record/proof", &proof);
+    assert_int_equal(proof.kind, RECORD_PROOF);
+    assert_int_equal(proof.snapshot, 42);
+    assert_int_equal(proof.proof.place[0], 0xe3);
+    assert_string_equal(proof.proof.mode, "full");
+    assert_true(proof.proof.is_proven);
+    assert_int_equal(proof.proof.duration_ms, 483);
+    assert_int_equal(proof.proof.files, 3);
+    assert_int_equal(proof.proof.bytes, 3117086);
+    texts_refuses(rewrite, "record/proof", "proven yes", "proven maybe", ERROR_FORMAT);
+    texts_refuses(rewrite, "record/proof", "mode full", "mode Full", ERROR_FORMAT);
+    texts_refuses(rewrite, "record/proof", "ms 483", "ms -1", ERROR_FORMAT);
+    texts_refuses(rewrite, "record/proof", "ms 483", "ms 9300000000000000", ERROR_FORMAT);
+}
+
 // What a later bkd says is kept for it: only where it stands in its signer's chain is read.
 static void test_unknown_kind(void **state)
 {
@@ -72,11 +94,11 @@ static void test_unknown_kind(void **state)
     _cleanup_record_ struct record r = { 0 };
     parsed("record/unknown-kind", &r);
     assert_int_equal(r.kind, RECORD_OTHER);
-    assert_string_equal(r.kind_name, "proof");
+    assert_string_equal(r.kind_name, "witness");
     assert_int_equal(r.number, 4);
-    texts_refuses(rewrite, "record/unknown-kind", "kind proof", "kind Proof", ERROR_FORMAT);
-    texts_refuses(rewrite, "record/unknown-kind", "kind proof", "kind ", ERROR_FORMAT);
-    texts_refuses(rewrite, "record/unknown-kind", "kind proof", "kind a123456789012345678901234567890123", ERROR_FORMAT);
+    texts_refuses(rewrite, "record/unknown-kind", "kind witness", "kind Witness", ERROR_FORMAT);
+    texts_refuses(rewrite, "record/unknown-kind", "kind witness", "kind ", ERROR_FORMAT);
+    texts_refuses(rewrite, "record/unknown-kind", "kind witness", "kind a123456789012345678901234567890123", ERROR_FORMAT);
     texts_refuses(rewrite, "record/unknown-kind", "result good\n", "result good", ERROR_FORMAT); // cut off
 }
 
@@ -129,7 +151,7 @@ static void test_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden), cmocka_unit_test(test_values), cmocka_unit_test(test_unknown_kind),
+        cmocka_unit_test(test_golden), cmocka_unit_test(test_values), cmocka_unit_test(test_proof), cmocka_unit_test(test_unknown_kind),
         cmocka_unit_test(test_refuses), cmocka_unit_test(test_limits), cmocka_unit_test(test_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

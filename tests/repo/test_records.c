@@ -339,7 +339,7 @@ static void put_unknown(struct fixture *f, const struct sshkey *key, const char 
     _cleanup_buf_ struct buf text = { 0 }, signature = { 0 };
     buf_add_str(&text, "bkd-record/1\n");
     lines_add_hex(&text, "repository", f->repository->info.id, 16);
-    buf_addf(&text, "number %llu\nprevious %064d\ntime 2026-11-23T09:00:00Z\nby x\nkind proof\nanything at all\n", (unsigned long long)number, 0);
+    buf_addf(&text, "number %llu\nprevious %064d\ntime 2026-11-23T09:00:00Z\nby x\nkind witness\nanything at all\n", (unsigned long long)number, 0);
     sshsig_sign(key, name_space, text.data, text.len, &signature);
     buf_add(&text, signature.data, signature.len);
     replace(f, key, number, &text);

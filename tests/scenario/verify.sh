@@ -153,6 +153,16 @@ is 0 "the next one" verify
 fits "removes it" '[ "$(leftovers)" = 0 ]'
 
 # ---- the record
+record=$(find "$repo/records" -type f -exec grep -l '^kind proof' {} + | head -n 1)
+sed '/BEGIN SSH SIGNATURE/,$d' "$record" >"$tree/text"
+sed -n '/BEGIN SSH SIGNATURE/,$p' "$record" >"$tree/signature"
+signer=$(ssh-keygen -Y find-principals -s "$tree/signature" -f "$config/keys/allowed_signers")
+is 0 "ssh-keygen believes a proof" sh -c "ssh-keygen -Y verify -f '$config/keys/allowed_signers' -I '$signer' -n bkd-record@v1 -s '$tree/signature' <'$tree/text'"
+before=$(run_bkd rto p --json | sed -n 's/.*"runs":\([0-9]*\).*/\1/p')
+mv "$state" "$state.lost"
+run_bkd ship p >"$tree/out" 2>&1
+is 0 "another catalogue takes the proofs in" run_bkd rto p --json
+says "all of them, each once" "\"runs\":$before,"
 is 0 "what was measured" run_bkd rto p --json
 says "is told with what it supports" '"type":"rto".*"bound_p90_ms":null,"evidence":"insufficient evidence \([0-9]+ of 29\)'
 run_bkd rto p --json --from repository >"$tree/out"

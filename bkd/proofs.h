@@ -1,0 +1,20 @@
+// Proofs that verifications left in a repository as signed records: of this host and of others that hold an identity. The catalogue of every host that reads
+// the repository takes them in, each once.
+#ifndef BKD_PROOFS_H
+#define BKD_PROOFS_H
+
+#include "bkd/policy/policy.h"
+#include "bkd/record/verifications.h"
+#include "bkd/repo/records.h"
+
+#define PROOFS_UID_MAX 33 // 32 hex digits and NUL
+
+// The uid of the proof in the catalogue: the same wherever the record is read.
+void proofs_uid(const uint8_t repository[16], const uint8_t signer[32], uint64_t number, char ret_uid[PROOFS_UID_MAX]);
+// The address in a proof, as records have it: its SHA-256; zeros for "", the repository itself.
+void proofs_place(const char *url, uint8_t ret_place[32]);
+// Takes in what is proven of snapshots of this chain; what is known already stays as it is.
+MUST_USE int proofs_import(struct catalogue *c, const struct policy *policy, const struct repository *repository, const struct records *records, const uint8_t chain[16],
+                           struct error *err);
+
+#endif
