@@ -47,6 +47,8 @@ static bool is_shown(const struct schema_key *key, const struct shown *s)
         return false;
     if (strncmp(key->name, "notify.digest", 13) == 0)
         return notify->digest.to.count > 0;
+    if (strcmp(key->name, "metrics") == 0)
+        return s->config->metrics.textfile != NULL || s->config->metrics.listen[0] != '\0';
     if (strncmp(key->name, "notify.routes.escalate", 22) == 0)
         return ((const struct config_route *)s->base)->escalate.to.count > 0;
     switch (key->type) {

@@ -120,7 +120,7 @@ void message_body(const struct message *m, struct buf *ret_text)
 {
     bool stands = m->since_ns != 0 && m->what != MESSAGE_OVER;
     if (m->what == MESSAGE_OVER)
-        buf_add_str(ret_text, "It is well again: ");
+        buf_add_str(ret_text, "It is well again.\n");
     message_add_line(m->text, 4000, ret_text);
     buf_add_char(ret_text, '\n');
     if (m->repeated > 0)

@@ -71,10 +71,19 @@ static int tell_alarm(struct planning *p, const char *channel, const struct alar
     int r = events_last_of_alarm(c, alarm->id, &event, err);
     if (r == 0 && over && event > 0)
         r = events_get(c, event, take_text, &last_text, err);
+    bool says_why = last_text != NULL && strcmp(last_text, alarm->text) != 0;
+    _cleanup_free_ char *text = over && !says_why ? xasprintf("no longer: %s", alarm->text) : xstrdup(says_why ? last_text : alarm->text);
     struct message m = { .what = decision->what, .severity = alarm->severity, .kind = alarm->kind, .policy = alarm->policy, .copy = alarm->copy,
-                         .text = last_text != NULL ? last_text : alarm->text, .next_step = alarm->next_step, .since_ns = alarm->opened_ns,
+                         .text = text, .next_step = alarm->next_step, .since_ns = alarm->opened_ns,
                          .time_ns = over ? alarm->cleared_ns : p->plan->now_ns, .alarm = alarm->id };
     return r < 0 ? r : add_message(p->plan, channel, event, &m, 0, err);
+}
+
+// Who is pinged by each run hears of its failure from the run.
+static bool is_pinged_by_runs(const struct config_channel *channel, const char *kind)
+{
+    bool is_of_run = strcmp(kind, "run-failed") == 0 || strcmp(kind, "incomplete") == 0;
+    return channel->type == CONFIG_WEBHOOK && channel->format == CONFIG_FORMAT_HEALTHCHECKS && is_of_run;
 }
 
 static int plan_alarm(struct planning *p, const struct alarm *alarm, struct error *err)
@@ -83,6 +92,8 @@ static int plan_alarm(struct planning *p, const struct alarm *alarm, struct erro
     int r = 0;
     for (size_t i = 0; i < notify->channel_count && r == 0; i++) {
         const char *channel = notify->channels[i].name;
+        if (is_pinged_by_runs(&notify->channels[i], alarm->kind))
+            continue;
         const struct telling *last = heard_find(&p->heard, channel, alarm->kind, alarm->policy, alarm->copy, false);
         struct routing_decision decision = routing_alarm(notify, channel, alarm, last, &p->time);
         bool is_another = last != NULL && last->stands && alarm->cleared_ns == 0 && last->alarm != alarm->id;

@@ -55,7 +55,7 @@ static void test_bodies(void **state)
     m.what = MESSAGE_OVER;
     m.repeated = 3;
     message_body(&m, &over);
-    assert_non_null(strstr(buf_str(&over), "It is well again: the newest copy is 26 h old\n(3 more like this"));
+    assert_non_null(strstr(buf_str(&over), "It is well again.\nthe newest copy is 26 h old\n(3 more like this"));
     assert_null(strstr(buf_str(&over), "What to do"));
     assert_null(strstr(buf_str(&over), "alarm ack"));
     message_late(&m, &late);
