@@ -10,6 +10,7 @@
 #include "bkd/base/log.h"
 #include "bkd/base/readiness.h"
 #include "bkd/control.h"
+#include "bkd/metering.h"
 #include "bkd/scheduler.h"
 #include "bkd/upkeep.h"
 #include "bkd/who.h"
@@ -30,6 +31,7 @@ struct daemon {
     struct control *control;
     struct scheduler scheduler;
     struct upkeep upkeep;
+    struct metering_server metrics;
     struct loop_source *wake, *soon, *reread, *upkeep_tick, *last_call, *policies_dir, *config_dir;
     int lock_fd;
     bool is_stopping;
@@ -185,6 +187,7 @@ static void reread(void *arg)
         log_error("the policies stay as they were: %s", err.text);
     else
         log_info("policies were read anew: %zu, %zu of them with mistakes", d->scheduler.policies.count, scheduler_count_bad(&d->scheduler));
+    metering_follow(d->ctx, &d->metrics);
     turn(d);
     readiness_ready();
 }
@@ -364,6 +367,7 @@ static int begin(struct daemon *d, struct error *err)
     r = upkeep_init(&d->upkeep, d->ctx, d->loop, d->options->starter, err);
     if (r < 0)
         return r;
+    metering_follow(d->ctx, &d->metrics);
     loop_feed_watchdog(d->loop);
     log_info("ready: %zu policies, %zu with mistakes, %zu at work", d->scheduler.policies.count, scheduler_count_bad(&d->scheduler), d->scheduler.jobs.count);
     turn(d);
@@ -377,6 +381,7 @@ static void end(struct daemon *d)
     for (const struct job *job = d->scheduler.jobs.list; job != NULL; job = job->next)
         log_info("policy %s: %s goes on by itself (process %d); the next daemon watches it", job->policy, job->action, (int)job->process.pid);
     control_free(d->control);
+    metering_server_done(&d->metrics);
     upkeep_done(&d->upkeep);
     if (d->scheduler.ctx != NULL)
         scheduler_done(&d->scheduler);

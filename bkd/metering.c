@@ -1,8 +1,10 @@
 #include "bkd/metering.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "bkd/base/fs.h"
+#include "bkd/base/log.h"
 #include "bkd/notify/metrics.h"
 #include "bkd/policies.h"
 
@@ -61,12 +63,30 @@ int metering_serve(const struct cmd_context *ctx, const char *listen, struct scr
     return scrape_open(listen, make, (void *)(uintptr_t)ctx, ret_scrape, err);
 }
 
-int metering_serve_configured(const struct cmd_context *ctx, struct scrape **ret_scrape, struct error *err)
+void metering_server_done(struct metering_server *server)
+{
+    scrape_close(&server->scrape);
+    free(server->listen);
+    *server = (struct metering_server){ 0 };
+}
+
+void metering_follow(const struct cmd_context *ctx, struct metering_server *server)
 {
     _cleanup_config_ struct config config = { 0 };
-    int r = cmd_load_config(ctx, &config, err);
-    if (r < 0)
-        return r;
-    *ret_scrape = NULL;
-    return config.metrics.listen[0] == '\0' ? 0 : metering_serve(ctx, config.metrics.listen, ret_scrape, err);
+    _cleanup_policy_errors_ struct policy_errors errors = { 0 };
+    struct error err;
+    if (config_load(ctx->io, ctx->config_dir, &config, &errors, &err) < 0)
+        return; // `bkd watch` makes an alarm of it
+    bool is_same = server->scrape != NULL && strcmp(server->listen, config.metrics.listen) == 0;
+    if (is_same)
+        return;
+    metering_server_done(server);
+    if (config.metrics.listen[0] == '\0')
+        return;
+    if (metering_serve(ctx, config.metrics.listen, &server->scrape, &err) < 0) {
+        log_warn("metrics are not served: %s", err.text);
+        return;
+    }
+    server->listen = xstrdup(config.metrics.listen);
+    log_info("serves /metrics at %s", server->listen);
 }

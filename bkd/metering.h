@@ -11,7 +11,14 @@ MUST_USE int metering_text(const struct cmd_context *ctx, struct buf *ret_text, 
 MUST_USE int metering_write(const struct cmd_context *ctx, const char *path, struct error *err);
 // Serves them at ADDRESS:PORT from now on. ctx must outlive the scrape.
 MUST_USE int metering_serve(const struct cmd_context *ctx, const char *listen, struct scrape **ret_scrape, struct error *err);
-// The same where the configuration says so; *ret_scrape is NULL when it does not.
-MUST_USE int metering_serve_configured(const struct cmd_context *ctx, struct scrape **ret_scrape, struct error *err);
+
+// Serving them where the configuration says so, for as long as it does.
+struct metering_server {
+    struct scrape *scrape; // NULL = not served
+    char *listen;          // where; NULL = nowhere
+};
+// Begins, moves or ends serving, as the configuration is now. What goes wrong is a warning; with mistakes in the configuration all stays as it is.
+void metering_follow(const struct cmd_context *ctx, struct metering_server *server);
+void metering_server_done(struct metering_server *server);
 
 #endif

@@ -309,7 +309,7 @@ if command -v promtool >/dev/null; then
 else
     ok "promtool agrees # SKIP it is not installed"
 fi
-run_bkd metrics --listen 127.0.0.1:0 --json >"$tree/listening" 2>&1 &
+"$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" metrics --listen 127.0.0.1:0 --json >"$tree/listening" 2>&1 &
 server=$!
 pids="$pids $server"
 wait_for "$tree/listening"
@@ -318,4 +318,22 @@ is 0 "they are served by HTTP" curl -sf "http://127.0.0.1:$port/metrics"
 says "the same" '^bkd_build_info\{version='
 is 22 "and nothing else is" curl -sf "http://127.0.0.1:$port/"
 kill $server
+wait $server 2>/dev/null
+
+# The daemon serves them, too, where the configuration says so now.
+write_config "metrics: {listen: \"127.0.0.1:$silent_port\"}"
+"$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" daemon >"$tree/daemon.log" 2>&1 &
+daemon=$!
+pids="$pids $daemon"
+waited=0
+until grep -q 'metrics are not served' "$tree/daemon.log" || [ $waited -ge 150 ]; do sleep 0.1; waited=$((waited + 1)); done
+cp "$tree/daemon.log" "$tree/out"
+says "a port that is another's is a warning of the daemon" 'metrics are not served: .*in use'
+write_config "metrics: {listen: \"127.0.0.1:$port\"}"
+kill -HUP $daemon
+waited=0
+until curl -sf "http://127.0.0.1:$port/metrics" >"$tree/out" || [ $waited -ge 150 ]; do sleep 0.1; waited=$((waited + 1)); done
+says "read anew, it serves them" '^bkd_policy_valid\{policy="p"\} 1$'
+kill $daemon
+wait $daemon 2>/dev/null
 finish
