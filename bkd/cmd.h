@@ -85,6 +85,7 @@ int cmd_pause(struct cmd_context *ctx, const struct cli_args *args, struct error
 int cmd_policy_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_policy_show(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_prune(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_prune_simulate(struct cmd_context *ctx, const struct cli_args *args, struct error *err); // of cmd_prune
 int cmd_release(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_resume(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_rollback(struct cmd_context *ctx, const struct cli_args *args, struct error *err);

@@ -89,6 +89,9 @@ static int print_json(const struct setup *s, const struct backup_result *r, bool
     json_add_u64(line, "bytes_read", r->bytes_read);
     json_add_u64(line, "bytes_stored", r->bytes_stored);
     json_add_u64(line, "objects", r->objects);
+    json_add_u64(line, "renewed_files", r->renewed_files);
+    json_add_u64(line, "renewed_bytes", r->renewed_bytes);
+    json_add_u64(line, "differing_files", r->differing_files);
     json_add_u64(line, "unstable_files", r->unstable_files);
     json_add_u64(line, "skipped", r->skipped);
     json_add_u64(line, "vanished", r->vanished);
@@ -129,6 +132,16 @@ static void add_excluded(struct buf *out, const struct backup_result *r)
     buf_add_char(out, ')');
 }
 
+static void add_renewed(struct buf *out, const struct backup_result *r)
+{
+    char bytes[CLOCK_TEXT_MAX];
+    clock_format_bytes(bytes, r->renewed_bytes);
+    if (r->renewed_files > 0)
+        buf_addf(out, "; stored anew %llu unchanged files, %s, so that old objects can go", (unsigned long long)r->renewed_files, bytes);
+    if (r->differing_files > 0)
+        buf_addf(out, "; %llu unchanged files are NOT what was stored", (unsigned long long)r->differing_files);
+}
+
 static void print_text(const struct setup *s, const struct backup_result *r, bool dry_run)
 {
     char source[CLOCK_TEXT_MAX], read[CLOCK_TEXT_MAX], stored[CLOCK_TEXT_MAX], duration[CLOCK_TEXT_MAX];
@@ -137,6 +150,7 @@ static void print_text(const struct setup *s, const struct backup_result *r, boo
     clock_format_bytes(stored, r->bytes_stored);
     clock_format_duration(duration, r->duration_ns);
     _cleanup_buf_ struct buf excluded = { 0 };
+    add_renewed(&excluded, r);
     add_excluded(&excluded, r);
     if (dry_run) {
         printf("%s: %llu files, %s; %llu of them (%s) would be read%s\n", s->policy.name, (unsigned long long)r->files, source,
@@ -303,10 +317,13 @@ static int run_backup(struct setup *s, const struct cli_args *args, struct displ
         .compare_inode = s->policy.compare == POLICY_COMPARE_INODE, .compression_level = (int)s->policy.compression_level,
         .delta_min_size = s->policy.delta_min_size_bytes, .delta_block_size = (uint32_t)s->policy.delta_block_size_bytes,
         .delta_max_chain = (uint32_t)s->policy.delta_max_chain, .delta_max_share_percent = (uint32_t)s->policy.delta_max_share_percent,
+        .renewal_budget_percent = (uint32_t)s->policy.renewal_budget_percent, .renewal_budget_bytes = s->policy.renewal_budget_bytes,
         .jobs = (unsigned)jobs, .accept_source_change = cli_args_flag(args, "accept-source-change"), .guard = guard_limits(&s->policy), .dry_run = dry_run,
         .tag = cli_args_option(args, "tag"), .progress = show_progress, .problem = show_problem, .said = show_said, .arg = display,
         .interrupted = interrupt_requested, .around = around == NULL ? NULL : &around->around,
     };
+    if (s->policy.renewal && policy_keep_is_set(&s->policy.keep)) // where nothing goes, nothing is won
+        options.renewal_min_live_percent = (uint32_t)s->policy.renewal_min_live_percent;
     struct follow_up follow = {
         .setup = s, .hold_reason = cli_args_option(args, "hold-reason"), .is_to_hold = is_to_hold, .is_to_ship = !cli_args_flag(args, "no-ship"),
     };

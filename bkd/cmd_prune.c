@@ -31,14 +31,6 @@ static void work_done(struct work *w)
 }
 #define _cleanup_work_ __attribute__((cleanup(work_done)))
 
-static void take_rules(const struct policy_keep *keep, struct keep_rules *ret_rules)
-{
-    *ret_rules = (struct keep_rules){ .last = keep->last, .hourly = keep->hourly, .daily = keep->daily, .weekly = keep->weekly, .monthly = keep->monthly,
-                                      .quarterly = keep->quarterly, .yearly = keep->yearly, .within_s = keep->within_s };
-    if (keep->all)
-        *ret_rules = (struct keep_rules){ 0 };
-}
-
 static int take_verified(void *arg, const struct verification *verification, struct error *err)
 {
     uint64_t *verified = arg;
@@ -95,7 +87,7 @@ static int prune_place(const struct work *w, const struct cli_args *args, const 
 {
     struct keep_rules rules;
     _cleanup_buf_ struct buf text = { 0 };
-    take_rules(keep, &rules);
+    pruning_take_rules(keep, &rules);
     buf_add_str(&text, "keep ");
     pruning_rules_text(&rules, &text);
     struct pruning p = {
@@ -182,6 +174,8 @@ int cmd_prune(struct cmd_context *ctx, const struct cli_args *args, struct error
 {
     _cleanup_work_ struct work w = { .receipts = { .lock_fd = -1 } };
     const char *at = cli_args_option(args, "at"), *store = cli_args_option(args, "store");
+    if (cli_args_flag(args, "simulate"))
+        return cmd_prune_simulate(ctx, args, err);
     int checked = check_options(args, err);
     if (checked < 0)
         return checked;

@@ -107,6 +107,8 @@ static const struct cli_option prune_options[] = {
     { "signers", 's', "FILE", "with --store: whose signatures count (keys/allowed_signers)" },
     { "keep", 0, "RULES", "with --store: keep by these rules, as daily=14,weekly=8; else what tombstones say is done" },
     { "grace", 0, "TIME", "with --store: data stays for so long after a snapshot was given up, as received here (1d with --keep)" },
+    { "simulate", 0, "DAYS", "only work out what a repository comes to in so many days, by POLICY's rules or the usual ones" },
+    { "change-rate", 0, "PERCENT", "of the files change each day of the simulation (2%); of an image half as much" },
     { 0 },
 };
 
@@ -317,7 +319,10 @@ static const struct cli_command commands[] = {
       "while one is suspect all do. Backups may run meanwhile; a prune that is cut off is finished by the next. At a copy that can only grow it records what is given up, "
       "and ends with 3 when something is due: its server removes it, with bkd prune --store. Run there as the copy's own account, by cron for example, it does what tombstones signed by "
       "the retention key say; or with --keep and a retention key of its own (ssh-keygen -t ed25519; its public half goes into every allowed_signers, with "
-      "namespaces=\"bkd-retention@v1\") it keeps by rules that the host which is backed up cannot change. It takes snapshots by the time they were received.",
+      "namespaces=\"bkd-retention@v1\") it keeps by rules that the host which is backed up cannot change. It takes snapshots by the time they were received. "
+      "With --simulate nothing is touched: a tree of files that change evenly, one where a fifth of them takes four fifths of the changes, one where a tenth takes nine tenths, and an image "
+      "with scattered changes are backed up and pruned in a model by POLICY's rules (without one: daily 14, weekly 8, monthly 6). Shown is what the repository holds against the "
+      "distinct data of the snapshots it keeps, and what is written each day.",
       prune_options, cmd_prune },
     { "status", "[POLICY]", 0, 1, "say what is protected, since when, and what to do",
       "Of all policies the worst first, each with what is wrong and the next step; of one POLICY everything. A policy is protected when there is a good snapshot (its head is as it was "

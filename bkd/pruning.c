@@ -231,3 +231,11 @@ int pruning_run(struct pruning *p, struct error *err)
         r = remove_due(p, &plan, &removed, err);
     return r < 0 ? r : sum_up(p, &before, &plan, &removed, err);
 }
+
+void pruning_take_rules(const struct policy_keep *keep, struct keep_rules *ret_rules)
+{
+    *ret_rules = (struct keep_rules){ .last = keep->last, .hourly = keep->hourly, .daily = keep->daily, .weekly = keep->weekly, .monthly = keep->monthly,
+                                      .quarterly = keep->quarterly, .yearly = keep->yearly, .within_s = keep->within_s };
+    if (keep->all)
+        *ret_rules = (struct keep_rules){ 0 };
+}

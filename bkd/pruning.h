@@ -20,6 +20,8 @@ struct pruning {
 // be removed.
 MUST_USE int pruning_run(struct pruning *p, struct error *err);
 
+// The rules a policy gives; none where it keeps all.
+void pruning_take_rules(const struct policy_keep *keep, struct keep_rules *ret_rules);
 // "last 3, daily 14, within 30d", for people and records.
 void pruning_rules_text(const struct keep_rules *rules, struct buf *out);
 

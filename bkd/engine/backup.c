@@ -86,7 +86,7 @@ static void pass_said(void *arg, const char *name, const char *line)
 static void keep_what_was_read(struct run *run)
 {
     struct error why;
-    if (object_writer_finish(run->writer, &why) < 0)
+    if (run_finish_writers(run, &why) < 0)
         log_warn("what was read will be read again: %s", why.text);
 }
 
@@ -99,7 +99,7 @@ static int read_and_store(struct run *run, struct error *err)
         return r;
     struct intake_options options = {
         .big = run_big_context(run), .output = &run->output, .plan = run->plan, .sources = o->sources, .n_sources = o->n_sources, .big_size = o->delta_min_size != 0 ? o->delta_min_size : MIN_SIZE_AUTO,
-        .jobs = o->jobs, .problem = pass_problem, .progress = note_progress, .arg = run, .interrupted = o->interrupted,
+        .compare_inode = o->compare_inode, .jobs = o->jobs, .problem = pass_problem, .progress = note_progress, .arg = run, .interrupted = o->interrupted,
         .streams = o->streams, .n_streams = o->n_streams, .said = pass_said,
     };
     r = intake_run(run->io, &options, &run->intake, err);
@@ -119,7 +119,7 @@ static int only_plan(struct run *run, struct error *err)
     while (r == 0 && item != NULL);
     run_fill_result(run);
     run->result.bytes_read = select_counts(run->plan)->read_bytes;
-    run->result.changed_files = select_counts(run->plan)->read_files;
+    run->result.changed_files = select_counts(run->plan)->read_files - select_counts(run->plan)->renew_files;
     return r;
 }
 

@@ -47,6 +47,10 @@ struct backup_options {
     uint32_t delta_block_size; // 0 = auto
     uint32_t delta_max_chain;
     uint32_t delta_max_share_percent;
+    // Unchanged files in objects of which less than this share is in use are stored anew, see bkd/engine/renewal.h; 0 = none.
+    uint32_t renewal_min_live_percent;
+    uint32_t renewal_budget_percent; // of the bytes of the source, in one run
+    uint64_t renewal_budget_bytes;   // instead of the share, when not 0
     unsigned jobs;             // 0 = processors
     bool accept_source_change; // a source that became empty or is another file system now is meant so
     struct masschange_limits guard;
@@ -68,6 +72,8 @@ struct backup_result {
     uint64_t files, entries, changed_files, moved_files, gone_files;
     uint64_t bytes_source, bytes_read, bytes_stored;
     uint64_t objects;
+    uint64_t renewed_files, renewed_bytes; // unchanged, and stored anew
+    uint64_t differing_files; // unchanged by size, times and inode, but not what was stored: the stored content stays
     uint64_t streams; // among the files; of a dry run beside them
     uint64_t unstable_files, skipped;
     uint64_t vanished;        // files that disappeared between scan and read

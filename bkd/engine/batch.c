@@ -46,6 +46,7 @@ void batch_add(struct batch *b, const struct select_item *from, uint64_t size)
     struct batch_item *item = &b->items[b->count++];
     item->action = from->action;
     item->stat = from->stat;
+    item->planned = from->stat;
     item->before = from->stat.texture;
     item->line = b->text.len;
     item->line_len = from->line_len;
@@ -65,7 +66,7 @@ static enum source_file_result read_item(struct batch *b, struct batch_item *ite
     if (result != SOURCE_FILE_READ)
         return result;
     item->data = b->content.len;
-    if (item->action == SELECT_READ)
+    if (select_reads(item->action))
         result = source_file_read(&file, worker->io, worker->names, worker->small_max, &b->content, err);
     item->data_len = b->content.len - item->data;
     item->xattrs = b->content.len;

@@ -11,6 +11,7 @@
 struct batch_item {
     enum select_action action;
     struct scan_stat stat;
+    struct scan_stat planned; // as it was scanned
     size_t line, line_len;     // in `text`
     size_t base, base_len;     // in `text`
     struct manifest_entry entry; // set by the worker unless SELECT_KEEP

@@ -24,6 +24,9 @@ struct bigfile {
     struct versions_base base;
     bool has_base;
     bool on_anchor; // the base is not the version before, but that one's anchor
+    bool anew;      // nothing of it shall be in objects that are being emptied
+    struct object_writer *writer;
+    uint64_t anew_bytes;
     bool whole;     // no new delta: what the base has in deltas is stored whole
     struct piece_search search;
     struct version_cache_writer *cache;
@@ -146,6 +149,7 @@ static void hash_zeros(uint8_t ret_sha256[CRYPTO_SHA256_SIZE])
 // Takes f: frees it when it fails.
 static int begin(struct bigfile *f, uint64_t expected_size, const struct place *base, struct bigfile **ret_file, struct error *err)
 {
+    f->writer = f->ctx->writer;
     io_random(f->ctx->io, f->recipe.id, sizeof f->recipe.id);
     if (base != NULL && place_is_set(base))
         load_base(f, base);
@@ -196,6 +200,21 @@ void bigfile_free(struct bigfile *f)
     crypto_sha256_done(&f->hash);
     free(f->name);
     free(f);
+}
+
+uint64_t bigfile_renewal_cost(const struct bigfile *f)
+{
+    return f->has_base && renew_any_due(f->ctx->renew, &f->base.needs) ? renew_cost(f->ctx->renew, &f->base.recipe) : 0;
+}
+
+int bigfile_renew(struct bigfile *f, struct error *err)
+{
+    int r = f->ctx->open_renewer(f->ctx->usable_arg, err);
+    if (r < 0)
+        return r;
+    f->writer = f->ctx->renew->writer;
+    f->anew = f->whole = true;
+    return 0;
 }
 
 uint64_t bigfile_pieces(const struct bigfile *f) { return f->pieces; }
@@ -321,7 +340,7 @@ void bigfile_piece_work(struct bigfile_job *job)
         return;
     job->same = job->piece.class == PIECE_SAME && job->index < f->base.recipe.n_pieces && f->base.recipe.pieces[job->index].length == job->length;
     job->has_delta = job->piece.class == PIECE_DELTA;
-    if (job->same)
+    if (job->same && !f->anew) // what is stored anew is hashed anew
         memcpy(job->sha256, f->base.recipe.pieces[job->index].sha256, sizeof job->sha256);
     else if (job->is_hole && job->length == RECIPE_PIECE_SIZE)
         memcpy(job->sha256, f->hole_sha256, sizeof job->sha256);
@@ -365,7 +384,7 @@ static int place_delta(struct bigfile *f, struct bigfile_job *job, struct recipe
     int r = ranges_resolve(&base, &job->piece.commands, &member, RECIPE_RANGES_MAX, &ranges, ret_fits, err);
     if (r < 0 || !*ret_fits)
         return r;
-    r = object_writer_add(f->ctx->writer, "delta", job->piece.delta.data, job->piece.delta.len, &member, err);
+    r = object_writer_add(f->writer, "delta", job->piece.delta.data, job->piece.delta.len, &member, err);
     if (r < 0)
         return r;
     for (size_t i = 0; i < ranges.count; i++) {
@@ -388,11 +407,12 @@ static int place_whole(struct bigfile *f, const struct bigfile_job *job, struct 
     int r = 0;
     piece->kind = RECIPE_WHOLE;
     if (!known_find(f->ctx->known, KNOWN_WHOLE, job->sha256, &piece->member) || piece->member.length != job->length) {
-        r = object_writer_add(f->ctx->writer, "whole", job->data, job->length, &piece->member, err);
+        r = object_writer_add(f->writer, "whole", job->data, job->length, &piece->member, err);
         if (r == 0)
             r = known_add(f->ctx->known, KNOWN_WHOLE, job->sha256, &piece->member, err);
         if (r == 0 && f->ctx->journal != NULL)
             r = journal_add_piece(f->ctx->journal, job->sha256, &piece->member, err);
+        f->anew_bytes += f->anew ? job->length : 0;
     }
     use_place(&f->needs, &piece->member);
     return r;
@@ -401,7 +421,8 @@ static int place_whole(struct bigfile *f, const struct bigfile_job *job, struct 
 static int place_same(struct bigfile *f, const struct bigfile_job *job, struct recipe_piece *piece, struct error *err)
 {
     const struct recipe_piece *old = &f->base.recipe.pieces[job->index];
-    if (old->kind == RECIPE_WHOLE || old->kind == RECIPE_HOLE) {
+    bool stays = !f->anew || !renew_is_due(f->ctx->renew, old->member.object);
+    if (old->kind == RECIPE_HOLE || (old->kind == RECIPE_WHOLE && stays)) {
         piece->kind = old->kind;
         piece->member = old->member;
         use_place(&f->taken, &old->member);
@@ -518,7 +539,7 @@ static int store_recipe(struct bigfile *f, struct bigfile_result *result, struct
     }
     add_needs(f, f->uses_base ? &f->base.needs : &f->taken);
     recipe_format(&text, recipe);
-    int r = object_writer_add(f->ctx->writer, "recipe", text.data, text.len, &result->version, err);
+    int r = object_writer_add(f->writer, "recipe", text.data, text.len, &result->version, err);
     if (r < 0)
         return r;
     use_place(&f->needs, &result->version);
@@ -544,8 +565,11 @@ int bigfile_finish(struct bigfile *f, struct bigfile_result *ret_result, struct 
     crypto_sha256_final(&f->hash, result.sha256);
     if (!f->hash_whole)
         memset(result.sha256, 0, sizeof result.sha256);
-    bool same_as_base = f->has_base && f->all_same && f->position == f->base.recipe.size && !f->short_read && extents_equal(&f->recipe, &f->base.recipe);
+    result.is_anew = f->anew;
+    result.all_same = f->all_same;
+    bool same_as_base = !f->anew && f->has_base && f->all_same && f->position == f->base.recipe.size && !f->short_read && extents_equal(&f->recipe, &f->base.recipe);
     int r = same_as_base ? keep_base(f, &result, err) : store_recipe(f, &result, err);
+    result.anew_bytes = f->anew_bytes;
     if (r == 0)
         *ret_result = result;
     else

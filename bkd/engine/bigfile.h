@@ -13,6 +13,7 @@
 #include "bkd/engine/journal.h"
 #include "bkd/engine/known.h"
 #include "bkd/engine/object_writer.h"
+#include "bkd/engine/renew.h"
 #include "bkd/engine/versions.h"
 
 // What storing versions needs of the run. Borrowed.
@@ -26,6 +27,8 @@ struct bigfile_context {
     void *usable_arg;
     uint32_t block_size;        // of signatures; 0 = chosen by file size
     struct ancestry_limits ancestry;
+    struct renew *renew;
+    int (*open_renewer)(void *arg, struct error *err); // makes renew->writer; arg is usable_arg
 };
 
 struct bigfile;
@@ -38,6 +41,10 @@ MUST_USE int bigfile_begin(const struct bigfile_context *ctx, int fd, const char
 MUST_USE int bigfile_begin_stream(const struct bigfile_context *ctx, const char *name, uint64_t expected_size, const struct place *base,
                                   struct bigfile **ret_file, struct error *err);
 void bigfile_free(struct bigfile *f);
+// Bytes it takes to make this version independent of the objects that are being emptied; 0 when it has nothing in them.
+uint64_t bigfile_renewal_cost(const struct bigfile *f);
+// Right after the beginning: it will be. Pieces that are stored whole in other objects are taken over, everything else goes to the renewer.
+MUST_USE int bigfile_renew(struct bigfile *f, struct error *err);
 uint64_t bigfile_pieces(const struct bigfile *f);
 
 // A piece's job; reused through bigfile_job_new once.
@@ -61,6 +68,9 @@ struct bigfile_result {
     bool short_read;      // the file shrank while it was read
     enum texture texture;
     bool is_base;         // exactly the base version: nothing was stored
+    bool is_anew;         // bigfile_renew was called
+    bool all_same;        // every piece is the base's
+    uint64_t anew_bytes;  // stored for that
     uint64_t bytes_read;
     uint64_t hole_bytes;
     uint8_t recipe_sha256[32];

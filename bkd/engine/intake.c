@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bkd/base/crypto.h"
+#include "bkd/base/log.h"
 #include "bkd/engine/intake_parts.h"
 
 void intake_note_problem(struct intake *in, const struct manifest_entry *entry, const char *reason)
@@ -32,13 +33,41 @@ void intake_note_change(struct intake *in, bool is_known, enum texture before, e
     stats->dense_new_bytes += dense_new ? size : 0;
 }
 
+// ---- what was stored already
+
+static bool is_due(const struct intake *in, const struct place *place) { return renew_is_due(in->options->big.renew, place->object); }
+
+bool intake_keep_stored(struct intake *in, struct manifest_entry *entry, const struct manifest_entry *old, const struct scan_stat *planned,
+                        const struct scan_stat *found)
+{
+    bool untouched = in->options->compare_inode && entry->size == old->size && entry->mtime_s == old->mtime_s && entry->mtime_ns == old->mtime_ns &&
+                     found->inode == planned->inode && found->ctime_s == planned->ctime_s && found->ctime_ns == planned->ctime_ns &&
+                     (entry->notes & MANIFEST_UNSTABLE) == 0;
+    struct versions_needs needs = { 0 };
+    struct error ignored; // then what was read is stored
+    if (!untouched || (place_is_set(&old->version) && versions_use(in->options->big.versions, &old->version, &needs, &ignored) < 0))
+        return false;
+    log_warn("the content of '%s' is not what was stored, though its size, times and inode are as they were: the file, or memory, was damaged since. The snapshot "
+             "keeps the stored content; compare the two with `bkd diff` and a restore, and write the file anew whichever is right",
+             buf_str(&entry->path));
+    in->stats.differing_files++;
+    entry->has_sha256 = old->has_sha256;
+    memcpy(entry->sha256, old->sha256, sizeof entry->sha256);
+    entry->at = old->at;
+    entry->version = old->version;
+    output_need_place(in->options->output, &entry->at);
+    output_need(in->options->output, &needs);
+    versions_needs_done(&needs);
+    return true;
+}
+
 // ---- placing one entry
 
 // The places an entry refers to must be in objects this snapshot may build on.
 static bool place_usable(const struct intake *in, const struct place *place)
 {
     const struct bigfile_context *big = &in->options->big;
-    return place->object == 0 || big->usable(big->usable_arg, place->object);
+    return place->object == 0 || (big->usable(big->usable_arg, place->object) && !is_due(in, place));
 }
 
 int intake_place_xattrs(struct intake *in, struct manifest_entry *entry, const uint8_t *text, size_t n, struct error *err)
@@ -58,13 +87,21 @@ int intake_place_xattrs(struct intake *in, struct manifest_entry *entry, const u
     return r;
 }
 
+// The writer whose open object holds the content.
+static struct object_writer *writer_of(const struct intake *in, const struct manifest_entry *entry)
+{
+    struct object_writer *renewer = in->options->big.renew->writer;
+    uint32_t object = place_is_set(&entry->version) ? entry->version.object : entry->at.object;
+    return renewer != NULL && object_writer_open_object(renewer) == object ? renewer : in->options->big.writer;
+}
+
 int intake_finish_entry(struct intake *in, struct manifest_entry *entry, const struct scan_stat *stat, struct error *err)
 {
     int r = output_entry(in->options->output, entry, stat, &in->line, err);
     if ((entry->notes & MANIFEST_UNSTABLE) != 0)
         in->stats.unstable_files++;
     if (r == 0 && entry->type == MANIFEST_FILE && entry->size > 0)
-        r = object_writer_note_entry(in->options->big.writer, buf_str(&in->line), in->line.len, err);
+        r = object_writer_note_entry(writer_of(in, entry), buf_str(&in->line), in->line.len, err);
     return r;
 }
 
@@ -72,7 +109,7 @@ int intake_finish_entry(struct intake *in, struct manifest_entry *entry, const s
 static bool use_known_version(struct intake *in, struct manifest_entry *entry, const struct place *version, struct error *err)
 {
     struct versions_needs needs = { 0 };
-    bool good = versions_use(in->options->big.versions, version, &needs, err) == 0;
+    bool good = versions_use(in->options->big.versions, version, &needs, err) == 0 && !renew_any_due(in->options->big.renew, &needs);
     for (size_t i = 0; good && i < needs.n; i++)
         good = in->options->big.usable(in->options->big.usable_arg, needs.items[i].object);
     if (good) {
@@ -83,6 +120,20 @@ static bool use_known_version(struct intake *in, struct manifest_entry *entry, c
     return good;
 }
 
+// Content that is stored nowhere, or nowhere that lasts.
+static int store_content(struct intake *in, struct batch_item *item, bool is_renewal, const uint8_t *data, struct error *err)
+{
+    const struct bigfile_context *big = &in->options->big;
+    struct manifest_entry *entry = &item->entry;
+    int r = is_renewal ? big->open_renewer(big->usable_arg, err) : 0;
+    if (r == 0)
+        r = object_writer_add(is_renewal ? big->renew->writer : big->writer, "whole", data, item->data_len, &entry->at, err);
+    if (r == 0)
+        r = known_add(big->known, KNOWN_WHOLE, entry->sha256, &entry->at, err);
+    in->stats.renewed_bytes += is_renewal ? item->data_len : 0;
+    return r;
+}
+
 static int place_content(struct intake *in, struct batch_item *item, const struct manifest_entry *old, const uint8_t *data, struct error *err)
 {
     struct manifest_entry *entry = &item->entry;
@@ -91,6 +142,10 @@ static int place_content(struct intake *in, struct batch_item *item, const struc
     entry->has_sha256 = true;
     memcpy(entry->sha256, item->sha256, sizeof entry->sha256);
     bool same = old != NULL && old->has_sha256 && old->size == entry->size && memcmp(old->sha256, entry->sha256, sizeof entry->sha256) == 0;
+    if (!same && item->action == SELECT_RENEW && intake_keep_stored(in, entry, old, &item->planned, &item->stat))
+        return 0;
+    bool is_renewal = same && (item->action == SELECT_RENEW || is_due(in, &old->at));
+    in->stats.renewed_files += is_renewal;
     if (!same)
         intake_note_change(in, old != NULL, item->before, item->stat.texture, entry->size);
     if (same && place_is_set(&old->at) && place_usable(in, &old->at)) {
@@ -101,9 +156,7 @@ static int place_content(struct intake *in, struct batch_item *item, const struc
                (known_find(o->big.known, KNOWN_VERSION, entry->sha256, &known) && use_known_version(in, entry, &known, err))) {
         return 0;
     } else {
-        int r = object_writer_add(o->big.writer, "whole", data, item->data_len, &entry->at, err);
-        if (r == 0)
-            r = known_add(o->big.known, KNOWN_WHOLE, entry->sha256, &entry->at, err);
+        int r = store_content(in, item, is_renewal, data, err);
         if (r < 0)
             return r;
     }
@@ -135,7 +188,7 @@ static int place_item(struct intake *in, struct batch *b, struct batch_item *ite
     }
     int r = 0;
     const uint8_t *content = b->content.data;
-    if (item->action == SELECT_READ)
+    if (select_reads(item->action))
         in->stats.bytes_read += item->data_len;
     if (item->base_len > 0)
         r = manifest_parse(buf_str(&b->text) + item->base, item->base_len, &old, err);
@@ -160,7 +213,7 @@ static int place_batch(struct intake *in, struct batch *b, struct error *err)
         if (r < 0)
             return r;
         bytes += item->data_len;
-        files += item->action == SELECT_READ;
+        files += select_reads(item->action);
     }
     in->stats.read_ns += b->read_ns;
     if (files > 0)
@@ -262,9 +315,9 @@ static int feed(struct intake *in, struct error *err)
             return r;
         if (item == NULL)
             break;
-        uint64_t size = item->action == SELECT_READ ? line_size(item) : 0;
+        uint64_t size = select_reads(item->action) ? line_size(item) : 0;
         bool sparse = size > 65536 && item->blocks_bytes < size / 2, is_stream = item->action == SELECT_STREAM;
-        if (is_stream || (item->action == SELECT_READ && (size >= in->options->big_size || sparse))) {
+        if (is_stream || (select_reads(item->action) && (size >= in->options->big_size || sparse))) {
             // Entries come out in the order of the queue: what was collected goes first.
             r = submit_batch(in, err);
             if (r == 0)

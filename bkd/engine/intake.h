@@ -20,6 +20,7 @@ struct intake_options {
     const struct stream_source *streams; // those the plan has entries of
     size_t n_streams;
     uint64_t big_size; // files from this size on are stored as versions with a recipe
+    bool compare_inode; // an unchanged file's ctime and inode are as they were
     unsigned jobs;
     scan_problem_fn *problem; // what could not be read
     void (*progress)(void *arg, uint64_t bytes, uint64_t files); // read so far
@@ -34,6 +35,8 @@ struct intake_stats {
     uint64_t altered_files;                      // had other content before
     uint64_t turned_files, turned_bytes;         // altered from compressible to not
     uint64_t dense_new_files, dense_new_bytes;   // new, and not compressible
+    uint64_t renewed_files, renewed_bytes; // unchanged, and stored anew
+    uint64_t differing_files; // unchanged, but not what was stored
     uint64_t bytes_read;
     uint64_t unstable_files;
     uint64_t skipped; // entries that could not be read, or not all of them

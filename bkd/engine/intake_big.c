@@ -23,7 +23,13 @@ void intake_free_big(struct intake *in, struct intake_big *big)
 static int begin_big(struct intake *in, struct intake_big *big, struct error *err)
 {
     const struct place *base = place_is_set(&big->old.version) ? &big->old.version : NULL;
-    return bigfile_begin(&in->options->big, big->source.fd, buf_str(&big->entry.path), big->entry.size, base, NULL, &big->file, err);
+    int r = bigfile_begin(&in->options->big, big->source.fd, buf_str(&big->entry.path), big->entry.size, base, NULL, &big->file, err);
+    if (r < 0)
+        return r;
+    // What an unchanged file costs was taken from the budget when it was chosen; a file that is read anyway is renewed when there is budget left.
+    uint64_t cost = bigfile_renewal_cost(big->file);
+    big->is_anew = big->is_anew || big->is_renewal || (cost > 0 && renew_spend(in->options->big.renew, cost));
+    return big->is_anew ? bigfile_renew(big->file, err) : 0;
 }
 
 // Reads a file again in this thread, at its place in the order; what is stored already is found to be.
@@ -71,7 +77,10 @@ static void use_version(struct intake *in, struct intake_big *big, struct bigfil
     entry->has_sha256 = result->has_sha256;
     memcpy(entry->sha256, result->sha256, sizeof entry->sha256);
     in->stats.bytes_read += result->bytes_read;
-    if (!result->is_base)
+    bool same = result->has_sha256 ? big->old.has_sha256 && memcmp(big->old.sha256, result->sha256, sizeof result->sha256) == 0 : result->all_same;
+    in->stats.renewed_files += result->is_anew;
+    in->stats.renewed_bytes += result->anew_bytes;
+    if (!result->is_base && !(result->is_anew && same))
         intake_note_change(in, big->old.path.len > 0, big->before, result->texture, result->size);
     big->source.stat.texture = result->texture;
     output_need(in->options->output, &result->needs);
@@ -83,6 +92,12 @@ static int finish_entry(struct intake *in, struct intake_big *big, struct error 
     static const struct scan_stat look_again = { 0 }; // no inode: it is read again next time
     int r = intake_place_xattrs(in, &big->entry, big->xattrs.data, big->xattrs.len, err);
     return r < 0 ? r : intake_finish_entry(in, &big->entry, big->partly ? &look_again : &big->source.stat, err);
+}
+
+// Read as unchanged, and not what was stored. (Of files that are mostly holes there is no hash of the whole.)
+static bool is_different(const struct intake_big *big, const struct bigfile_result *result)
+{
+    return big->is_renewal && result->has_sha256 && big->old.has_sha256 && memcmp(result->sha256, big->old.sha256, sizeof result->sha256) != 0;
 }
 
 static int finish_big(struct intake *in, struct intake_big *big, struct error *err)
@@ -100,7 +115,10 @@ static int finish_big(struct intake *in, struct intake_big *big, struct error *e
         return r;
     if (result.hole_bytes > 0 && big->source.blocks_bytes >= entry->size) // space reserved and never written
         entry->notes |= MANIFEST_PREALLOCATED;
-    use_version(in, big, &result);
+    if (is_different(big, &result) && intake_keep_stored(in, entry, &big->old, &big->planned, &big->source.stat))
+        versions_needs_done(&result.needs);
+    else
+        use_version(in, big, &result);
     r = finish_entry(in, big, err);
     intake_note_progress(in, 0, 1);
     intake_free_big(in, big);
@@ -180,6 +198,8 @@ static int parse_big(struct intake *in, const struct select_item *item, struct i
     big->source.fd = -1;
     big->next = in->under_way;
     in->under_way = big;
+    big->is_renewal = item->action == SELECT_RENEW;
+    big->planned = item->stat;
     int r = manifest_parse(item->line, item->line_len, &big->entry, err);
     if (r == 0 && item->base_len > 0)
         r = manifest_parse(item->base, item->base_len, &big->old, err);

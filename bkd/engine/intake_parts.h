@@ -17,6 +17,9 @@ struct intake_big {
     struct source_file source; // not open: a stream
     struct manifest_entry entry, old; // old.version: the version it probably continues
     struct buf xattrs;
+    bool is_renewal;          // it has not changed since the snapshot before
+    bool is_anew;             // its version is made independent of objects that are being emptied
+    struct scan_stat planned; // as it was scanned
     struct bigfile *file;
     uint64_t left; // pieces not placed yet; of a stream one more
     bool failed;
@@ -55,6 +58,10 @@ void intake_note_progress(struct intake *in, uint64_t bytes, uint64_t files);
 void intake_note_change(struct intake *in, bool is_known, enum texture before, enum texture now, uint64_t size);
 // Stores the attributes' text, unless it is known, and names it in the entry.
 MUST_USE int intake_place_xattrs(struct intake *in, struct manifest_entry *entry, const uint8_t *text, size_t n, struct error *err);
+// An unchanged file was read, and is not what was stored. Is it really unchanged, so that the source is damaged, or the store was? Then that is told, and
+// the entry gets the content that is stored.
+MUST_USE bool intake_keep_stored(struct intake *in, struct manifest_entry *entry, const struct manifest_entry *old, const struct scan_stat *planned,
+                                 const struct scan_stat *found);
 // The entry is complete.
 MUST_USE int intake_finish_entry(struct intake *in, struct manifest_entry *entry, const struct scan_stat *stat, struct error *err);
 // Puts a batch or a piece into the queue, which takes it; places what comes out.

@@ -32,11 +32,11 @@ static bool any_object(void *arg, uint32_t object)
     return true;
 }
 
-static bool keep_any(void *arg, const struct manifest_entry *old)
+static enum select_verdict keep_any(void *arg, const struct manifest_entry *old)
 {
     (void)arg;
     (void)old;
-    return true;
+    return SELECT_RELY;
 }
 
 static int open_caches(struct live *l, const struct live_options *o, struct error *err)

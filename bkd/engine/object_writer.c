@@ -37,7 +37,7 @@ struct object_writer {
     size_t frame_target;
     // The open object
     uint32_t number; // 0 = none open
-    uint32_t next_number;
+    uint32_t next_number; // of the writer that gives the numbers
     uint32_t members;
     struct pack *pack;
     struct zframe_table table;
@@ -209,6 +209,8 @@ static int sink(void *arg, const void *data, size_t n, struct error *err)
     return 0;
 }
 
+static struct object_writer *numbers_of(struct object_writer *w) { return w->options.numbers_of == NULL ? w : w->options.numbers_of; }
+
 static int open_object(struct object_writer *w, struct error *err)
 {
     struct store *store = w->options.store;
@@ -225,7 +227,7 @@ static int open_object(struct object_writer *w, struct error *err)
     if (r < 0)
         return r;
     crypto_sha256_init(&w->hash);
-    w->number = w->next_number++;
+    w->number = numbers_of(w)->next_number++;
     w->members = 0;
     w->written = 0;
     return 0;

@@ -24,6 +24,7 @@ struct object_writer_options {
     unsigned jobs;          // compressing threads
     uint64_t object_size;   // stored bytes after which an object ends
     uint32_t first_object;  // number of the first object
+    struct object_writer *numbers_of; // NULL, or the writer that gives the numbers, where two fill objects of one chain at a time; borrowed
     uint8_t repository[16], chain[16];
     object_finished_fn *finished;
     object_finished_fn *sealed; // NULL = none. The object has its last byte and is about to be put: whoever notes this finds out later whether it was

@@ -9,6 +9,7 @@
 #include "bkd/engine/nights.h"
 #include "bkd/engine/objects.h"
 #include "bkd/engine/parent.h"
+#include "bkd/engine/renew.h"
 #include "bkd/engine/state.h"
 
 struct run {
@@ -33,6 +34,7 @@ struct run {
     struct known *known;
     struct versions versions;
     struct object_writer *writer;
+    struct renew renew;
     struct manifest_entry *streams; // one a stream of the options; owned
     struct select_plan *plan;
     struct output output;
@@ -57,14 +59,18 @@ MUST_USE int run_check_parent(const struct run *run, struct error *err);
 MUST_USE int run_open_writer(struct run *run, struct error *err);
 // May this snapshot refer to the object? (arg: struct run)
 bool run_usable(void *arg, uint32_t object);
-// Content of an entry that is kept: accounts for it, or says that it cannot be relied on. (arg: struct run)
-bool run_keep_content(void *arg, const struct manifest_entry *old);
+// Content of an entry that is unchanged: accounts for it, or says that it cannot be relied on, or is to be stored anew. (arg: struct run)
+enum select_verdict run_keep_content(void *arg, const struct manifest_entry *old);
+// A writer beside the first, for what is stored anew. (arg: struct run)
+MUST_USE int run_open_renewer(void *arg, struct error *err);
 // What storing versions needs of the run.
 struct bigfile_context run_big_context(struct run *run);
 // Closes all but the state.
 void run_close(struct run *run);
 void run_unlock(struct run *run);
 
+// Ends the objects under way: all that was stored is durable.
+MUST_USE int run_finish_writers(struct run *run, struct error *err);
 // Stores the manifest, puts refs and head, and keeps the caches for the next run. The snapshot exists when this returned 0.
 MUST_USE int run_commit(struct run *run, struct error *err);
 // Compares what this run found with what is usual, for the head; and remembers it once that stands.

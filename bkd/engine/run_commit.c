@@ -41,7 +41,7 @@ static int use_last_manifest(struct run *run, bool *ret_used, struct error *err)
     int r = hash_manifest(run, same.sha256, err);
     if (r < 0 || memcmp(same.sha256, last->manifest_sha256, sizeof same.sha256) != 0)
         return r;
-    bool good = versions_use(&run->versions, &last->manifest, &same.needs, &ignored) == 0;
+    bool good = versions_use(&run->versions, &last->manifest, &same.needs, &ignored) == 0 && !renew_any_due(&run->renew, &same.needs);
     for (size_t i = 0; good && i < same.needs.n; i++)
         good = run_usable(run, same.needs.items[i].object);
     if (!good) {
@@ -71,6 +71,9 @@ static int store_manifest(struct run *run, struct error *err)
     uint64_t size = run->output.manifest.size;
     const struct place *base = run->parent.head == NULL ? NULL : &run->parent.head->head.manifest;
     r = bigfile_begin(&context, run->output.manifest.fd, "manifest", size, base, &run->output.index, &file, err);
+    uint64_t cost = r == 0 ? bigfile_renewal_cost(file) : 0;
+    if (cost > 0 && renew_spend(&run->renew, cost))
+        r = bigfile_renew(file, err);
     struct bigfile_job *piece = bigfile_job_new();
     for (uint64_t i = 0; r == 0 && i < bigfile_pieces(file); i++) {
         bool source_failed;
@@ -87,6 +90,13 @@ static int store_manifest(struct run *run, struct error *err)
     return r;
 }
 
+static void remember_filled(struct run *run, const struct format_refs *refs)
+{
+    struct error why;
+    if (renew_save(&run->renew, run->io, run->state.dirfd, run->cache_key, refs, run->objects.first_own, &why) < 0)
+        log_warn("how full objects are was not noted, so they are emptied later than they might be: %s", why.text);
+}
+
 static int put_refs(struct run *run, struct format_head *head, struct error *err)
 {
     _cleanup_format_refs_ struct format_refs refs = { 0 };
@@ -94,6 +104,7 @@ static int put_refs(struct run *run, struct format_head *head, struct error *err
     int r = objects_refs(&run->objects, run->parent.chain, &run->output.needs, &refs, err);
     if (r < 0)
         return r;
+    remember_filled(run, &refs);
     format_refs_write(&text, &refs);
     crypto_sha256(text.data, text.len, head->refs);
     head->refs_size = text.len;
@@ -236,13 +247,21 @@ static void tidy_caches(struct run *run)
         log_warn("the local cache was not tidied: %s", why.text);
 }
 
+int run_finish_writers(struct run *run, struct error *err)
+{
+    int r = run->renew.writer == NULL ? 0 : object_writer_finish(run->renew.writer, err);
+    return r < 0 ? r : object_writer_finish(run->writer, err);
+}
+
 void run_fill_result(struct run *run)
 {
     struct backup_result *result = &run->result;
     const struct select_counts *counts = select_counts(run->plan);
-    struct object_writer_stats stats = { 0 };
+    struct object_writer_stats stats = { 0 }, anew = { 0 };
     if (run->writer != NULL)
         object_writer_stats(run->writer, &stats);
+    if (run->renew.writer != NULL)
+        object_writer_stats(run->renew.writer, &anew);
     bool is_read = run->writer != NULL; // else a dry run: what the scan saw
     result->files = is_read ? run->output.files : counts->files;
     result->entries = is_read ? run->output.entries : counts->entries;
@@ -257,9 +276,12 @@ void run_fill_result(struct run *run)
     result->touched_files = run->intake.touched;
     memcpy(result->excluded, counts->excluded, sizeof result->excluded);
     result->skipped = run->intake.skipped + counts->problems;
-    result->bytes_stored = stats.stored_bytes;
-    result->objects = stats.objects;
-    result->compress_ns = stats.compress_ns;
+    result->bytes_stored = stats.stored_bytes + anew.stored_bytes;
+    result->objects = stats.objects + anew.objects;
+    result->compress_ns = stats.compress_ns + anew.compress_ns;
+    result->renewed_files = is_read ? run->intake.renewed_files : counts->renew_files;
+    result->renewed_bytes = is_read ? run->intake.renewed_bytes : counts->renew_bytes;
+    result->differing_files = run->intake.differing_files;
     result->complete = result->skipped == 0 && result->unstable_files == 0;
 }
 
@@ -290,7 +312,7 @@ int run_commit(struct run *run, struct error *err)
     _cleanup_format_head_ struct format_head head = { 0 };
     int r = store_manifest(run, err);
     if (r == 0)
-        r = object_writer_finish(run->writer, err);
+        r = run_finish_writers(run, err);
     run_fill_result(run);
     if (r == 0)
         run_judge(run);

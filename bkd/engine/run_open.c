@@ -18,20 +18,20 @@ bool run_usable(void *arg, uint32_t object)
 static bool usable_before(void *arg, uint32_t object)
 {
     const struct run *run = arg;
-    return objects_usable_before(&run->objects, object);
+    return objects_usable_before(&run->objects, object) && !renew_is_due(&run->renew, object);
 }
 
-// Numbers are reserved in steps, ahead of their use.
+// Numbers are reserved in steps, ahead of their use; two objects may be under way.
 static int reserve_objects(struct run *run, uint32_t next, struct error *err)
 {
-    return next < run->state.objects ? 0 : state_reserve_objects(&run->state, next + OBJECTS_RESERVED, err);
+    return next + 1 < run->state.objects ? 0 : state_reserve_objects(&run->state, next + OBJECTS_RESERVED, err);
 }
 
 static int object_finished(void *arg, const struct format_ref *object, struct error *err)
 {
     struct run *run = arg;
     objects_add(&run->objects, object);
-    return reserve_objects(run, object->object + 1, err);
+    return reserve_objects(run, object_writer_next_object(run->writer), err);
 }
 
 // Journaled before it is put: a run that is killed right after would store all of it again. Replaying looks whether the store has it.
@@ -55,30 +55,45 @@ static bool object_is_stored(void *arg, const struct format_ref *object)
 static int piece_is_known(void *arg, const uint8_t sha256[32], const struct place *place, struct error *err)
 {
     struct run *run = arg;
-    return known_add(run->known, KNOWN_WHOLE, sha256, place, err);
+    // Where two objects were under way, one may not have become whole.
+    return objects_usable(&run->objects, place->object) ? known_add(run->known, KNOWN_WHOLE, sha256, place, err) : 0;
 }
 
-// Content of an entry that is kept: account for it, or say that it cannot be relied on.
-bool run_keep_content(void *arg, const struct manifest_entry *old)
+// Reading it again is a cost as well, though a small one beside storing it.
+#define READING_SHARE 16
+
+static bool is_to_renew(struct run *run, const struct manifest_entry *old, const struct versions_needs *needs)
+{
+    _cleanup_recipe_ struct recipe recipe = { 0 };
+    struct error ignored; // without its recipe a file is left where it is
+    struct renew *renew = &run->renew;
+    if (renew_any_due(renew, needs))
+        return versions_read_recipe(&run->versions, &old->version, &recipe, &ignored) == 0 && renew_spend(renew, renew_cost(renew, &recipe) + old->size / READING_SHARE);
+    if (renew_is_due(renew, old->at.object))
+        return renew_spend(renew, old->at.length);
+    return renew_is_due(renew, old->xattr.object) && renew_spend(renew, old->xattr.length + old->size / READING_SHARE);
+}
+
+static bool place_usable(const struct run *run, const struct place *place) { return place->object == 0 || objects_usable(&run->objects, place->object); }
+
+enum select_verdict run_keep_content(void *arg, const struct manifest_entry *old)
 {
     struct run *run = arg;
-    if (!objects_usable(&run->objects, old->at.object) && old->at.object != 0)
-        return false;
-    if (old->xattr.object != 0 && !objects_usable(&run->objects, old->xattr.object))
-        return false;
-    if (place_is_set(&old->version)) {
-        _cleanup_versions_needs_ struct versions_needs needs = { 0 };
-        struct error why;
-        bool good = versions_use(&run->versions, &old->version, &needs, &why) == 0;
-        for (size_t i = 0; good && i < needs.n; i++)
-            good = objects_usable(&run->objects, needs.items[i].object);
-        if (!good)
-            return false;
-        output_need(&run->output, &needs);
-    }
+    _cleanup_versions_needs_ struct versions_needs needs = { 0 };
+    struct error why;
+    bool good = place_usable(run, &old->at) && place_usable(run, &old->xattr);
+    if (good && place_is_set(&old->version))
+        good = versions_use(&run->versions, &old->version, &needs, &why) == 0;
+    for (size_t i = 0; good && i < needs.n; i++)
+        good = objects_usable(&run->objects, needs.items[i].object);
+    if (!good)
+        return SELECT_DOUBT;
+    if (is_to_renew(run, old, &needs))
+        return SELECT_STORE_ANEW;
+    output_need(&run->output, &needs);
     output_need_place(&run->output, &old->at);
     output_need_place(&run->output, &old->xattr);
-    return true;
+    return SELECT_RELY;
 }
 
 static int open_repository(struct run *run, struct error *err)
@@ -100,6 +115,17 @@ static int open_repository(struct run *run, struct error *err)
     if (r == 0)
         state_cache_key(&run->state, run->repository->info.id, run->parent.chain, run->cache_key);
     return r;
+}
+
+static void plan_renewal(struct run *run, const struct format_refs *refs)
+{
+    const struct backup_options *o = run->options;
+    uint64_t bytes = run->parent.head->head.bytes;
+    struct renewal_rule rule = { .min_live_percent = o->renewal_min_live_percent, .budget_bytes = o->renewal_budget_bytes };
+    if (rule.budget_bytes == 0)
+        rule.budget_bytes = bytes / 100 * o->renewal_budget_percent;
+    renew_load(&run->renew, run->io, run->state.dirfd, run->cache_key);
+    renew_plan(&run->renew, &rule, refs);
 }
 
 struct loading {
@@ -153,8 +179,11 @@ static int load_parent_objects(struct run *run, struct error *err)
         run->result.damaged_objects++;
         return 0;
     }
-    run->has_parent_refs = r == 0;
-    return r < 0 ? r : load_objects(run, &refs, err);
+    if (r < 0)
+        return r;
+    run->has_parent_refs = true;
+    plan_renewal(run, &refs);
+    return load_objects(run, &refs, err);
 }
 
 static uint32_t first_object(const struct run *run)
@@ -197,16 +226,32 @@ static int open_caches(struct run *run, struct error *err)
     return r;
 }
 
-int run_open_writer(struct run *run, struct error *err)
+static void fill_writer_options(struct run *run, struct object_writer_options *ret_options)
 {
     const struct backup_options *o = run->options;
-    struct object_writer_options options = {
+    *ret_options = (struct object_writer_options){
         .store = run->store, .recipients = o->recipients, .n_recipients = o->n_recipients, .level = o->compression_level,
-        .jobs = o->jobs, .object_size = run->repository->info.object_size, .first_object = first_object(run), .finished = object_finished,
+        .jobs = o->jobs, .object_size = run->repository->info.object_size, .finished = object_finished,
         .sealed = object_sealed, .arg = run,
     };
-    memcpy(options.repository, run->repository->info.id, sizeof options.repository);
-    memcpy(options.chain, run->parent.chain, sizeof options.chain);
+    memcpy(ret_options->repository, run->repository->info.id, sizeof ret_options->repository);
+    memcpy(ret_options->chain, run->parent.chain, sizeof ret_options->chain);
+}
+
+int run_open_renewer(void *arg, struct error *err)
+{
+    struct run *run = arg;
+    struct object_writer_options options;
+    fill_writer_options(run, &options);
+    options.numbers_of = run->writer;
+    return run->renew.writer != NULL ? 0 : object_writer_new(run->io, &options, &run->renew.writer, err);
+}
+
+int run_open_writer(struct run *run, struct error *err)
+{
+    struct object_writer_options options;
+    fill_writer_options(run, &options);
+    options.first_object = first_object(run);
     run->objects.first_own = options.first_object;
     int r = reserve_objects(run, options.first_object, err);
     // From now on this is the chain, also should this run be cut off.
@@ -219,7 +264,7 @@ struct bigfile_context run_big_context(struct run *run)
 {
     const struct backup_options *o = run->options;
     return (struct bigfile_context){
-        .io = run->io, .writer = run->writer, .known = run->known, .versions = &run->versions, .journal = run->journal,
+        .io = run->io, .writer = run->writer, .renew = &run->renew, .open_renewer = run_open_renewer, .known = run->known, .versions = &run->versions, .journal = run->journal,
         .usable = run_usable, .usable_arg = run, .block_size = o->delta_block_size,
         .ancestry = { .max_chain = o->delta_max_chain, .max_share_percent = o->delta_max_share_percent },
     };
@@ -258,6 +303,7 @@ int run_open(struct run *run, struct error *err)
 
 void run_close(struct run *run)
 {
+    renew_done(&run->renew);
     object_writer_free(run->writer);
     select_free(run->plan);
     for (size_t i = 0; run->streams != NULL && i < run->options->n_streams; i++)

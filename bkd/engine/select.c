@@ -155,7 +155,14 @@ static int keep(struct select_plan *p, const struct manifest_entry *now, const s
 // Bytes a read will move: holes cost nothing.
 static uint64_t read_cost(const struct manifest_entry *e, uint64_t blocks) { return e->size < blocks || blocks == 0 ? e->size : blocks; }
 
-static int to_read(struct select_plan *p, const struct manifest_entry *now, const struct scan_stat *found, uint64_t blocks, bool is_known, struct error *err)
+static void count_renewal(struct select_plan *p, uint64_t bytes)
+{
+    p->counts.renew_files++;
+    p->counts.renew_bytes += bytes;
+}
+
+static int to_read(struct select_plan *p, const struct manifest_entry *now, const struct scan_stat *found, uint64_t blocks, bool is_known, bool renew,
+                   struct error *err)
 {
     struct scan_stat stat = *found;
     stat.texture = is_known ? p->old.stat.texture : TEXTURE_UNKNOWN;
@@ -166,7 +173,9 @@ static int to_read(struct select_plan *p, const struct manifest_entry *now, cons
         p->counts.read_files++;
         p->counts.read_bytes += read_cost(now, blocks);
     }
-    int r = add_plan(p, content ? SELECT_READ : SELECT_ATTRS, &stat, blocks, buf_str(&p->line), p->line.len - 1, is_known ? p->old.line : NULL,
+    if (content && renew)
+        count_renewal(p, read_cost(now, blocks));
+    int r = add_plan(p, !content ? SELECT_ATTRS : renew ? SELECT_RENEW : SELECT_READ, &stat, blocks, buf_str(&p->line), p->line.len - 1, is_known ? p->old.line : NULL,
                      is_known ? p->old.line_len : 0, err);
     if (r == 0 && !is_known && has_content(now))
         r = add_join(p->fresh, &p->line, now, &stat, false, NULL, 0, err);
@@ -232,10 +241,10 @@ static int visit(void *arg, const struct manifest_entry *now, const struct scan_
     bool is_known;
     int r = pass_gone(p, now, &is_known, err);
     if (r < 0 || !is_known)
-        return r < 0 ? r : to_read(p, now, stat, blocks, false, err);
+        return r < 0 ? r : to_read(p, now, stat, blocks, false, false, err);
     bool same_type = p->old.entry->type == now->type;
-    bool may_keep = is_unchanged(p, now, stat) && p->keep(p->keep_arg, p->old.entry);
-    r = may_keep ? keep(p, now, stat, err) : to_read(p, now, stat, blocks, same_type, err);
+    enum select_verdict verdict = is_unchanged(p, now, stat) ? p->keep(p->keep_arg, p->old.entry) : SELECT_DOUBT;
+    r = verdict == SELECT_RELY ? keep(p, now, stat, err) : to_read(p, now, stat, blocks, same_type, verdict == SELECT_STORE_ANEW, err);
     return r < 0 ? r : load_old(p, err);
 }
 
@@ -442,7 +451,8 @@ static int apply_move(struct select_plan *p, struct error *err)
         r = manifest_parse(buf_str(&p->item_base), p->item_base.len, &old, err);
     p->item.stat.texture = stat.texture;
     bool same = r == 0 && now.size == old.size && same_mtime(&now, &old);
-    if (same && !must_read && p->keep(p->keep_arg, &old)) {
+    enum select_verdict verdict = same && !must_read ? p->keep(p->keep_arg, &old) : SELECT_DOUBT;
+    if (verdict == SELECT_RELY) {
         take_content(&now, &old);
         buf_reset(&p->item_line);
         manifest_format(&p->item_line, &now);
@@ -455,6 +465,10 @@ static int apply_move(struct select_plan *p, struct error *err)
     } else if (r == 0) {
         p->item.base = buf_str(&p->item_base);
         p->item.base_len = p->item_base.len;
+    }
+    if (verdict == SELECT_STORE_ANEW) {
+        p->item.action = SELECT_RENEW;
+        count_renewal(p, read_cost(&now, p->item.blocks_bytes));
     }
     manifest_entry_done(&now);
     manifest_entry_done(&old);

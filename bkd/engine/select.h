@@ -9,8 +9,13 @@
 #include "bkd/engine/previous.h"
 #include "bkd/engine/scan.h"
 
-// The content of this old entry is to be kept as it is stored. False: it cannot be relied on, read the file again.
-typedef bool select_keep_fn(void *arg, const struct manifest_entry *old);
+// What is to be done with stored content of an unchanged entry.
+enum select_verdict {
+    SELECT_RELY,       // it stays as it is stored
+    SELECT_DOUBT,      // it cannot be relied on: read the file again
+    SELECT_STORE_ANEW, // it is good, and is to be stored once more
+};
+typedef enum select_verdict select_keep_fn(void *arg, const struct manifest_entry *old);
 
 struct select_options {
     struct scan_options scan;
@@ -26,6 +31,7 @@ enum select_action {
     SELECT_KEEP = 'k',  // `line` is complete
     SELECT_ATTRS = 'a', // no content to read, but extended attributes may have changed
     SELECT_READ = 'r',  // content and attributes are to be read
+    SELECT_RENEW = 'n',  // has not changed; content and attributes are to be read and stored anew
     SELECT_STREAM = 's', // content is what a command will write
 };
 
@@ -45,6 +51,7 @@ struct select_counts {
     uint64_t bytes;       // logical bytes of regular files
     uint64_t read_files;  // to be read
     uint64_t read_bytes;
+    uint64_t renew_files, renew_bytes; // of these: unchanged, to be stored anew
     uint64_t streams; // counted nowhere else
     uint64_t stream_bytes; // as large as they were before
     uint64_t gone_files;
@@ -59,6 +66,8 @@ struct select_counts {
     uint64_t *previous_source_entries;
     uint64_t *source_excluded; // left out of each source by the policy's rules, mounts not counted
 };
+
+static inline bool select_reads(enum select_action action) { return action == SELECT_READ || action == SELECT_RENEW; }
 
 struct select_plan;
 

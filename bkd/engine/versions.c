@@ -21,7 +21,8 @@ void versions_needs_done(struct versions_needs *needs)
     *needs = (struct versions_needs){ 0 };
 }
 
-void versions_needs_add(struct versions_needs *needs, uint32_t object, uint64_t used)
+// Index of the first one not below the object.
+static size_t find_need(const struct versions_needs *needs, uint32_t object)
 {
     size_t low = 0, high = needs->n;
     while (low < high) {
@@ -31,6 +32,18 @@ void versions_needs_add(struct versions_needs *needs, uint32_t object, uint64_t 
         else
             high = middle;
     }
+    return low;
+}
+
+const struct versions_need *versions_needs_find(const struct versions_needs *needs, uint32_t object)
+{
+    size_t at = find_need(needs, object);
+    return at < needs->n && needs->items[at].object == object ? &needs->items[at] : NULL;
+}
+
+void versions_needs_add(struct versions_needs *needs, uint32_t object, uint64_t used)
+{
+    size_t low = find_need(needs, object);
     if (low < needs->n && needs->items[low].object == object) {
         needs->items[low].used += used;
         return;

@@ -29,6 +29,8 @@ struct versions_needs {
 };
 void versions_needs_done(struct versions_needs *needs);
 void versions_needs_add(struct versions_needs *needs, uint32_t object, uint64_t used);
+// NULL when the object is not among them.
+const struct versions_need *versions_needs_find(const struct versions_needs *needs, uint32_t object);
 #define _cleanup_versions_needs_ __attribute__((cleanup(versions_needs_done)))
 
 struct versions {

@@ -216,6 +216,8 @@ struct policy {
     uint64_t after_failure;   // enum policy_after_failure
     struct policy_objectives objectives;
     struct policy_keep keep;
+    bool renewal; // storing anew what lies in mostly dead objects
+    uint64_t renewal_min_live_percent, renewal_budget_percent, renewal_budget_bytes; // bytes 0: the share
     uint64_t grace_s; // between a snapshot being given up and its data being removed
     struct policy_verification verify;
     unsigned key_lines[POLICY_KEYS_MAX]; // where each key of the schema was set; 0 = its default

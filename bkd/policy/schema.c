@@ -175,6 +175,16 @@ static const struct schema_key keys[] = {
     KEEP_KEYS("keep", AT_POLICY_KEEP),
     { "grace", SCHEMA_DURATION, AT(grace_s), 0, 52 * WEEK, "1d", false, NULL, "a duration from 0s to 52w",
       "How long the data of a snapshot that was given up stays, so that it can be taken back." },
+    { "renewal", SCHEMA_MAP_OR_NONE, AT(renewal), 0, 0, "on", false, "off", "on, off, or a map with 'budget', 'budget_size' or 'min_live'",
+      "Unchanged files whose data lies in objects that are mostly dead are stored anew by the backup, so that the old objects can be removed; see RETENTION. "
+      "Only where \\fBkeep\\fR says what may go." },
+    { "renewal.min_live", SCHEMA_PERCENT, AT(renewal_min_live_percent), 1, 90, "30%", false, NULL, "a share from 1% to 90%",
+      "Objects of which the newest snapshot uses less are emptied. Too much makes a repository larger, since data is there twice until old snapshots go; "
+      "\\fBbkd prune \\-\\-simulate\\fR shows what comes of it." },
+    { "renewal.budget", SCHEMA_PERCENT, AT(renewal_budget_percent), 1, 100, "2%", false, NULL, "a share from 1% to 100%",
+      "How much is stored anew in one run, against the size of all files." },
+    { "renewal.budget_size", SCHEMA_SIZE, AT(renewal_budget_bytes), 1, 1024 * TIB, "auto", false, "auto", "auto or a size from 1B to 1024TiB",
+      "The same as a size, instead of the share." },
     { "encryption", SCHEMA_MAP_OR_NONE, AT(encrypted), 0, 0, NULL, false, NULL, "none, or a map with 'recipients'",
       "To whom the backup is encrypted. \\fBnone\\fR stores it readable for everybody who can read the repository." },
     { "encryption.recipients", SCHEMA_RECIPIENTS, AT(recipients), 0, 0, "recipients.txt", false, NULL, "a file, or a list of files and age recipients",

@@ -22,11 +22,11 @@ struct place_dir {
     struct select_counts counts;
 };
 
-static bool may_keep(void *arg, const struct manifest_entry *old)
+static enum select_verdict may_keep(void *arg, const struct manifest_entry *old)
 {
     const struct place_dir *p = arg;
     size_t n = p->refuse == NULL ? 0 : strlen(p->refuse);
-    return n == 0 || old->path.len < n || memcmp(old->path.data + old->path.len - n, p->refuse, n) != 0;
+    return n == 0 || old->path.len < n || memcmp(old->path.data + old->path.len - n, p->refuse, n) != 0 ? SELECT_RELY : SELECT_DOUBT;
 }
 
 static int setup(void **state)
