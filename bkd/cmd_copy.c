@@ -14,6 +14,7 @@ struct copying {
     struct cmd_context *ctx;
     const struct cli_args *args;
     const char *from, *to;
+    struct bandwidth bandwidth;
     struct progress *progress;
     uint64_t shown_bytes, shown_snapshots;
 };
@@ -26,7 +27,7 @@ static int open_side(const struct copying *c, const char *side, const char *url,
     const char *identity = cli_args_option(c->args, identity_option), *known_hosts = cli_args_option(c->args, "known-hosts");
     struct store_access access = {
         .identity = identity == NULL ? own_identity : identity, .passphrase_file = cli_args_option(c->args, passphrase_option),
-        .known_hosts = known_hosts == NULL ? own_known_hosts : known_hosts,
+        .known_hosts = known_hosts == NULL ? own_known_hosts : known_hosts, .ssh_config = cli_args_option(c->args, "ssh-config"), .bandwidth = c->bandwidth,
     };
     return store_open(c->ctx->io, url, &access, create, ret_store, err);
 }
@@ -100,6 +101,9 @@ int cmd_copy(struct cmd_context *ctx, const struct cli_args *args, struct error 
     struct store *to = NULL;
     struct replicate_result result;
     uint64_t start = io_monotonic_ns(ctx->io);
+    const char *rate = cli_args_option(args, "bandwidth");
+    if (rate != NULL && bandwidth_parse(rate, &c.bandwidth, err) < 0)
+        return error_prefix(err, "--bandwidth");
     interrupt_install();
     int r = open_from(&c, &from, err);
     if (r == 0)

@@ -26,28 +26,6 @@ static void pin_done(struct pin *p)
     buf_done(&p->blob);
 }
 
-// WHAT is an address, or a policy whose repository is on a server.
-static int find_address(const struct cmd_context *ctx, const char *what, const char *known_hosts, struct pin *p, struct error *err)
-{
-    _cleanup_policy_ struct policy policy = { 0 };
-    if (ssh_url_is(what)) {
-        p->url = xstrdup(what);
-        p->file = known_hosts != NULL ? xstrdup(known_hosts) : cmd_key_path(ctx, "known_hosts");
-        return 0;
-    }
-    int r = cmd_load_policy(ctx, what, &policy, err);
-    if (r == 0 && !policy_store_is_remote(&policy.repository))
-        r = error_set(err, ERROR_USAGE, "the repository of policy %s is a directory, no server", policy.name);
-    if (r < 0)
-        return r;
-    _cleanup_setup_access_ struct setup_access access = { 0 };
-    setup_access(ctx, &policy.repository, &access);
-    p->config = access.config == NULL || p->config != NULL ? p->config : xstrdup(access.config);
-    p->url = xstrdup(policy.repository.url);
-    p->file = known_hosts != NULL ? xstrdup(known_hosts) : cmd_key_path(ctx, policy.repository.ssh_known_hosts);
-    return 0;
-}
-
 static int ask_host(const struct cmd_context *ctx, struct pin *p, struct error *err)
 {
     _cleanup_ssh_url_ struct ssh_url url = { 0 };
@@ -121,18 +99,87 @@ static int report(const struct cmd_context *ctx, const struct pin *p, bool pinne
     return 0;
 }
 
+static int pin_host(struct cmd_context *ctx, const struct cli_args *args, struct pin *p, struct error *err)
+{
+    bool pinned = false;
+    int r = ask_host(ctx, p, err);
+    if (r == 0)
+        r = confirm(args, p, err);
+    if (r == 0)
+        r = write_pin(ctx, p, &pinned, err);
+    return r < 0 ? r : report(ctx, p, pinned, err);
+}
+
+// ---- which hosts
+
+static int pin_address(struct cmd_context *ctx, const struct cli_args *args, const char *url, struct error *err)
+{
+    const char *config = cli_args_option(args, "ssh-config"), *known_hosts = cli_args_option(args, "known-hosts");
+    __attribute__((cleanup(pin_done))) struct pin p = {
+        .url = xstrdup(url), .file = known_hosts != NULL ? xstrdup(known_hosts) : cmd_key_path(ctx, "known_hosts"), .config = config == NULL ? NULL : xstrdup(config),
+    };
+    return pin_host(ctx, args, &p, err);
+}
+
+// As the policy reaches it: through its ssh_config, pinned in its file.
+static int pin_place(struct cmd_context *ctx, const struct cli_args *args, const struct policy_store *place, struct error *err)
+{
+    const char *config = cli_args_option(args, "ssh-config"), *known_hosts = cli_args_option(args, "known-hosts");
+    _cleanup_setup_access_ struct setup_access access = { 0 };
+    setup_access(ctx, place, &access);
+    config = config == NULL ? access.config : config;
+    __attribute__((cleanup(pin_done))) struct pin p = {
+        .url = xstrdup(place->url), .file = known_hosts != NULL ? xstrdup(known_hosts) : cmd_key_path(ctx, place->ssh_known_hosts),
+        .config = config == NULL ? NULL : xstrdup(config),
+    };
+    return pin_host(ctx, args, &p, err);
+}
+
+static bool is_same_host(const struct policy_store *a, const struct policy_store *b)
+{
+    _cleanup_ssh_url_ struct ssh_url x = { 0 }, y = { 0 };
+    struct error ignored;
+    return ssh_url_parse(a->url, &x, &ignored) == 0 && ssh_url_parse(b->url, &y, &ignored) == 0 && strcmp(x.host, y.host) == 0 &&
+           (x.port == 0 ? 22 : x.port) == (y.port == 0 ? 22 : y.port) && strcmp(a->ssh_known_hosts, b->ssh_known_hosts) == 0;
+}
+
+// The repository's and the copies' servers, each once. The array is freed by the caller, the places belong to the policy.
+static const struct policy_store **remote_places(const struct policy *policy, size_t *ret_n)
+{
+    const struct policy_store **places = xcalloc(policy->offsite.count + 1, sizeof(const struct policy_store *));
+    size_t n = 0;
+    for (size_t i = 0; i <= policy->offsite.count; i++) {
+        const struct policy_store *place = i == 0 ? &policy->repository : &policy->offsite.items[i - 1];
+        bool known = !policy_store_is_remote(place);
+        for (size_t k = 0; !known && k < n; k++)
+            known = is_same_host(place, places[k]);
+        if (!known)
+            places[n++] = place;
+    }
+    *ret_n = n;
+    return places;
+}
+
+static int pin_policy(struct cmd_context *ctx, const struct cli_args *args, const char *name, struct error *err)
+{
+    _cleanup_policy_ struct policy policy = { 0 };
+    size_t n = 0;
+    int r = cmd_load_policy(ctx, name, &policy, err);
+    if (r < 0)
+        return r;
+    const struct policy_store **places = remote_places(&policy, &n);
+    if (n == 0)
+        r = error_set(err, ERROR_USAGE, "the repository of policy %s is a directory, no server, and so are its copies", policy.name);
+    else if (n > 1 && cli_args_option(args, "fingerprint") != NULL)
+        r = error_set(err, ERROR_USAGE, "policy %s reaches %zu servers, and a fingerprint is of one: give its address instead", policy.name, n);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = pin_place(ctx, args, places[i], err);
+    free(places);
+    return r;
+}
+
 int cmd_trust_host(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
 {
-    __attribute__((cleanup(pin_done))) struct pin p = { 0 };
-    bool pinned = false;
-    const char *config = cli_args_option(args, "ssh-config");
-    p.config = config == NULL ? NULL : xstrdup(config);
-    int r = find_address(ctx, cli_args_value(args, 0), cli_args_option(args, "known-hosts"), &p, err);
-    if (r == 0)
-        r = ask_host(ctx, &p, err);
-    if (r == 0)
-        r = confirm(args, &p, err);
-    if (r == 0)
-        r = write_pin(ctx, &p, &pinned, err);
-    return r < 0 ? r : report(ctx, &p, pinned, err);
+    const char *what = cli_args_value(args, 0);
+    return ssh_url_is(what) ? pin_address(ctx, args, what, err) : pin_policy(ctx, args, what, err);
 }

@@ -184,6 +184,8 @@ static const struct cli_option copy_options[] = {
     { "to-identity", 0, "FILE", "SSH private key for TO (keys/ssh_ed25519)" },
     { "to-passphrase", 0, "FILE", "its first line is that key's passphrase" },
     { "known-hosts", 0, "FILE", "pinned host keys of both (keys/known_hosts)" },
+    { "ssh-config", 0, "FILE", "file of ssh_config(5) that says how hosts are reached (true: ssh's own)" },
+    { "bandwidth", 0, "RATE", "bytes a second that may be sent, as 4MiB/s, or a table as in a policy" },
     { 0 },
 };
 
@@ -363,8 +365,8 @@ static const struct cli_command commands[] = {
       "exported beside them: runs, alarms, verifications. Nothing that is there is lost, however often it is done. Ends with 3 when not all could be read.",
       catalogue_rebuild_options, cmd_catalogue_rebuild },
     { "trust-host", "POLICY|URL", 1, 1, "pin the host key of an SSH server",
-      "Asks the server of the policy's repository, or of the address, for its host key, shows the key's fingerprint, and pins it when you say that it is the right "
-      "one. bkd talks to pinned servers only, and never pins a key by itself.",
+      "Asks the servers of the policy's repository and copies one after the other, or that of the address, for the host key, shows the key's fingerprint, and pins it "
+      "when you say that it is the right one. bkd talks to pinned servers only, and never pins a key by itself.",
       trust_host_options, cmd_trust_host },
     { "copy", "FROM TO", 2, 2, "copy a whole repository",
       "Makes or brings up to date at TO a copy of the repository FROM, all chains of it; each is a directory or an sftp:// address. Every object is compared with its "

@@ -5,9 +5,9 @@ BUILD_PACKAGES="autoconf automake gcc libc6-dev make pkg-config
     libarchive-dev libcap-ng-dev libcurl4-openssl-dev libjansson-dev libmicrohttpd-dev libqrencode-dev librsync-dev libseccomp-dev libsodium-dev
     libsqlite3-dev libssh2-1-dev libssl-dev libsystemd-dev libyaml-dev libzstd-dev"
 # The tools that tests compare with, and that restores by hand use.
-TEST_PACKAGES="acl age attr btrfs-progs curl dosfstools e2fsprogs exfat-fuse exfatprogs faketime git jq
+TEST_PACKAGES="acl age attr btrfs-progs curl dosfstools dropbear-bin e2fsprogs exfat-fuse exfatprogs faketime git jq
     libarchive-tools libcap2-bin libcmocka-dev openssh-client openssh-server openssh-sftp-server openssl
-    postgresql procps python3 python3-aiosmtpd rdiff rsync sqlite3 systemd
+    postgresql procps proftpd-core proftpd-mod-crypto python3 python3-aiosmtpd rclone rdiff rsync sqlite3 systemd
     xfsprogs xz-utils zbar-tools zlib1g-dev zstd"
 
 # need_packages PACKAGE…: installs what is missing; asks apt for nothing when everything is there.

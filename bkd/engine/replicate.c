@@ -6,6 +6,7 @@
 #include "bkd/base/bytes.h"
 #include "bkd/base/crypto.h"
 #include "bkd/engine/replicate_send.h"
+#include "bkd/repo/exports.h"
 #include "bkd/repo/record.h"
 #include "bkd/repo/tombstones.h"
 
@@ -163,20 +164,30 @@ static int list_sorted(struct store *store, const char *dir, struct names *ret_n
     return e;
 }
 
-static int bring_records(struct replicate *r, struct error *err)
+// Small files that are never changed: those that the copy lacks.
+static int bring_dir(struct replicate *r, const char *dir, size_t max, uint64_t *count, struct error *err)
 {
     _cleanup_names_ struct names here = { 0 }, there = { 0 };
-    int e = list_sorted(r->from->store, "records", &here, err);
+    int e = list_sorted(r->from->store, dir, &here, err);
     if (e == 0)
-        e = list_sorted(r->to, "records", &there, err);
+        e = list_sorted(r->to, dir, &there, err);
     for (size_t i = 0; e == 0 && i < here.n; i++) {
         if (there.n > 0 && bsearch(&here.items[i], there.items, there.n, sizeof *there.items, compare_names) != NULL)
             continue;
         if (!r->options->dry_run)
-            e = replicate_send_file(r->send, here.items[i], FORMAT_SIGNED_MAX, false, err);
-        r->result->records += e == 0;
+            e = replicate_send_file(r->send, here.items[i], max, false, err);
+        *count += e == 0;
     }
     return e;
+}
+
+static int bring_records(struct replicate *r, struct error *err) { return bring_dir(r, "records", FORMAT_SIGNED_MAX, &r->result->records, err); }
+
+// A copy of everything has the catalogue's exports, too. (A shipped one gets the newest: exports_copy.)
+static int bring_exports(struct replicate *r, struct error *err)
+{
+    uint64_t count = 0;
+    return bring_dir(r, "catalogue", EXPORTS_MAX, &count, err);
 }
 
 int replicate_records(const struct io *io, const struct repository *from, struct store *to, uint64_t *ret_brought, struct error *err)
@@ -475,7 +486,7 @@ static int bring_all(struct replicate *r, struct error *err)
     for (size_t i = 0; e == 0 && i < r->from->n_heads; i++)
         if (i == 0 || memcmp(r->from->heads[i].chain, r->from->heads[i - 1].chain, 16) != 0)
             e = bring_chain(r, r->from->heads[i].chain, err);
-    return e;
+    return e < 0 ? e : bring_exports(r, err);
 }
 
 int replicate_run(const struct io *io, const struct replicate_options *options, struct replicate_result *ret_result, struct error *err)

@@ -86,9 +86,9 @@ struct sftp_sending {
     uint64_t size;
     struct crypto_sha256 *hash; // gets the bytes as they are sent, in their order; NULL: nobody asks
     const struct sftp_pace *pace;
-    // Asked again and again for a further lane that has become ready; true: it takes part until the end. left_ns: the time that is left, by the rate so
-    // far; 0 = not known yet. NULL: there are none.
-    bool (*further)(void *arg, uint64_t left_ns, struct sftp_lane *ret_lane);
+    // Asked again and again for a further lane that has become ready; *ret_joins: it takes part until the end. left_ns: the time that is left, by the rate so
+    // far; 0 = not known yet. A failure ends the sending. NULL: there are none.
+    int (*further)(void *arg, uint64_t left_ns, struct sftp_lane *ret_lane, bool *ret_joins, struct error *err);
     void *arg;
 };
 MUST_USE int sftp_send_file(const struct io *io, const struct sftp_lane *lane, const struct sftp_sending *what, struct error *err);

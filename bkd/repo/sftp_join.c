@@ -1,5 +1,7 @@
 #include "bkd/repo/sftp_join.h"
 
+#include <string.h>
+
 #include "bkd/base/log.h"
 
 enum {
@@ -8,11 +10,33 @@ enum {
     CONNECT_WORK_NS = 50000000,   // and the key exchange takes its time on both sides
     NEAR_NS = 3000000,            // round trips below are a local network: the cipher is the limit there, not the window
     NEAR_LANES = 2,
+    SAMPLE = 4096,                // bytes at the front of the file, which the server has had for a while
 };
 
-void sftp_join_init(struct sftp_join *j, struct store_sftp *store, const struct sftp_lane_slot *first, const char *part)
+void sftp_join_init(struct sftp_join *j, struct store_sftp *store, const struct sftp_lane_slot *first, const char *part, int fd)
 {
-    *j = (struct sftp_join){ .store = store, .first = first, .part = part };
+    *j = (struct sftp_join){ .store = store, .first = first, .part = part, .fd = fd };
+}
+
+// Opening it for writing must have left it as it was.
+static int check_kept(struct sftp_joiner *f, struct error *err)
+{
+    struct sftp_client *client = f->slot->client;
+    struct sftp_handle reading;
+    uint8_t there[SAMPLE], here[SAMPLE];
+    size_t got_there = 0, got_here = 0;
+    int r = sftp_open(client, f->part, SFTP_OPEN_READ, 0, &reading, err);
+    if (r < 0)
+        return r;
+    r = sftp_read_some(client, &reading, 0, there, SAMPLE, &got_there, err);
+    if (r == 0)
+        sftp_close_later(client, &reading);
+    if (r == 0)
+        r = io_pread_full(f->store->io, f->fd, here, SAMPLE, 0, "the finished object", &got_here, err);
+    if (r < 0)
+        return r;
+    f->emptied = got_there < SAMPLE || got_here < SAMPLE || memcmp(here, there, SAMPLE) != 0;
+    return f->emptied ? error_set(err, ERROR_UNREACHABLE, "the server empties a file that is opened again, so that one connection has to send it all") : 0;
 }
 
 static void *connect_joiner(void *arg)
@@ -21,6 +45,10 @@ static void *connect_joiner(void *arg)
     f->result = sftp_lanes_connect(f->store, f->slot, &f->why);
     if (f->result == 0)
         f->result = sftp_open(f->slot->client, f->part, SFTP_OPEN_WRITE, 0, &f->handle, &f->why);
+    if (f->result == 0)
+        f->result = check_kept(f, &f->why);
+    if (f->emptied)
+        f->store->one_writer = true;
     f->ready = true;
     return NULL;
 }
@@ -35,6 +63,7 @@ static void take_idle(struct sftp_join *j, size_t wanted)
             s->lanes[i].busy = true;
             f->store = s;
             f->part = j->part;
+            f->fd = j->fd;
             f->slot = &s->lanes[i];
         }
     pthread_mutex_unlock(&s->lock);
@@ -61,20 +90,27 @@ static bool is_worth_it(const struct sftp_join *j, uint64_t left_ns)
     return left_ns > WORTH * (CONNECT_TRIPS * sftp_client_abilities(j->first->client)->round_trip_ns + CONNECT_WORK_NS);
 }
 
-bool sftp_join_further(void *arg, uint64_t left_ns, struct sftp_lane *ret_lane)
+int sftp_join_further(void *arg, uint64_t left_ns, struct sftp_lane *ret_lane, bool *ret_joins, struct error *err)
 {
     struct sftp_join *j = arg;
-    if (!j->begun && is_worth_it(j, left_ns))
+    *ret_joins = false;
+    if (!j->begun && !j->store->one_writer && is_worth_it(j, left_ns))
         begin(j);
     for (size_t i = 0; i < j->n; i++) {
         struct sftp_joiner *f = &j->joiners[i];
-        if (f->joined || !f->ready || f->result < 0)
+        if (f->joined || !f->ready)
             continue;
-        f->joined = true;
+        if (f->emptied) {
+            *err = f->why;
+            return ERROR_UNREACHABLE;
+        }
+        if (f->result < 0)
+            continue;
+        f->joined = *ret_joins = true;
         *ret_lane = (struct sftp_lane){ .client = f->slot->client, .handle = f->handle };
-        return true;
+        return 0;
     }
-    return false;
+    return 0;
 }
 
 static int take_closed(void *arg, unsigned what, size_t index, struct sftp_message *m, struct error *err)
@@ -117,6 +153,10 @@ int sftp_join_end(struct sftp_join *j, int result, struct error *err)
         struct sftp_joiner *f = &j->joiners[i];
         if (f->has_thread)
             (void)pthread_join(f->thread, NULL);
+        if (f->emptied && result == 0) { // by one that came too late to join
+            *err = f->why;
+            result = ERROR_UNREACHABLE;
+        }
         if (f->result == 0 && result < 0)
             f->result = error_set(&f->why, ERROR_UNREACHABLE, "the sending failed");
         else if (f->result == 0)

@@ -33,7 +33,8 @@ struct store_sftp {
     pthread_cond_t freed;
     struct sftp_lane_slot lanes[SFTP_STORE_LANES];
     unsigned n_lanes; // that may be used: fewer than SFTP_STORE_LANES where the server lets no more in
-    _Atomic bool was_there; // a connection was made
+    _Atomic bool was_there;  // a connection was made
+    _Atomic bool one_writer; // a file is written over one connection only: see sftp_join.h
     pthread_mutex_t hasher_lock;
     struct far_hasher *hasher; // NULL: none was needed, or there is none
     bool hasher_failed;

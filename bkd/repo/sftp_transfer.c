@@ -316,11 +316,16 @@ static uint64_t time_left_ns(const struct sending *s)
     return (uint64_t)((double)(s->what->size - s->next) / (double)s->answered * (double)passed);
 }
 
-static void ask_for_lane(struct sending *s)
+static int ask_for_lane(struct sending *s, struct error *err)
 {
     struct sftp_lane lane;
-    if (s->what->further != NULL && s->next < s->what->size && s->n_lanes < SFTP_LANES_MAX && s->what->further(s->what->arg, time_left_ns(s), &lane))
+    bool joins = false;
+    if (s->what->further == NULL || s->next >= s->what->size || s->n_lanes == SFTP_LANES_MAX)
+        return 0;
+    int r = s->what->further(s->what->arg, time_left_ns(s), &lane, &joins, err);
+    if (r == 0 && joins)
         add_lane(s, &lane);
+    return r;
 }
 
 static int wait_for_lanes(struct sending *s, struct error *err)
@@ -339,16 +344,18 @@ static int send_all(struct sending *s, struct error *err)
     for (;;) {
         bool moved = false, busy = s->next < s->what->size;
         s->paced = false;
-        ask_for_lane(s);
+        int r = ask_for_lane(s, err);
+        if (r < 0)
+            return r;
         for (size_t i = 0; i < s->n_lanes; i++) {
-            int r = serve_lane(s, s->lanes[i], &moved, err);
+            r = serve_lane(s, s->lanes[i], &moved, err);
             if (r < 0)
                 return r;
             busy |= s->lanes[i]->flight.n > 0;
         }
         if (!busy)
             return 0;
-        int r = moved ? 0 : wait_for_lanes(s, err);
+        r = moved ? 0 : wait_for_lanes(s, err);
         if (r < 0)
             return r;
     }

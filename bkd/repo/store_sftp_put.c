@@ -77,7 +77,7 @@ static int send_content(struct store_sftp *s, struct sftp_lane_slot *lane, const
     uint8_t digest[CRYPTO_SHA256_SIZE];
     crypto_sha256_init(&hash);
     struct sftp_join join;
-    sftp_join_init(&join, s, lane, p->part);
+    sftp_join_init(&join, s, lane, p->part, p->fd);
     struct sftp_sending sending = {
         .fd = p->fd, .size = p->size, .hash = p->sha256 == NULL ? NULL : &hash, .pace = s->connector.pace, .further = sftp_join_further, .arg = &join,
     };

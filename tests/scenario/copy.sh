@@ -13,7 +13,7 @@ backup --tag second >"$tree/out" 2>&1
 sed "s|^description:.*|description: other|" "$config/policies/p.yaml" >"$config/policies/q.yaml"
 run_bkd backup q >"$tree/out" 2>&1
 from() { where=$1; shift; "$BKD_BIN/bkd-restore" -r "$where" -i "$config/keys/operations.txt" -s "$config/keys/allowed_signers" "$@"; }
-same_files() { (cd "$1" && find . -type f ! -path './tmp/*' | sort) >"$tree/names-1"; (cd "$2" && find . -type f ! -path './tmp/*' | sort) >"$tree/names-2"; cmp "$tree/names-1" "$tree/names-2" && diff -r -x tmp "$1" "$2"; }
+same_files() { (cd "$1" && find . -type f ! -path './tmp/*' ! -path './runs/*' | sort) >"$tree/names-1"; (cd "$2" && find . -type f ! -path './tmp/*' ! -path './runs/*' | sort) >"$tree/names-2"; cmp "$tree/names-1" "$tree/names-2" && diff -r -x tmp -x runs "$1" "$2"; }
 
 is 0 "a copy" run_bkd copy "$repo" "$tree/copy"
 says "says what it did" "has all 3 snapshots of $repo; copied 3 snapshots, [0-9]+ objects"
@@ -58,6 +58,11 @@ if sshd_available; then
     is 0 "the same files" same_files "$repo" "$tree/far"
     is 0 "from a server to a server" run_bkd copy "$far" "$far-2" --from-identity "$tree/user_key" --to-identity "$tree/user_key"
     is 0 "the same files again" same_files "$repo" "$tree/far-2"
+    printf 'Host elsewhere\n  HostName 127.0.0.1\n  Port %s\n  User %s\n' "$sshd_port" "$sshd_user" >"$tree/ssh_config"
+    is 0 "a host of ssh_config is pinned" run_bkd trust-host "sftp://elsewhere$tree/far-3" --ssh-config "$tree/ssh_config" --yes
+    is 2 "no rate" run_bkd copy "$repo" "$far" --bandwidth fast
+    is 0 "to a host that ssh_config explains, at a rate" run_bkd copy "$repo" "sftp://elsewhere$tree/far-3" --ssh-config "$tree/ssh_config" --bandwidth 20MiB/s
+    is 0 "the same files there" same_files "$repo" "$tree/far-3"
     is 0 "back into a directory" run_bkd copy "$far-2" "$tree/back"
     is 0 "and again the same" same_files "$repo" "$tree/back"
     sshd_stop

@@ -22,7 +22,7 @@ numbers() { from "$1" list --json 2>/dev/null | grep -c '"state":"good"'; }
 # ---- the first nights
 head -c 9000000 /dev/urandom >"$source/image"
 seq 1 20000 >"$source/table"
-is 0 "pinned" run_bkd trust-host "$far" --yes
+is 0 "the servers of the policy's copies are pinned" run_bkd trust-host p --yes
 is 0 "init" run_bkd init p
 is 5 "a backup whose disk never was there ends with an alarm" backup
 says "the far copy is current" "\"url\":\"$far\",\"state\":\"current\""
