@@ -43,7 +43,7 @@ static int vacuum(struct catalogue *c, bool *ret_was_vacuumed, struct error *err
     int r = sql_number(c->sql, "PRAGMA page_count", SQL_NOTHING, &pages, err);
     if (r == 0)
         r = sql_number(c->sql, "PRAGMA freelist_count", SQL_NOTHING, &free_pages, err);
-    *ret_was_vacuumed = r == 0 && free_pages > 256 && free_pages * 4 > pages;
+    *ret_was_vacuumed = r == 0 && free_pages > 64 && free_pages * 4 > pages;
     return *ret_was_vacuumed ? sql_script(c->sql, "VACUUM", err) : r;
 }
 

@@ -29,7 +29,7 @@ equal "is recorded with why" "$(db "SELECT exit_code, message LIKE '%$source%' F
 is 0 "a check is recorded as well" run_bkd check p
 is 0 "a dry run is not" run_bkd backup p --dry-run
 equal "" "$(db "SELECT group_concat(kind, ' ') FROM runs")" 'backup backup check'
-equal "each begin and end is an event" "$(db "SELECT group_concat(kind, ' ') FROM events WHERE kind LIKE 'run-%'")" 'run-started run-done run-started run-failed run-started run-done'
+equal "each begin and end is an event" "$(db "SELECT group_concat(kind, ' ') FROM events WHERE what = 'happened'")" 'run-started run-done run-started run-failed run-started run-done'
 is 0 "history lists them" run_bkd history
 says "the newest first" '^ *3 .* check '
 is 0 "history of those that failed" run_bkd history --failed --json
@@ -46,6 +46,15 @@ sqlite3 "$state/catalogue.db" "INSERT INTO runs (uid, kind, policy, trigger, pid
 is 0 "a run that is gone" run_bkd history --json --limit 1
 says "is told as killed" '"state":"killed"'
 db "DELETE FROM runs WHERE uid = 'dead'"
+
+# ---- doc/catalogue.md describes what is there, and its questions are answered
+if [ -n "${BKD_SOURCE:-}" ]; then
+    db "SELECT t.name || '.' || c.name FROM pragma_table_list AS t, pragma_table_info(t.name) AS c WHERE t.schema = 'main' AND t.name NOT LIKE 'sqlite_%'" | sort >"$tree/there"
+    awk '/^## /{ table = "" } /^### /{ table = $2 } /^\| `/ && table != "" { split($0, part, "`"); print table "." part[2] }' "$BKD_SOURCE/doc/catalogue.md" | sort >"$tree/told"
+    is 0 "the documented columns are those there are" diff "$tree/told" "$tree/there"
+    sed '1,/^## Questions/d' "$BKD_SOURCE/doc/catalogue.md" | sed -n 's/^    //p' >"$tree/questions"
+    is 0 "the documented questions are answered" sqlite3 -bail "$state/catalogue.db" ".read '$tree/questions'"
+fi
 
 # ---- exports, read with stock tools
 export=$(find "$repo/catalogue" -name '*-full-*.age')
@@ -81,7 +90,7 @@ broken "header of zeros" 'dd if=/dev/zero of=catalogue.db bs=100 count=1 conv=no
 broken "zeros behind the header" 'dd if=/dev/zero of=catalogue.db bs=4096 seek=1 count=20 conv=notrunc 2>/dev/null' kept
 broken "gone" 'rm catalogue.db' gone
 is 0 "a rebuild by hand ends the alarm" run_bkd catalogue rebuild -i "$config/keys/operations.txt"
-equal "" "$(db "SELECT count(*) FROM alarms WHERE cleared_ns IS NULL")" 0
+equal "" "$(db "SELECT count(*) FROM alarms WHERE kind = 'catalogue-damaged' AND cleared_ns IS NULL")" 0
 
 # ---- everything local is lost
 before=$(db "SELECT count(*) FROM runs WHERE kind = 'check'")
