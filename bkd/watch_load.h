@@ -39,4 +39,7 @@ void watch_loaded_done(struct watch_loaded *loaded);
 // is borrowed while the facts are used.
 void watch_load(const struct watch_source *source, const char *name, const struct policy *policy, const char *problem, struct watch_loaded *ret_loaded);
 
+// watch_heads.c: what the heads say, for watch_load.
+void watch_load_heads(const struct watch_source *source, const struct policy *policy, struct watch_loaded *loaded);
+
 #endif
