@@ -4,6 +4,7 @@
 #define BKD_CMD_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "bkd/base/cli.h"
 #include "bkd/base/error.h"
@@ -20,6 +21,7 @@ struct cmd_context {
     int verbosity;          // -1 = -q, 0, 1 = -v (the log level is set accordingly)
     int exit_code;          // of a handler that returns 0: what it found may ask for another than 0
     bool tells;             // a run was recorded that no daemon started: who is to be told of it is told at its end (bkd/notify.h)
+    pid_t herald;           // tells meanwhile that the run began; 0 = nobody waits for that
     struct recording *recording; // of this run (bkd/recording.h); NULL = it is not recorded
 };
 

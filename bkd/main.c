@@ -64,6 +64,8 @@ static int run(struct cmd_context *ctx, const struct cli_args *args, struct erro
         return r;
     recording_begin(ctx, args);
     bool is_recorded = ctx->recording != NULL;
+    if (is_recorded)
+        ctx->herald = notify_before_run(ctx);
     r = recording_end(ctx, args->command->run(ctx, args, err), err);
     if (is_recorded)
         watch_after_run(ctx, cli_args_value(args, 0));
@@ -112,7 +114,6 @@ int main(int argc, char **argv)
         rc = finish_output(run(&ctx, &args, &err), &err);
     if (rc < 0)
         report(&ctx, &err);
-    if (ctx.tells)
-        notify_after_run(&ctx); // the run is over, and said so: nobody waits for this
+    notify_after_run(&ctx, ctx.herald); // the run is over, and said so: nobody waits for this
     return rc < 0 ? error_exit_code(err.code) : ctx.exit_code;
 }

@@ -2,13 +2,16 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "bkd/base/interrupt.h"
 #include "bkd/base/log.h"
 #include "bkd/metering.h"
 #include "bkd/notify/outbox.h"
 #include "bkd/notify/plan.h"
 #include "bkd/policies.h"
+#include "bkd/programs.h"
 #include "bkd/record/alarms.h"
 
 #define ROUNDS 2 // a channel that begins or ceases to fail is told over the others at once
@@ -63,13 +66,27 @@ static void ignore_change(void *arg, const struct policies_change *change)
     (void)change;
 }
 
+// As long as rounds make more to do, and there is time.
+static int deliver_rounds(const struct plan *plan, struct outbox *outbox, struct error *err)
+{
+    const struct io *io = outbox->io;
+    uint64_t end_ns = io_monotonic_ns(io) + (interrupt_requested() ? NOTIFY_HURRY_MS : NOTIFY_BUDGET_MS) * UINT64_C(1000000);
+    bool again = true;
+    int r = 0;
+    for (int i = 0; i < ROUNDS && again && r == 0; i++) {
+        uint64_t now = io_monotonic_ns(io);
+        outbox->budget_ms = now < end_ns ? (end_ns - now) / 1000000 : 0;
+        r = deliver_round(plan, outbox, &again, err);
+    }
+    return r;
+}
+
 static int deliver(const struct cmd_context *ctx, const struct config *config, struct catalogue *catalogue, uint64_t now_ns, struct error *err)
 {
     _cleanup_zone_ struct zone *zone = NULL;
     _cleanup_policies_ struct policies policies = { 0 };
     struct error ignored;
     char host[256] = "localhost";
-    uint64_t end_ns = io_monotonic_ns(ctx->io) + NOTIFY_BUDGET_MS * UINT64_C(1000000);
     int r = open_zone(ctx, config, &zone, err);
     if (r < 0)
         return r;
@@ -80,12 +97,7 @@ static int deliver(const struct cmd_context *ctx, const struct config *config, s
         names[i] = policies.items[i].name;
     struct plan plan = { .config = config, .catalogue = catalogue, .zone = zone, .host = host, .policies = names, .policy_count = policies.count, .now_ns = now_ns };
     struct outbox outbox = { .io = ctx->io, .config_dir = ctx->config_dir, .config = config, .host = host, .catalogue = catalogue };
-    bool again = true;
-    for (int i = 0; i < ROUNDS && again && r == 0; i++) {
-        uint64_t now = io_monotonic_ns(ctx->io);
-        outbox.budget_ms = now < end_ns ? (end_ns - now) / 1000000 : 0;
-        r = deliver_round(&plan, &outbox, &again, err);
-    }
+    r = deliver_rounds(&plan, &outbox, err);
     free(names);
     return r;
 }
@@ -102,10 +114,41 @@ int notify_deliver(const struct cmd_context *ctx, struct catalogue *catalogue, u
     return r;
 }
 
-void notify_after_run(const struct cmd_context *ctx)
+// ---- around a run ------------------------------------------------------------------------------------------------------
+
+static bool has_pings(const struct config *config)
+{
+    for (size_t i = 0; i < config->notify.channel_count; i++) {
+        const struct config_channel *channel = &config->notify.channels[i];
+        if (channel->type == CONFIG_WEBHOOK && channel->format == CONFIG_FORMAT_HEALTHCHECKS)
+            return true;
+    }
+    return false;
+}
+
+pid_t notify_before_run(const struct cmd_context *ctx)
+{
+    _cleanup_config_ struct config config = { 0 };
+    _cleanup_policy_errors_ struct policy_errors errors = { 0 };
+    struct error err;
+    pid_t herald = 0;
+    if (config_load(ctx->io, ctx->config_dir, &config, &errors, &err) < 0 || !has_pings(&config))
+        return 0; // mistakes are told at the end
+    _cleanup_free_ char *bkd = programs_path("bkd");
+    const char *const argv[] = { bkd, "--quiet", "--config-dir", ctx->config_dir, "--state-dir", ctx->state_dir, "notify", "send", NULL };
+    if (programs_start(argv, (const char *const *)environ, &herald, &err) < 0)
+        log_debug("the begin of this run is told at its end: %s", err.text);
+    return herald;
+}
+
+void notify_after_run(const struct cmd_context *ctx, pid_t herald)
 {
     _cleanup_catalogue_ struct catalogue catalogue = { 0 };
     struct error err;
+    if (herald > 0 && !interrupt_requested())
+        (void)waitpid(herald, NULL, 0); // what it may take is bounded as ours is
+    if (!ctx->tells)
+        return;
     int r = catalogue_open(ctx->io, ctx->state_dir, CATALOGUE_WRITE, &catalogue, &err);
     if (r == 0)
         r = notify_deliver(ctx, &catalogue, io_realtime_ns(ctx->io), &err);

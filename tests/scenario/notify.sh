@@ -179,6 +179,17 @@ says "the run pinged that it went well" '^/ping None'
 is 0 "nothing stands any more" run_bkd alarm list
 says "of that" 'no alarm|identities'
 
+# The ping of a run's begin does not wait for its end: this run goes on only when it has arrived.
+cat >"$config/policies/q.yaml" <<YAML
+sources: [$source]
+repository: $repo
+encryption: none
+hooks: {before: [[sh, -c, "i=0; until grep -q /ping/start $sinks/hooks; do sleep 0.1; i=\$((i + 1)); [ \$i -lt 200 ] || exit 1; done"]]}
+YAML
+forget
+is 0 "a run's begin is pinged at its begin" run_bkd backup q
+rm "$config/policies/q.yaml"
+
 # ---- a server that is away
 forget
 db "UPDATE tellings SET told_ns = told_ns - 86400000000000" # what comes back at once would be told later, as flapping
