@@ -163,6 +163,9 @@ void cataloguing_snapshot(const struct setup *s, const struct backup_result *res
     int r = catalogue_open(s->ctx->io, s->ctx->state_dir, CATALOGUE_WRITE, &c, &err);
     if (r == 0)
         r = snapshots_highest(&c, s->policy.name, chain, &highest, &err);
+    if (r == 0 && highest == 0 && result->snapshot > 1)
+        log_info("policy %s: the catalogue is new here, and earlier runs are not in it; `bkd catalogue rebuild -i IDENTITY` brings back what was exported beside the repository",
+                 s->policy.name);
     if (r == 0)
         r = highest + 1 < result->snapshot ? catch_up(&c, s, &err) : add_newest(&c, s, result, tag, &err);
     if (r < 0)

@@ -5,10 +5,12 @@
 #include "bkd/base/clock.h"
 #include "bkd/base/fs.h"
 #include "bkd/base/interrupt.h"
+#include "bkd/base/log.h"
 #include "bkd/base/progress.h"
 #include "bkd/cmd.h"
 #include "bkd/codec/signers.h"
 #include "bkd/engine/replicate.h"
+#include "bkd/repo/exports.h"
 
 struct copying {
     struct cmd_context *ctx;
@@ -93,6 +95,20 @@ static int report(const struct copying *c, const struct repository *from, const 
     return 0;
 }
 
+// What hosts' catalogues exported beside their snapshots. A copy is whole without it.
+static void copy_exports(const struct repository *from, struct store *to)
+{
+    uint64_t brought;
+    struct error err;
+    for (size_t i = 0; i < from->n_heads; i++) {
+        const uint8_t *chain = from->heads[i].chain;
+        if (i > 0 && memcmp(chain, from->heads[i - 1].chain, sizeof from->heads[i].chain) == 0)
+            continue;
+        if (exports_copy(from->store, to, chain, &brought, &err) < 0)
+            log_warn("the export of a catalogue was not copied: %s", err.text);
+    }
+}
+
 int cmd_copy(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_repository_ struct repository *from = NULL;
@@ -112,6 +128,8 @@ int cmd_copy(struct cmd_context *ctx, const struct cli_args *args, struct error 
         return r;
     struct replicate_options options = { .from = from, .to = to, .proof = PROOF_SAMPLE, .interrupted = interrupt_requested, .progress = show_progress, .arg = &c };
     r = replicate_run(ctx->io, &options, &result, err);
+    if (r == 0)
+        copy_exports(from, to);
     store_close(to);
     progress_pause(progress);
     return r < 0 ? error_prefix(err, "copy to %s", c.to) : report(&c, from, &result, io_monotonic_ns(ctx->io) - start, err);

@@ -160,6 +160,9 @@ int catalogue_backup(struct catalogue *c, struct error *err)
     io_close_quietly(c->io, &fd);
     if (r == 0)
         r = io_rename_over(c->io, AT_FDCWD, part, AT_FDCWD, path, err);
+    struct error ignored;
+    if (r < 0) // a half copy must not keep the room that the catalogue itself may need
+        (void)!io_unlink(c->io, AT_FDCWD, part, 0, &ignored);
     return r < 0 ? r : fs_sync_parent(c->io, AT_FDCWD, path, err);
 }
 
