@@ -36,6 +36,12 @@ void sandbox_no_more_files(void);
 // The filter; narrower ones may follow wider ones.
 void sandbox_filter(enum sandbox_role role, struct sandbox_state *state);
 
+// For a program that serves one directory to others, after it has opened all else that it needs; neither can be undone. No path outside of the directory can be
+// opened any more, and in it only files and directories be made, written, read and dropped. Returns Landlock's version; 0 = the kernel has none.
+int sandbox_only_below(int dirfd);
+// It starts no programs and processes, makes no links and devices, cuts no file, changes no name space, takes no connections. False: forbidden here.
+bool sandbox_no_programs(void);
+
 // For the programs themselves: no core dump and no debugger of the same user gets at keys in memory.
 void sandbox_no_core(void);
 

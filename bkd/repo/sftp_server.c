@@ -7,41 +7,17 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bkd/base/crypto.h"
 #include "bkd/codec/sftp.h"
+#include "bkd/repo/sftp_server_answer.h"
+#include "bkd/repo/sftp_server_extend.h"
 
 enum {
-    HANDLES_MAX = 64,
     READ_MAX = 255 << 10,    // an answer stays below SFTP_MESSAGE_MAX
     NAMES_BYTES = 100 << 10, // of one answer to READDIR
     DIRENTS = 32 << 10,
-    HASH_STEP = 1 << 20,
     PARTS_MAX = 1024,        // unfinished files of one session
     OUT_MAX = 1 << 20,       // bytes of answers from which on no further request is looked at
     GAP_MAX = 256 << 20,     // bytes a write may lie beyond the file's end: lanes run ahead of each other, holes of an exabyte are an attack
-};
-
-enum handle_kind { HANDLE_FREE, HANDLE_READ, HANDLE_WRITE, HANDLE_DIR };
-
-struct handle {
-    enum handle_kind kind;
-    int fd;
-    struct buf dirents; // of HANDLE_DIR: names not yet sent
-    size_t at;
-    bool ended;
-    int failure; // of reading the directory: errno
-};
-
-struct sftp_server {
-    const struct io *io;
-    const struct grow_dir *dir;
-    sftp_server_refused_fn *refused;
-    void *arg;
-    struct handle handles[HANDLES_MAX];
-    char **parts; // made in this session and not published; owned
-    size_t n_parts;
-    struct buf in;
-    bool greeted;
 };
 
 struct sftp_server *sftp_server_new(const struct io *io, const struct grow_dir *dir, sftp_server_refused_fn *refused, void *arg)
@@ -54,19 +30,19 @@ struct sftp_server *sftp_server_new(const struct io *io, const struct grow_dir *
     return s;
 }
 
-static void close_handle(struct handle *h)
+static void close_handle(struct sftp_server_handle *h)
 {
     if (h->kind != HANDLE_FREE)
         (void)close(h->fd);
     buf_done(&h->dirents);
-    *h = (struct handle){ 0 };
+    *h = (struct sftp_server_handle){ 0 };
 }
 
 void sftp_server_free(struct sftp_server *s)
 {
     if (s == NULL)
         return;
-    for (size_t i = 0; i < HANDLES_MAX; i++)
+    for (size_t i = 0; i < SFTP_SERVER_HANDLES_MAX; i++)
         close_handle(&s->handles[i]);
     for (size_t i = 0; i < s->n_parts; i++) {
         (void)grow_dir_drop_part(s->dir, s->parts[i]); // what stays takes space, nothing else
@@ -77,88 +53,18 @@ void sftp_server_free(struct sftp_server *s)
     free(s);
 }
 
-// ---- answers
-
-static void answer_status(struct buf *out, uint32_t id, uint32_t status, const char *text)
-{
-    size_t start = sftp_begin(out, SFTP_STATUS, id);
-    sftp_put_u32(out, status);
-    sftp_put_text(out, text);
-    sftp_put_text(out, "");
-    sftp_end(out, start);
-}
-
-// r: 0 or a negative errno.
-static void answer_result(struct buf *out, uint32_t id, int r)
-{
-    static const struct { int os_errno; uint32_t status; } known[] = {
-        { ENOENT, SFTP_NO_SUCH_FILE }, { EPERM, SFTP_PERMISSION_DENIED }, { EACCES, SFTP_PERMISSION_DENIED }, { EBADF, SFTP_BAD_MESSAGE },
-    };
-    uint32_t status = r == 0 ? SFTP_OK : SFTP_FAILURE;
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (known[i].os_errno == -r)
-            status = known[i].status;
-    answer_status(out, id, status, r == 0 ? "" : strerror(-r));
-}
-
-static void refuse(struct sftp_server *s, struct buf *out, uint32_t id, const char *request, const char *path)
-{
-    s->refused(s->arg, request, path);
-    answer_status(out, id, SFTP_PERMISSION_DENIED, "this place can only grow");
-}
-
-static void fill_attrs(const struct statx *st, struct sftp_attrs *ret_attrs)
-{
-    *ret_attrs = (struct sftp_attrs){
-        .flags = SFTP_ATTR_SIZE | SFTP_ATTR_OWNER | SFTP_ATTR_PERMISSIONS | SFTP_ATTR_TIMES, .size = st->stx_size, .uid = st->stx_uid, .gid = st->stx_gid,
-        .permissions = st->stx_mode, .atime = (uint32_t)st->stx_atime.tv_sec, .mtime = (uint32_t)st->stx_mtime.tv_sec,
-    };
-}
-
-static void answer_attrs(struct buf *out, uint32_t id, const struct statx *st)
-{
-    struct sftp_attrs attrs;
-    fill_attrs(st, &attrs);
-    size_t start = sftp_begin(out, SFTP_ATTRS, id);
-    sftp_put_attrs(out, &attrs);
-    sftp_end(out, start);
-}
-
-// ---- arguments
-
-// A path; NULL when the message ends before it, or it holds a NUL. Caller frees.
-static char *get_path(struct cursor *body)
-{
-    const uint8_t *data;
-    size_t n;
-    if (!sftp_get_string(body, &data, &n) || n > GROW_DIR_PATH_MAX || memchr(data, '\0', n) != NULL)
-        return NULL;
-    return xstrndup((const char *)data, n);
-}
-
-// NULL for a handle that is none of ours, or of another kind (HANDLE_FREE: any kind).
-static struct handle *get_handle(struct sftp_server *s, struct cursor *body, enum handle_kind kind)
-{
-    const uint8_t *data;
-    size_t n;
-    if (!sftp_get_string(body, &data, &n) || n != 4 || get_u32be(data) >= HANDLES_MAX)
-        return NULL;
-    struct handle *h = &s->handles[get_u32be(data)];
-    return h->kind == HANDLE_FREE || (kind != HANDLE_FREE && h->kind != kind) ? NULL : h;
-}
-
 static void answer_handle(struct sftp_server *s, struct buf *out, uint32_t id, enum handle_kind kind, int fd)
 {
     uint8_t number[4];
     uint32_t i = 0;
-    while (i < HANDLES_MAX && s->handles[i].kind != HANDLE_FREE)
+    while (i < SFTP_SERVER_HANDLES_MAX && s->handles[i].kind != HANDLE_FREE)
         i++;
-    if (i == HANDLES_MAX) {
+    if (i == SFTP_SERVER_HANDLES_MAX) {
         (void)close(fd);
-        answer_status(out, id, SFTP_FAILURE, "too many open files");
+        sftp_server_answer_status(out, id, SFTP_FAILURE, "too many open files");
         return;
     }
-    s->handles[i] = (struct handle){ .kind = kind, .fd = fd };
+    s->handles[i] = (struct sftp_server_handle){ .kind = kind, .fd = fd };
     put_u32be(number, i);
     size_t start = sftp_begin(out, SFTP_HANDLE, id);
     sftp_put_string(out, number, sizeof number);
@@ -179,20 +85,20 @@ static void open_for_writing(struct sftp_server *s, struct buf *out, uint32_t id
     bool make = (flags & SFTP_OPEN_CREAT) != 0;
     int fd = -1;
     if ((flags & (SFTP_OPEN_TRUNC | SFTP_OPEN_APPEND)) != 0 || (make && (flags & SFTP_OPEN_EXCL) == 0) || !grow_dir_is_part(path)) {
-        refuse(s, out, id, "open for overwriting", path);
+        sftp_server_answer_refused(s, out, id, "open for overwriting", path);
         return;
     }
     if (make && s->n_parts == PARTS_MAX) {
-        answer_status(out, id, SFTP_FAILURE, "too many unfinished files");
+        sftp_server_answer_status(out, id, SFTP_FAILURE, "too many unfinished files");
         return;
     }
     int r = make ? grow_dir_create(s->dir, path, &fd) : grow_dir_write(s->dir, path, &fd);
     if (r == -EPERM) {
-        refuse(s, out, id, "open for writing", path);
+        sftp_server_answer_refused(s, out, id, "open for writing", path);
         return;
     }
     if (r < 0) {
-        answer_result(out, id, r);
+        sftp_server_answer_result(out, id, r);
         return;
     }
     if (make)
@@ -202,15 +108,15 @@ static void open_for_writing(struct sftp_server *s, struct buf *out, uint32_t id
 
 static void do_open(struct sftp_server *s, struct cursor *body, uint32_t id, struct buf *out)
 {
-    _cleanup_free_ char *path = get_path(body);
+    _cleanup_free_ char *path = sftp_server_answer_path(body);
     uint32_t flags;
     int fd = -1;
     if (path == NULL) {
-        refuse(s, out, id, "open", "");
+        sftp_server_answer_refused(s, out, id, "open", "");
         return;
     }
     if (!sftp_get_u32(body, &flags)) {
-        answer_status(out, id, SFTP_BAD_MESSAGE, "no flags");
+        sftp_server_answer_status(out, id, SFTP_BAD_MESSAGE, "no flags");
         return;
     }
     if ((flags & ~(uint32_t)SFTP_OPEN_READ) != 0) {
@@ -219,28 +125,28 @@ static void do_open(struct sftp_server *s, struct cursor *body, uint32_t id, str
     }
     int r = grow_dir_read(s->dir, path, &fd);
     if (r == -EPERM)
-        refuse(s, out, id, "open", path);
+        sftp_server_answer_refused(s, out, id, "open", path);
     else if (r < 0)
-        answer_result(out, id, r);
+        sftp_server_answer_result(out, id, r);
     else
         answer_handle(s, out, id, HANDLE_READ, fd);
 }
 
 static void do_close(struct sftp_server *s, struct cursor *body, uint32_t id, struct buf *out)
 {
-    struct handle *h = get_handle(s, body, HANDLE_FREE);
+    struct sftp_server_handle *h = sftp_server_answer_handle_of(s, body, HANDLE_FREE);
     if (h != NULL)
         close_handle(h);
-    answer_result(out, id, h == NULL ? -EBADF : 0);
+    sftp_server_answer_result(out, id, h == NULL ? -EBADF : 0);
 }
 
 static void do_read(struct sftp_server *s, struct cursor *body, uint32_t id, struct buf *out)
 {
-    struct handle *h = get_handle(s, body, HANDLE_READ);
+    struct sftp_server_handle *h = sftp_server_answer_handle_of(s, body, HANDLE_READ);
     uint64_t offset;
     uint32_t n;
     if (h == NULL || !sftp_get_u64(body, &offset) || !sftp_get_u32(body, &n) || offset > INT64_MAX) {
-        answer_result(out, id, -EBADF);
+        sftp_server_answer_result(out, id, -EBADF);
         return;
     }
     size_t before = out->len, start = sftp_begin(out, SFTP_DATA, id);
@@ -252,9 +158,9 @@ static void do_read(struct sftp_server *s, struct cursor *body, uint32_t id, str
         int failure = got < 0 ? errno : 0;
         out->len = before;
         if (failure != 0)
-            answer_result(out, id, -failure);
+            sftp_server_answer_result(out, id, -failure);
         else
-            answer_status(out, id, SFTP_EOF, "");
+            sftp_server_answer_status(out, id, SFTP_EOF, "");
         return;
     }
     out->len = data + (size_t)got;
@@ -270,62 +176,62 @@ static bool leaves_a_gap(struct sftp_server *s, int fd, uint64_t offset)
 
 static void do_write(struct sftp_server *s, struct cursor *body, uint32_t id, struct buf *out)
 {
-    struct handle *h = get_handle(s, body, HANDLE_WRITE);
+    struct sftp_server_handle *h = sftp_server_answer_handle_of(s, body, HANDLE_WRITE);
     struct error err = { 0 };
     const uint8_t *data;
     uint64_t offset;
     size_t n;
     if (h == NULL || !sftp_get_u64(body, &offset) || !sftp_get_string(body, &data, &n) || offset > INT64_MAX - n) {
-        answer_result(out, id, -EBADF);
+        sftp_server_answer_result(out, id, -EBADF);
         return;
     }
     if (leaves_a_gap(s, h->fd, offset)) {
-        refuse(s, out, id, "write far beyond the end", "");
+        sftp_server_answer_refused(s, out, id, "write far beyond the end", "");
         return;
     }
     int r = io_pwrite_all(s->io, h->fd, data, n, offset, "a part", &err);
-    answer_result(out, id, r == 0 ? 0 : err.os_errno != 0 ? -err.os_errno : -EIO);
+    sftp_server_answer_result(out, id, r == 0 ? 0 : err.os_errno != 0 ? -err.os_errno : -EIO);
 }
 
 static void do_fstat(struct sftp_server *s, struct cursor *body, uint32_t id, struct buf *out)
 {
-    struct handle *h = get_handle(s, body, HANDLE_FREE);
+    struct sftp_server_handle *h = sftp_server_answer_handle_of(s, body, HANDLE_FREE);
     struct statx st;
     if (h == NULL)
-        answer_result(out, id, -EBADF);
+        sftp_server_answer_result(out, id, -EBADF);
     else if (s->io->statx(s->io, h->fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &st) < 0)
-        answer_result(out, id, -errno);
+        sftp_server_answer_result(out, id, -errno);
     else
-        answer_attrs(out, id, &st);
+        sftp_server_answer_attrs(out, id, &st);
 }
 
 static void do_stat(struct sftp_server *s, struct cursor *body, uint32_t id, struct buf *out)
 {
-    _cleanup_free_ char *path = get_path(body);
+    _cleanup_free_ char *path = sftp_server_answer_path(body);
     struct statx st;
     int r = path == NULL ? -EPERM : grow_dir_stat(s->dir, path, &st);
     if (r == -EPERM)
-        refuse(s, out, id, "stat", path == NULL ? "" : path);
+        sftp_server_answer_refused(s, out, id, "stat", path == NULL ? "" : path);
     else if (r < 0)
-        answer_result(out, id, r);
+        sftp_server_answer_result(out, id, r);
     else
-        answer_attrs(out, id, &st);
+        sftp_server_answer_attrs(out, id, &st);
 }
 
 static void do_opendir(struct sftp_server *s, struct cursor *body, uint32_t id, struct buf *out)
 {
-    _cleanup_free_ char *path = get_path(body);
+    _cleanup_free_ char *path = sftp_server_answer_path(body);
     int fd = -1, r = path == NULL ? -EPERM : grow_dir_list(s->dir, path, &fd);
     if (r == -EPERM)
-        refuse(s, out, id, "list", path == NULL ? "" : path);
+        sftp_server_answer_refused(s, out, id, "list", path == NULL ? "" : path);
     else if (r < 0)
-        answer_result(out, id, r);
+        sftp_server_answer_result(out, id, r);
     else
         answer_handle(s, out, id, HANDLE_DIR, fd);
 }
 
 // The next name of a directory; NULL at its end.
-static const char *next_name(struct sftp_server *s, struct handle *h)
+static const char *next_name(struct sftp_server *s, struct sftp_server_handle *h)
 {
     while (!h->ended) {
         if (h->at == h->dirents.len) {
@@ -345,12 +251,12 @@ static const char *next_name(struct sftp_server *s, struct handle *h)
     return NULL;
 }
 
-static void put_name(struct sftp_server *s, struct handle *h, const char *name, struct buf *out)
+static void put_name(struct sftp_server *s, struct sftp_server_handle *h, const char *name, struct buf *out)
 {
     struct statx st;
     struct sftp_attrs attrs = { 0 };
     if (s->io->statx(s->io, h->fd, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &st) == 0)
-        fill_attrs(&st, &attrs);
+        sftp_server_answer_fill_attrs(&st, &attrs);
     _cleanup_free_ char *longname = xasprintf("%crw------- 1 %u %u %llu %s", (attrs.permissions & 0170000) == 0040000 ? 'd' : '-', attrs.uid, attrs.gid,
                                               (unsigned long long)attrs.size, name);
     sftp_put_text(out, name);
@@ -360,11 +266,11 @@ static void put_name(struct sftp_server *s, struct handle *h, const char *name, 
 
 static void do_readdir(struct sftp_server *s, struct cursor *body, uint32_t id, struct buf *out)
 {
-    struct handle *h = get_handle(s, body, HANDLE_DIR);
+    struct sftp_server_handle *h = sftp_server_answer_handle_of(s, body, HANDLE_DIR);
     const char *name;
     uint32_t count = 0;
     if (h == NULL) {
-        answer_result(out, id, -EBADF);
+        sftp_server_answer_result(out, id, -EBADF);
         return;
     }
     size_t before = out->len, start = sftp_begin(out, SFTP_NAME, id), at = out->len;
@@ -379,47 +285,47 @@ static void do_readdir(struct sftp_server *s, struct cursor *body, uint32_t id, 
         return;
     out->len = before;
     if (h->failure != 0)
-        answer_result(out, id, -h->failure);
+        sftp_server_answer_result(out, id, -h->failure);
     else
-        answer_status(out, id, SFTP_EOF, "");
+        sftp_server_answer_status(out, id, SFTP_EOF, "");
 }
 
 static void do_mkdir(struct sftp_server *s, struct cursor *body, uint32_t id, struct buf *out)
 {
-    _cleanup_free_ char *path = get_path(body);
+    _cleanup_free_ char *path = sftp_server_answer_path(body);
     int r = path == NULL ? -EPERM : grow_dir_mkdir(s->dir, path);
     if (r == -EPERM)
-        refuse(s, out, id, "mkdir", path == NULL ? "" : path);
+        sftp_server_answer_refused(s, out, id, "mkdir", path == NULL ? "" : path);
     else
-        answer_result(out, id, r);
+        sftp_server_answer_result(out, id, r);
 }
 
 static void do_rename(struct sftp_server *s, struct cursor *body, uint32_t id, struct buf *out)
 {
-    _cleanup_free_ char *from = get_path(body), *to = get_path(body);
+    _cleanup_free_ char *from = sftp_server_answer_path(body), *to = sftp_server_answer_path(body);
     size_t i = 0;
     while (from != NULL && i < s->n_parts && strcmp(s->parts[i], from) != 0)
         i++;
     if (from == NULL || to == NULL || i == s->n_parts) {
-        refuse(s, out, id, "rename", from == NULL ? "" : from);
+        sftp_server_answer_refused(s, out, id, "rename", from == NULL ? "" : from);
         return;
     }
     int r = grow_dir_publish(s->dir, from, to);
     if (r == -EPERM) {
-        refuse(s, out, id, "rename to", to);
+        sftp_server_answer_refused(s, out, id, "rename to", to);
         return;
     }
     if (r == 0) {
         free(s->parts[i]);
         s->parts[i] = s->parts[--s->n_parts];
     }
-    answer_result(out, id, r);
+    sftp_server_answer_result(out, id, r);
 }
 
 // "/" for the directory itself and everything clients make of "." and "": nothing else is needed, and nothing is looked up.
 static void do_realpath(struct cursor *body, uint32_t id, struct buf *out)
 {
-    _cleanup_free_ char *path = get_path(body);
+    _cleanup_free_ char *path = sftp_server_answer_path(body);
     bool root = path == NULL || path[0] == '\0' || strcmp(path, ".") == 0;
     _cleanup_free_ char *absolute = root ? xstrdup("/") : path[0] == '/' ? xstrdup(path) : xasprintf("/%s", path);
     size_t start = sftp_begin(out, SFTP_NAME, id);
@@ -428,89 +334,6 @@ static void do_realpath(struct cursor *body, uint32_t id, struct buf *out)
     sftp_put_text(out, absolute);
     sftp_put_attrs(out, &(struct sftp_attrs){ 0 });
     sftp_end(out, start);
-}
-
-// ---- extensions
-
-static void do_fsync(struct sftp_server *s, struct cursor *body, uint32_t id, struct buf *out)
-{
-    struct handle *h = get_handle(s, body, HANDLE_WRITE);
-    answer_result(out, id, h == NULL ? -EBADF : s->io->fsync(s->io, h->fd) < 0 ? -errno : 0);
-}
-
-static void do_statvfs(struct sftp_server *s, uint32_t id, struct buf *out)
-{
-    struct statvfs st;
-    if (s->io->fstatvfs(s->io, s->dir->fd, &st) < 0) {
-        answer_result(out, id, -errno);
-        return;
-    }
-    const uint64_t fields[] = { st.f_bsize, st.f_frsize, st.f_blocks, st.f_bfree, st.f_bavail, st.f_files, st.f_ffree, st.f_favail, 0, 0, st.f_namemax };
-    size_t start = sftp_begin(out, SFTP_EXTENDED_REPLY, id);
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        sftp_put_u64(out, fields[i]);
-    sftp_end(out, start);
-}
-
-static int hash_file(struct sftp_server *s, int fd, uint8_t ret_digest[CRYPTO_SHA256_SIZE])
-{
-    _cleanup_crypto_sha256_ struct crypto_sha256 hash = { 0 };
-    _cleanup_free_ char *step = xmalloc(HASH_STEP);
-    ssize_t n;
-    crypto_sha256_init(&hash);
-    for (off_t at = 0; (n = s->io->pread(s->io, fd, step, HASH_STEP, at)) > 0; at += n)
-        crypto_sha256_update(&hash, step, (size_t)n);
-    crypto_sha256_final(&hash, ret_digest);
-    return n < 0 ? -errno : 0;
-}
-
-// Name, list of algorithms, start, length, block size: whole files in one block are what there is.
-static void do_check_file(struct sftp_server *s, struct cursor *body, uint32_t id, struct buf *out)
-{
-    _cleanup_free_ char *path = get_path(body), *algorithms = get_path(body);
-    uint8_t digest[CRYPTO_SHA256_SIZE];
-    uint64_t start_offset, length;
-    uint32_t block;
-    int fd = -1;
-    bool good = path != NULL && algorithms != NULL && strstr(algorithms, "sha256") != NULL && sftp_get_u64(body, &start_offset) && sftp_get_u64(body, &length) &&
-                sftp_get_u32(body, &block) && start_offset == 0 && length == 0 && block == 0;
-    if (!good) {
-        answer_status(out, id, SFTP_OP_UNSUPPORTED, "sha256 of whole files only");
-        return;
-    }
-    int r = grow_dir_read(s->dir, path, &fd);
-    if (r == 0) {
-        r = hash_file(s, fd, digest);
-        (void)close(fd);
-    }
-    if (r == -EPERM) {
-        refuse(s, out, id, "hash", path);
-        return;
-    }
-    if (r < 0) {
-        answer_result(out, id, r);
-        return;
-    }
-    size_t start = sftp_begin(out, SFTP_EXTENDED_REPLY, id);
-    sftp_put_text(out, "check-file");
-    sftp_put_text(out, "sha256");
-    buf_add(out, digest, sizeof digest);
-    sftp_end(out, start);
-}
-
-static void do_extended(struct sftp_server *s, struct cursor *body, uint32_t id, struct buf *out)
-{
-    _cleanup_free_ char *name = get_path(body);
-    if (name != NULL && strcmp(name, "fsync@openssh.com") == 0) {
-        do_fsync(s, body, id, out);
-    } else if (name != NULL && strcmp(name, "statvfs@openssh.com") == 0) {
-        do_statvfs(s, id, out);
-    } else if (name != NULL && strcmp(name, "check-file-name") == 0) {
-        do_check_file(s, body, id, out);
-    } else {
-        s->refused(s->arg, "extension", name == NULL ? "" : name);
-        answer_status(out, id, SFTP_OP_UNSUPPORTED, "not offered here");
-    }
 }
 
 // ---- messages
@@ -562,14 +385,14 @@ static int answer(struct sftp_server *s, struct sftp_message *m, struct buf *out
     case SFTP_MKDIR: do_mkdir(s, &m->body, m->id, out); break;
     case SFTP_REALPATH: do_realpath(&m->body, m->id, out); break;
     case SFTP_RENAME: do_rename(s, &m->body, m->id, out); break;
-    case SFTP_EXTENDED: do_extended(s, &m->body, m->id, out); break;
+    case SFTP_EXTENDED: sftp_server_extend(s, &m->body, m->id, out); break;
     default: {
         const char *request = forbidden(m->type);
-        _cleanup_free_ char *path = request != NULL && m->type != SFTP_FSETSTAT ? get_path(&m->body) : NULL;
+        _cleanup_free_ char *path = request != NULL && m->type != SFTP_FSETSTAT ? sftp_server_answer_path(&m->body) : NULL;
         if (request == NULL)
-            answer_status(out, m->id, SFTP_OP_UNSUPPORTED, "no request of version 3");
+            sftp_server_answer_status(out, m->id, SFTP_OP_UNSUPPORTED, "no request of version 3");
         else
-            refuse(s, out, m->id, request, path == NULL ? "" : path);
+            sftp_server_answer_refused(s, out, m->id, request, path == NULL ? "" : path);
     }
     }
     return 0;

@@ -209,4 +209,15 @@ wait $!
 exec 3>&-
 [ "$(cat "$tree/status")" = 0 ] && ok "SIGTERM ends it cleanly" || bad "SIGTERM ends it cleanly"
 sshd_stop
+# ---- confined: a fault in it would lead nowhere
+mkfifo "$tree/hold"
+"$BKD_BIN/bkd" serve --append-only --root "$vault" <"$tree/hold" >"$tree/out" 2>&1 &
+served=$!
+exec 9>"$tree/hold"
+n=0
+while [ $n -lt 50 ] && ! grep -q '^Seccomp:.*2' "/proc/$served/status"; do sleep 0.1; n=$((n + 1)); done
+grep -q '^NoNewPrivs:.*1' "/proc/$served/status" && ok "bkd serve gains no rights" || bad "bkd serve could gain rights"
+if grep -q '^Seccomp:.*2' "/proc/$served/status"; then ok "and starts no programs"; else ok "and starts no programs # skip seccomp is forbidden here"; fi
+exec 9>&-
+wait "$served" 2>/dev/null
 finish
