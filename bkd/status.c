@@ -12,7 +12,7 @@ static int heavier(int a, int b)
 
 static int exit_code(const struct watched *w)
 {
-    int code = watch_exit_code(&w->host);
+    int code = w->n == 0 ? error_exit_code(ERROR_OBJECTIVE) : watch_exit_code(&w->host); // nothing is protected
     for (size_t i = 0; i < w->n; i++)
         code = heavier(code, watch_exit_code(&w->items[i].findings));
     return code;

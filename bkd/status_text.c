@@ -160,8 +160,10 @@ static void print_headline(const struct watched *w)
     for (size_t i = 0; i < w->n; i++)
         counts[w->items[i].state]++;
     clock_format_utc(now, w->source.now_ns, false);
-    if (counts[WATCH_PROTECTED] == w->n)
-        printf("All %zu %s protected (%s)\n", w->n, w->n == 1 ? "policy is" : "policies are", now);
+    if (counts[WATCH_PROTECTED] == w->n && w->n == 1)
+        printf("The only policy is protected (%s)\n", now);
+    else if (counts[WATCH_PROTECTED] == w->n)
+        printf("All %zu policies are protected (%s)\n", w->n, now);
     else
         printf("%zu %s: %zu NOT PROTECTED, %zu at risk, %zu protected (%s)\n", w->n, w->n == 1 ? "policy" : "policies", counts[WATCH_NOT_PROTECTED],
                counts[WATCH_AT_RISK], counts[WATCH_PROTECTED], now);

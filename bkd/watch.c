@@ -27,7 +27,7 @@ const char *watch_state_name(enum watch_state state)
 
 const char *const *watch_kinds(void)
 {
-    static const char *const kinds[] = { "policy-invalid", "store",    "no-snapshot", "rpo",           "incomplete",     "integrity",   "rolled-back", "suspect",
+    static const char *const kinds[] = { "policy-invalid", "store",    "no-snapshot", "rpo",           "incomplete",     "integrity",   "rolled-back", "foreign",   "suspect",
                                          "run-failed",     "schedule", "paused",      "copy-overdue",  "copy-unreached", "disk",        "prune",       "verification",
                                          "catalogue",      "clock",    "clock-sync",  "clock-far", "identities",    NULL };
     return kinds;
@@ -64,7 +64,7 @@ static bool is_late(const struct watch_facts *w, uint64_t now_ns) { return w->rp
 
 static bool was_rolled_back(const struct watch_facts *w) { return w->lost_head > 0; }
 
-static bool is_sound(const struct watch_facts *w) { return w->head_problems == 0 && w->record_problems == 0 && !was_rolled_back(w); }
+static bool is_sound(const struct watch_facts *w) { return w->head_problems == 0 && w->record_problems == 0 && w->foreign_head == 0 && !was_rolled_back(w); }
 
 bool watch_is_protected(const struct watch_facts *w, uint64_t now_ns)
 {
@@ -111,6 +111,11 @@ static void judge_integrity(const struct watch_facts *w, struct watch_findings *
         struct watch_finding *found = add(f, "integrity", SEVERITY_CRITICAL, WATCH_SECURITY);
         say(found->text, "%llu heads and %llu records (tags, holds, releases) are not as they were signed", number(w->head_problems), number(w->record_problems));
         say(found->step, "find out which, and who was there: bkd check %s", w->policy);
+    }
+    if (w->foreign_head > 0) {
+        struct watch_finding *found = add(f, "foreign", SEVERITY_CRITICAL, WATCH_SECURITY);
+        say(found->text, "snapshot %llu, and what follows, was made with this host's key, but not by this host", number(w->foreign_head));
+        say(found->step, "find out who has the key, or whether the state directory was set back: bkd snapshots %s; bkd backup %s says how to go on", w->policy, w->policy);
     }
     if (!was_rolled_back(w))
         return;

@@ -66,6 +66,7 @@ struct watch_facts {
     unsigned after_future;                // snapshots made after it
     uint64_t head_problems, record_problems;
     uint64_t lost_head;                   // number of the last head this host made, when the repository does not hold it so; 0 = it does
+    uint64_t foreign_head;                // number of the first after it, which this host did not make; 0 = none
     bool heads_were_read;                 // now; else what the catalogue knows
     uint64_t held;
     // Runs, as far as the catalogue knows them.

@@ -54,11 +54,14 @@ static bool is_pinned(const struct state_pin *pin, const struct repository_head 
     return head->valid && head->number == pin->number && memcmp(head->sha256, pin->sha256, sizeof pin->sha256) == 0;
 }
 
-static void see_heads(const struct watch_source *source, const struct repository *r, const uint8_t chain[16], const struct state_pin *pin, struct watch_facts *w)
+static bool is_of(const struct state_pin *pin, const struct repository *r) { return pin->is_set && memcmp(pin->repository, r->info.id, sizeof r->info.id) == 0; }
+
+static void see_heads(const struct watch_source *source, const struct repository *r, const uint8_t chain[16], const struct state *before, const struct state *after,
+                      struct watch_facts *w)
 {
     _cleanup_records_ struct records records = { 0 };
     struct error ignored; // the store answered for the heads; `bkd check` says what is wrong with records
-    bool pin_seen = !pin->is_set || memcmp(pin->repository, r->info.id, sizeof r->info.id) != 0;
+    bool pin_seen = !is_of(&before->pin, r), is_ours = is_of(&after->pin, r);
     if (records_load(r, buf_str(&source->signers), &records, &ignored) == 0)
         w->record_problems = records_count_problems(&records);
     for (size_t i = 0; i < r->n_heads; i++) {
@@ -67,10 +70,13 @@ static void see_heads(const struct watch_source *source, const struct repository
             continue;
         see_head(w, head, suspects_is(&records, head), source->now_ns);
         w->held += head->valid && holds_is_held(&records, head);
-        pin_seen = pin_seen || is_pinned(pin, head);
+        pin_seen = pin_seen || is_pinned(&before->pin, head);
+        bool is_after = is_ours && head->valid && head->number > after->pin.number && !is_pinned(&after->pending, head);
+        if (is_after && w->foreign_head == 0)
+            w->foreign_head = head->number;
     }
     w->head_problems = repository_count_problems(r);
-    w->lost_head = pin_seen ? 0 : pin->number;
+    w->lost_head = pin_seen ? 0 : before->pin.number;
 }
 
 static int find_chain(const struct watch_source *source, const struct policy *policy, const struct repository *r, const struct state *state, uint8_t ret_chain[16],
@@ -111,7 +117,7 @@ static void note_store_problem(struct watch_loaded *loaded, const struct policy 
 // The newest head this host made is there as it made it, none follows it, and nothing was wrong when all were last read.
 static bool newest_is_in_place(const struct watch_source *source, const struct policy *policy)
 {
-    static const char *const of_heads[] = { "integrity", "rolled-back", "suspect" };
+    static const char *const of_heads[] = { "integrity", "rolled-back", "foreign", "suspect" };
     _cleanup_alarms_ struct alarms active = { 0 };
     _cleanup_state_ struct state state = { 0 };
     _cleanup_buf_ struct buf head = { 0 };
@@ -134,23 +140,30 @@ static bool newest_is_in_place(const struct watch_source *source, const struct p
     return memcmp(sha256, state.pin.sha256, sizeof sha256) == 0;
 }
 
+static void read_state(const struct watch_source *source, const struct policy *policy, struct state *ret_state)
+{
+    struct error ignored; // no run yet, or not ours to read: nothing is known
+    if (state_open_readonly(source->ctx->io, source->ctx->state_dir, policy->name, ret_state, &ignored) < 0)
+        *ret_state = (struct state){ 0 };
+}
+
+// A backup may be committing meanwhile. What was pinned before the heads were read must be among them; and what is among them was at least pending after it.
 static void load_heads(const struct watch_source *source, const struct policy *policy, struct watch_loaded *loaded)
 {
     _cleanup_repository_ struct repository *repository = NULL;
-    _cleanup_state_ struct state state = { 0 };
-    struct watch_facts *w = &loaded->facts;
+    _cleanup_state_ struct state before = { 0 }, after = { 0 };
     struct error err, ignored;
     uint8_t chain[16];
+    read_state(source, policy, &before);
     int r = open_repository(source, policy, &repository, &err);
-    if (state_open_readonly(source->ctx->io, source->ctx->state_dir, policy->name, &state, &ignored) < 0)
-        state = (struct state){ 0 };
+    read_state(source, policy, &after);
     if (r < 0) {
-        note_store_problem(loaded, policy, &state.pin, &err);
+        note_store_problem(loaded, policy, &after.pin, &err);
         return;
     }
-    w->heads_were_read = true;
-    if (find_chain(source, policy, repository, &state, chain, &ignored) == 0)
-        see_heads(source, repository, chain, &state.pin, w);
+    loaded->facts.heads_were_read = true;
+    if (find_chain(source, policy, repository, &after, chain, &ignored) == 0)
+        see_heads(source, repository, chain, &before, &after, &loaded->facts);
 }
 
 // ---- what the catalogue remembers of a repository that was not opened

@@ -193,7 +193,7 @@ static bool is_found(const struct watch_findings *findings, const struct alarm *
 // What only the heads tell stays until they were read.
 static bool could_be_seen(const struct watched_policy *item, const char *kind)
 {
-    bool of_heads = strcmp(kind, "integrity") == 0 || strcmp(kind, "rolled-back") == 0;
+    bool of_heads = strcmp(kind, "integrity") == 0 || strcmp(kind, "rolled-back") == 0 || strcmp(kind, "foreign") == 0;
     return item == NULL || !of_heads || item->loaded.facts.heads_were_read;
 }
 

@@ -98,6 +98,9 @@ static void test_integrity(void **state)
     w = well();
     w.lost_head = 43;
     expect(&w, WATCH_NOT_PROTECTED, false, 4, "rolled-back");
+    w.foreign_head = 44;
+    expect(&w, WATCH_NOT_PROTECTED, false, 4, "foreign,rolled-back");
+    w.foreign_head = 0;
     w.good_ns = NOW - 5 * DAY; // weighs more than an objective
     expect(&w, WATCH_NOT_PROTECTED, false, 4, "rolled-back,rpo");
 }
@@ -230,7 +233,7 @@ static void test_kinds_are_known(void **state)
     w.policy_problem = w.store_problem = w.prune_problem = w.run_message = "x";
     w.good_ns = 1;
     w.is_incomplete = w.has_schedule = w.has_run = w.verification_failed = true;
-    w.suspects = w.head_problems = w.lost_head = w.failures = 1;
+    w.suspects = w.head_problems = w.lost_head = w.foreign_head = w.failures = 1;
     w.failing_since_ns = w.overdue_slot_ns = 1;
     w.copies = copies;
     w.n_copies = 2;

@@ -21,7 +21,7 @@ rm "$config/policies/p.yaml"
 mkdir -p "$tree/elsewhere"
 mv "$config/keys/operations.txt" "$config/keys/recovery.txt" "$tree/elsewhere/"
 seq 1 1000 >"$source/file"
-is 0 "no policies" status
+is 5 "no policies" status
 says "is said, and what to do" 'Nothing is protected.*no policies'
 
 # --- the first day ------------------------------------------------------------------------------------------------------------------
@@ -77,6 +77,15 @@ is 4 "a repository that was set back" status erp
 says "says so" 'erp: NOT PROTECTED'
 told "which snapshot is missing" 'does not hold number 2 as this host made it'
 is 4 "weighs more than an objective" status --check
+rm -rf "$state/policies/erp" "$home/repo-erp"
+run_bkd init erp -q && run_bkd backup erp -q
+cp -a "$state/policies/erp" "$tree/elsewhere/state"
+echo again >>"$source/file"
+run_bkd backup erp -q
+rm -rf "$state/policies/erp"
+mv "$tree/elsewhere/state" "$state/policies/erp"
+is 4 "a snapshot that this host did not make" status --check
+told "says so" 'snapshot 2, and what follows, was made with this host.s key, but not by this host'
 rm -rf "$state/policies/erp" "$home/repo-erp"
 run_bkd init erp -q && run_bkd backup erp -q
 head=$(echo "$home"/repo-erp/heads/*/1)
