@@ -133,46 +133,65 @@ static int mark_some(struct removal *r, const struct format_head *const *heads, 
     return e;
 }
 
-// A head that is void for this reader may be one that another signers file believes: what it names stays. NULL when it says nothing at all.
-static const struct format_head *unsigned_head(struct removal *r, const struct repository_head *head, struct repository_head *scratch)
+static void scratch_done(struct repository_head *scratch)
+{
+    free(scratch->problem);
+    format_head_done(&scratch->head);
+    *scratch = (struct repository_head){ 0 };
+}
+
+// A head that is void for this reader may be one that another signers file believes: what it names stays. *ret_head is NULL when it says nothing at all.
+static int unsigned_head(struct removal *r, const struct repository_head *head, struct repository_head *scratch, const struct format_head **ret_head, struct error *err)
 {
     _cleanup_buf_ struct buf file = { 0 };
     _cleanup_free_ char *name = format_head_name(head->chain, head->number);
-    struct error ignored;
+    scratch_done(scratch);
     memcpy(scratch->chain, head->chain, sizeof scratch->chain);
     scratch->number = head->number;
-    if (store_get_all(r->repository->store, name, FORMAT_HEAD_MAX, &file, &ignored) == 0)
+    int e = store_get_all(r->repository->store, name, FORMAT_HEAD_MAX, &file, err);
+    if (e == 0)
         heads_judge(r->repository, NULL, file.data, file.len, scratch);
-    return scratch->valid ? &scratch->head : NULL;
+    *ret_head = scratch->valid ? &scratch->head : NULL;
+    return e == ERROR_FORMAT || e == ERROR_NOT_FOUND ? 0 : e;
+}
+
+// Heads whose refs are read together.
+struct batch {
+    const struct format_head *heads[REFS_AT_ONCE];
+    struct repository_head scratch[REFS_AT_ONCE]; // of those that are void
+    bool due[REFS_AT_ONCE];
+    size_t n;
+};
+
+static int take_head(struct removal *r, const struct repository_head *head, struct batch *batch, struct error *err)
+{
+    const struct format_head *text = &head->head;
+    int e = head->valid ? 0 : unsigned_head(r, head, &batch->scratch[batch->n], &text, err);
+    if (e < 0 || text == NULL)
+        return e;
+    if (find(&r->refs, text->refs) == NULL)
+        return !head->valid || tombstones_excuse(&r->plan->tombstones, head, r->options->clock.now_ns)
+                   ? 0
+                   : error_set(err, ERROR_INTEGRITY, "snapshot %llu of policy %s on %s lacks its list of objects, and nobody gave it up; nothing was removed, run `bkd check`",
+                               (unsigned long long)head->number, text->policy, text->host);
+    batch->heads[batch->n] = text;
+    batch->due[batch->n++] = is_due(r, head);
+    return 0;
 }
 
 static int mark_all(struct removal *r, struct error *err)
 {
-    const struct format_head *heads[REFS_AT_ONCE];
-    struct repository_head scratch[REFS_AT_ONCE] = { 0 };
-    bool due[REFS_AT_ONCE];
-    size_t n = 0;
+    struct batch batch = { 0 };
     int e = 0;
     for (size_t i = 0; e == 0 && i < r->repository->n_heads; i++) {
-        const struct repository_head *head = &r->repository->heads[i];
-        const struct format_head *text = head->valid ? &head->head : unsigned_head(r, head, &scratch[n]);
-        bool is_here = text != NULL && find(&r->refs, text->refs) != NULL;
-        if (text != NULL && !is_here && head->valid && !tombstones_excuse(&r->plan->tombstones, head, r->options->clock.now_ns))
-            e = error_set(err, ERROR_INTEGRITY, "snapshot %llu of policy %s on %s lacks its list of objects, and nobody gave it up; nothing was removed, run `bkd check`",
-                          (unsigned long long)head->number, text->policy, text->host);
-        if (is_here) {
-            heads[n] = text;
-            due[n++] = is_due(r, head);
-        }
-        if (e == 0 && (n == REFS_AT_ONCE || i + 1 == r->repository->n_heads)) {
-            e = mark_some(r, heads, due, n, err);
-            n = 0;
+        e = take_head(r, &r->repository->heads[i], &batch, err);
+        if (e == 0 && (batch.n == REFS_AT_ONCE || i + 1 == r->repository->n_heads)) {
+            e = mark_some(r, batch.heads, batch.due, batch.n, err);
+            batch.n = 0;
         }
     }
-    for (size_t i = 0; i < REFS_AT_ONCE; i++) {
-        free(scratch[i].problem);
-        format_head_done(&scratch[i].head);
-    }
+    for (size_t i = 0; i < REFS_AT_ONCE; i++)
+        scratch_done(&batch.scratch[i]);
     return e;
 }
 

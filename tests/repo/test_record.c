@@ -44,6 +44,33 @@ static void test_golden(void **state)
     texts_survives_corruption(rewrite, "record/proof");
 }
 
+// Those that name several snapshots, and a store.
+static void test_golden_several(void **state)
+{
+    (void)state;
+    static const char *const may_repeat[] = { "tombstone ", "snapshot ", NULL };
+    static const char *const names[] = { "record/tombstone", "record/revive", "record/absent" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        texts_accepts(rewrite, names[i]);
+        texts_lines_are_fixed(rewrite, names[i], may_repeat);
+        texts_ignores_x_keys(rewrite, names[i], true);
+        texts_survives_corruption(rewrite, names[i]);
+    }
+    _cleanup_record_ struct record r = { 0 };
+    parsed("record/tombstone", &r);
+    assert_int_equal(r.kind, RECORD_TOMBSTONE);
+    assert_int_equal(r.after_ns, UINT64_C(1795507201000000000));
+    assert_int_equal(r.store[1], 0x11);
+    assert_int_equal(r.n_snapshots, 2);
+    assert_int_equal(r.snapshots[1].number, 42);
+    assert_int_equal(r.snapshots[1].head[0], 0xe3);
+    texts_refuses(rewrite, "record/tombstone", "snapshot 41", "snapshot 43", ERROR_FORMAT);
+    texts_refuses(rewrite, "record/tombstone", "snapshot 41", "snapshot 0", ERROR_FORMAT);
+    texts_refuses(rewrite, "record/tombstone", "after 2026-11-24T08:00:01Z\n", "", ERROR_FORMAT);
+    texts_refuses(rewrite, "record/absent", "kind absent", "kind revive", ERROR_FORMAT);
+    texts_refuses(rewrite, "record/revive", "kind revive", "kind absent", ERROR_FORMAT);
+}
+
 static void test_values(void **state)
 {
     (void)state;
@@ -151,7 +178,7 @@ static void test_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden), cmocka_unit_test(test_values), cmocka_unit_test(test_proof), cmocka_unit_test(test_unknown_kind),
+        cmocka_unit_test(test_golden), cmocka_unit_test(test_golden_several), cmocka_unit_test(test_values), cmocka_unit_test(test_proof), cmocka_unit_test(test_unknown_kind),
         cmocka_unit_test(test_refuses), cmocka_unit_test(test_limits), cmocka_unit_test(test_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
