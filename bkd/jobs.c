@@ -106,6 +106,8 @@ static int make_command(const struct cmd_context *ctx, const struct jobs_order *
     add_argument(c, ctx->state_dir);
     add_argument(c, "--quiet");
     add_argument(c, order->action);
+    if (strcmp(order->action, "prune") == 0 && order->trigger != RUN_MANUAL)
+        add_argument(c, "--all");
     if (!is_upkeep)
         add_argument(c, order->policy_file != NULL ? order->policy_file : order->policy);
     add_environment(c, order, uid);

@@ -20,6 +20,8 @@ static void read_line(struct receipts *r, const char *line, size_t n)
     if (url == NULL || (serial != NULL && strlen(serial) >= RECEIPTS_SERIAL_MAX))
         return;
     struct receipt *receipt = receipts_of(r, url, serial == NULL ? "" : serial);
+    const char *store = json_get_str(json, "store");
+    (void)snprintf(receipt->store, sizeof receipt->store, "%s", store == NULL ? "" : store);
     uint64_t failures = 0;
     (void)json_get_u64(json, "snapshot", &receipt->snapshot); // what is missing stays 0
     (void)json_get_u64(json, "snapshot_time_ns", &receipt->snapshot_time_ns);
@@ -107,6 +109,7 @@ int receipts_save(const struct receipts *r, struct error *err)
         _cleanup_json_ struct json *json = json_object_new();
         json_add_str(json, "url", it->url);
         json_add_str(json, "serial", it->serial);
+        json_add_str(json, "store", it->store[0] == '\0' ? NULL : it->store);
         json_add_u64(json, "snapshot", it->snapshot);
         json_add_u64(json, "snapshot_time_ns", it->snapshot_time_ns);
         json_add_u64(json, "shipped_ns", it->shipped_ns);

@@ -9,6 +9,7 @@
 #include "bkd/base/error.h"
 #include "bkd/base/io.h"
 
+#define RECEIPTS_STORE_MAX 33
 #define RECEIPTS_SERIAL_MAX 33 // 32 hex digits of a removable disk, and NUL
 
 struct receipt {
@@ -17,6 +18,7 @@ struct receipt {
     uint64_t snapshot;                // highest number that is there; 0 = none yet
     uint64_t snapshot_time_ns;        // when that snapshot was begun
     uint64_t shipped_ns;              // when it got there
+    char store[RECEIPTS_STORE_MAX];   // the name the store has for tombstones, 32 hex digits; "" = none yet
     uint64_t failing_since_ns;        // 0 = the last try succeeded
     unsigned failures;                // tries since then
     char *problem;                    // of the last one; owned, NULL = none

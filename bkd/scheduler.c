@@ -1,5 +1,6 @@
 #include "bkd/scheduler.h"
 
+#include <linux/stat.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 
 #define NS_PER_S UINT64_C(1000000000)
 #define ACTION "backup" // what `schedule` of a policy is for
+#define PRUNE_EVERY_NS (20 * 3600 * NS_PER_S)
 
 enum { DEFAULT_PARALLEL = 4, TRY_AGAIN_S = 60 };
 
@@ -291,6 +293,34 @@ static enum agenda_outcome outcome_of(const struct job *job, int exit_code)
     return exit_code < 0 || exit_code > 127 ? AGENDA_KILLED : agenda_outcome_of(exit_code);
 }
 
+static int start(struct scheduler *s, const struct policies_item *item, const char *action, const struct jobs_order *order, struct job **ret_job, struct error *err);
+
+// A host that keeps no retention key leaves giving up to where that is.
+static bool is_to_prune(struct scheduler *s, const struct policies_item *item)
+{
+    _cleanup_catalogue_ struct catalogue catalogue = { 0 };
+    _cleanup_free_ char *key = cmd_key_path(s->ctx, "retention");
+    struct run_record last;
+    struct statx st;
+    struct error err;
+    if (item == NULL || !item->has_policy || !policy_keep_is_set(&item->policy.keep) || io_stat(s->ctx->io, AT_FDCWD, key, 0, &st, &err) < 0 || !open_catalogue(s, &catalogue))
+        return false;
+    int r = runs_last(&catalogue, item->name, "prune", false, &last, &err);
+    return r == ERROR_NOT_FOUND || (r == 0 && last.started_ns + PRUNE_EVERY_NS < io_realtime_ns(s->ctx->io));
+}
+
+// Once a day after a backup that was made, old snapshots go.
+static void prune_after(struct scheduler *s, const struct job *job, int exit_code)
+{
+    struct job *prune;
+    struct error err;
+    const struct policies_item *item = policies_find(&s->policies, job->policy);
+    if (strcmp(job->action, ACTION) != 0 || (exit_code != 0 && exit_code != 3) || !is_to_prune(s, item))
+        return;
+    if (start(s, item, "prune", &(struct jobs_order){ .trigger = RUN_DAEMON }, &prune, &err) < 0)
+        log_warn("policy %s: old snapshots are not looked at now: %s", job->policy, err.text);
+}
+
 static void on_job_ended(void *arg, struct job *job, const struct job_end *end)
 {
     struct scheduler *s = arg;
@@ -300,6 +330,7 @@ static void on_job_ended(void *arg, struct job *job, const struct job_end *end)
     size_t i = find_task(s, job->policy, job->action);
     if (i != SIZE_MAX && s->agenda.tasks[i].running.there)
         agenda_ended(&s->agenda.tasks[i], outcome_of(job, exit_code), now_s(s));
+    prune_after(s, job, exit_code);
     if (s->ended != NULL)
         s->ended(s->arg, &(struct scheduler_end){ .job = job, .exit_code = exit_code > 127 ? -1 : exit_code, .message = end->problem != NULL ? end->problem : run.message });
 }

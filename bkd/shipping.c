@@ -162,6 +162,23 @@ static int note_absent(void *arg, const uint8_t chain[16], const uint8_t store[S
     return r;
 }
 
+// Tombstones hold for a store by its name: whoever gives a copy the name of another could hide that snapshots were removed there.
+static int check_name(struct receipt *receipt, struct store *store, bool is_new, struct error *err)
+{
+    uint8_t id[STORE_ID_SIZE];
+    char name[RECEIPTS_STORE_MAX] = "";
+    int r = store_id_read(store, id, err);
+    if (r < 0 && r != ERROR_NOT_FOUND)
+        return r;
+    if (r == 0)
+        format_hex(name, id, sizeof id);
+    if (receipt->store[0] != '\0' && !is_new && strcmp(receipt->store, name) != 0)
+        return error_set(err, ERROR_INTEGRITY, "'" STORE_ID_FILE "' in %s is not the one that was there (id %s): somebody exchanged it, which can hide that snapshots were removed; look at the "
+                         "place with `bkd check --from`, and put it back", store->url, receipt->store);
+    (void)snprintf(receipt->store, sizeof receipt->store, "%s", name);
+    return 0;
+}
+
 static int replicate(struct shipping *s, struct shipping_copy *copy, struct store *store, struct receipt *receipt, struct error *err)
 {
     struct replicate_options options = {
@@ -212,6 +229,8 @@ static int ship_to(struct shipping *s, struct shipping_copy *copy, char serial[R
     struct receipt *receipt = r == 0 ? receipts_of(&s->receipts, copy->place->url, serial) : NULL;
     if (r == 0)
         r = check_not_emptied(s, receipt, store, err);
+    if (r == 0)
+        r = check_name(receipt, store, s->options->init, err);
     if (r == 0)
         r = replicate(s, copy, store, receipt, err);
     store_close(store);

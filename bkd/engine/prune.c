@@ -63,6 +63,17 @@ static int read_receipt(const struct prune_options *o, struct prune_item *item, 
     return store->ops->modified(store, name, &item->keep.received_ns, err);
 }
 
+// A signed proof says that it was restored.
+static bool is_proven(const struct records *records, const struct repository_head *head)
+{
+    const struct records_item *const *of_snapshot;
+    size_t n = records_of(records, head, &of_snapshot);
+    for (size_t i = 0; i < n; i++)
+        if (of_snapshot[i]->record.kind == RECORD_PROOF && of_snapshot[i]->record.proof.is_proven && records_concerns(of_snapshot[i], head))
+            return true;
+    return false;
+}
+
 static int fill_item(const struct prune_options *o, const struct prune_plan *plan, const struct names *refs, struct prune_item *item, struct error *err)
 {
     const struct repository_head *head = item->head;
@@ -76,7 +87,7 @@ static int fill_item(const struct prune_options *o, const struct prune_plan *pla
     item->keep.complete = (head->head.flags & FORMAT_INCOMPLETE) == 0;
     item->keep.suspect = suspects_is(&plan->records, head) && (o->home == NULL || suspects_is(&plan->home_records, head));
     item->keep.held = holds_is_held(&plan->records, head) || (o->home != NULL && holds_is_held(&plan->home_records, head));
-    item->keep.verified = o->verified != 0 && head->number == o->verified;
+    item->keep.verified = (o->verified != 0 && head->number == o->verified) || is_proven(&plan->records, head) || (o->home != NULL && is_proven(&plan->home_records, head));
     int e = item->gone || item->tombstone == NULL ? 0 : read_due(o, item, err);
     return item->gone || e < 0 ? e : read_receipt(o, item, err);
 }

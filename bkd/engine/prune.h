@@ -22,7 +22,7 @@ struct prune_options {
     uint8_t chain[16];
     const struct keep_rules *rules; // NULL: what tombstones say is done, and no more
     struct keep_clock clock;
-    uint64_t verified;    // number of the last verified snapshot; 0 = none is known
+    uint64_t verified;    // number of a snapshot that is known to be verified, beside those that signed proofs name; 0 = none
     bool trust_receipts;  // the store's file times of heads and records say when they were received
     uint64_t min_grace_s; // then: a tombstone must have been here for so long, whatever time it names
     bool (*interrupted)(void); // asked between removals; NULL = never
