@@ -80,10 +80,7 @@ static void tell_watcher(void *arg, struct control_client *client)
 static void tell_change(struct daemon *d)
 {
     size_t bad = scheduler_count_bad(&d->scheduler);
-    if (bad > 0)
-        readiness_status("%zu policies, %zu with mistakes; %zu running", d->scheduler.policies.count, bad, d->scheduler.jobs.count);
-    else
-        readiness_status("%zu policies; %zu running", d->scheduler.policies.count, d->scheduler.jobs.count);
+    readiness_status("policies: %zu (with mistakes: %zu); at work: %zu", d->scheduler.policies.count, bad, d->scheduler.jobs.count);
     if (d->control != NULL)
         control_each(d->control, tell_watcher, d);
 }
@@ -186,7 +183,7 @@ static void reread(void *arg)
     if (scheduler_read(&d->scheduler, &err) < 0)
         log_error("the policies stay as they were: %s", err.text);
     else
-        log_info("policies were read anew: %zu, %zu of them with mistakes", d->scheduler.policies.count, scheduler_count_bad(&d->scheduler));
+        log_info("policies were read anew: %zu (with mistakes: %zu)", d->scheduler.policies.count, scheduler_count_bad(&d->scheduler));
     metering_follow(d->ctx, &d->metrics);
     turn(d);
     readiness_ready();
@@ -369,7 +366,7 @@ static int begin(struct daemon *d, struct error *err)
         return r;
     metering_follow(d->ctx, &d->metrics);
     loop_feed_watchdog(d->loop);
-    log_info("ready: %zu policies, %zu with mistakes, %zu at work", d->scheduler.policies.count, scheduler_count_bad(&d->scheduler), d->scheduler.jobs.count);
+    log_info("ready; policies: %zu (with mistakes: %zu); at work: %zu", d->scheduler.policies.count, scheduler_count_bad(&d->scheduler), d->scheduler.jobs.count);
     turn(d);
     readiness_ready();
     on_upkeep(d);

@@ -427,7 +427,8 @@ static void record_slot(const struct turn *turn, const struct agenda_decision *d
         clock_format_utc(first, (uint64_t)d->first_s * NS_PER_S, false);
         buf_addf(&reason, " (and all others since %s)", first);
     }
-    log_info("policy %s: no %s for one of its times: %s", task->policy, task->action, buf_str(&reason));
+    if (outcome != SLOT_COALESCED) // there may be hundreds of them, and `bkd schedule` and the catalogue have them all
+        log_info("policy %s: no %s for one of its times: %s", task->policy, task->action, buf_str(&reason));
     if (turn->c != NULL)
         tell(slots_set(turn->c, task->policy, task->action, (uint64_t)d->slot_s * NS_PER_S, outcome, 0, buf_str(&reason), &won, &err), &err);
 }

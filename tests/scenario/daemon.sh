@@ -30,7 +30,7 @@ start_daemon() { # its process is $daemon
     : >"$tree/daemon.log"
     "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" daemon "$@" 2>"$tree/daemon.log" &
     daemon=$!
-    until_true 20 logged '^ready: '
+    until_true 20 logged '^ready; '
 }
 end_daemon() { # in at most 10 s, with 0
     before=$(date +%s)
@@ -91,7 +91,7 @@ policy third 'schedule: "*:*:*"'
 run_bkd init third >"$tree/out" 2>&1
 comes "a new policy is followed" 15 count_above "SELECT count(*) FROM runs WHERE policy = 'third' AND trigger = 'daemon' AND exit_code = 0" 0
 rm "$config/policies/third.yaml" "$config/policies/quick.yaml"
-comes "so is one that is removed" 10 logged 'read anew: 1,'
+comes "so is one that is removed" 10 logged 'read anew: 1 '
 until_true 10 count_is "SELECT count(*) FROM runs WHERE state = 'running'" 0
 
 # ---- people ask --------------------------------------------------------------------------------------------------------------
@@ -119,7 +119,7 @@ kill -9 "$daemon"
 wait "$daemon" 2>/dev/null
 if kill -0 "$pid" 2>/dev/null; then ok "kill -9 of the daemon: the run goes on"; else bad "kill -9 of the daemon: the run goes on"; fi
 start_daemon
-if logged ' 1 at work'; then ok "the next daemon finds it"; else cp "$tree/daemon.log" "$tree/out"; bad "the next daemon finds it"; fi
+if logged 'at work: 1'; then ok "the next daemon finds it"; else cp "$tree/daemon.log" "$tree/out"; bad "the next daemon finds it"; fi
 is 6 "and starts it no second time" run_bkd run slow
 if end_daemon; then ok "SIGTERM: the daemon ends within 10 s, with 0"; else bad "SIGTERM: the daemon ends within 10 s, with 0 ($got, $took s)"; fi
 if kill -0 "$pid" 2>/dev/null && logged 'goes on by itself'; then ok "the run goes on, and is told"; else bad "the run goes on, and is told"; fi
