@@ -255,7 +255,7 @@ static const struct cli_command commands[] = {
       run_options, cmd_run },
     { "cancel", "RUN|POLICY", 1, 1, "end a run",
       "Asks a run (its number in `bkd history`, or its policy) to end as Ctrl-C would: hooks after it are run, no snapshot is made, and the next run goes on from what was stored. "
-      "Said again, it ends at once. Who it was is recorded, and the run is not tried again before its next time.",
+      "Said again, it ends at once. Who it was is recorded, and the run is not tried again before its next time. Works with and without a daemon.",
       NULL, cmd_cancel },
     { "pause", "POLICY", 1, 1, "let a policy's schedule rest",
       "No run is started by schedule until `bkd resume`, or until the time that is given; times that come meanwhile are recorded as skipped. A run that is going on is not touched, and "

@@ -197,6 +197,13 @@ static void put_running(struct scheduler *s)
     }
 }
 
+static void remember_schedules(struct scheduler *s, struct catalogue *c)
+{
+    struct error err;
+    for (size_t i = 0; c != NULL && i < s->agenda.count; i++)
+        tell(remembered_schedule(c, &s->own[i].item->policy, &s->agenda.tasks[i], now_s(s), &err), &err);
+}
+
 int scheduler_read(struct scheduler *s, struct error *err)
 {
     _cleanup_catalogue_ struct catalogue catalogue = { 0 };
@@ -208,8 +215,7 @@ int scheduler_read(struct scheduler *s, struct error *err)
     int r = policies_read(s->ctx, &s->policies, on_policy, &reading, err);
     if (reading.changes > 0 || is_first) {
         make_tasks(s);
-        for (size_t i = 0; reading.c != NULL && i < s->agenda.count; i++)
-            tell(remembered_schedule(reading.c, &s->own[i].item->policy, &s->agenda.tasks[i], now_s(s), err), err);
+        remember_schedules(s, reading.c);
         put_running(s);
     }
     s->agenda.max_parallel = s->has_config ? s->config.max_parallel : DEFAULT_PARALLEL;
@@ -507,7 +513,7 @@ uint64_t scheduler_turn(struct scheduler *s, size_t *ret_started)
     for (size_t i = 0; i < decisions.count; i++)
         carry_out(&turn, &decisions.items[i]);
     *ret_started = turn.started;
-    int64_t wake_s = decisions.wake_s;
+    int64_t wake_s = decisions.wake_s > now_s(s) ? decisions.wake_s : now_s(s) + 1; // whatever happens, no loop without rest
     if (turn.c == NULL && wake_s > now_s(s) + TRY_AGAIN_S) // it may let us in later
         wake_s = now_s(s) + TRY_AGAIN_S;
     return wake_s == CALENDAR_NEVER ? UINT64_MAX : (uint64_t)wake_s * NS_PER_S;

@@ -150,7 +150,17 @@ is 0 "no two runs of a policy overlapped" count_is "SELECT count(*) FROM runs a 
 kill -HUP "$daemon"
 comes "SIGHUP: policies are read anew" 10 logged 'read anew'
 if end_daemon; then ok "the daemon ends"; else bad "the daemon ends"; fi
-is 1 "cancel without a daemon says what to do" run_bkd cancel slow
-says "Ctrl-C or kill(1)" 'kill\(1\)'
+is 1 "cancel without a daemon, and nothing at work" run_bkd cancel slow
+rm -f "$tree/go"
+run_bkd backup slow >"$tree/backup.log" 2>&1 &
+backup=$!
+until_true 10 count_is "SELECT count(*) FROM runs WHERE policy = 'slow' AND state = 'running'" 1
+is 0 "cancel of a person's run, without a daemon" run_bkd cancel slow
+got=0
+wait "$backup" || got=$?
+cp "$tree/backup.log" "$tree/out"
+if [ "$got" = 1 ]; then ok "ends it"; else bad "ends it ($got)"; fi
+is 0 "and says by whom" count_is "SELECT count(*) FROM events WHERE kind = 'cancelled' AND policy = 'slow' AND text LIKE '%by $(id -un)%'" 1
+touch "$tree/go"
 is 0 "run without a daemon runs here" run_bkd run slow
 finish
