@@ -23,6 +23,7 @@ comes() { # TITLE SECONDS COMMAND…
     shift
     if until_true "$@"; then ok "$title"; else tail -n 10 "$tree/daemon.log" >"$tree/out"; bad "$title"; fi
 }
+me=$(id -un 2>/dev/null) || me="user $(id -u)"
 count_is() { [ "$(sql "$1")" = "$2" ]; }
 count_above() { [ "$(sql "$1")" -gt "$2" ]; }
 logged() { grep -Eq -- "$1" "$tree/daemon.log"; }
@@ -103,7 +104,7 @@ is 6 "so finds a backup by hand" run_bkd backup slow
 is 2 "run of a policy that is not there" run_bkd run nothing
 is 2 "run of an action that is none" run_bkd run slow --action rollback
 is 0 "cancel" run_bkd cancel slow
-comes "it ends, and the record says who did it" 15 count_is "SELECT count(*) FROM runs WHERE policy = 'slow' AND state = 'ended' AND message LIKE 'cancelled by $(id -un)%'" 1
+comes "it ends, and the record says who did it" 15 count_is "SELECT count(*) FROM runs WHERE policy = 'slow' AND state = 'ended' AND message LIKE 'cancelled by $me%'" 1
 is 1 "cancel of what is not at work" run_bkd cancel slow
 touch "$tree/go"
 is 0 "run --wait" run_bkd run slow --wait --json
@@ -160,7 +161,7 @@ got=0
 wait "$backup" || got=$?
 cp "$tree/backup.log" "$tree/out"
 if [ "$got" = 1 ]; then ok "ends it"; else bad "ends it ($got)"; fi
-is 0 "and says by whom" count_is "SELECT count(*) FROM events WHERE kind = 'cancelled' AND policy = 'slow' AND text LIKE '%by $(id -un)%'" 1
+is 0 "and says by whom" count_is "SELECT count(*) FROM events WHERE kind = 'cancelled' AND policy = 'slow' AND text LIKE '%by $me%'" 1
 touch "$tree/go"
 is 0 "run without a daemon runs here" run_bkd run slow
 finish
