@@ -181,6 +181,9 @@ static void record(const struct cmd_context *ctx, const struct backup_result *r)
     recording_figure(ctx, "files", r->files);
     recording_figure(ctx, "entries", r->entries);
     recording_figure(ctx, "changed_files", r->changed_files);
+    recording_figure(ctx, "renewed_files", r->renewed_files);
+    recording_figure(ctx, "renewed_bytes", r->renewed_bytes);
+    recording_figure(ctx, "differing_files", r->differing_files);
     recording_figure(ctx, "moved_files", r->moved_files);
     recording_figure(ctx, "gone_files", r->gone_files);
     recording_figure(ctx, "bytes_source", r->bytes_source);

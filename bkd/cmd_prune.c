@@ -164,6 +164,8 @@ static int check_options(const struct cli_args *args, struct error *err)
         return error_set(err, ERROR_USAGE, "--store DIR prunes a place by itself, without a policy");
     if (store == NULL && policy == NULL)
         return error_set(err, ERROR_USAGE, "give a POLICY, or on the server that keeps a copy --store DIR");
+    if (cli_args_option(args, "change-rate") != NULL)
+        return error_set(err, ERROR_USAGE, "--change-rate is for --simulate DAYS");
     for (size_t i = 0; store == NULL && i < sizeof of_store / sizeof *of_store; i++)
         if (cli_args_option(args, of_store[i]) != NULL)
             return error_set(err, ERROR_USAGE, "--%s is for --store DIR: of a policy its file says it", of_store[i]);
