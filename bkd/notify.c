@@ -55,6 +55,8 @@ static int deliver_round(const struct plan *plan, const struct outbox *outbox, b
     int r = plan_messages(plan, err);
     if (r == 0)
         r = outbox_send(outbox, &result, err);
+    if (result.sent + result.failed > 0)
+        log_info("messages: %llu delivered, %llu kept for later", (unsigned long long)result.sent, (unsigned long long)result.failed);
     *ret_again = result.alarms_changed || result.more;
     return r;
 }
