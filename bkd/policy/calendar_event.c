@@ -66,7 +66,7 @@ static int read_span(struct calendar_text *t, const struct component *c, struct 
     }
     if (rc == 0 && *t->at == '/')
         rc = read_repetition(t, &span);
-    if (rc == 0 && span.step > (span.range ? span.high - span.low : c == &last_day ? span.low - c->low : c->high - span.low))
+    if (rc == 0 && !span.range && span.step > (c == &last_day ? span.low - c->low : c->high - span.low))
         return calendar_refuse(t, start, t->at, NULL, "this repetition goes beyond its range before it comes again");
     *ret_span = span;
     return rc;
@@ -112,16 +112,11 @@ static void add_years(struct calendar *calendar, const struct span *span)
         calendar->years[(y - CALENDAR_FIRST_YEAR) / 64] |= UINT64_C(1) << (y - CALENDAR_FIRST_YEAR) % 64;
 }
 
-// Repetitions go towards the month's end: "~7/1" are the last seven days.
+// Without an end a repetition goes towards the month's end: "~7/2" are the last but six, four, two days and the last.
 static void add_last_days(struct calendar *calendar, const struct span *span)
 {
-    uint64_t step = span->step ? span->step : 1;
-    unsigned first = span->high, last = span->range || !span->step ? span->low : 1;
-    for (uint64_t n = first; n >= last; n -= step) {
-        calendar->last_days |= UINT32_C(1) << n;
-        if (n < step)
-            break;
-    }
+    unsigned low = !span->range && span->step ? 1 + (span->low - 1) % (unsigned)span->step : span->low;
+    calendar->last_days |= (uint32_t)calendar_bits(low, span->high, span->step ? span->step : 1);
 }
 
 // ---- weekdays, date, time, zone ----------------------------------------------------------------------------------------
@@ -182,7 +177,10 @@ static int read_date(struct calendar_text *t, struct calendar *calendar)
     if (!from_end && *t->at != '-')
         return calendar_refuse(t, t->at, end, NULL, "'-' is missing behind the month");
     t->at++;
-    rc = read_list(t, from_end ? &last_day : &day, from_end ? add_last_days : add_days, calendar, &star);
+    if (from_end && *t->at != '*')
+        rc = read_list(t, &last_day, add_last_days, calendar, &star);
+    else
+        rc = read_list(t, &day, add_days, calendar, &star);
     return rc < 0 || t->at == end ? rc : calendar_refuse(t, t->at, end, NULL, "'%.*s' does not belong into a date", calendar_width(t->at, end), t->at);
 }
 
