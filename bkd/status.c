@@ -18,22 +18,19 @@ static int exit_code(const struct watched *w)
     return code;
 }
 
-// Without write access the catalogue is read as it is, and alarms wait for somebody who has it. Looking makes none.
+// Looking makes no catalogue. Without write access it is read as it is, and alarms wait for somebody who has it. Never two connections at a time: POSIX drops
+// a process's locks on a file when it closes any descriptor of it.
 static bool open_catalogue(const struct cmd_context *ctx, struct catalogue *ret_catalogue, char **ret_problem)
 {
+    _cleanup_free_ char *path = xasprintf("%s/catalogue.db", ctx->state_dir);
+    struct statx st;
     struct error err;
-    int r = catalogue_open(ctx->io, ctx->state_dir, CATALOGUE_READ, ret_catalogue, &err);
-    if (r < 0) {
-        if (r != ERROR_NOT_FOUND)
-            *ret_problem = xstrdup(err.text);
+    if (io_stat(ctx->io, AT_FDCWD, path, 0, &st, &err) == ERROR_NOT_FOUND)
         return false;
-    }
-    struct catalogue writable;
-    if (catalogue_open(ctx->io, ctx->state_dir, CATALOGUE_WRITE, &writable, &err) == 0) {
-        catalogue_close(ret_catalogue);
-        *ret_catalogue = writable;
-    }
-    return true;
+    if (catalogue_open(ctx->io, ctx->state_dir, CATALOGUE_WRITE, ret_catalogue, &err) == 0 || catalogue_open(ctx->io, ctx->state_dir, CATALOGUE_READ, ret_catalogue, &err) == 0)
+        return true;
+    *ret_problem = xstrdup(err.text);
+    return false;
 }
 
 static void record(const struct watched *w, bool is_all)

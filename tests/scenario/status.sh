@@ -123,7 +123,7 @@ told "heads still tell" 'erp PROTECTED newest snapshot'
 is 0 "looking makes none" test ! -e "$state/catalogue.db"
 echo "no database" >"$state/catalogue.db"
 is 0 "a catalogue that is damaged" status
-told "is told" 'the catalogue of runs and alarms cannot be used: .* -> backups go on'
+told "is told, and was replaced" 'the catalogue could not be read .* -> .*bkd catalogue rebuild'
 told "and heads still tell" 'erp PROTECTED newest snapshot'
 rm "$state"/catalogue.db*
 
