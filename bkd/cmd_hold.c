@@ -5,6 +5,7 @@
 #include "bkd/codec/sshkey.h"
 #include "bkd/holding.h"
 #include "bkd/repo/tags.h"
+#include "bkd/repo/tombstones.h"
 
 // What both begin with: the policy's repository, the snapshot, the records.
 struct work {
@@ -65,6 +66,22 @@ static bool is_held_for(const struct work *w, const char *reason)
     return false;
 }
 
+// What was removed by rule cannot be kept any more.
+static int check_there(const struct work *w, struct error *err)
+{
+    _cleanup_tombstones_ struct tombstones tombstones = { 0 };
+    _cleanup_buf_ struct buf why = { 0 };
+    struct error ignored;
+    uint64_t size;
+    _cleanup_free_ char *refs = format_refs_name(w->head->head.refs);
+    if (w->repository->store->ops->size(w->repository->store, refs, &size, &ignored) != ERROR_NOT_FOUND)
+        return 0;
+    int r = tombstones_load(w->repository, &tombstones, err);
+    if (r == 0 && tombstones_explain(&tombstones, w->head, io_realtime_ns(w->setup.ctx->io), &why))
+        r = error_set(err, ERROR_NOT_FOUND, "snapshot %llu is no longer here: %s", (unsigned long long)w->head->number, buf_str(&why));
+    return r;
+}
+
 int cmd_hold(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_work_ struct work w = { 0 };
@@ -72,6 +89,8 @@ int cmd_hold(struct cmd_context *ctx, const struct cli_args *args, struct error 
     int r = work_open(&w, ctx, args, err);
     if (r == 0 && is_held_for(&w, reason))
         return report(&w, true, 0, "is held already", err);
+    if (r == 0)
+        r = check_there(&w, err);
     if (r == 0)
         r = setup_load_signing(&w.setup, err);
     if (r == 0)

@@ -10,6 +10,7 @@
 #include "bkd/engine/replicate.h"
 #include "bkd/holding.h"
 #include "bkd/policy/units.h"
+#include "bkd/record/alarms.h"
 #include "bkd/recording.h"
 
 void pruning_rules_text(const struct keep_rules *r, struct buf *out)
@@ -104,6 +105,33 @@ static void warn(const struct pruning *p, const struct prune_plan *plan)
         log_warn("policy %s: %zu snapshots in an hour, far more than ever before: find out who made them; they push no older ones out", p->policy, k->burst);
     if (k->doubtful > 0)
         log_warn("policy %s: the times of %zu snapshots contradict those around them (a clock was wrong, or somebody made them up); these snapshots stay", p->policy, k->doubtful);
+}
+
+// What somebody should hear of who does not read this run's output; the place is the alarm's copy.
+static void set_alarm(const struct pruning *p, struct catalogue *c, const char *kind, bool stands, const char *text, const char *next_step)
+{
+    struct error err;
+    const char *place = p->options.repository->store->url;
+    const struct alarm_raise alarm = { .kind = kind, .policy = p->policy, .copy = place, .severity = SEVERITY_WARNING, .text = text, .next_step = next_step };
+    int r = stands ? alarms_raise(c, &alarm, NULL, &err) : alarms_clear(c, kind, p->policy, place, NULL, NULL, &err);
+    if (r < 0)
+        log_warn("this alarm is not in the catalogue: %s", err.text);
+}
+
+static void set_alarms(const struct pruning *p, const struct prune_plan *plan)
+{
+    _cleanup_catalogue_ struct catalogue catalogue = { 0 };
+    struct error err;
+    if (p->dry_run || p->options.trust_receipts) // on a server that keeps copies of others there is no catalogue of theirs
+        return;
+    if (catalogue_open(p->ctx->io, p->ctx->state_dir, CATALOGUE_WRITE, &catalogue, &err) < 0) {
+        log_warn("alarms of this run are not in the catalogue: %s", err.text);
+        return;
+    }
+    _cleanup_free_ char *burst = xasprintf("%zu snapshots were made within an hour, far more than ever before", plan->keep.burst),
+                        *times = xasprintf("the times of %zu snapshots contradict those around them; they are kept for good", plan->keep.doubtful);
+    set_alarm(p, &catalogue, "snapshot-burst", plan->keep.burst > 0, burst, "find out who made them; they push no older ones out");
+    set_alarm(p, &catalogue, "snapshot-times", plan->keep.doubtful > 0, times, "look at the host's clock, and at who could make snapshots: bkd snapshots POLICY");
 }
 
 static int sum_up_json(const struct pruning *p, const struct prune_plan *before, const struct prune_plan *plan, const struct prune_removed *removed, struct error *err)
@@ -222,6 +250,7 @@ int pruning_run(struct pruning *p, struct error *err)
     if (r < 0)
         return r;
     warn(p, &before);
+    set_alarms(p, &before);
     r = prune_check_clock(&p->options, &before, p->clock_is_right, err);
     if (r == 0 && !p->dry_run)
         r = give_up(p, &before, err);

@@ -57,6 +57,7 @@ is 0 "the newest" same 5
 is 0 "by hand too" by_hand 4
 is 1 "one that is gone does not restore" restore 1
 says "and it is said why" 'removed by rule: given up 20'
+is 1 "it cannot be held any more" run_bkd hold p 1
 is 1 "by hand neither" by_hand 1
 says "by hand it is said why" 'removed by rule'
 is 0 "the rest is whole" run_bkd check p --read-data -i "$config/keys/operations.txt"
@@ -126,6 +127,12 @@ some=$(find "$tree/copy-two/objects" -type f | head -n 1)
 mv "$some" "$tree/hidden"
 is 4 "an object that is gone from a copy without a tombstone" run_bkd check p --from "$tree/copy-two"
 mv "$tree/hidden" "$some"
+cp "$tree/copy-two/bkd-store" "$tree/hidden"
+cp "$tree/copy-all/bkd-store" "$tree/copy-two/bkd-store" 2>/dev/null || printf 'bkd-store/1\nid %032d\n' 1 >"$tree/copy-two/bkd-store"
+is 4 "a copy that got the name of another" run_bkd ship p
+says "is noticed" 'not the one that was there'
+cp "$tree/hidden" "$tree/copy-two/bkd-store"
+is 0 "with its own name again" run_bkd ship p
 
 # --- backups at the same time
 sed -i '/^offsite:/,$d' "$config/policies/p.yaml"
