@@ -10,17 +10,17 @@ enum { BATCH = 5000 }; // rows a transaction
 static const char *const details[] = {
     "DELETE FROM run_phases WHERE (run, name) IN (SELECT run, name FROM run_phases JOIN runs ON runs.id = run WHERE ended_ns < ?1 LIMIT ?2)",
     "DELETE FROM run_figures WHERE (run, name) IN (SELECT run, name FROM run_figures JOIN runs ON runs.id = run WHERE ended_ns < ?1 LIMIT ?2)",
-    "DELETE FROM slots WHERE (policy, action, slot_ns) IN (SELECT policy, action, slot_ns FROM slots AS s WHERE slot_ns < ?1"
-    " AND slot_ns < (SELECT max(slot_ns) FROM slots AS l WHERE l.policy = s.policy AND l.action = s.action) LIMIT ?2)",
+    ("DELETE FROM slots WHERE (policy, action, slot_ns) IN (SELECT policy, action, slot_ns FROM slots AS s WHERE slot_ns < ?1"
+    " AND slot_ns < (SELECT max(slot_ns) FROM slots AS l WHERE l.policy = s.policy AND l.action = s.action) LIMIT ?2)"),
     "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE state <> 'waiting' AND created_ns < ?1 LIMIT ?2)",
-    "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE time_ns < ?1 AND id NOT IN (SELECT event FROM deliveries WHERE state = 'waiting' AND event IS NOT NULL)"
-    " AND id < (SELECT max(id) FROM events) LIMIT ?2)",
+    ("DELETE FROM events WHERE id IN (SELECT id FROM events WHERE time_ns < ?1 AND id NOT IN (SELECT event FROM deliveries WHERE state = 'waiting' AND event IS NOT NULL)"
+    " AND id < (SELECT max(id) FROM events) LIMIT ?2)"),
 };
 static const char *const runs[] = {
     "DELETE FROM runs WHERE id IN (" OLD_RUNS " LIMIT ?2)",
     "DELETE FROM alarms WHERE id IN (SELECT id FROM alarms WHERE cleared_ns < ?1 LIMIT ?2)",
-    "DELETE FROM policy_versions WHERE id IN (SELECT id FROM policy_versions WHERE last_seen_ns < ?1"
-    " AND id NOT IN (SELECT policy_version FROM runs WHERE policy_version IS NOT NULL) LIMIT ?2)",
+    ("DELETE FROM policy_versions WHERE id IN (SELECT id FROM policy_versions WHERE last_seen_ns < ?1"
+    " AND id NOT IN (SELECT policy_version FROM runs WHERE policy_version IS NOT NULL) LIMIT ?2)"),
 };
 
 static int delete_all(struct catalogue *c, const char *text, uint64_t before_ns, uint64_t *rows, struct error *err)
