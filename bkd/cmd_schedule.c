@@ -149,8 +149,9 @@ static void print_text(const struct listing *listing, const struct slot *slot)
     };
     int64_t at = slot->lane->next_s, local = at + slot->period.offset_s;
     struct civil c = civil_of(local);
+    bool more = listing->from_now || slot->note != CALENDAR_PLAIN || slot->lane->start_delay_s > 0;
     printf("%s  %s %04d-%02u-%02u %02u:%02u:%02u %-5s  %-*s", slot->utc, days[civil_weekday(civil_days(c.year, c.month, c.day))], (int)c.year, c.month, c.day, c.hour,
-           c.minute, c.second, slot->period.abbreviation, (int)listing->width, slot->lane->policy);
+           c.minute, c.second, slot->period.abbreviation, more ? (int)listing->width : 0, slot->lane->policy);
     if (strcmp(slot->lane->action, "backup") != 0)
         printf("  %s", slot->lane->action);
     if (listing->from_now && at - listing->from_s >= 2 * CIVIL_DAY) {

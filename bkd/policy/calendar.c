@@ -261,11 +261,11 @@ int64_t calendar_next(const struct calendar *calendar, const struct zone *zone, 
             if (utc_s < s.end_s)
                 return utc_s < CIVIL_END ? utc_s : CALENDAR_NEVER;
         }
-        if (s.end_s == INT64_MAX)
-            break;
         // Nothing is named up to `local`, whatever the offset, so there is no need to go there period by period; but a period that begins soon may
         // show times once more that were passed before.
-        bool far = local != CALENDAR_NEVER && s.end_s > at + OFFSETS_APART;
+        bool far = s.end_s > at + OFFSETS_APART;
+        if (s.end_s == INT64_MAX || (far && local == CALENDAR_NEVER))
+            break;
         at = far && local - OFFSETS_APART > s.end_s ? local - OFFSETS_APART : s.end_s;
     }
     return CALENDAR_NEVER;
