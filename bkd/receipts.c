@@ -22,12 +22,14 @@ static void read_line(struct receipts *r, const char *line, size_t n)
     struct receipt *receipt = receipts_of(r, url, serial == NULL ? "" : serial);
     const char *store = json_get_str(json, "store");
     (void)snprintf(receipt->store, sizeof receipt->store, "%s", store == NULL ? "" : store);
-    uint64_t failures = 0;
+    uint64_t failures = 0, damaged = 0;
     (void)json_get_u64(json, "snapshot", &receipt->snapshot); // what is missing stays 0
     (void)json_get_u64(json, "snapshot_time_ns", &receipt->snapshot_time_ns);
     (void)json_get_u64(json, "shipped_ns", &receipt->shipped_ns);
     (void)json_get_u64(json, "failing_since_ns", &receipt->failing_since_ns);
     (void)json_get_u64(json, "failures", &failures);
+    (void)json_get_u64(json, "damaged", &damaged);
+    receipt->damaged = damaged != 0;
     receipt->failures = failures > 1000000 ? 1000000 : (unsigned)failures;
     free(receipt->problem);
     receipt->problem = problem == NULL ? NULL : xstrdup(problem);
@@ -115,6 +117,7 @@ int receipts_save(const struct receipts *r, struct error *err)
         json_add_u64(json, "shipped_ns", it->shipped_ns);
         json_add_u64(json, "failing_since_ns", it->failing_since_ns);
         json_add_u64(json, "failures", it->failures);
+        json_add_u64(json, "damaged", it->damaged);
         if (it->problem != NULL)
             json_add_str(json, "problem", it->problem);
         json_format(json, &text);

@@ -22,6 +22,7 @@ struct receipt {
     uint64_t failing_since_ns;        // 0 = the last try succeeded
     unsigned failures;                // tries since then
     char *problem;                    // of the last one; owned, NULL = none
+    bool damaged;                     // and it was that the copy is gone, changed or incomplete, which time does not heal
 };
 
 struct receipts {

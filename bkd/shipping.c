@@ -255,6 +255,7 @@ static void remember(struct shipping *s, const struct shipping_copy *copy, const
     bool failed = copy->state != SHIPPING_CURRENT;
     free(receipt->problem);
     receipt->problem = failed ? xstrdup(copy->error.text) : NULL;
+    receipt->damaged = copy->state == SHIPPING_DAMAGED;
     receipt->failures = failed ? receipt->failures + 1 : 0;
     receipt->failing_since_ns = !failed ? 0 : receipt->failing_since_ns > 0 ? receipt->failing_since_ns : now;
 }

@@ -216,6 +216,13 @@ static void judge_copy(const struct watch_facts *w, const struct watch_copy *cop
 {
     char age[CLOCK_TEXT_MAX], limit[CLOCK_TEXT_MAX];
     const char *disk = copy->is_removable ? "bring its disk, then: " : "";
+    if (copy->is_damaged && copy->problem != NULL) { // whatever its age: time does not heal it
+        struct watch_finding *found = add(f, "copy-damaged", SEVERITY_CRITICAL, WATCH_SECURITY);
+        found->copy = copy->url;
+        say(found->text, "the copy %s is not as it was: %s", copy->url, copy->problem);
+        say(found->step, "find out who or what changed it, then: bkd ship %s --to %s", w->policy, copy->url);
+        return;
+    }
     bool overdue = copy->snapshot == 0 || age_of(copy->snapshot_time_ns, now_ns) > copy->max_age_ns;
     if (overdue && (copy->snapshot > 0 || w->newest > 0)) {
         struct watch_finding *found = add(f, "copy-overdue", SEVERITY_CRITICAL, WATCH_OBJECTIVE);

@@ -37,6 +37,7 @@ struct watch_copy {
     uint64_t snapshot, snapshot_time_ns; // newest there; 0 = none yet
     uint64_t failing_since_ns, failures; // 0 = the last try succeeded
     const char *problem;                 // of the last try; NULL = none
+    bool is_damaged;                     // it is gone, changed or incomplete
 };
 
 // When the place fills up, by what it grew (forecast.h).

@@ -217,6 +217,7 @@ static void load_copies(const struct watch_source *source, const struct policy *
         copy->failing_since_ns = receipt->failing_since_ns;
         copy->failures = receipt->failures;
         copy->problem = receipt->problem;
+        copy->is_damaged = receipt->damaged;
     }
     loaded->facts.copies = loaded->copies;
     loaded->facts.n_copies = policy->offsite.count;

@@ -189,6 +189,11 @@ static void test_copies(void **state)
     expect(&w, WATCH_AT_RISK, true, 5, "copy-overdue");
     copies[0].snapshot = 0;
     expect(&w, WATCH_AT_RISK, true, 5, "copy-overdue,copy-overdue");
+    copies[1] = copies[0] = (struct watch_copy){ .url = "/a", .serial = "", .max_age_ns = 7 * DAY, .snapshot = 42, .snapshot_time_ns = NOW - 3 * HOUR };
+    copies[1].is_damaged = true; // however young its newest snapshot is
+    copies[1].problem = "the copy at /a is gone";
+    copies[1].failing_since_ns = NOW - HOUR;
+    expect(&w, WATCH_AT_RISK, true, 4, "copy-damaged");
 }
 
 static void test_disk(void **state)

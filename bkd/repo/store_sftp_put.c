@@ -51,7 +51,12 @@ static int say_if_full(struct store_sftp *s, struct sftp_lane_slot *lane, const 
     if ((err->code != ERROR_FAILED && err->code != ERROR_NO_SPACE) || sftp_lanes_connect(s, lane, &ignored) < 0)
         return err->code;
     (void)!sftp_remove(lane->client, part, &ignored); // what was sent counts as free again
-    if (sftp_space(lane->client, s->root, &free_bytes, &total, &ignored) < 0 || (err->code == ERROR_FAILED && free_bytes >= size))
+    bool has_room = sftp_space(lane->client, s->root, &free_bytes, &total, &ignored) < 0 || free_bytes >= size;
+    if (err->code == ERROR_FAILED && has_room) {
+        struct error said = *err;
+        return error_set(err, ERROR_FAILED, "%.600s. Can the account write there (owner and mode of the directory, a mount that is read-only, a quota)? Then run again", said.text);
+    }
+    if (has_room)
         return err->code;
     clock_format_bytes(needed, size);
     clock_format_bytes(there, free_bytes);

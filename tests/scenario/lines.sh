@@ -1,7 +1,8 @@
 #!/bin/sh
 # Lines and servers that fail: cut at many places, dead without a word, killed, full, with room for one session; slow by order; reached by the names of
 # ssh_config, through another host; keys from the agent, from commands and credentials. After each: what was stored before restores from the far side
-# alone, and the next run completes. Prints TAP. BKD_SEED=N repeats another sequence, BKD_KILLS=N changes the number of kills.
+# alone, and the next run completes. Prints TAP. BKD_SEED=N repeats another sequence, BKD_KILLS=N changes the number of kills, BKD_SLOW=1 adds what takes minutes:
+# a line of satellites that loses a third of its packets, a dead line with the usual patience, a ship that is cut after every 64 KiB.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/sshd.sh"
 sshd_available || { echo "1..0 # skip $sshd_missing"; exit 77; }
@@ -88,6 +89,47 @@ rc=$?
 took=$(($(date +%s) - started))
 [ $rc = 0 ] && [ $took -lt 60 ] && ok "a line that goes dead is noticed, and the run completes" || bad "a line that goes dead (exit $rc, $took s)"
 is 0 "and restores" same_from "$direct" latest
+
+# ---- a copy whose line is cut while it is shipped
+kept_source=$source kept_config=$config kept_state=$state
+host shipper "{recipients: recipients.txt}" "offsite:" "  - {url: 'sftp://$sshd_user@127.0.0.1:$line_port$sshd_dir/copy', ssh: {timeout: 3s}}"
+sshd_keys "$config/keys"
+cp "$kept_config/keys/known_hosts" "$config/keys/known_hosts"
+is 0 "a repository here" run_bkd init p
+cut_ship() { # AT: changes, backs up, ships over a line that is cut there once
+    change 900000
+    line
+    run_bkd backup p -q --no-ship >"$tree/out" 2>&1 || return 1
+    line "cut=$1" cuts=1
+    run_bkd ship p -q >"$tree/out" 2>&1 || return 1
+    same_from "sftp://$sshd_user@127.0.0.1:$sshd_port$sshd_dir/copy" latest >"$tree/out" 2>&1
+}
+places="3000 70000 500000 900000"
+[ -z "${BKD_SLOW:-}" ] || places=$(seq 65536 65536 1114112)
+ships=0 good=0
+for at in $places; do
+    ships=$((ships + 1))
+    if cut_ship "$at"; then good=$((good + 1)); else bad "a ship that is cut after $at bytes"; fi
+done
+[ $good = $ships ] && ok "$ships ships over lines cut once end well, and restore from there alone" || bad "$((ships - good)) of $ships ships over cut lines failed"
+[ -z "$(find "$sshd_dir/copy" -name '*.part-*')" ] && ok "no part is left there" || bad "parts are left there"
+
+if [ -n "${BKD_SLOW:-}" ]; then
+    change 60000
+    line delay=250 rate=8000 loss=30
+    sed -i 's/, ssh: {timeout: 3s}}/}/' "$config/policies/p.yaml"
+    run_bkd backup p -q --no-ship --json >"$tree/out" 2>&1
+    is 0 "500 ms, 64 kbit/s, a third of the packets lost: ships" run_bkd ship p
+    line
+    is 0 "and restores" same_from "sftp://$sshd_user@127.0.0.1:$sshd_port$sshd_dir/copy" latest
+    change 3000000
+    run_bkd backup p -q --no-ship >"$tree/out" 2>&1
+    line hole=1000000
+    since=$(date +%s)
+    is 8 "a dead line with the usual patience" run_bkd ship p
+    [ $(($(date +%s) - since)) -lt 330 ] && ok "is given up within 5 tries of a minute" || bad "took $(($(date +%s) - since)) s"
+fi
+source=$kept_source config=$kept_config state=$kept_state
 
 # ---- the server's program killed at any moment
 line

@@ -1,9 +1,10 @@
 // A TCP line as it is between two towns, for tests and for scripts/bench: what connects to its port reaches another port through a delay, a rate, and
 // the failures that lines have. Not part of bkd.
 //
-//   slow_line PORT TO-PORT [delay=MS] [rate=BYTES-PER-S] [cut=BYTES] [cuts=N] [hole=BYTES]
+//   slow_line PORT TO-PORT [delay=MS] [rate=BYTES-PER-S] [loss=PERCENT] [cut=BYTES] [cuts=N] [hole=BYTES]
 //
-// Both ports are on 127.0.0.1. delay: each way. rate: each way. cut: connections are reset after so many bytes (both ways together), the first N of them
+// Both ports are on 127.0.0.1. delay: each way. rate: each way. loss: so many of a hundred packets (of 1280 bytes) are late by a retransmission, twice as
+// long each time it is lost again; those behind wait, as TCP has it. cut: connections are reset after so many bytes (both ways together), the first N of them
 // (cuts, else all). hole: after so many bytes nothing goes any more, in either direction, and no end is told.
 // SIGUSR1: from now on nothing goes on the connections there are. SIGUSR2: they are reset. At the end of a connection its bytes and turns are printed: a
 // turn is a time the client spoke after the server had, so about a round trip.
@@ -22,10 +23,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CONNECTIONS = 64, CHUNK = 16384, QUEUED_MAX = 16 << 20 };
+enum { CONNECTIONS = 64, CHUNK = 16384, PACKET = 1280, QUEUED_MAX = 16 << 20 };
 
 struct options {
-    uint64_t delay_ns, rate, cut, cuts, hole;
+    uint64_t delay_ns, rate, loss, cut, cuts, hole;
 };
 
 struct chunk {
@@ -98,12 +99,24 @@ static void end_connection(struct connection *c, bool with_reset)
     c->used = false;
 }
 
+// How much later than the others a packet arrives, and what it takes of the rate to be sent again.
+static uint64_t late_ns(const struct options *o, struct way *w, size_t n)
+{
+    uint64_t late = 0, timeout = 200000000 + 2 * o->delay_ns;
+    while (o->loss > 0 && (uint64_t)(rand() % 100) < o->loss) {
+        late += timeout;
+        timeout *= 2;
+        w->free_ns += o->rate == 0 ? 0 : (uint64_t)n * 1000000000u / o->rate;
+    }
+    return late;
+}
+
 static void take_in(const struct options *o, struct way *w)
 {
     struct chunk *c = malloc(sizeof *c);
     if (c == NULL)
         die("malloc");
-    ssize_t n = read(w->from, c->data, sizeof c->data);
+    ssize_t n = read(w->from, c->data, o->loss > 0 ? PACKET : sizeof c->data);
     if (n <= 0) {
         w->ended |= n == 0 || (errno != EAGAIN && errno != EINTR);
         free(c);
@@ -113,7 +126,9 @@ static void take_in(const struct options *o, struct way *w)
     w->free_ns = o->rate == 0 ? start : start + (uint64_t)n * 1000000000u / o->rate;
     c->n = (size_t)n;
     c->at = 0;
-    c->due_ns = w->free_ns + o->delay_ns;
+    c->due_ns = w->free_ns + o->delay_ns + late_ns(o, w, c->n);
+    if (w->first != NULL && c->due_ns < w->last->due_ns)
+        c->due_ns = w->last->due_ns;
     c->next = NULL;
     *(w->first == NULL ? &w->first : &w->last->next) = c;
     w->last = c;
@@ -239,7 +254,7 @@ static _Noreturn void run(const struct options *o, int listener, unsigned to_por
 static void read_option(struct options *o, const char *text)
 {
     struct { const char *name; uint64_t *value; uint64_t unit; } known[] = {
-        { "delay=", &o->delay_ns, 1000000 }, { "rate=", &o->rate, 1 }, { "cut=", &o->cut, 1 }, { "cuts=", &o->cuts, 1 }, { "hole=", &o->hole, 1 },
+        { "delay=", &o->delay_ns, 1000000 }, { "rate=", &o->rate, 1 }, { "loss=", &o->loss, 1 }, { "cut=", &o->cut, 1 }, { "cuts=", &o->cuts, 1 }, { "hole=", &o->hole, 1 },
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strncmp(text, known[i].name, strlen(known[i].name)) == 0) {
@@ -255,7 +270,7 @@ int main(int argc, char **argv)
     struct options o = { 0 };
     int on = 1;
     if (argc < 3) {
-        fprintf(stderr, "usage: slow_line PORT TO-PORT [delay=MS] [rate=BYTES-PER-S] [cut=BYTES] [cuts=N] [hole=BYTES]\n");
+        fprintf(stderr, "usage: slow_line PORT TO-PORT [delay=MS] [rate=BYTES-PER-S] [loss=PERCENT] [cut=BYTES] [cuts=N] [hole=BYTES]\n");
         return 2;
     }
     for (int i = 3; i < argc; i++)
