@@ -121,6 +121,7 @@ cp "$tree/kept" "$near/heads/$chain/$newest"
 mv "$near" "$tree/gone"
 is 4 "a copy that is gone is not made anew in silence" run_bkd ship p --to "$near"
 says "but when asked to" "bkd ship p --to $near --init"
+is 4 "bkd status says so at once" run_bkd status p
 is 0 "then it is" run_bkd ship p --to "$near" --init
 is 0 "and restores" same_from "$near" latest
 cp "$tree/kept" "$near/heads/$chain/$((newest + 7))"
