@@ -6,10 +6,9 @@
 //
 // Times are claimed by the host that is backed up, and whoever breaks in there can claim any. They are believed as far as they fit: snapshots are in the
 // order of their numbers, none is later than now or than the far side received it, and the largest number of claims that ascend with the numbers is taken
-// as it is. A claim that contradicts these is moved between its neighbours; when that is far, the snapshot's place in time is in doubt: it stays, and takes the
-// place of no other. So
-// claims cannot push a snapshot out, neither by a clock that was wrong one night nor by a flood of snapshots with made-up times. A burst of snapshots uses
-// up one place in each period, and none of `last`.
+// as it is. A claim that contradicts these is moved between its neighbours; when that is far, the snapshot's place in time is in doubt: it stays, and takes
+// the place of no other. So claims cannot push a snapshot out, neither by a clock that was wrong one night nor by a flood of snapshots with made-up times.
+// A burst of snapshots uses up one place in each period, and none of `last`.
 #ifndef BKD_ENGINE_KEEP_H
 #define BKD_ENGINE_KEEP_H
 
