@@ -331,7 +331,7 @@ static const struct cli_command commands[] = {
       "signed, and it is not suspect), complete, and no older than promised. Ends with 4 when heads or records are not as they were signed, or a snapshot is suspect; else with 5 when "
       "there is no good snapshot, one is older than promised, or a copy is older than its max_age; else with 0.", status_options, cmd_status },
     { "schedule", "[POLICY]", 0, 1, "show when policies will run",
-      "Lists the next slots of POLICY's schedule, or of all policies', in the order of time: UTC, the local time of the policy's zone, and when the run begins, where `jitter` "
+      "Lists the next slots of POLICY's schedule and its verify.schedule, or of all policies', in the order of time: UTC, the local time of the policy's zone, and when the run begins, where `jitter` "
       "moves that. Says so where a change of the clocks has to do with it. Asks no daemon: this is what the policy files say. Slots at the time of --from are in it. "
       "Ends with 2 when a policy has mistakes; those of the others are shown all the same.",
       schedule_options, cmd_schedule },

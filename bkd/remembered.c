@@ -74,29 +74,44 @@ static uint64_t add_text(uint64_t hash, const char *text)
 }
 
 // A number that is another one when the times that the policy names are others.
-static int64_t fingerprint(const struct policy *policy)
+static int64_t fingerprint(const struct policy_list *times, const char *timezone)
 {
-    uint64_t hash = add_text(UINT64_C(0xcbf29ce484222325), policy->timezone);
-    for (size_t i = 0; i < policy->schedule.count; i++)
-        hash = add_text(hash, policy->schedule.items[i]);
+    uint64_t hash = add_text(UINT64_C(0xcbf29ce484222325), timezone);
+    for (size_t i = 0; i < times->count; i++)
+        hash = add_text(hash, times->items[i]);
     return (int64_t)(hash >> 1) | 1; // never 0, which is "none"
 }
 
-int remembered_schedule(struct catalogue *c, const struct policy *policy, struct agenda_task *task, int64_t now_s, struct error *err)
+// Backups came first, and have the plain names.
+static char *mark_name(const char *what, const struct policy *policy, const char *action)
 {
-    _cleanup_free_ char *what = xasprintf("schedule.is.%s", policy->name), *since = xasprintf("schedule.since.%s", policy->name);
-    int64_t known = 0, now_is = fingerprint(policy);
-    int r = catalogue_mark(c, what, &known, err);
-    if (r == 0 && known == now_is)
-        r = catalogue_mark(c, since, &task->since_s, err);
-    if (r < 0 || known == now_is)
-        return r;
-    task->since_s = now_s;
-    r = catalogue_begin(c, err);
+    bool is_backup = strcmp(action, "backup") == 0;
+    return xasprintf("schedule.%s.%s%s%s", what, policy->name, is_backup ? "" : "/", is_backup ? "" : action);
+}
+
+static int remember(struct catalogue *c, const char *is, int64_t now_is, const char *since, int64_t now_s, struct error *err)
+{
+    int r = catalogue_begin(c, err);
     if (r < 0)
         return r;
     r = catalogue_set_mark(c, since, now_s, err);
     if (r == 0)
-        r = catalogue_set_mark(c, what, now_is, err);
+        r = catalogue_set_mark(c, is, now_is, err);
     return catalogue_end(c, r, err);
+}
+
+int remembered_schedule(struct catalogue *c, const struct policy *policy, const char *action, int64_t now_s, int64_t *ret_since_s, struct error *err)
+{
+    const struct policy_list *times = policy_times(policy, action);
+    _cleanup_free_ char *is = mark_name("is", policy, action), *since = mark_name("since", policy, action);
+    int64_t known = 0, now_is = fingerprint(times, policy->timezone);
+    int r = catalogue_mark(c, is, &known, err);
+    if (r < 0 || (known == 0 && times->count == 0))
+        return r;
+    if (known == now_is)
+        return catalogue_mark(c, since, ret_since_s, err);
+    r = remember(c, is, now_is, since, now_s, err);
+    if (r == 0)
+        *ret_since_s = now_s;
+    return r;
 }

@@ -9,7 +9,8 @@
 
 // Fills in the newest slot, success and ended run, and whether one of a failed start runs. Leaves the rest of the task alone.
 MUST_USE int remembered_runs(struct catalogue *c, struct agenda_task *task, struct error *err);
-// Since when the schedule is what it is now: times before that do not count. Remembers a new one from `now_s` on.
-MUST_USE int remembered_schedule(struct catalogue *c, const struct policy *policy, struct agenda_task *task, int64_t now_s, struct error *err);
+// Since when the schedule of a policy's action is what it is now: times before that do not count. Remembers a new one from `now_s` on. *ret_since_s is left alone
+// when there is none, and was none.
+MUST_USE int remembered_schedule(struct catalogue *c, const struct policy *policy, const char *action, int64_t now_s, int64_t *ret_since_s, struct error *err);
 
 #endif

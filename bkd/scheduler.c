@@ -13,10 +13,12 @@
 #include "bkd/remembered.h"
 
 #define NS_PER_S UINT64_C(1000000000)
-#define ACTION "backup" // what `schedule` of a policy is for
+#define BACKUP "backup"
 #define PRUNE_EVERY_NS (20 * 3600 * NS_PER_S)
 
 enum { DEFAULT_PARALLEL = 4, TRY_AGAIN_S = 60 };
+
+static const char *const scheduled[] = { BACKUP, "verify" }; // the actions that a policy has times for
 
 struct scheduler_task {
     struct schedule schedule;
@@ -135,33 +137,52 @@ static size_t find_task(const struct scheduler *s, const char *policy, const cha
     return SIZE_MAX;
 }
 
-static void make_task(struct scheduler *s, const struct policies_item *item, const char *host)
+// Backups have a task even without times: others may come after them.
+static bool has_task(const struct policy *policy, const char *action) { return strcmp(action, BACKUP) == 0 || policy_times(policy, action)->count > 0; }
+
+static void make_task(struct scheduler *s, const struct policies_item *item, const char *action, const char *host)
 {
     struct agenda_task *task = &s->agenda.tasks[s->agenda.count];
     struct scheduler_task *own = &s->own[s->agenda.count];
+    const struct policy_list *times = policy_times(&item->policy, action);
     struct error err;
     *own = (struct scheduler_task){ .item = item };
     agenda_task_init(task);
     agenda_task_configure(task, &item->policy);
     task->policy = item->name;
-    task->action = ACTION;
-    task->start_delay_s = agenda_start_delay(host, item->name, ACTION, item->policy.jitter_s);
-    if (item->policy.schedule.count > 0) {
-        if (schedule_open(s->ctx->io, &item->policy.schedule, item->policy.timezone, &own->schedule, &err) == 0)
+    task->action = action;
+    task->start_delay_s = agenda_start_delay(host, item->name, action, item->policy.jitter_s);
+    if (times->count > 0) {
+        if (schedule_open(s->ctx->io, times, item->policy.timezone, &own->schedule, &err) == 0)
             task->schedule = &own->schedule;
         else
-            log_error("policy %s: its schedule does not hold: %s", item->name, err.text);
+            log_error("policy %s: the schedule of its action %s does not hold: %s", item->name, action, err.text);
     }
     s->agenda.count++;
+}
+
+static void make_tasks_of(struct scheduler *s, const struct policies_item *item, const char *host, struct catalogue *c)
+{
+    struct error err;
+    for (size_t i = 0; i < sizeof scheduled / sizeof *scheduled; i++) {
+        int64_t since_s = AGENDA_NEVER;
+        if (c != NULL)
+            tell(remembered_schedule(c, &item->policy, scheduled[i], now_s(s), &since_s, &err), &err);
+        if (!has_task(&item->policy, scheduled[i]))
+            continue;
+        make_task(s, item, scheduled[i], host);
+        s->agenda.tasks[s->agenda.count - 1].since_s = since_s;
+    }
 }
 
 // Names of policies that are not there wait for nothing.
 static void link_after(struct scheduler *s, size_t index)
 {
-    const struct policy_list *names = &s->own[index].item->policy.after;
+    bool is_backup = strcmp(s->agenda.tasks[index].action, BACKUP) == 0;
+    const struct policy_list *names = is_backup ? &s->own[index].item->policy.after : &(const struct policy_list){ 0 };
     size_t *after = xcalloc(names->count + 1, sizeof *after), n = 0;
     for (size_t i = 0; i < names->count; i++) {
-        size_t found = find_task(s, names->items[i], ACTION);
+        size_t found = find_task(s, names->items[i], BACKUP);
         if (found != SIZE_MAX && found != index)
             after[n++] = found;
         else
@@ -172,16 +193,17 @@ static void link_after(struct scheduler *s, size_t index)
     s->agenda.tasks[index].after_count = n;
 }
 
-static void make_tasks(struct scheduler *s)
+static void make_tasks(struct scheduler *s, struct catalogue *c)
 {
+    size_t most = s->policies.count * (sizeof scheduled / sizeof *scheduled);
     char host[256] = "";
     (void)gethostname(host, sizeof host - 1);
     free_tasks(s);
-    s->agenda.tasks = xcalloc(s->policies.count + 1, sizeof *s->agenda.tasks);
-    s->own = xcalloc(s->policies.count + 1, sizeof *s->own);
+    s->agenda.tasks = xcalloc(most + 1, sizeof *s->agenda.tasks);
+    s->own = xcalloc(most + 1, sizeof *s->own);
     for (size_t i = 0; i < s->policies.count; i++)
         if (s->policies.items[i].has_policy)
-            make_task(s, &s->policies.items[i], host);
+            make_tasks_of(s, &s->policies.items[i], host, c);
     for (size_t i = 0; i < s->agenda.count; i++)
         link_after(s, i);
     s->agenda.max_parallel = s->has_config ? s->config.max_parallel : DEFAULT_PARALLEL;
@@ -197,13 +219,6 @@ static void put_running(struct scheduler *s)
     }
 }
 
-static void remember_schedules(struct scheduler *s, struct catalogue *c)
-{
-    struct error err;
-    for (size_t i = 0; c != NULL && i < s->agenda.count; i++)
-        tell(remembered_schedule(c, &s->own[i].item->policy, &s->agenda.tasks[i], now_s(s), &err), &err);
-}
-
 int scheduler_read(struct scheduler *s, struct error *err)
 {
     _cleanup_catalogue_ struct catalogue catalogue = { 0 };
@@ -214,8 +229,7 @@ int scheduler_read(struct scheduler *s, struct error *err)
     read_config(s, reading.c);
     int r = policies_read(s->ctx, &s->policies, on_policy, &reading, err);
     if (reading.changes > 0 || is_first) {
-        make_tasks(s);
-        remember_schedules(s, reading.c);
+        make_tasks(s, reading.c);
         put_running(s);
     }
     s->agenda.max_parallel = s->has_config ? s->config.max_parallel : DEFAULT_PARALLEL;
@@ -321,7 +335,7 @@ static void prune_after(struct scheduler *s, const struct job *job, int exit_cod
     struct job *prune;
     struct error err;
     const struct policies_item *item = policies_find(&s->policies, job->policy);
-    if (strcmp(job->action, ACTION) != 0 || (exit_code != 0 && exit_code != 3) || !is_to_prune(s, item))
+    if (strcmp(job->action, BACKUP) != 0 || (exit_code != 0 && exit_code != 3) || !is_to_prune(s, item))
         return;
     if (start(s, item, "prune", &(struct jobs_order){ .trigger = RUN_DAEMON }, &prune, &err) < 0)
         log_warn("policy %s: old snapshots are not looked at now: %s", job->policy, err.text);

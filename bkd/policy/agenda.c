@@ -17,6 +17,7 @@ void agenda_task_init(struct agenda_task *task)
         .last_success_s = AGENDA_NEVER,
         .since_s = AGENDA_NEVER,
         .paused_s = AGENDA_NEVER,
+        .next_s = CALENDAR_NEVER,
         .next_from_s = AGENDA_NEVER,
         .undone_until_s = AGENDA_NEVER,
         .window.until_minute = POLICY_NO_MINUTE,

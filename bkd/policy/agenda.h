@@ -144,7 +144,7 @@ struct agenda_decisions {
 void agenda_decisions_done(struct agenda_decisions *decisions);
 #define _cleanup_agenda_decisions_ __attribute__((cleanup(agenda_decisions_done)))
 
-// Sets all times to AGENDA_NEVER and the rest to 0.
+// Sets all times to AGENDA_NEVER (next_s to CALENDAR_NEVER) and the rest to 0.
 void agenda_task_init(struct agenda_task *task);
 // From a policy's values; names, schedule, start delay, after and history are left to the caller.
 void agenda_task_configure(struct agenda_task *task, const struct policy *policy);

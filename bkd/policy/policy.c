@@ -21,6 +21,12 @@ bool policy_is_name(const char *name, size_t n)
     return true;
 }
 
+const struct policy_list *policy_times(const struct policy *policy, const char *action)
+{
+    static const struct policy_list none;
+    return strcmp(action, "backup") == 0 ? &policy->schedule : strcmp(action, "verify") == 0 ? &policy->verify.schedule : &none;
+}
+
 bool policy_is_recipient(const char *item)
 {
     return strncmp(item, "age1", 4) == 0 && !strpbrk(item, "./");

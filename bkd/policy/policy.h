@@ -231,6 +231,9 @@ MUST_USE int policy_parse(const char *path, const void *text, size_t n, struct p
 void policy_done(struct policy *policy);
 #define _cleanup_policy_ __attribute__((cleanup(policy_done)))
 
+// When an action ("backup", "verify") begins by itself, as calendar expressions; an empty list for all others.
+const struct policy_list *policy_times(const struct policy *policy, const char *action);
+
 // Does it name programs to run, for whoever could write the file?
 bool policy_names_commands(const struct policy *policy);
 

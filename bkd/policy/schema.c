@@ -246,7 +246,8 @@ static const struct schema_key keys[] = {
     { "verify", SCHEMA_MAP, 0, 0, 0, NULL, false, NULL, "a map with 'schedule', 'from', 'mode', 'identity' or 'checks'",
       "How \\fBbkd verify\\fR proves that what is stored can be restored; see VERIFICATION." },
     { "verify.schedule", SCHEMA_SCHEDULE, AT(verify.schedule), 0, 0, NULL, false, NULL, "a calendar expression in quotes, or a list of them",
-      "When to verify the newest snapshot, as \\fBschedule\\fR is written." },
+      "When to verify the newest snapshot by itself, as \\fBschedule\\fR is written. \\fBtimezone\\fR, \\fBwindow\\fR, \\fBjitter\\fR, \\fBretry\\fR and \\fBcatch_up\\fR hold for it, too. "
+      "It waits while a backup of the policy runs, and a backup waits for it." },
     { "verify.from", SCHEMA_TEXT, AT(verify.from), 0, 4096, "auto", false, NULL, "auto, repository, offsite, or the address of a copy",
       "Which copy to restore from. \\fBoffsite\\fR is the first one below \\fBoffsite\\fR; \\fBauto\\fR is that where there is one, else the repository." },
     { "verify.mode", SCHEMA_CHOICE, AT(verify.mode), 0, 0, "full", false, "full sample", "full or sample",

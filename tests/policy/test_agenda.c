@@ -163,6 +163,17 @@ static void test_new_policy_waits_for_its_first_slot(void **state)
     assert_decided(desk, 2 * HOUR, "start a 01:30");
 }
 
+// Nothing is remembered of it either: the catalogue may be gone.
+static void test_no_schedule(void **state)
+{
+    struct desk *desk = *state;
+    struct agenda_task *task = add_task(desk, "a", "0 * * * *");
+    task->schedule = NULL;
+    task->last_slot_s = AGENDA_NEVER;
+    assert_decided(desk, DAY, "");
+    assert_true(desk->decisions.wake_s == CALENDAR_NEVER);
+}
+
 static void test_retries_back_off(void **state)
 {
     struct desk *desk = *state;
@@ -384,6 +395,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_missed_slots_are_caught_up_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_success_covers_earlier_slots, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_new_policy_waits_for_its_first_slot, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_no_schedule, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_retries_back_off, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_retry_without_hope, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_killed_run_is_made_up_for, set_up, tear_down),

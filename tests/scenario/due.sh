@@ -36,6 +36,19 @@ equals "the other times have a reason" 0 "SELECT count(*) FROM slots WHERE outco
 is 0 "again: nothing is due" run_bkd run --due
 equals "and nothing ran" 2 "SELECT count(*) FROM runs WHERE kind = 'backup'"
 
+# ---- verifying by schedule ---------------------------------------------------------------------------------------------------
+policy proof 'schedule: "0 * * * *"' 'verify: {schedule: "0 * * * *"}'
+run_bkd run --due >"$tree/out" 2>&1
+since_yesterday
+is 0 "a schedule of verify: run --due verifies" run_bkd run --due --json
+says "and says which" '"policy":"proof","action":"verify","exit":0'
+equals "both have run, each for a time of its own schedule" "backup,verify" "SELECT group_concat(kind) FROM (SELECT DISTINCT s.action AS kind FROM slots s JOIN runs r ON s.run = r.id
+    WHERE s.policy = 'proof' AND s.outcome = 'run' AND r.kind = s.action AND r.exit_code = 0 AND r.slot_ns = s.slot_ns ORDER BY 1)"
+equals "not at the same time" 0 "SELECT count(*) FROM runs a JOIN runs b ON a.policy = 'proof' AND b.policy = 'proof' AND a.id != b.id WHERE a.started_ns BETWEEN b.started_ns AND b.ended_ns"
+is 0 "again: nothing is due" run_bkd run --due --json
+says "for it, too" '"runs":0'
+rm "$config/policies/proof.yaml"
+
 # ---- exit codes --------------------------------------------------------------------------------------------------------------
 policy broken 'schedule: "0 * * * *"'
 sed -i 's|path: .*|path: /nowhere/at/all|' "$config/policies/broken.yaml"

@@ -48,6 +48,12 @@ done
 is 2 "--next x is refused" schedule berlin --next x
 is 2 "an unknown policy is refused" schedule nobody
 
+policy proven 'schedule: "0 1 * * *"' 'verify: {schedule: "0 5 * * 0"}' 'timezone: UTC'
+is 0 "a schedule of verify" schedule proven --json --next 3 --from 2026-03-28T00:00:00Z
+same "stands among the backups" "$(sed -n 's/.*"action":"\([^"]*\)","time":"\([^"]*\)".*/\1=\2/p' "$tree/out" | xargs)" \
+    "backup=2026-03-28T01:00:00Z backup=2026-03-29T01:00:00Z verify=2026-03-29T05:00:00Z"
+rm "$config/policies/proven.yaml"
+
 policy jittered 'schedule: "@daily"' 'timezone: UTC' 'jitter: 1h'
 is 0 "jitter" schedule jittered --json --next 1 --from 2026-03-28T00:00:00Z
 begins=$(sed -n 's/.*"begins":"\([^"]*\)".*/\1/p' "$tree/out")
