@@ -120,6 +120,15 @@ static const struct cli_option verify_options[] = {
     { 0 },
 };
 
+static const struct cli_option drill_options[] = {
+    { "from", 0, "COPY", "the copy to work from: repository, offsite (the first one), or an address (as the policy says for verifications)" },
+    { "identity", 'i', "FILE", "age identity (as the policy says: operations.txt)" },
+    { "responsible", 0, "NAME", "who is responsible for the drill (whoever runs it)" },
+    { "participants", 0, "NAMES", "who takes part" },
+    { "place", 0, "TEXT", "where it takes place (this host)" },
+    { 0 },
+};
+
 static const struct cli_option rpo_options[] = {
     { "days", 0, "N", "how far to look back (30)" },
     { 0 },
@@ -341,6 +350,11 @@ static const struct cli_command commands[] = {
       "this host signatures, hashes and sizes are checked, and the snapshot is not proven (3). Ends with 4 when it does not restore or a check fails, with 5 when it does, but slower than "
       "objectives.rto.",
       verify_options, cmd_verify },
+    { "drill negative", "POLICY", 1, 1, "prove that damage and deceit are noticed",
+      "Copies what the newest snapshot needs into scratch space (verify.scratch), and there flips a bit of an object, removes it, cuts it off at 60 %, puts an old state back, and withholds the "
+      "key. `bkd check` and bkd-restore have to notice each, with the right exit code. The repository itself is only read. The result goes on record; ends with 4 "
+      "when something was not noticed.",
+      drill_options, cmd_drill_negative },
     { "rto", "POLICY", 1, 1, "say how long restores take, as far as it was measured",
       "Of the verifications of whole snapshots that are like the newest (same copy, size within a factor of two): median, 90th percentile and worst, and what so many "
       "runs support about restores to come: 29 of them bound nine in ten with 95 % confidence; of fewer it is said what they do support.",

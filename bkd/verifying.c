@@ -46,24 +46,23 @@ static void preparation_done(struct preparation *p)
 
 // ---- what is meant
 
-static int find_place(struct preparation *p, const char *from, struct error *err)
+int verifying_find_place(const struct policy *policy, const char *from, const struct policy_store **ret_place, struct error *err)
 {
-    const struct policy *policy = &p->setup.policy;
-    const struct policy_store *first = policy->offsite.count > 0 ? &policy->offsite.items[0] : NULL;
+    const struct policy_store *first = policy->offsite.count > 0 ? &policy->offsite.items[0] : NULL, *place = NULL;
     from = from != NULL ? from : policy->verify.from;
-    p->place = NULL;
     if (strcmp(from, "repository") == 0 || strcmp(from, policy->repository.url) == 0 || (strcmp(from, "auto") == 0 && first == NULL))
-        p->place = &policy->repository;
+        place = &policy->repository;
     else if (strcmp(from, "offsite") == 0 || strcmp(from, "auto") == 0)
-        p->place = first;
-    for (size_t i = 0; p->place == NULL && i < policy->offsite.count; i++)
+        place = first;
+    for (size_t i = 0; place == NULL && i < policy->offsite.count; i++)
         if (strcmp(policy->offsite.items[i].url, from) == 0)
-            p->place = &policy->offsite.items[i];
-    if (p->place != NULL)
-        return 0;
-    if (strcmp(from, "offsite") == 0)
+            place = &policy->offsite.items[i];
+    if (place == NULL && strcmp(from, "offsite") == 0)
         return error_set(err, ERROR_USAGE, "policy %s has no copy elsewhere to verify from: list one below `offsite`, or say repository", policy->name);
-    return error_set(err, ERROR_USAGE, "'%s' is neither the repository nor a copy of policy %s: `bkd policy show %s` lists them", from, policy->name, policy->name);
+    if (place == NULL)
+        return error_set(err, ERROR_USAGE, "'%s' is neither the repository nor a copy of policy %s: `bkd policy show %s` lists them", from, policy->name, policy->name);
+    *ret_place = place;
+    return 0;
 }
 
 static int open_place(struct preparation *p, struct error *err)
@@ -99,18 +98,14 @@ static int find_snapshot(struct preparation *p, const char *snapshot, struct err
     return r < 0 ? r : find_random(p, chain, err);
 }
 
-// An identity that was named must be there; the one that would be used by default may be missing: then nothing can be proven here.
-static int find_identity(struct preparation *p, const char *given, struct error *err)
+int verifying_find_identity(const struct cmd_context *ctx, const struct policy *policy, const char *given, char **ret_identity, struct error *err)
 {
-    const struct cmd_context *ctx = p->setup.ctx;
     struct statx st;
-    bool is_default = given == NULL && strcmp(p->setup.policy.verify.identity, "operations.txt") == 0;
-    _cleanup_free_ char *path = given != NULL ? xstrdup(given) : cmd_key_path(ctx, p->setup.policy.verify.identity);
-    if (!p->repository->info.encrypted)
-        return 0;
+    bool is_default = given == NULL && strcmp(policy->verify.identity, "operations.txt") == 0;
+    _cleanup_free_ char *path = given != NULL ? xstrdup(given) : cmd_key_path(ctx, policy->verify.identity);
     int r = io_stat(ctx->io, AT_FDCWD, path, 0, &st, err);
     if (r == 0)
-        p->identity = TAKE(path);
+        *ret_identity = TAKE(path);
     if (r == ERROR_NOT_FOUND && is_default)
         return 0;
     return r < 0 ? error_set(err, ERROR_KEY, "there is no identity '%s' to verify with; bring it here, or verify on a host that has it", path) : 0;
@@ -139,13 +134,13 @@ static int prepare(const struct cmd_context *ctx, const struct verifying_options
     if (r == 0)
         r = read_sample(p, o->sample, err);
     if (r == 0)
-        r = find_place(p, o->from, err);
+        r = verifying_find_place(&p->setup.policy, o->from, &p->place, err);
     if (r == 0)
         r = open_place(p, err);
     if (r == 0)
         r = find_snapshot(p, o->snapshot, err);
-    if (r == 0)
-        r = find_identity(p, o->identity, err);
+    if (r == 0 && p->repository->info.encrypted)
+        r = verifying_find_identity(ctx, &p->setup.policy, o->identity, &p->identity, err);
     if (r < 0)
         return r;
     p->signers = cmd_key_path(ctx, "allowed_signers");

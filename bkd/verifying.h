@@ -46,6 +46,12 @@ MUST_USE int verifying_run(const struct cmd_context *ctx, const struct verifying
 void verifying_done(struct verifying *v);
 #define _cleanup_verifying_ __attribute__((cleanup(verifying_done)))
 
+// The place that `from` means, as in verifying_options; borrowed from the policy. ERROR_USAGE: it is none of the policy's.
+MUST_USE int verifying_find_place(const struct policy *policy, const char *from, const struct policy_store **ret_place, struct error *err);
+// The file of the identity to restore with. One that was named must be there (ERROR_KEY); the one that is used by default may be missing: then *ret_identity
+// stays as it is, and nothing can be proven here. Caller frees.
+MUST_USE int verifying_find_identity(const struct cmd_context *ctx, const struct policy *policy, const char *given, char **ret_identity, struct error *err);
+
 // What it came to, as an error: 0 proven (and in time), ERROR_INTEGRITY it does not restore or a check failed, ERROR_OBJECTIVE it misses the objective,
 // ERROR_INCOMPLETE only looked through, without a key.
 MUST_USE int verifying_result(const struct verifying *v, struct error *err);

@@ -1,0 +1,14 @@
+// bkd drill …: what is rehearsed before it is needed.
+#include "bkd/base/interrupt.h"
+#include "bkd/drilling.h"
+#include "bkd/negative.h"
+
+int cmd_drill_negative(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+{
+    _cleanup_drilling_ struct drilling d = { 0 };
+    interrupt_install();
+    int r = drilling_begin(ctx, args, "negative", "damage and deceit, tried on a scratch copy of the newest snapshot, are noticed", false, &d, err);
+    if (r == 0)
+        r = negative_run(&d, err);
+    return drilling_end(&d, r, "each trick that was tried had to be noticed by bkd check and bkd-restore", err);
+}

@@ -1,0 +1,64 @@
+// The record of a drill, kept as it happens: each step is a line of STATE_DIR/drills/ID/journal.jsonl, on the disk before the next one begins; at the end all
+// of it is STATE_DIR/drills/ID/record.json. What was killed has its journal.
+//
+// Usual order: drill_begin; drill_note, drill_step …, drill_not_exercised, drill_problem; drill_end; drill_done.
+#ifndef BKD_DR_DRILL_H
+#define BKD_DR_DRILL_H
+
+#include <stdbool.h>
+
+#include "bkd/base/io.h"
+#include "bkd/base/json.h"
+
+#define DRILL_ID_MAX 32
+
+// Texts are UTF-8; NULL where there is nothing to say.
+struct drill_about {
+    const char *kind;         // "negative", "by-hand", "key" …
+    const char *plan;         // the plan, or the policy where it is a drill of one policy
+    const char *plan_version; // of its text
+    const char *place, *responsible, *participants;
+    const char *scope;        // what is rehearsed, one sentence
+    const char *copy;         // where the data comes from
+    uint64_t snapshot;        // 0 = none
+    uint64_t objective_rto_ms, objective_rpo_ms; // 0 = nothing is promised
+};
+
+enum drill_result { DRILL_PASSED, DRILL_FAILED, DRILL_SKIPPED };
+const char *drill_result_name(enum drill_result result);
+
+struct drill_step {
+    const char *name; // what was done, a few words
+    uint64_t planned_ms; // 0 = no time was planned
+    uint64_t took_ns;
+    enum drill_result result;
+    const char *text; // what came of it, one sentence
+};
+
+struct drill {
+    const struct io *io;
+    char id[DRILL_ID_MAX]; // "20261126-0931-4f2a9c": the minute in UTC, and chance
+    char *dir;             // owned
+    int journal_fd;        // owned
+    struct json *record;   // owned; its arrays are borrowed:
+    struct json *steps, *not_exercised, *problems;
+    uint64_t started_ns, since_ns; // realtime, monotonic
+    uint64_t ended_ns;     // realtime; 0 = not yet
+    size_t n_failed;       // steps
+    bool has_passed;       // after drill_end
+};
+
+// `state_dir` exists. ERROR_NO_SPACE, ERROR_FAILED: nothing can be recorded there, so that a drill would be for nothing.
+MUST_USE int drill_begin(const struct io *io, const char *state_dir, const struct drill_about *about, struct drill *ret_drill, struct error *err);
+MUST_USE int drill_step(struct drill *d, const struct drill_step *step, struct error *err);
+// What this drill said nothing about.
+MUST_USE int drill_not_exercised(struct drill *d, const char *text, struct error *err);
+MUST_USE int drill_problem(struct drill *d, const char *text, struct error *err);
+// A figure of the result, such as "recovery_ms".
+void drill_figure(struct drill *d, const char *name, uint64_t value);
+// It passed when no step failed and it was not broken off. `evaluation`: one sentence.
+MUST_USE int drill_end(struct drill *d, bool is_broken_off, const char *evaluation, struct error *err);
+void drill_done(struct drill *d);
+#define _cleanup_drill_ __attribute__((cleanup(drill_done)))
+
+#endif

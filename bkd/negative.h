@@ -1,0 +1,11 @@
+// The negative drill: damage and deceit, done to a scratch copy of what the newest snapshot needs, must each be noticed by `bkd check` and bkd-restore. What it
+// works on is never the repository itself.
+#ifndef BKD_NEGATIVE_H
+#define BKD_NEGATIVE_H
+
+#include "bkd/drilling.h"
+
+// Tries each trick and records it as a step; one that was not noticed has failed. Errors are those that kept a trick from being tried.
+MUST_USE int negative_run(struct drilling *d, struct error *err);
+
+#endif
