@@ -18,8 +18,7 @@ static int exit_code(const struct watched *w)
     return code;
 }
 
-// Looking makes no catalogue. Without write access it is read as it is, and alarms wait for somebody who has it. Never two connections at a time: POSIX drops
-// a process's locks on a file when it closes any descriptor of it.
+// Looking makes no catalogue. Without write access it is read as it is, and alarms wait for somebody who has it.
 static bool open_catalogue(const struct cmd_context *ctx, struct catalogue *ret_catalogue, char **ret_problem)
 {
     _cleanup_free_ char *path = xasprintf("%s/catalogue.db", ctx->state_dir);

@@ -1,5 +1,6 @@
 #include "bkd/watch.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,8 +29,8 @@ const char *watch_state_name(enum watch_state state)
 const char *const *watch_kinds(void)
 {
     static const char *const kinds[] = { "policy-invalid", "store",    "no-snapshot", "rpo",           "incomplete",     "integrity",   "rolled-back", "foreign",   "suspect",
-                                         "run-failed",     "schedule", "paused",      "copy-overdue",  "copy-unreached", "disk",        "prune",       "verification",
-                                         "catalogue",      "clock",    "clock-sync",  "clock-far", "identities",    NULL };
+                                         "run-failed",     "schedule", "paused",      "copy-overdue",  "copy-unreached", "copy-damaged", "disk",       "prune",
+                                         "verification",   "differing", "catalogue",  "clock",         "clock-sync",     "clock-far",    "identities", NULL };
     return kinds;
 }
 
@@ -39,13 +40,28 @@ void watch_findings_done(struct watch_findings *f)
     *f = (struct watch_findings){ 0 };
 }
 
-static struct watch_finding *add(struct watch_findings *f, const char *kind, enum severity severity, enum watch_effect effect)
+bool watch_is_kind(const char *kind)
+{
+    for (const char *const *k = watch_kinds(); *k != NULL; k++)
+        if (strcmp(*k, kind) == 0)
+            return true;
+    return false;
+}
+
+static struct watch_finding *append(struct watch_findings *f, const char *kind, enum severity severity, enum watch_effect effect)
 {
     f->items = xrealloc(f->items, (f->n + 1) * sizeof *f->items);
     struct watch_finding *finding = &f->items[f->n++];
     *finding = (struct watch_finding){ .copy = "", .severity = severity, .effect = effect };
     (void)snprintf(finding->kind, sizeof finding->kind, "%s", kind);
     return finding;
+}
+
+// Of ours: one that is not in the list would be shown, but never become an alarm.
+static struct watch_finding *add(struct watch_findings *f, const char *kind, enum severity severity, enum watch_effect effect)
+{
+    assert(watch_is_kind(kind));
+    return append(f, kind, severity, effect);
 }
 
 static void __attribute__((format(printf, 2, 3))) say(char text[WATCH_TEXT_MAX], const char *format, ...)
@@ -73,7 +89,7 @@ bool watch_is_protected(const struct watch_facts *w, uint64_t now_ns)
 
 void watch_add(struct watch_findings *findings, const char *kind, enum severity severity, const char *text, const char *step)
 {
-    struct watch_finding *finding = add(findings, kind, severity, severity == SEVERITY_INFO ? WATCH_NOTE : WATCH_RISK);
+    struct watch_finding *finding = append(findings, kind, severity, severity == SEVERITY_INFO ? WATCH_NOTE : WATCH_RISK);
     say(finding->text, "%s", text);
     say(finding->step, "%s", step);
 }
@@ -186,11 +202,25 @@ static void judge_runs(const struct watch_facts *w, uint64_t now_ns, struct watc
         say(found->text, "old snapshots were not removed: %s", w->prune_problem);
         say(found->step, "see what it would do: bkd prune %s --dry-run", w->policy);
     }
-    if (w->verification_failed) {
-        struct watch_finding *found = add(f, "verification", SEVERITY_CRITICAL, WATCH_SECURITY);
-        say(found->text, "the last proof by a restore failed, of snapshot %llu", number(w->verified));
-        say(found->step, "find what is damaged: bkd check %s --read-data", w->policy);
+    if (w->differing > 0) {
+        struct watch_finding *found = add(f, "differing", SEVERITY_WARNING, WATCH_RISK);
+        clock_format_age(age, age_of(w->differing_ns, now_ns));
+        say(found->text, "%llu files are not what was stored, though size, times and inode are the same (seen %s ago): a disk that changes data, or somebody who hides a change",
+            number(w->differing), age);
+        say(found->step, "find which: bkd-restore the newest snapshot aside and compare; the stored content is the earlier one, and stays");
     }
+}
+
+static void judge_proof(const struct watch_facts *w, const char *copy, uint64_t refuted, struct watch_findings *f)
+{
+    if (refuted == 0)
+        return;
+    bool is_home = copy[0] == '\0';
+    struct watch_finding *found = add(f, "verification", SEVERITY_CRITICAL, WATCH_SECURITY);
+    found->copy = copy;
+    say(found->text, "the last proof by a restore%s%s failed, of snapshot %llu", is_home ? "" : " from the copy ", copy, number(refuted));
+    say(found->step, "find what is damaged: bkd check %s%s%s --read-data; then prove it again: bkd verify %s%s%s", w->policy, is_home ? "" : " --from ", copy, w->policy,
+        is_home ? "" : " --from ", copy);
 }
 
 static void judge_schedule(const struct watch_facts *w, uint64_t now_ns, struct watch_findings *f)
@@ -301,8 +331,11 @@ enum watch_state watch_policy(const struct watch_facts *w, uint64_t now_ns, stru
         judge_completeness(w, &found);
         judge_runs(w, now_ns, &found);
         judge_schedule(w, now_ns, &found);
-        for (size_t i = 0; i < w->n_copies; i++)
+        judge_proof(w, "", w->refuted, &found);
+        for (size_t i = 0; i < w->n_copies; i++) {
             judge_copy(w, &w->copies[i], now_ns, &found);
+            judge_proof(w, w->copies[i].url, w->copies[i].refuted, &found);
+        }
         judge_disk(w, &found);
         judge_far_clock(w, &found);
     }

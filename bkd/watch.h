@@ -38,6 +38,7 @@ struct watch_copy {
     uint64_t failing_since_ns, failures; // 0 = the last try succeeded
     const char *problem;                 // of the last try; NULL = none
     bool is_damaged;                     // it is gone, changed or incomplete
+    uint64_t refuted;                    // snapshot of the last verification from there, when that failed; 0 = it did not
 };
 
 // When the place fills up, by what it grew (forecast.h).
@@ -55,6 +56,7 @@ struct watch_facts {
     const char *store_problem;  // the repository cannot be opened, and why; NULL = it can, or nobody looked
     const char *store_step;     // what to do about that; NULL = see the message
     bool store_is_missing;      // nobody has made it yet
+    bool store_was_seen;        // somebody looked now: whether there is a problem is known
     uint64_t rpo_ns;            // 0 = nothing is promised
     // Heads.
     uint64_t snapshots;
@@ -80,6 +82,7 @@ struct watch_facts {
     uint64_t failures;
     uint64_t running_since_ns;  // 0 = none runs
     const char *prune_problem;  // the last prune did not do it; NULL = it did, or there was none
+    uint64_t differing, differing_ns; // files that were found not to be what was stored, though nothing showed a change; when last. 0 = none lately
     // Schedule.
     bool has_schedule;
     uint64_t overdue_slot_ns;   // the first slot that nobody ran or decided; 0 = none
@@ -91,8 +94,9 @@ struct watch_facts {
     const struct watch_copy *copies;
     size_t n_copies;
     struct watch_disk disk;
-    uint64_t verified, verified_ns; // the last proof by a restore; 0 = none
-    bool verification_failed;
+    uint64_t verified, verified_ns; // the last verification from anywhere; 0 = none
+    bool verification_failed;       // that one
+    uint64_t refuted;               // snapshot of the last verification from the repository, when that failed; 0 = it did not
 };
 
 struct watch_host {
@@ -132,5 +136,6 @@ bool watch_is_protected(const struct watch_facts *facts, uint64_t now_ns);
 int watch_exit_code(const struct watch_findings *findings);
 // Every kind there is, so that alarms of a kind that no longer holds can be cleared. Ends with NULL.
 const char *const *watch_kinds(void);
+bool watch_is_kind(const char *kind);
 
 #endif

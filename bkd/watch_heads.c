@@ -156,6 +156,7 @@ static void load_heads(const struct watch_source *source, const struct policy *p
     uint8_t chain[16];
     read_state(source, policy, &before);
     int r = open_repository(source, policy, &repository, &err);
+    loaded->facts.store_was_seen = true;
     read_state(source, policy, &after);
     if (r < 0) {
         note_store_problem(loaded, policy, &after.pin, &err);
@@ -217,8 +218,9 @@ static bool load_remembered(const struct watch_source *source, const struct poli
 
 void watch_load_heads(const struct watch_source *source, const struct policy *policy, struct watch_loaded *loaded)
 {
-    bool is_local = !policy_store_is_remote(&policy->repository);
-    bool is_to_open = source->refresh || (!source->remembered && is_local && !(source->newest_only && newest_is_in_place(source, policy)));
+    bool is_to_look = !source->remembered && !policy_store_is_remote(&policy->repository);
+    loaded->facts.store_was_seen = is_to_look && source->newest_only && newest_is_in_place(source, policy);
+    bool is_to_open = source->refresh || (is_to_look && !loaded->facts.store_was_seen);
     if (is_to_open || !load_remembered(source, policy, loaded))
         load_heads(source, policy, loaded);
 }

@@ -16,7 +16,9 @@
 
 #define NS_PER_S UINT64_C(1000000000)
 
-enum { RUNS_LOOKED_AT = 30 };
+#define DIFFERING_FORGOTTEN_NS (UINT64_C(7) * 86400 * NS_PER_S)
+
+enum { RUNS_LOOKED_AT = 30, VERIFICATIONS_LOOKED_AT = 100 };
 
 void watch_source_init(struct watch_source *source, const struct cmd_context *ctx, struct catalogue *catalogue, uint64_t now_ns)
 {
@@ -92,14 +94,46 @@ static int see_run(void *arg, const struct run_record *run, struct error *err)
     return 0;
 }
 
+// ---- verifications
+
+struct proofs_seen {
+    struct watch_loaded *loaded;
+    bool of_repository, *of_copies; // the newest was seen
+};
+
+// They come newest first, and of each place the newest counts. Places that the policy no longer names do not.
 static int see_verification(void *arg, const struct verification *verification, struct error *err)
 {
-    struct watch_facts *w = arg;
+    struct proofs_seen *seen = arg;
+    struct watch_facts *w = &seen->loaded->facts;
+    uint64_t refuted = verification->is_proven ? 0 : verification->snapshot;
     (void)err;
-    w->verified = verification->snapshot;
-    w->verified_ns = verification->time_ns;
-    w->verification_failed = !verification->is_proven;
+    if (w->verified_ns == 0) {
+        w->verified = verification->snapshot;
+        w->verified_ns = verification->time_ns;
+        w->verification_failed = !verification->is_proven;
+    }
+    if (verification->copy[0] == '\0' && !seen->of_repository) {
+        seen->of_repository = true;
+        w->refuted = refuted;
+    }
+    for (size_t i = 0; i < w->n_copies; i++)
+        if (!seen->of_copies[i] && strcmp(verification->copy, w->copies[i].url) == 0) {
+            seen->of_copies[i] = true;
+            seen->loaded->copies[i].refuted = refuted;
+        }
     return 0;
+}
+
+static void load_verifications(const struct watch_source *source, const char *policy, struct watch_loaded *loaded)
+{
+    struct error ignored; // a catalogue that cannot be read is told of by itself
+    struct proofs_seen seen = { .loaded = loaded };
+    if (source->catalogue == NULL)
+        return;
+    seen.of_copies = xcalloc(loaded->facts.n_copies + 1, sizeof *seen.of_copies);
+    (void)!verifications_list(source->catalogue, policy, VERIFICATIONS_LOOKED_AT, see_verification, &seen, &ignored);
+    free(seen.of_copies);
 }
 
 // ---- disk and far clock, as the last runs saw them
@@ -138,6 +172,29 @@ static void load_disk(struct catalogue *c, const char *policy, struct watch_fact
                                    .bytes_per_day = known ? forecast.bytes_per_day : 0, .full_in_days = forecast.full_in_days };
 }
 
+struct differing {
+    struct watch_facts *facts;
+    uint64_t since_ns;
+};
+
+static int see_differing(void *arg, uint64_t ended_ns, uint64_t value, struct error *err)
+{
+    const struct differing *seen = arg;
+    (void)err;
+    if (value == 0 || ended_ns < seen->since_ns || seen->facts->differing > 0)
+        return 0;
+    seen->facts->differing = value;
+    seen->facts->differing_ns = ended_ns;
+    return 0;
+}
+
+static void load_differing(const struct watch_source *source, const char *policy, struct watch_facts *w)
+{
+    struct differing seen = { w, source->now_ns > DIFFERING_FORGOTTEN_NS ? source->now_ns - DIFFERING_FORGOTTEN_NS : 0 };
+    struct error ignored;
+    (void)!runs_series(source->catalogue, policy, "backup", "differing_files", RUNS_LOOKED_AT, see_differing, &seen, &ignored);
+}
+
 static void load_runs(const struct watch_source *source, const char *policy, struct watch_loaded *loaded, uint64_t *ret_newest_start_ns)
 {
     struct watch_facts *w = &loaded->facts;
@@ -152,7 +209,7 @@ static void load_runs(const struct watch_source *source, const char *policy, str
     (void)!runs_list(source->catalogue, &filter, see_run, &seen, &ignored);
     *ret_newest_start_ns = seen.newest_start_ns;
     load_disk(source->catalogue, policy, w);
-    (void)!verifications_list(source->catalogue, policy, 1, see_verification, w, &ignored);
+    load_differing(source, policy, w);
     if (runs_last(source->catalogue, policy, "prune", false, &prune, &ignored) == 0 && prune.state == RUN_ENDED && prune.exit_code != 0) {
         loaded->prune_problem = xstrdup(prune.message[0] == '\0' ? "the run failed" : prune.message);
         w->prune_problem = loaded->prune_problem;
@@ -237,4 +294,5 @@ void watch_load(const struct watch_source *source, const char *name, const struc
     load_runs(source, policy->name, ret_loaded, &newest_start_ns);
     load_schedule(source, policy, newest_start_ns, w);
     load_copies(source, policy, ret_loaded);
+    load_verifications(source, policy->name, ret_loaded);
 }

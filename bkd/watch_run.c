@@ -37,14 +37,6 @@ static struct watched_policy *find(const struct watched *w, const char *policy)
     return NULL;
 }
 
-static bool is_ours(const char *kind)
-{
-    for (const char *const *k = watch_kinds(); *k != NULL; k++)
-        if (strcmp(*k, kind) == 0)
-            return true;
-    return false;
-}
-
 // What others raised (a daemon, a notifier) is part of the picture.
 static void add_others(struct watched *w)
 {
@@ -55,7 +47,7 @@ static void add_others(struct watched *w)
     for (size_t i = 0; i < active.n; i++) {
         const struct alarm *alarm = &active.items[i];
         struct watched_policy *item = find(w, alarm->policy);
-        if (is_ours(alarm->kind) || (item == NULL && alarm->policy[0] != '\0'))
+        if (watch_is_kind(alarm->kind) || (item == NULL && alarm->policy[0] != '\0'))
             continue;
         watch_add(item == NULL ? &w->host : &item->findings, alarm->kind, alarm->severity, alarm->text, alarm->next_step);
         if (item != NULL && item->state == WATCH_PROTECTED && alarm->severity > SEVERITY_INFO)
@@ -174,7 +166,7 @@ static int raise_all(struct catalogue *c, const char *policy, const struct watch
     int r = 0;
     for (size_t i = 0; r == 0 && i < findings->n; i++) {
         const struct watch_finding *f = &findings->items[i];
-        if (!is_ours(f->kind))
+        if (!watch_is_kind(f->kind))
             continue; // shown, and somebody else's
         struct alarm_raise alarm = { .kind = f->kind, .policy = policy, .copy = f->copy, .severity = f->severity, .text = f->text, .next_step = f->step };
         r = alarms_raise(c, &alarm, NULL, err);
@@ -190,11 +182,16 @@ static bool is_found(const struct watch_findings *findings, const struct alarm *
     return false;
 }
 
-// What only the heads tell stays until they were read.
-static bool could_be_seen(const struct watched_policy *item, const char *kind)
+// What only the heads tell stays until they were read; what is wrong with the repository, until somebody looked at it or a later backup went there.
+static bool could_be_seen(const struct watched_policy *item, const struct alarm *alarm)
 {
-    bool of_heads = strcmp(kind, "integrity") == 0 || strcmp(kind, "rolled-back") == 0 || strcmp(kind, "foreign") == 0;
-    return item == NULL || !of_heads || item->loaded.facts.heads_were_read;
+    if (item == NULL)
+        return true;
+    const struct watch_facts *w = &item->loaded.facts;
+    if (strcmp(alarm->kind, "store") == 0)
+        return w->store_was_seen || (w->has_run && w->failing_since_ns == 0 && w->run_ended_ns > alarm->last_seen_ns);
+    bool of_heads = strcmp(alarm->kind, "integrity") == 0 || strcmp(alarm->kind, "rolled-back") == 0 || strcmp(alarm->kind, "foreign") == 0;
+    return !of_heads || w->heads_were_read;
 }
 
 static int see_accepted(void *arg, const struct snapshot_record *snapshot, struct error *err)
@@ -221,10 +218,10 @@ static int clear_over(const struct watched *w, bool is_all, struct error *err)
         const struct alarm *alarm = &active.items[i];
         bool of_host = alarm->policy[0] == '\0';
         const struct watched_policy *item = of_host ? NULL : find(w, alarm->policy);
-        if (!is_ours(alarm->kind) || (!is_all && item == NULL))
+        if (!watch_is_kind(alarm->kind) || (!is_all && item == NULL))
             continue; // somebody else's, or a policy that was not looked at
         const struct watch_findings *findings = of_host ? &w->host : item == NULL ? &none : &item->findings;
-        if (!is_found(findings, alarm) && could_be_seen(item, alarm->kind))
+        if (!is_found(findings, alarm) && could_be_seen(item, alarm))
             r = clear_one(w, alarm, item, err);
     }
     return r;

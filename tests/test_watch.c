@@ -142,8 +142,7 @@ static void test_runs(void **state)
     w = well();
     w.prune_problem = "the clock is wrong";
     expect(&w, WATCH_PROTECTED, true, 0, "prune");
-    w.verified = 40;
-    w.verification_failed = true;
+    w.refuted = 40;
     expect(&w, WATCH_AT_RISK, true, 4, "verification,prune");
 }
 
@@ -237,14 +236,15 @@ static void test_kinds_are_known(void **state)
     uint64_t since;
     w.policy_problem = w.store_problem = w.prune_problem = w.run_message = "x";
     w.good_ns = 1;
-    w.is_incomplete = w.has_schedule = w.has_run = w.verification_failed = true;
+    w.is_incomplete = w.has_schedule = w.has_run = true;
+    w.refuted = w.differing = copies[0].refuted = 3;
     w.suspects = w.head_problems = w.lost_head = w.foreign_head = w.failures = 1;
     w.failing_since_ns = w.overdue_slot_ns = 1;
     w.copies = copies;
     w.n_copies = 2;
     w.disk.is_known = true;
     (void)watch_policy(&w, NOW, &found, &since);
-    assert_true(found.n >= 13);
+    assert_true(found.n >= 15);
     for (size_t i = 0; i < found.n; i++) {
         const char *const *k = watch_kinds();
         while (*k != NULL && strcmp(*k, found.items[i].kind) != 0)

@@ -1,11 +1,10 @@
 #include "bkd/record/sql.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include "bkd/base/buf.h"
 
@@ -61,13 +60,13 @@ static int fail(struct sql *db, struct error *err)
     return error_set(err, code_of(sqlite, os_errno), "'%s': %s%s%s", db->path, sqlite3_errmsg(db->db), has_errno ? ": " : "", has_errno ? strerror(os_errno) : "");
 }
 
-// SQLite makes files with the umask's mode: the history of a host is its owner's alone, so an empty file is made first.
+// SQLite makes files with the umask's mode: the history of a host is its owner's alone, so an empty file is made first. It is not opened for that: closing
+// any descriptor of a database takes the locks of all the process's connections to it away (https://sqlite.org/howtocorrupt.html, 2.2), after which another
+// process may throw the write-ahead log out that they work with. SQLite knows its own connections, so several in a process are fine.
 static int make_private(const char *path, struct error *err)
 {
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return error_set_errno(err, errno, "open '%s'", path);
-    (void)close(fd);
+    if (mknod(path, S_IFREG | 0600, 0) < 0 && errno != EEXIST)
+        return error_set_errno(err, errno, "make '%s'", path);
     return 0;
 }
 

@@ -1,7 +1,9 @@
 // Opening, migrating and refusing; transactions; what becomes of damage. The stock sqlite3 program looks at the same file.
 #include "tests/record/ledger.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "bkd/base/log.h"
 #include "bkd/record/alarms.h"
@@ -29,6 +31,44 @@ static void test_made_and_opened_again(void **state)
     scratch_run("test \"$(stat -c %%a '%s/catalogue.db')\" = 600", l.scratch.dir);
     scratch_run("test \"$(sqlite3 '%s/catalogue.db' 'PRAGMA journal_mode; PRAGMA user_version; PRAGMA integrity_check; PRAGMA foreign_key_check' | tr '\\n' ' ')\" = 'wal %d ok '",
                 l.scratch.dir, CATALOGUE_VERSION);
+}
+
+// Locks that others see on the database (F_GETLK tells of those of other processes only).
+static bool is_locked_for_others(const char *path)
+{
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        int fd = open(path, O_RDWR | O_CLOEXEC);
+        struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+        _exit(fd >= 0 && fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+// Whoever opens it again in the same process (a command that reports, a thread that serves metrics) leaves the locks of the first alone: without them another
+// process that closes it last removes the write-ahead log below its feet.
+static void test_opened_twice_keeps_its_locks(void **state)
+{
+    (void)state;
+    static const enum catalogue_mode modes[] = { CATALOGUE_WRITE, CATALOGUE_READ };
+    struct error err;
+    _cleanup_ledger_ struct ledger l;
+    ledger_open(&l);
+    _cleanup_free_ char *path = xasprintf("%s/catalogue.db", l.scratch.dir);
+    OK(catalogue_set_mark(&l.catalogue, "m", 1, &err));
+    assert_true(is_locked_for_others(path));
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        struct catalogue again = { 0 };
+        OK(catalogue_open(&l.io, l.scratch.dir, modes[i], &again, &err));
+        assert_true(is_locked_for_others(path));
+        catalogue_close(&again);
+        assert_true(is_locked_for_others(path));
+    }
+    catalogue_close(&l.catalogue);
+    assert_false(is_locked_for_others(path)); // the test can tell
+    OK(catalogue_open(&l.io, l.scratch.dir, CATALOGUE_WRITE, &l.catalogue, &err));
 }
 
 static void test_every_table_is_strict(void **state)
@@ -176,7 +216,8 @@ static void test_transactions_nest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_made_and_opened_again),   cmocka_unit_test(test_every_table_is_strict), cmocka_unit_test(test_newer_schema_is_refused),
+        cmocka_unit_test(test_made_and_opened_again), cmocka_unit_test(test_opened_twice_keeps_its_locks), cmocka_unit_test(test_every_table_is_strict),
+        cmocka_unit_test(test_newer_schema_is_refused),
         cmocka_unit_test(test_damage_is_healed), cmocka_unit_test(test_damage_inside_is_met), cmocka_unit_test(test_healing_waits_for_others),
         cmocka_unit_test(test_transactions_nest),
     };

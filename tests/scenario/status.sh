@@ -113,6 +113,33 @@ mv "$source.away" "$source"
 is 0 "a backup that succeeds" run_bkd backup erp
 is 0 "clears it" test -z "$(active erp)"
 is 0 "which is told once" test "$(events run-failed cleared)" = 1
+mv "$home/repo-erp" "$tree/elsewhere/repo-erp"
+run_bkd backup erp -q 2>/dev/null
+is 0 "a repository that is gone is an alarm" test "$(active erp)" = "run-failed/warning store/critical "
+run_bkd watch -q 2>/dev/null
+is 0 "which stands until somebody looked at it again" test "$(active erp)" = "run-failed/warning store/critical "
+mv "$tree/elsewhere/repo-erp" "$home/repo-erp"
+run_bkd status -q
+is 0 "and saw that it is there" test "$(active erp)" = "run-failed/warning "
+is 0 "after a backup" run_bkd backup erp
+is 0 "nothing is wrong" test -z "$(active erp)"
+mv "$home/copy/objects" "$tree/elsewhere/objects"
+mkdir "$home/copy/objects"
+is 4 "a copy that lost its objects" run_bkd ship web
+is 0 "is an alarm" test "$(active web)" = "copy-damaged/critical "
+rmdir "$home/copy/objects"
+mv "$tree/elsewhere/objects" "$home/copy/objects"
+is 0 "when it is whole again" run_bkd ship web
+is 0 "it is over" test -z "$(active web)"
+sqlite3 "$state/catalogue.db" "INSERT INTO verifications (uid, policy, copy, snapshot, time_ns, mode, proven) VALUES ('v1', 'web', '$home/copy', 1, 1000, 'full', 0), ('v2', 'web', '', 1, 2000, 'full', 1)"
+is 4 "a proof from a copy that failed" status web
+told "is not undone by one from the repository" "the last proof by a restore from the copy $home/copy failed, of snapshot 1 -> .*bkd verify web --from $home/copy"
+sqlite3 "$state/catalogue.db" "UPDATE verifications SET proven = 1"
+is 0 "but by one from there" status web
+sqlite3 "$state/catalogue.db" "INSERT INTO run_figures SELECT max(id), 'differing_files', 2 FROM runs WHERE policy = 'web' AND kind = 'backup' ON CONFLICT DO UPDATE SET value = 2"
+is 0 "files that changed without a sign" status web
+told "are told" 'web: AT RISK .*2 files are not what was stored, though'
+sqlite3 "$state/catalogue.db" "UPDATE run_figures SET value = 0 WHERE name = 'differing_files'"
 sqlite3 "$state/catalogue.db" "INSERT INTO alarms (kind, policy, severity, text, next_step, opened_ns, last_seen_ns) VALUES ('somebody-else', 'erp', 'warning', 'the moon', 'wait', 1, 1)"
 is 0 "what others raised" status erp
 told "is shown" '! the moon -> wait'
