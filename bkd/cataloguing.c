@@ -34,7 +34,7 @@ static int add_heads(struct catalogue *c, const struct setup *s, const struct re
     if (repository->store != NULL)
         r = records_load(repository, buf_str(&s->signers), &records, err);
     if (r == 0)
-        r = proofs_import(c, &s->policy, repository, &records, chain, err);
+        r = proofs_import(c, &s->policy, "", &records, chain, err);
     for (size_t i = 0; r == 0 && i < repository->n_heads; i++) {
         const struct repository_head *head = &repository->heads[i];
         if (!head->valid || memcmp(head->chain, chain, CHAIN_SIZE) != 0)
@@ -110,6 +110,17 @@ void cataloguing_copies(const struct setup *s, const struct repository *reposito
         r = cataloguing_all(&c, s, &place, repository, chain, receipts, &snapshots, &err);
     if (r < 0)
         tell(s, &err);
+}
+
+void cataloguing_proofs(const struct setup *s, const struct repository *repository, struct store *copy, const uint8_t chain[16])
+{
+    _cleanup_catalogue_ struct catalogue c = { 0 };
+    struct error err;
+    int r = catalogue_open(s->ctx->io, s->ctx->state_dir, CATALOGUE_WRITE, &c, &err);
+    if (r == 0)
+        r = proofs_import_copy(&c, &s->policy, repository, copy, buf_str(&s->signers), chain, &err);
+    if (r < 0)
+        log_warn("policy %s: what other hosts proved at '%s' is not taken in: %s", s->policy.name, copy->url, err.text);
 }
 
 // The head as the run that made it knows it, without reading the repository again.

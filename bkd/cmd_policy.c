@@ -174,6 +174,8 @@ static bool is_shown(const struct schema_key *key, const struct policy *policy)
         return policy->guard;
     if (strncmp(key->name, "repository.", strlen("repository.")) == 0)
         return policy_store_is_remote(&policy->repository);
+    if (key->type == SCHEMA_SOURCES)
+        return !policy_only_verifies(policy);
     return schema_owner(key) == SCHEMA_OF_POLICY;
 }
 

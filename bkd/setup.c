@@ -119,6 +119,9 @@ int setup_load_signing(struct setup *s, struct error *err)
 
 int setup_load_writing(struct setup *s, struct error *err)
 {
+    if (policy_only_verifies(&s->policy))
+        return error_set(err, ERROR_USAGE, "policy %s has no sources: this host only verifies what another one backs up to %s. Verify it with `bkd verify %s`, or name `sources`",
+                         s->policy.name, s->policy.repository.url, s->policy.name);
     int r = setup_load_signing(s, err);
     if (r == 0 && s->policy.encrypted)
         r = load_recipients(s, err);

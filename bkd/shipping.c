@@ -189,6 +189,8 @@ static int replicate(struct shipping *s, struct shipping_copy *copy, struct stor
     int r = replicate_run(s->setup->ctx->io, &options, &result, err);
     if (r == 0 && !s->options->dry_run)
         exporting_ship(s->setup, s->repository->store, store, s->chain);
+    if (r == 0 && !s->options->dry_run)
+        cataloguing_proofs(s->setup, s->repository, store, s->chain);
     copy->snapshots = result.snapshots;
     copy->objects = result.objects;
     copy->bytes = result.bytes;

@@ -113,6 +113,8 @@ static int print_policy(const struct watched *watched, const struct watched_poli
     uint64_t now_ns = watched->source.now_ns;
     struct json *line = json_line_new("policy");
     json_add_str(line, "policy", item->name);
+    if (item->loaded.facts.only_verifies)
+        json_add_bool(line, "only_verifies", true);
     json_add_bool(line, "protected", watch_is_protected(&item->loaded.facts, now_ns));
     json_add_str(line, "state", watch_state_name(item->state));
     add_objectives(line, item, now_ns);

@@ -1,10 +1,14 @@
 #include "bkd/verifying.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "bkd/base/clock.h"
 #include "bkd/base/crypto.h"
+#include "bkd/base/curve.h"
 #include "bkd/base/interrupt.h"
 #include "bkd/base/log.h"
 #include "bkd/dr/sample.h"
@@ -13,6 +17,7 @@
 #include "bkd/policy/units.h"
 #include "bkd/programs.h"
 #include "bkd/proofs.h"
+#include "bkd/repo/tombstones.h"
 #include "bkd/setup.h"
 
 const char *verifying_mode_name(enum verifying_mode mode)
@@ -50,7 +55,8 @@ int verifying_find_place(const struct policy *policy, const char *from, const st
 {
     const struct policy_store *first = policy->offsite.count > 0 ? &policy->offsite.items[0] : NULL, *place = NULL;
     from = from != NULL ? from : policy->verify.from;
-    if (strcmp(from, "repository") == 0 || strcmp(from, policy->repository.url) == 0 || (strcmp(from, "auto") == 0 && first == NULL))
+    if (strcmp(from, "repository") == 0 || strcmp(from, policy->repository.url) == 0 || (strcmp(from, "auto") == 0 && first == NULL) ||
+        (strcmp(from, "offsite") == 0 && policy_only_verifies(policy))) // its repository is another host's copy
         place = &policy->repository;
     else if (strcmp(from, "offsite") == 0 || strcmp(from, "auto") == 0)
         place = first;
@@ -73,13 +79,14 @@ static int open_place(struct preparation *p, struct error *err)
     return setup_open_copy(&p->setup, p->place->url, &ignored, &p->repository, err);
 }
 
-static int find_random(struct preparation *p, const uint8_t chain[16], struct error *err)
+// What was given up may be half gone, and is promised to nobody.
+static int find_random(struct preparation *p, const struct tombstones *tombstones, const uint8_t chain[16], struct error *err)
 {
     uint64_t seen = 0;
     for (size_t i = 0; i < p->repository->n_heads; i++) {
         const struct repository_head *h = &p->repository->heads[i];
         uint32_t chance;
-        if (!h->valid || memcmp(h->chain, chain, sizeof h->chain) != 0)
+        if (!h->valid || memcmp(h->chain, chain, sizeof h->chain) != 0 || tombstones_of(tombstones, h) != NULL)
             continue;
         io_random(p->setup.ctx->io, &chance, sizeof chance);
         seen++;
@@ -92,10 +99,18 @@ static int find_random(struct preparation *p, const uint8_t chain[16], struct er
 static int find_snapshot(struct preparation *p, const char *snapshot, struct error *err)
 {
     uint8_t chain[16];
-    if (strcmp(snapshot, "random") != 0)
-        return setup_find_snapshot(&p->setup, p->repository, snapshot, &p->head, err);
-    int r = setup_find_chain(&p->setup, p->repository, chain, err);
-    return r < 0 ? r : find_random(p, chain, err);
+    _cleanup_tombstones_ struct tombstones tombstones = { 0 };
+    _cleanup_buf_ struct buf why = { 0 };
+    bool is_random = strcmp(snapshot, "random") == 0;
+    int r = tombstones_load(p->repository, &tombstones, err);
+    if (r == 0)
+        r = is_random ? setup_find_chain(&p->setup, p->repository, chain, err) : setup_find_snapshot(&p->setup, p->repository, snapshot, &p->head, err);
+    if (r == 0 && is_random)
+        r = find_random(p, &tombstones, chain, err);
+    if (r == 0 && tombstones_explain(&tombstones, p->head, io_realtime_ns(p->setup.ctx->io), &why))
+        r = error_set(err, ERROR_NOT_FOUND, "snapshot %llu is no more at '%s': %s; `bkd snapshots %s` lists those that are", (unsigned long long)p->head->number, p->place->url,
+                      buf_str(&why), p->setup.policy.name);
+    return r;
 }
 
 int verifying_find_identity(const struct cmd_context *ctx, const struct policy *policy, const char *given, char **ret_identity, struct error *err)
@@ -208,19 +223,50 @@ static bool is_interrupted(void *arg)
     return interrupt_requested();
 }
 
+// What a passphrase_command says, in memory only, for bkd-restore to read: it knows files, and runs no programs.
+static int ask_passphrase(const struct preparation *p, int *ret_fd, struct error *err)
+{
+    const struct io *io = p->setup.ctx->io;
+    const char *const *argv = (const char *const *)p->place->ssh_passphrase_command.items;
+    char *passphrase = NULL;
+    if (argv == NULL || !policy_store_is_remote(p->place))
+        return 0;
+    int r = store_ask_passphrase(io, argv, &passphrase, err);
+    if (r < 0)
+        return r;
+    int fd = memfd_create("bkd-passphrase", MFD_CLOEXEC);
+    if (fd < 0 || fchmod(fd, 0600) < 0)
+        r = error_set_errno(err, errno, "make room for the passphrase in memory");
+    if (r == 0)
+        r = io_write_all(io, fd, passphrase, strlen(passphrase), "the passphrase in memory", err);
+    curve_wipe(passphrase, strlen(passphrase));
+    free(passphrase);
+    if (r < 0)
+        io_close_quietly(io, &fd);
+    else
+        *ret_fd = fd;
+    return r;
+}
+
 static int restore(const struct preparation *p, const struct scratch *scratch, struct verifying *v, struct error *err)
 {
     char chain[33];
+    int passphrase_fd = 0;
     _cleanup_free_ char *program = programs_path("bkd-restore");
     bool remote = policy_store_is_remote(p->place);
+    int r = ask_passphrase(p, &passphrase_fd, err);
+    if (r < 0)
+        return r;
     format_hex(chain, p->head->chain, sizeof p->head->chain);
     const struct trial_request request = {
         .program = program, .repository = p->place->url, .identity = p->identity, .signers = p->signers,
-        .ssh_identity = remote ? p->access.identity : NULL, .ssh_passphrase = remote ? p->access.passphrase_file : NULL,
+        .ssh_identity = remote ? p->access.identity : NULL, .ssh_passphrase = passphrase_fd > 0 ? "/dev/stdin" : remote ? p->access.passphrase_file : NULL, .stdin_fd = passphrase_fd,
         .ssh_config = remote ? p->access.config : NULL, .known_hosts = remote ? p->access.known_hosts : NULL,
         .chain = chain, .snapshot = v->snapshot, .paths = (const char *const *)p->sample.paths, .n_paths = p->sample.n, .target = scratch->tree, .stop = is_interrupted,
     };
-    int r = trial_run(p->setup.ctx->io, &request, &v->trial, err);
+    r = trial_run(p->setup.ctx->io, &request, &v->trial, err);
+    if (passphrase_fd > 0)
+        io_close_quietly(p->setup.ctx->io, &passphrase_fd);
     if (r == 0 && interrupt_requested())
         r = error_set(err, ERROR_FAILED, "interrupted; nothing is proven");
     return r;
@@ -314,7 +360,7 @@ static int publish(struct preparation *p, struct verifying *v, struct error *err
         return r;
     uint8_t signer[CRYPTO_SHA256_SIZE];
     records_signer(key.public_key, signer);
-    proofs_uid(repository->info.id, signer, record.number, v->uid);
+    proofs_uid(&record, signer, v->uid);
     return 0;
 }
 

@@ -57,6 +57,7 @@ struct watch_facts {
     const char *store_step;     // what to do about that; NULL = see the message
     bool store_is_missing;      // nobody has made it yet
     bool store_was_seen;        // somebody looked now: whether there is a problem is known
+    bool only_verifies;         // it backs up nothing: its repository is what another host stores
     uint64_t rpo_ns;            // 0 = nothing is promised
     // Heads.
     uint64_t snapshots;

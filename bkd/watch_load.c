@@ -287,6 +287,7 @@ void watch_load(const struct watch_source *source, const char *name, const struc
     if (policy == NULL)
         return;
     struct watch_facts *w = &ret_loaded->facts;
+    w->only_verifies = policy_only_verifies(policy);
     w->rpo_ns = policy->objectives.rpo_s * NS_PER_S;
     w->has_schedule = policy->schedule.count > 0;
     watch_load_heads(source, policy, ret_loaded);

@@ -16,6 +16,7 @@ struct trial_request {
     const char *program;    // bkd-restore
     const char *repository; // directory or address
     const char *identity, *signers, *ssh_identity, *ssh_passphrase, *ssh_config, *known_hosts;
+    int stdin_fd;           // borrowed; what it reads; 0 = nothing
     const char *chain;      // hex
     uint64_t snapshot;
     const char *const *paths; // only these; n_paths 0 = everything

@@ -50,6 +50,8 @@ unsigned policy_source_line(const struct policy_source *source, const char *key)
     return source->key_lines[schema_index(schema_find("sources", key))];
 }
 
+bool policy_only_verifies(const struct policy *policy) { return policy->source_count == 0 && policy->stream_count == 0; }
+
 bool policy_names_commands(const struct policy *policy)
 {
     bool some = policy->hooks_before.count + policy->hooks_after.count + policy->hooks_on_failure.count > 0;

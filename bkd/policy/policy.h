@@ -234,6 +234,8 @@ void policy_done(struct policy *policy);
 // When an action ("backup", "verify") begins by itself, as calendar expressions; an empty list for all others.
 const struct policy_list *policy_times(const struct policy *policy, const char *action);
 
+// Has it no sources? Then it backs up nothing, and verifies what another host stores in its repository.
+bool policy_only_verifies(const struct policy *policy);
 // Does it name programs to run, for whoever could write the file?
 bool policy_names_commands(const struct policy *policy);
 

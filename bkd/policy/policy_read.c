@@ -377,6 +377,27 @@ static void part_streams(struct policy *policy)
     qsort(policy->streams, policy->stream_count, sizeof *policy->streams, compare_streams);
 }
 
+static const struct policy_node *name_in(const struct policy_node *map, const char *key)
+{
+    for (size_t i = 0; i < map->count; i += 2)
+        if (map->items[i]->kind == POLICY_NODE_TEXT && strcmp(map->items[i]->text, key) == 0)
+            return map->items[i];
+    return NULL;
+}
+
+// A host that only verifies what another one stores backs up nothing.
+static void check_purpose(struct schema_reader *r, const struct policy_node *root)
+{
+    const struct schema_key *sources = schema_find("", "sources");
+    const struct policy_node *schedule = name_in(root, "schedule");
+    if (!r->complete || name_in(root, sources->name))
+        return;
+    if (!name_in(root, "verify"))
+        SCHEMA_REPORT(r, root, NULL, "'%s' is missing: %s", sources->name, sources->form);
+    else if (schedule)
+        SCHEMA_REPORT(r, schedule, "say it below 'verify'", "there are no 'sources' that could be backed up by a schedule");
+}
+
 void policy_read(const struct policy_node *root, bool complete, struct policy *policy, struct policy_errors *errors)
 {
     struct reading held = { .policy = policy, .places = { .complete = complete } };
@@ -389,6 +410,7 @@ void policy_read(const struct policy_node *root, bool complete, struct policy *p
             SCHEMA_REPORT(&r, root, NULL, "a policy is a map of keys such as 'sources:', not %s", schema_kind_name(root));
         return;
     }
+    check_purpose(&r, root);
     schema_read_map(&r, root, "", policy);
     if (policy->encrypted && !held.places.recipients)
         schema_list_add(&policy->recipients, recipients->default_text, 0);

@@ -73,8 +73,9 @@
 static const struct schema_key keys[] = {
     { "description", SCHEMA_TEXT, AT(description), 0, 1000, "", false, NULL, "one line of text",
       "What is backed up here, for people." },
-    { "sources", SCHEMA_SOURCES, AT(sources), 0, 0, NULL, true, NULL, "a list of paths, or of maps with 'path' or 'stream'",
-      "What to back up. An item is a path, or a map with the keys below. No source may lie in another one." },
+    { "sources", SCHEMA_SOURCES, AT(sources), 0, 0, NULL, false, NULL, "a list of paths, or of maps with 'path' or 'stream'",
+      "What to back up. An item is a path, or a map with the keys below. No source may lie in another one. Required, unless there is \\fBverify\\fR: a policy "
+      "without sources only verifies what another host stores; see VERIFICATION." },
     { "sources.path", SCHEMA_PATH, AT_SOURCE(path), 0, 0, NULL, false, NULL, "an absolute path",
       "A directory or file. The tree is stored under its full path." },
     { "sources.exclude", SCHEMA_PATTERNS, AT_SOURCE(exclude), 0, 0, NULL, false, NULL, "a list of patterns in quotes",

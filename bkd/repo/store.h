@@ -109,6 +109,9 @@ struct store_access {
     bool far_sha256sum;          // commands may be run there, to hash files where the SFTP server does not
 };
 
+// The passphrase that a `passphrase_command` gives. ERROR_KEY: it does not. Caller wipes and frees.
+MUST_USE int store_ask_passphrase(const struct io *io, const char *const *argv, char **ret_passphrase, struct error *err);
+
 // Opens a repository location: a directory (or file:// URL), or sftp://USER@HOST:PORT/PATH. create: makes the directory (0700) when missing; without it a
 // missing one is ERROR_NOT_FOUND naming the path. Other URL schemes: ERROR_USAGE saying which are known. access may be NULL for a directory.
 MUST_USE int store_open(const struct io *io, const char *url, const struct store_access *access, bool create, struct store **ret_store, struct error *err);

@@ -105,7 +105,7 @@ static int load_passphrase(const struct io *io, const char *name, char **ret_pas
     return r;
 }
 
-static int ask_passphrase(const struct io *io, const char *const *argv, char **ret_passphrase, struct error *err)
+int store_ask_passphrase(const struct io *io, const char *const *argv, char **ret_passphrase, struct error *err)
 {
     static const char *const names[] = { "HOME", "PATH", "LANG", "XDG_RUNTIME_DIR", "GNUPGHOME", "CREDENTIALS_DIRECTORY" };
     char *env[sizeof names / sizeof *names + 1] = { NULL };
@@ -141,7 +141,7 @@ static int load_access(struct address *a, const struct store_access *access, str
     pace_init(&a->bucket, a->io, &access->bandwidth);
     a->pace = (struct sftp_pace){ .may_send = pace_may_send, .arg = &a->bucket };
     if (access->passphrase_command != NULL)
-        return ask_passphrase(a->io, access->passphrase_command, &a->passphrase, err);
+        return store_ask_passphrase(a->io, access->passphrase_command, &a->passphrase, err);
     return access->passphrase_file == NULL ? 0 : load_passphrase(a->io, access->passphrase_file, &a->passphrase, err);
 }
 

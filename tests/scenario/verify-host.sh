@@ -1,0 +1,82 @@
+#!/bin/sh
+# A host that only verifies what another one stores: its policy has no sources, its repository is the other's copy, its proofs come home when the other ships.
+# Prints TAP. BKD_BIN is the directory of bkd and bkd-restore.
+. "$(dirname "$0")/lib.sh"
+
+select_host() { home=$tree/$1 state=$tree/$1/state config=$tree/$1/config; }
+value() { sed -n "s/.*\"$1\":\\([0-9a-z.]*\\).*/\\1/p" "$tree/out" | tail -n 1; }
+fits() { if eval "$2"; then ok "$1"; else bad "$1"; fi; } # TITLE TEST
+
+copy=$tree/copy
+mkdir "$tree/scratch"
+host erp "{allow_single_recipient: false}" "offsite: [$copy]" "objectives: {rpo: 24h, rto: 1h}" "verify: {scratch: $tree/scratch}" "grace: 1s" "keep: {last: 2}"
+mkdir "$source/srv"
+for i in 1 2 3 4 5 6 7 8; do seq "$i" $((i * 1000)) >"$source/srv/$i"; done
+run_bkd init p >/dev/null 2>&1
+is 0 "the host that is backed up makes a snapshot and a copy" backup
+
+# The other host: keys of its own, the operations identity of the first, and each believes the other.
+select_host other
+mkdir -p "$config/policies"
+run_bkd keys init >"$tree/out" 2>&1
+mv "$tree/erp/config/keys/operations.txt" "$config/keys/operations.txt"
+cat "$tree/erp/config/keys/allowed_signers" >>"$config/keys/allowed_signers"
+policy() { { printf 'repository: %s\n' "$copy"; printf '%s\n' "$@"; } >"$config/policies/p.yaml"; }
+policy "objectives: {rpo: 24h, rto: 1h}"
+is 2 "no sources and nothing to verify is a mistake" run_bkd policy check p
+says "which is named" "'sources' is missing"
+policy 'schedule: "0 5 * * *"' "verify: {mode: full}"
+is 2 "so is a schedule of backups without sources" run_bkd policy check p
+says "which is named, too" "no 'sources'"
+policy "objectives: {rpo: 24h, rto: 1h}" "verify: {schedule: \"0 5 * * 0\", from: offsite, mode: full, scratch: $tree/scratch}"
+is 0 "a policy without sources that verifies" run_bkd policy check p
+run_bkd policy show p >"$tree/shown.yaml" 2>&1
+is 0 "can be shown" run_bkd policy show p
+says_not "without sources" '^sources'
+is 2 "it backs up nothing" run_bkd backup p
+says "and says so" 'has no sources'
+is 2 "nor does it make a repository" run_bkd init p
+is 0 "it proves the copy" run_bkd verify p --json
+says "as what it is" '"proven":true'
+is 0 "its own catalogue knows" run_bkd rto p --json
+says "of one run" '"runs":1,'
+run_bkd status >"$tree/out" 2>&1
+says "status says that it verifies" 'verifies: '
+
+select_host erp
+run_bkd rpo p --json >"$tree/out" 2>&1
+says "at home nothing is proven yet" '"proven_ms":null'
+run_bkd ship p >"$tree/out" 2>&1
+says_not "who is not believed proves nothing" 'not taken in'
+run_bkd rpo p --json >"$tree/out" 2>&1
+says "and counts for nothing" '"proven_ms":null'
+grep record "$tree/other/config/keys/allowed_signers" | grep -vxFf "$config/keys/allowed_signers" >>"$config/keys/allowed_signers"
+is 0 "once it is believed, the next ship" run_bkd ship p
+is 0 "brings the proof home" run_bkd rto p --json
+says "as one of the copy" "\"from\":\"$copy\",\"runs\":1,"
+run_bkd rpo p --json >"$tree/out" 2>&1
+says "so that the copy's newest snapshot counts as proven" '"proven_ms":[0-9]+,.*"proven_snapshot":1[,}]'
+is 0 "again" run_bkd ship p
+run_bkd rto p --json >"$tree/out" 2>&1
+says "each proof once" '"runs":1,'
+is 0 "the copy is whole, with the other's records" run_bkd check p --from "$copy"
+
+# ---- what was given up
+for i in 1 2 3; do
+    seq "$i" >"$source/srv/new"
+    backup >"$tree/out" 2>&1
+done
+is 0 "old snapshots are given up, but not the one that was proven" run_bkd prune p
+sleep 3 # records tell whole seconds
+is 0 "and removed" run_bkd prune p
+cp "$tree/other/config/keys/operations.txt" "$config/keys/operations.txt"
+is 1 "what was removed cannot be verified" run_bkd verify p --from repository --snapshot 2 --json
+says "which is no alarm, and says why" 'snapshot 2 is no more at .*given up'
+drawn=
+for _ in 1 2 3 4 5 6 7 8; do
+    run_bkd verify p --from repository --snapshot random --sample 1 --json >"$tree/out" 2>&1
+    drawn="$drawn $(value snapshot)"
+done
+fits "and is never drawn at random:$drawn" '[ -z "$(echo "$drawn" | tr -d " 134")" ] && [ "$(echo "$drawn" | wc -w)" = 8 ]'
+
+finish
