@@ -407,6 +407,18 @@ static const struct cli_command commands[] = {
       "Prints all keys with the values that hold, and where each comes from: a line of the file, or the default. What is printed is a policy "
       "file itself. POLICY is a name in the configuration directory's policies/, or a path with a slash.",
       NULL, cmd_policy_show },
+    { "plan check", "PLAN", 1, 1, "check a recovery plan's file",
+      "Shows every mistake with its place, and exits with 2 when there is one: unknown keys and references, steps that wait for each other. PLAN is a name in the configuration "
+      "directory's plans/, or a path with a slash; bkd-plan(5) says what a plan is.",
+      NULL, cmd_plan_check },
+    { "plan lint", "PLAN", 1, 1, "find what is weak in a recovery plan",
+      "Beside what `bkd plan check` finds: policies that are not there, steps for which nobody answers, roles without a deputy or a way to reach the holder, checks that "
+      "check nothing, and objectives that cannot be kept: the longest way through the steps, by measured times where there are any, takes longer. Exits with 2 when there is something.",
+      NULL, cmd_plan_lint },
+    { "plan show", "PLAN", 1, 1, "show the steps of a recovery plan on a time line",
+      "When each step can begin and end at the earliest, by the median of what was measured (verifications of the policy, earlier runs of the plan), else by its deadline; and which steps "
+      "make the whole as long as it is.",
+      NULL, cmd_plan_show },
     { "config check", "", 0, 0, "check the host's configuration file",
       "Shows every mistake of CONFIG_DIR/bkd.yaml (see bkd.yaml(5)) with its place and exits with 2 when there is one. `bkd notify test` tries whether messages arrive.", NULL,
       cmd_config_check },

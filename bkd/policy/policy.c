@@ -138,7 +138,7 @@ void policy_done(struct policy *policy)
     free(policy->offsite.items);
     policy_list_done(&policy->verify.schedule);
     policy_list_done(&policy->verify.canaries);
-    policy_checks_done(policy);
+    policy_checks_done(policy->verify.checks, policy->verify.check_count);
     free(policy->verify.from);
     free(policy->verify.identity);
     free(policy->verify.scratch);

@@ -112,19 +112,18 @@ static void read_check(struct schema_reader *r, const struct policy_node *item, 
     check_values(r, item, check);
 }
 
-void policy_checks_read(struct schema_reader *r, const struct schema_key *key, const struct policy_node *node, struct policy *policy)
+void policy_checks_read(struct schema_reader *r, const struct schema_key *key, const struct policy_node *node, struct policy_check **ret_checks, size_t *ret_count)
 {
-    struct policy_verification *v = &policy->verify;
     if (node->kind != POLICY_NODE_LIST) {
         schema_report_form(r, key, node);
         return;
     }
     if (!schema_check_count(r, key, node, POLICY_CHECKS_MAX))
         return;
-    v->checks = xcalloc(node->count + 1, sizeof *v->checks);
-    v->check_count = node->count;
+    *ret_checks = xcalloc(node->count + 1, sizeof **ret_checks);
+    *ret_count = node->count;
     for (size_t i = 0; i < node->count; i++)
-        read_check(r, node->items[i], &v->checks[i]);
+        read_check(r, node->items[i], &(*ret_checks)[i]);
 }
 
 static void check_done(struct policy_check *c)
@@ -135,9 +134,9 @@ static void check_done(struct policy_check *c)
     policy_list_done(&c->run);
 }
 
-void policy_checks_done(struct policy *policy)
+void policy_checks_done(struct policy_check *checks, size_t count)
 {
-    for (size_t i = 0; i < policy->verify.check_count; i++)
-        check_done(&policy->verify.checks[i]);
-    free(policy->verify.checks);
+    for (size_t i = 0; i < count; i++)
+        check_done(&checks[i]);
+    free(checks);
 }

@@ -5,8 +5,8 @@
 #include "bkd/policy/policy.h"
 #include "bkd/policy/schema_read.h"
 
-// Reads the list `node` into the policy; mistakes, also of what belongs together, are reported.
-void policy_checks_read(struct schema_reader *r, const struct schema_key *key, const struct policy_node *node, struct policy *policy);
-void policy_checks_done(struct policy *policy);
+// Reads the list `node`; mistakes, also of what belongs together, are reported. The table of r is that of policies. Owner frees with policy_checks_done.
+void policy_checks_read(struct schema_reader *r, const struct schema_key *key, const struct policy_node *node, struct policy_check **ret_checks, size_t *ret_count);
+void policy_checks_done(struct policy_check *checks, size_t count);
 
 #endif

@@ -345,7 +345,7 @@ static void read_value(struct schema_reader *r, const struct schema_key *key, co
         reading(r)->places.after = node;
         schema_times_read_policies(r, key, node, base);
         break;
-    case SCHEMA_CHECKS: policy_checks_read(r, key, node, reading(r)->policy); break;
+    case SCHEMA_CHECKS: policy_checks_read(r, key, node, &reading(r)->policy->verify.checks, &reading(r)->policy->verify.check_count); break;
     case SCHEMA_PATHS: read_paths(r, key, node, base); break;
     case SCHEMA_COMMANDS: read_commands(r, key, node, base); break;
     case SCHEMA_RECIPIENTS: read_recipients(r, key, node, base); break;
