@@ -21,6 +21,7 @@
 enum {
     SETTLE_MS = 500,      // an editor writes a file in several steps
     UPKEEP_S = 60,        // alarms by the passing of time, and messages that could not be sent
+    REFRESH_TICKS = 60,   // of upkeep, between looks at the files of time zones
     STOP_MS = 8000,       // of the 10 s that an end may take
 };
 
@@ -33,6 +34,7 @@ struct daemon {
     struct upkeep upkeep;
     struct metering_server metrics;
     struct loop_source *wake, *soon, *reread, *upkeep_tick, *last_call, *policies_dir, *config_dir;
+    unsigned ticks; // of upkeep
     int lock_fd;
     bool is_stopping;
 };
@@ -134,6 +136,8 @@ static void on_upkeep(void *arg)
 {
     struct daemon *d = arg;
     loop_set_delay(d->upkeep_tick, UPKEEP_S * NS_PER_S);
+    if (++d->ticks % REFRESH_TICKS == 0)
+        scheduler_refresh(&d->scheduler);
     upkeep_start(&d->upkeep);
 }
 

@@ -19,7 +19,7 @@ static const char *const recorded[] = { "backup", "check", "prune", "rollback", 
 
 static bool is_recorded(const struct cli_args *args)
 {
-    if (cli_args_flag(args, "dry-run") || cli_args_value(args, 0) == NULL)
+    if (cli_args_flag(args, "dry-run") || cli_args_flag(args, "simulate") || cli_args_value(args, 0) == NULL)
         return false;
     for (size_t i = 0; i < sizeof recorded / sizeof *recorded; i++)
         if (strcmp(args->command->name, recorded[i]) == 0)

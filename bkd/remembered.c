@@ -7,6 +7,7 @@
 #include "bkd/record/slots.h"
 
 #define NS_PER_S UINT64_C(1000000000)
+#define LOST_NS (120 * NS_PER_S) // a run is recorded by then, also one that systemd starts
 
 static int64_t seconds(uint64_t ns) { return (int64_t)(ns / NS_PER_S); }
 
@@ -19,47 +20,90 @@ static int note_cancelled(void *arg, const char *name, uint64_t value, struct er
     return 0;
 }
 
-struct newest {
+// One call of remembered_runs.
+struct looking {
     struct catalogue *c;
-    struct agenda_run *run;
+    struct agenda_task *task;
+    uint64_t limit_ns; // later is the future
+    uint64_t lost_ns;  // a slot that is to have a run; 0 = none
+    bool has_ended;    // the newest run that has ended was seen
 };
 
-// The newest first: the first that has ended is the one.
-static int take_ended(void *arg, const struct run_record *record, struct error *err)
+static void take_newer(struct agenda_task *task, const struct agenda_run *run)
 {
-    struct newest *newest = arg;
+    if (!task->last.there || run->began_s >= task->last.began_s)
+        task->last = *run;
+}
+
+// The newest first: the first that has ended is the one.
+static int take_run(void *arg, const struct run_record *record, struct error *err)
+{
+    struct looking *l = arg;
     bool cancelled = false;
-    if (record->state == RUN_RUNNING)
+    if (record->slot_ns == l->lost_ns)
+        l->lost_ns = 0;
+    if (record->state == RUN_RUNNING || l->has_ended)
         return 0;
-    int r = runs_figures(newest->c, record->id, note_cancelled, &cancelled, err);
+    int r = runs_figures(l->c, record->id, note_cancelled, &cancelled, err);
     if (r < 0)
         return r;
-    *newest->run = (struct agenda_run){
+    l->has_ended = true;
+    take_newer(l->task, &(struct agenda_run){
         .there = true,
         .slot_s = record->slot_ns == 0 ? AGENDA_NEVER : seconds(record->slot_ns),
         .attempt = record->attempt,
         .began_s = seconds(record->started_ns),
         .ended_s = seconds(record->ended_ns),
         .outcome = cancelled ? AGENDA_STOPPED : record->state == RUN_KILLED ? AGENDA_KILLED : agenda_outcome_of(record->exit_code),
-    };
-    return 1;
+    });
+    return 0;
 }
 
-int remembered_runs(struct catalogue *c, struct agenda_task *task, struct error *err)
+static int take_success(void *arg, const struct run_record *record, struct error *err)
 {
-    struct slot slot;
-    struct run_record success;
-    struct newest newest = { .c = c, .run = &task->last };
-    int r = slots_last(c, task->policy, task->action, &slot, err);
+    struct agenda_task *task = arg;
+    (void)err;
+    if (task->last_success_s < seconds(record->started_ns))
+        task->last_success_s = seconds(record->started_ns);
+    return 0;
+}
+
+// A memory of the future is corrected by what is recorded of the past.
+static int look_for_slot(struct looking *l, struct slot *ret_slot, struct error *err)
+{
+    struct agenda_task *task = l->task;
+    int64_t limit_s = seconds(l->limit_ns);
+    int r = slots_last(l->c, task->policy, task->action, 0, ret_slot, err);
+    if (r == 0 && ret_slot->slot_ns > l->limit_ns) {
+        task->undone_until_s = seconds(ret_slot->slot_ns);
+        r = slots_last(l->c, task->policy, task->action, l->limit_ns, ret_slot, err);
+    }
+    if (r == 0 && (task->last_slot_s < seconds(ret_slot->slot_ns) || task->last_slot_s > limit_s))
+        task->last_slot_s = seconds(ret_slot->slot_ns);
+    return r;
+}
+
+int remembered_runs(struct catalogue *c, struct agenda_task *task, int64_t now_s, struct error *err)
+{
+    struct looking l = { .c = c, .task = task, .limit_ns = (uint64_t)(now_s + AGENDA_CLOCK_S) * NS_PER_S };
+    struct runs_filter ended = { .policy = task->policy, .kind = task->action, .until_ns = l.limit_ns, .limit = 8 }, successful = ended;
+    struct slot slot = { 0 };
+    successful.successful = true;
+    successful.limit = 1;
+    int r = look_for_slot(&l, &slot, err);
+    if (r < 0 && r != ERROR_NOT_FOUND)
+        return r;
+    if (r == 0 && slot.outcome == SLOT_RUN && slot.run == 0 && slot.decided_ns + LOST_NS < (uint64_t)now_s * NS_PER_S)
+        l.lost_ns = slot.slot_ns;
+    if (task->last_success_s > seconds(l.limit_ns))
+        task->last_success_s = AGENDA_NEVER;
+    r = runs_list(c, &successful, take_success, task, err);
     if (r == 0)
-        task->last_slot_s = seconds(slot.slot_ns);
-    if (r == 0 || r == ERROR_NOT_FOUND)
-        r = runs_last(c, task->policy, task->action, true, &success, err);
-    if (r == 0)
-        task->last_success_s = seconds(success.started_ns);
-    if (r == 0 || r == ERROR_NOT_FOUND)
-        r = runs_list(c, &(struct runs_filter){ .policy = task->policy, .kind = task->action, .limit = 8 }, take_ended, &newest, err);
-    return r < 0 ? r : 0;
+        r = runs_list(c, &ended, take_run, &l, err);
+    if (r == 0 && l.lost_ns != 0 && !task->running.there)
+        take_newer(task, &(struct agenda_run){ .there = true, .slot_s = seconds(l.lost_ns), .attempt = 1, .began_s = seconds(slot.decided_ns),
+                                               .ended_s = seconds(slot.decided_ns), .outcome = AGENDA_KILLED });
+    return r;
 }
 
 // ---- schedule --------------------------------------------------------------------------------------------------------------

@@ -7,8 +7,10 @@
 
 #define REMEMBERED_CANCELLED "cancelled" // the figure of a run that somebody ended: it is not tried again
 
-// Fills in the newest slot, success and ended run, and whether one of a failed start runs. Leaves the rest of the task alone.
-MUST_USE int remembered_runs(struct catalogue *c, struct agenda_task *task, struct error *err);
+// Fills in the newest slot, success and ended run where they are newer than what the task knows already, and leaves the rest of it alone. What is dated later than
+// now_s + AGENDA_CLOCK_S had a wrong clock and does not count. A slot that was decided to be run, while no run came of it (whoever decided died in between), is
+// a run that was killed: it is made up for.
+MUST_USE int remembered_runs(struct catalogue *c, struct agenda_task *task, int64_t now_s, struct error *err);
 // Since when the schedule of a policy's action is what it is now: times before that do not count. Remembers a new one from `now_s` on. *ret_since_s is left alone
 // when there is none, and was none.
 MUST_USE int remembered_schedule(struct catalogue *c, const struct policy *policy, const char *action, int64_t now_s, int64_t *ret_since_s, struct error *err);

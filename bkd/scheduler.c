@@ -13,18 +13,10 @@
 #include "bkd/remembered.h"
 
 #define NS_PER_S UINT64_C(1000000000)
-#define BACKUP "backup"
+#define PRUNE "prune"
 #define PRUNE_EVERY_NS (20 * 3600 * NS_PER_S)
 
-enum { DEFAULT_PARALLEL = 4, TRY_AGAIN_S = 60 };
-
-static const char *const scheduled[] = { BACKUP, "verify" }; // the actions that a policy has times for
-
-struct scheduler_task {
-    struct schedule schedule;
-    const struct policies_item *item;
-    size_t *after;
-};
+enum { DEFAULT_PARALLEL = 4, TRY_AGAIN_S = 60, LOOK_AGAIN_S = 300 };
 
 // What the catalogue does not let in is told and done without: it is no reason not to back up.
 static bool open_catalogue(const struct scheduler *s, struct catalogue *ret_catalogue)
@@ -46,19 +38,6 @@ static int64_t now_s(const struct scheduler *s) { return (int64_t)(io_realtime_n
 
 // ---- reading policies ------------------------------------------------------------------------------------------------------
 
-static void free_tasks(struct scheduler *s)
-{
-    for (size_t i = 0; i < s->agenda.count; i++) {
-        schedule_done(&s->own[i].schedule);
-        free(s->own[i].after);
-    }
-    free(s->own);
-    free(s->agenda.tasks);
-    s->own = NULL;
-    s->agenda.tasks = NULL;
-    s->agenda.count = 0;
-}
-
 static void on_job_ended(void *arg, struct job *job, const struct job_end *end);
 
 void scheduler_init(struct scheduler *s, const struct cmd_context *ctx, struct loop *loop, enum run_trigger trigger, const char *starter)
@@ -69,7 +48,7 @@ void scheduler_init(struct scheduler *s, const struct cmd_context *ctx, struct l
 
 void scheduler_done(struct scheduler *s)
 {
-    free_tasks(s);
+    tasks_done(&s->tasks);
     jobs_done(&s->jobs);
     policies_done(&s->policies);
     if (s->has_config)
@@ -79,7 +58,6 @@ void scheduler_done(struct scheduler *s)
 struct reading {
     struct scheduler *s;
     struct catalogue *c; // NULL = closed
-    size_t changes;
 };
 
 static void raise_invalid(struct reading *reading, const struct policies_item *item)
@@ -98,7 +76,6 @@ static void on_policy(void *arg, const struct policies_change *change)
 {
     struct reading *reading = arg;
     struct error err;
-    reading->changes++;
     if (change->item != NULL && change->item->problem != NULL)
         raise_invalid(reading, change->item);
     else if (reading->c != NULL)
@@ -129,111 +106,39 @@ static void read_config(struct scheduler *s, struct catalogue *c)
 
 // ---- tasks -----------------------------------------------------------------------------------------------------------------
 
-static size_t find_task(const struct scheduler *s, const char *policy, const char *action)
-{
-    for (size_t i = 0; i < s->agenda.count; i++)
-        if (strcmp(s->agenda.tasks[i].policy, policy) == 0 && strcmp(s->agenda.tasks[i].action, action) == 0)
-            return i;
-    return SIZE_MAX;
-}
-
-// Backups have a task even without times: others may come after them.
-static bool has_task(const struct policy *policy, const char *action) { return strcmp(action, BACKUP) == 0 || policy_times(policy, action)->count > 0; }
-
-static void make_task(struct scheduler *s, const struct policies_item *item, const char *action, const char *host)
-{
-    struct agenda_task *task = &s->agenda.tasks[s->agenda.count];
-    struct scheduler_task *own = &s->own[s->agenda.count];
-    const struct policy_list *times = policy_times(&item->policy, action);
-    struct error err;
-    *own = (struct scheduler_task){ .item = item };
-    agenda_task_init(task);
-    agenda_task_configure(task, &item->policy);
-    task->policy = item->name;
-    task->action = action;
-    task->start_delay_s = agenda_start_delay(host, item->name, action, item->policy.jitter_s);
-    if (times->count > 0) {
-        if (schedule_open(s->ctx->io, times, item->policy.timezone, &own->schedule, &err) == 0)
-            task->schedule = &own->schedule;
-        else
-            log_error("policy %s: the schedule of its action %s does not hold: %s", item->name, action, err.text);
-    }
-    s->agenda.count++;
-}
-
-static void make_tasks_of(struct scheduler *s, const struct policies_item *item, const char *host, struct catalogue *c)
-{
-    struct error err;
-    for (size_t i = 0; i < sizeof scheduled / sizeof *scheduled; i++) {
-        int64_t since_s = AGENDA_NEVER;
-        if (c != NULL)
-            tell(remembered_schedule(c, &item->policy, scheduled[i], now_s(s), &since_s, &err), &err);
-        if (!has_task(&item->policy, scheduled[i]))
-            continue;
-        make_task(s, item, scheduled[i], host);
-        s->agenda.tasks[s->agenda.count - 1].since_s = since_s;
-    }
-}
-
-// Names of policies that are not there wait for nothing.
-static void link_after(struct scheduler *s, size_t index)
-{
-    bool is_backup = strcmp(s->agenda.tasks[index].action, BACKUP) == 0;
-    const struct policy_list *names = is_backup ? &s->own[index].item->policy.after : &(const struct policy_list){ 0 };
-    size_t *after = xcalloc(names->count + 1, sizeof *after), n = 0;
-    for (size_t i = 0; i < names->count; i++) {
-        size_t found = find_task(s, names->items[i], BACKUP);
-        if (found != SIZE_MAX && found != index)
-            after[n++] = found;
-        else
-            log_warn("policy %s: it comes after '%s', which is no other policy", s->own[index].item->name, names->items[i]);
-    }
-    s->own[index].after = after;
-    s->agenda.tasks[index].after = after;
-    s->agenda.tasks[index].after_count = n;
-}
-
-static void make_tasks(struct scheduler *s, struct catalogue *c)
-{
-    size_t most = s->policies.count * (sizeof scheduled / sizeof *scheduled);
-    char host[256] = "";
-    (void)gethostname(host, sizeof host - 1);
-    free_tasks(s);
-    s->agenda.tasks = xcalloc(most + 1, sizeof *s->agenda.tasks);
-    s->own = xcalloc(most + 1, sizeof *s->own);
-    for (size_t i = 0; i < s->policies.count; i++)
-        if (s->policies.items[i].has_policy)
-            make_tasks_of(s, &s->policies.items[i], host, c);
-    for (size_t i = 0; i < s->agenda.count; i++)
-        link_after(s, i);
-    s->agenda.max_parallel = s->has_config ? s->config.max_parallel : DEFAULT_PARALLEL;
-}
-
 // Runs outlive a change of the policies.
 static void put_running(struct scheduler *s)
 {
     for (const struct job *job = s->jobs.list; job != NULL; job = job->next) {
-        size_t i = find_task(s, job->policy, job->action);
-        if (i != SIZE_MAX && !s->agenda.tasks[i].running.there)
-            agenda_began(&s->agenda.tasks[i], job->slot_ns != 0 ? (int64_t)(job->slot_ns / NS_PER_S) : AGENDA_NEVER, (int64_t)(job->started_ns / NS_PER_S));
+        size_t i = tasks_find(&s->tasks, job->policy, job->action);
+        if (i != SIZE_MAX && !s->tasks.agenda.tasks[i].running.there)
+            agenda_began(&s->tasks.agenda.tasks[i], job->slot_ns != 0 ? (int64_t)(job->slot_ns / NS_PER_S) : AGENDA_NEVER, (int64_t)(job->started_ns / NS_PER_S));
     }
+}
+
+static void make_tasks(struct scheduler *s, struct catalogue *c)
+{
+    tasks_make(&s->tasks, s->ctx->io, &s->policies, c, now_s(s));
+    s->tasks.agenda.max_parallel = s->has_config ? s->config.max_parallel : DEFAULT_PARALLEL;
+    put_running(s);
 }
 
 int scheduler_read(struct scheduler *s, struct error *err)
 {
     _cleanup_catalogue_ struct catalogue catalogue = { 0 };
     struct reading reading = { .s = s };
-    bool is_first = s->own == NULL;
     if (open_catalogue(s, &catalogue))
         reading.c = &catalogue;
     read_config(s, reading.c);
     int r = policies_read(s->ctx, &s->policies, on_policy, &reading, err);
-    if (reading.changes > 0 || is_first) {
-        make_tasks(s, reading.c);
-        put_running(s);
-    }
-    s->agenda.max_parallel = s->has_config ? s->config.max_parallel : DEFAULT_PARALLEL;
+    make_tasks(s, reading.c);
     return r;
+}
+
+void scheduler_refresh(struct scheduler *s)
+{
+    _cleanup_catalogue_ struct catalogue catalogue = { 0 };
+    make_tasks(s, open_catalogue(s, &catalogue) ? &catalogue : NULL);
 }
 
 size_t scheduler_count_bad(const struct scheduler *s)
@@ -325,8 +230,9 @@ static bool is_to_prune(struct scheduler *s, const struct policies_item *item)
     struct error err;
     if (item == NULL || !item->has_policy || !policy_keep_is_set(&item->policy.keep) || io_stat(s->ctx->io, AT_FDCWD, key, 0, &st, &err) < 0 || !open_catalogue(s, &catalogue))
         return false;
-    int r = runs_last(&catalogue, item->name, "prune", false, &last, &err);
-    return r == ERROR_NOT_FOUND || (r == 0 && last.started_ns + PRUNE_EVERY_NS < io_realtime_ns(s->ctx->io));
+    int r = runs_last(&catalogue, item->name, PRUNE, false, &last, &err);
+    uint64_t now = io_realtime_ns(s->ctx->io);
+    return r == ERROR_NOT_FOUND || (r == 0 && (last.started_ns > now || last.started_ns + PRUNE_EVERY_NS < now)); // one of the future had a wrong clock
 }
 
 // Once a day after a backup that was made, old snapshots go.
@@ -335,9 +241,9 @@ static void prune_after(struct scheduler *s, const struct job *job, int exit_cod
     struct job *prune;
     struct error err;
     const struct policies_item *item = policies_find(&s->policies, job->policy);
-    if (strcmp(job->action, BACKUP) != 0 || (exit_code != 0 && exit_code != 3) || !is_to_prune(s, item))
+    if (strcmp(job->action, TASKS_BACKUP) != 0 || (exit_code != 0 && exit_code != 3) || !is_to_prune(s, item))
         return;
-    if (start(s, item, "prune", &(struct jobs_order){ .trigger = RUN_DAEMON }, &prune, &err) < 0)
+    if (start(s, item, PRUNE, &(struct jobs_order){ .trigger = s->trigger }, &prune, &err) < 0)
         log_warn("policy %s: old snapshots are not looked at now: %s", job->policy, err.text);
 }
 
@@ -347,9 +253,9 @@ static void on_job_ended(void *arg, struct job *job, const struct job_end *end)
     struct run_record run = { .exit_code = -1 };
     int found = find_end(s, job, end, &run);
     int exit_code = found == 0 && run.state == RUN_ENDED ? run.exit_code : end->problem != NULL ? 1 : end->is_known ? end->exit_code : -1;
-    size_t i = find_task(s, job->policy, job->action);
-    if (i != SIZE_MAX && s->agenda.tasks[i].running.there)
-        agenda_ended(&s->agenda.tasks[i], outcome_of(job, exit_code), now_s(s));
+    size_t i = tasks_find(&s->tasks, job->policy, job->action);
+    if (i != SIZE_MAX && s->tasks.agenda.tasks[i].running.there)
+        agenda_ended(&s->tasks.agenda.tasks[i], outcome_of(job, exit_code), now_s(s));
     prune_after(s, job, exit_code);
     if (s->ended != NULL)
         s->ended(s->arg, &(struct scheduler_end){ .job = job, .exit_code = exit_code > 127 ? -1 : exit_code, .message = end->problem != NULL ? end->problem : run.message });
@@ -366,13 +272,22 @@ static int start(struct scheduler *s, const struct policies_item *item, const ch
     return jobs_start(&s->jobs, &full, ret_job, err);
 }
 
+// What is at work and cannot go on together with a new run: all but a prune, which minds what others do.
+static const struct job *find_rival(const struct scheduler *s, const char *policy, const char *action)
+{
+    for (const struct job *job = s->jobs.list; job != NULL; job = job->next)
+        if (strcmp(job->policy, policy) == 0 && (strcmp(job->action, action) == 0 || (strcmp(job->action, PRUNE) != 0 && strcmp(action, PRUNE) != 0)))
+            return job;
+    return NULL;
+}
+
 int scheduler_start(struct scheduler *s, const char *policy, const char *action, struct job **ret_job, struct error *err)
 {
     const struct policies_item *item = policies_find(&s->policies, policy);
     if (item == NULL || !item->has_policy)
         return error_set(err, ERROR_USAGE, item == NULL ? "there is no policy '%s' here: see `bkd policy check`" : "policy '%s' has mistakes: see `bkd policy check`", policy);
     scheduler_adopt(s);
-    const struct job *running = jobs_find(&s->jobs, policy, NULL);
+    const struct job *running = find_rival(s, policy, action);
     if (running != NULL)
         return error_set(err, ERROR_BUSY, "policy %s is at work already (%s, process %d); `bkd cancel %s` ends that", policy, running->action, (int)running->process.pid, policy);
     int r = start(s, item, action, &(struct jobs_order){ .trigger = RUN_MANUAL }, ret_job, err);
@@ -403,7 +318,7 @@ struct turn {
 // Is it ours to run? Without a catalogue nobody else can say that it is theirs.
 static bool win_slot(const struct turn *turn, const struct agenda_decision *d)
 {
-    const struct agenda_task *task = &turn->s->agenda.tasks[d->task];
+    const struct agenda_task *task = &turn->s->tasks.agenda.tasks[d->task];
     struct error err;
     bool won = true;
     if (turn->c == NULL || d->attempt > 1)
@@ -416,7 +331,7 @@ static bool win_slot(const struct turn *turn, const struct agenda_decision *d)
 static void start_slot(struct turn *turn, const struct agenda_decision *d)
 {
     struct scheduler *s = turn->s;
-    struct agenda_task *task = &s->agenda.tasks[d->task];
+    struct agenda_task *task = &s->tasks.agenda.tasks[d->task];
     struct jobs_order order = { .trigger = s->trigger, .slot_ns = (uint64_t)d->slot_s * NS_PER_S, .attempt = d->attempt };
     struct job *job = NULL;
     struct error err, lost;
@@ -424,7 +339,7 @@ static void start_slot(struct turn *turn, const struct agenda_decision *d)
         agenda_lost(task);
         return;
     }
-    if (start(s, s->own[d->task].item, task->action, &order, &job, &err) == 0) {
+    if (start(s, tasks_item(&s->tasks, d->task), task->action, &order, &job, &err) == 0) {
         turn->started++;
         log_info("policy %s: %s begins%s", task->policy, task->action, d->attempt > 1 ? " once more" : "");
         return;
@@ -437,11 +352,11 @@ static void start_slot(struct turn *turn, const struct agenda_decision *d)
 
 static void record_slot(const struct turn *turn, const struct agenda_decision *d, enum slot_outcome outcome)
 {
-    const struct agenda_task *task = &turn->s->agenda.tasks[d->task];
+    const struct agenda_task *task = &turn->s->tasks.agenda.tasks[d->task];
     _cleanup_buf_ struct buf reason = { 0 };
     struct error err;
     bool won;
-    agenda_reason_text(&turn->s->agenda, d, &reason);
+    agenda_reason_text(&turn->s->tasks.agenda, d, &reason);
     if (d->first_s != d->slot_s) {
         char first[CLOCK_TEXT_MAX];
         clock_format_utc(first, (uint64_t)d->first_s * NS_PER_S, false);
@@ -456,7 +371,7 @@ static void record_slot(const struct turn *turn, const struct agenda_decision *d
 static void window_is_over(const struct turn *turn, const struct agenda_decision *d)
 {
     struct scheduler *s = turn->s;
-    const struct agenda_task *task = &s->agenda.tasks[d->task];
+    const struct agenda_task *task = &s->tasks.agenda.tasks[d->task];
     struct job *job = jobs_find(&s->jobs, task->policy, task->action);
     bool stop = d->what == AGENDA_STOP;
     struct error err;
@@ -496,9 +411,9 @@ static int note_pause(void *arg, const struct pause *pause, struct error *err)
 {
     struct scheduler *s = arg;
     (void)err;
-    for (size_t i = 0; i < s->agenda.count; i++)
-        if (strcmp(s->agenda.tasks[i].policy, pause->policy) == 0)
-            s->agenda.tasks[i].paused_s = (int64_t)(pause->since_ns / NS_PER_S);
+    for (size_t i = 0; i < s->tasks.agenda.count; i++)
+        if (strcmp(s->tasks.agenda.tasks[i].policy, pause->policy) == 0)
+            s->tasks.agenda.tasks[i].paused_s = (int64_t)(pause->since_ns / NS_PER_S);
     return 0;
 }
 
@@ -507,9 +422,9 @@ static void look_around(struct scheduler *s, struct catalogue *c)
 {
     struct error err;
     adopt_from(s, c);
-    for (size_t i = 0; i < s->agenda.count; i++) {
-        s->agenda.tasks[i].paused_s = AGENDA_NEVER;
-        tell(remembered_runs(c, &s->agenda.tasks[i], &err), &err);
+    for (size_t i = 0; i < s->tasks.agenda.count; i++) {
+        s->tasks.agenda.tasks[i].paused_s = AGENDA_NEVER;
+        tell(remembered_runs(c, &s->tasks.agenda.tasks[i], now_s(s), &err), &err);
     }
     tell(pauses_list(c, note_pause, s, &err), &err);
 }
@@ -523,12 +438,11 @@ uint64_t scheduler_turn(struct scheduler *s, size_t *ret_started)
         turn.c = &catalogue;
         look_around(s, &catalogue);
     }
-    agenda_decide(&s->agenda, now_s(s), &decisions);
+    agenda_decide(&s->tasks.agenda, now_s(s), &decisions);
     for (size_t i = 0; i < decisions.count; i++)
         carry_out(&turn, &decisions.items[i]);
     *ret_started = turn.started;
-    int64_t wake_s = decisions.wake_s > now_s(s) ? decisions.wake_s : now_s(s) + 1; // whatever happens, no loop without rest
-    if (turn.c == NULL && wake_s > now_s(s) + TRY_AGAIN_S) // it may let us in later
-        wake_s = now_s(s) + TRY_AGAIN_S;
-    return wake_s == CALENDAR_NEVER ? UINT64_MAX : (uint64_t)wake_s * NS_PER_S;
+    // Others decide and run, too, and it may let us in later. Whatever happens, no loop without rest.
+    int64_t latest_s = now_s(s) + (turn.c == NULL ? TRY_AGAIN_S : LOOK_AGAIN_S), wake_s = decisions.wake_s < latest_s ? decisions.wake_s : latest_s;
+    return (uint64_t)(wake_s > now_s(s) ? wake_s : now_s(s) + 1) * NS_PER_S;
 }

@@ -7,8 +7,8 @@
 
 #include "bkd/jobs.h"
 #include "bkd/policies.h"
-#include "bkd/policy/agenda.h"
 #include "bkd/policy/config.h"
+#include "bkd/tasks.h"
 
 // A run that has ended.
 struct scheduler_end {
@@ -25,8 +25,7 @@ struct scheduler {
     struct config config;
     bool has_config;
     struct jobs jobs;
-    struct agenda agenda;
-    struct scheduler_task *own; // of scheduler.c, one for each task of the agenda
+    struct tasks tasks;
     // Set by the owner after scheduler_init:
     void (*ended)(void *arg, const struct scheduler_end *end); // NULL = not wanted
     void *arg;
@@ -37,9 +36,11 @@ void scheduler_init(struct scheduler *s, const struct cmd_context *ctx, struct l
 void scheduler_done(struct scheduler *s);
 // Reads policies and configuration, as far as they changed, raising and clearing alarms about files with mistakes. Fails only when there is no way on.
 MUST_USE int scheduler_read(struct scheduler *s, struct error *err);
+// Looks at the files of time zones anew, which change under a daemon that works for years.
+void scheduler_refresh(struct scheduler *s);
 // How many policies have files with mistakes.
 size_t scheduler_count_bad(const struct scheduler *s);
-// Decides what is due now, and does it. *ret_started: runs that began. Returns when to look again, in ns of wall time; UINT64_MAX = not before something changes.
+// Decides what is due now, and does it. *ret_started: runs that began. Returns when to look again at the latest, in ns of wall time.
 uint64_t scheduler_turn(struct scheduler *s, size_t *ret_started);
 // Starts a run that somebody asked for. ERROR_BUSY when that policy is at work, ERROR_USAGE when there is none.
 MUST_USE int scheduler_start(struct scheduler *s, const char *policy, const char *action, struct job **ret_job, struct error *err);

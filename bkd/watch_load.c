@@ -7,6 +7,7 @@
 #include "bkd/base/fs.h"
 #include "bkd/codec/signers.h"
 #include "bkd/forecast.h"
+#include "bkd/policy/agenda.h"
 #include "bkd/policy/schedule.h"
 #include "bkd/record/pauses.h"
 #include "bkd/record/runs.h"
@@ -244,7 +245,7 @@ static void load_schedule(const struct watch_source *source, const struct policy
     uint64_t seen_ns = later(in_force_since_ns(source, policy), later(newest_start_ns, w->newest_ns));
     if (!w->has_schedule || schedule_open(source->ctx->io, &policy->schedule, policy->timezone, &schedule, &ignored) < 0)
         return;
-    if (source->catalogue != NULL && slots_last(source->catalogue, policy->name, "backup", &slot, &ignored) == 0)
+    if (source->catalogue != NULL && slots_last(source->catalogue, policy->name, "backup", source->now_ns + AGENDA_CLOCK_S * NS_PER_S, &slot, &ignored) == 0)
         seen_ns = later(seen_ns, slot.slot_ns);
     int64_t now_s = (int64_t)(source->now_ns / NS_PER_S), next_s = schedule_next(&schedule, now_s), first_s = schedule_next(&schedule, (int64_t)(seen_ns / NS_PER_S));
     w->next_slot_ns = next_s == CALENDAR_NEVER ? 0 : (uint64_t)next_s * NS_PER_S;

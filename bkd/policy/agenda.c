@@ -161,6 +161,8 @@ static void settle_past(struct pass *pass, struct agenda_task *task)
     }
     if (task->last.there && task->last.ended_s > pass->now_s)
         task->last.ended_s = pass->now_s;
+    if (task->last.began_s > limit)
+        task->last.began_s = pass->now_s;
     if (task->last.slot_s > limit)
         task->last.slot_s = AGENDA_NEVER; // nothing to try again
     if (task->last_slot_s != AGENDA_NEVER || !task->schedule)

@@ -215,6 +215,8 @@ int runs_list(struct catalogue *c, const struct runs_filter *filter, runs_visit_
         buf_add_str(&text, " AND (state = 'killed' OR (state = 'ended' AND exit_code <> 0))");
     if (filter->running)
         buf_add_str(&text, " AND state = 'running'");
+    if (filter->successful)
+        buf_add_str(&text, " AND exit_code IN (0, 3)");
     buf_add_str(&text, " ORDER BY started_ns DESC, id DESC LIMIT coalesce(?5, -1)");
     return visit_all(c, buf_str(&text),
                      SQL_VALUES(SQL_TEXT(filter->policy), SQL_TEXT(filter->kind), SQL_SOME(filter->since_ns), SQL_SOME(filter->until_ns), SQL_SOME(filter->limit)),

@@ -64,6 +64,7 @@ struct runs_filter {
     uint64_t since_ns, until_ns; // started at or after, before; 0 = no limit
     bool failed;                 // killed, or ended with another code than 0
     bool running;                // not ended
+    bool successful;             // ended with 0 or 3
     uint64_t limit;              // 0 = all
 };
 // A visit that returns non-zero ends the listing with that value.

@@ -40,11 +40,11 @@ int slots_set_run(struct catalogue *c, const char *policy, const char *action, u
                   SQL_VALUES(SQL_TEXT(policy), SQL_TEXT(action), SQL_I64(slot_ns), SQL_SOME((uint64_t)run)), err);
 }
 
-int slots_last(struct catalogue *c, const char *policy, const char *action, struct slot *ret_slot, struct error *err)
+int slots_last(struct catalogue *c, const char *policy, const char *action, uint64_t until_ns, struct slot *ret_slot, struct error *err)
 {
     _cleanup_sql_statement_ struct sql_statement *s = NULL;
-    int r = sql_query(c->sql, "SELECT " COLUMNS " FROM slots WHERE policy = ?1 AND action = ?2 ORDER BY slot_ns DESC LIMIT 1",
-                      SQL_VALUES(SQL_TEXT(policy), SQL_TEXT(action)), &s, err);
+    int r = sql_query(c->sql, "SELECT " COLUMNS " FROM slots WHERE policy = ?1 AND action = ?2 AND slot_ns <= coalesce(?3, slot_ns) ORDER BY slot_ns DESC LIMIT 1",
+                      SQL_VALUES(SQL_TEXT(policy), SQL_TEXT(action), SQL_SOME(until_ns)), &s, err);
     if (r == 0)
         r = sql_next(s, err);
     if (r > 0)

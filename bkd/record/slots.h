@@ -30,8 +30,8 @@ MUST_USE int slots_set(struct catalogue *c, const char *policy, const char *acti
                        bool *ret_won, struct error *err);
 // The run that was started for a slot decided as SLOT_RUN (a retry replaces the run before).
 MUST_USE int slots_set_run(struct catalogue *c, const char *policy, const char *action, uint64_t slot_ns, int64_t run, struct error *err);
-// The latest slot (by its time) that was decided. ERROR_NOT_FOUND.
-MUST_USE int slots_last(struct catalogue *c, const char *policy, const char *action, struct slot *ret_slot, struct error *err);
+// The latest slot (by its time, and at or before until_ns; 0 = no limit) that was decided. ERROR_NOT_FOUND.
+MUST_USE int slots_last(struct catalogue *c, const char *policy, const char *action, uint64_t until_ns, struct slot *ret_slot, struct error *err);
 
 struct slots_filter {
     const char *policy, *action; // NULL = all

@@ -161,7 +161,7 @@ static void test_slots(void **state)
     struct catalogue *c = &l.catalogue;
     struct slot slot;
     bool won = false;
-    assert_int_equal(slots_last(c, "p", "backup", &slot, &err), ERROR_NOT_FOUND);
+    assert_int_equal(slots_last(c, "p", "backup", 0, &slot, &err), ERROR_NOT_FOUND);
     OK(slots_set(c, "p", "backup", 10, SLOT_MISSED, 0, "the host was off", &won, &err));
     assert_true(won);
     OK(slots_set(c, "p", "backup", 20, SLOT_RUN, 0, NULL, &won, &err));
@@ -172,7 +172,7 @@ static void test_slots(void **state)
     assert_true(won);
     int64_t run = begin(&l, "p", "backup");
     OK(slots_set_run(c, "p", "backup", 20, run, &err));
-    OK(slots_last(c, "p", "backup", &slot, &err));
+    OK(slots_last(c, "p", "backup", 0, &slot, &err));
     assert_true(slot.slot_ns == 20 && slot.outcome == SLOT_RUN && slot.run == run && slot.reason[0] == '\0');
 }
 
