@@ -235,6 +235,8 @@ static int ship_to(struct shipping *s, struct shipping_copy *copy, char serial[R
         r = check_name(receipt, store, s->options->init, err);
     if (r == 0)
         r = replicate(s, copy, store, receipt, err);
+    if (r == 0 && receipt->store[0] == '\0' && !s->options->dry_run) // it has got its name now
+        r = check_name(receipt, store, true, err);
     store_close(store);
     return r;
 }

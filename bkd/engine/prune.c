@@ -78,7 +78,7 @@ static int fill_item(const struct prune_options *o, const struct prune_plan *pla
 {
     const struct repository_head *head = item->head;
     item->keep.number = head->number;
-    item->tombstone = tombstones_of(&plan->tombstones, head);
+    item->tombstone = tombstones_giving_up(&plan->tombstones, head);
     item->gone = !has(refs, head->head.refs);
     if (item->gone && !tombstones_excuse(&plan->tombstones, head, o->clock.now_ns))
         return error_set(err, ERROR_INTEGRITY, "snapshot %llu in %s lacks its list of objects, and nobody gave it up: nothing is removed before it is known why; run `bkd check`",
@@ -141,7 +141,7 @@ static void count_item(const struct prune_options *o, struct prune_plan *plan, s
     item->due = goes && stone != NULL && !waits;
     plan->gone += item->gone;
     plan->to_give_up += goes && stone == NULL;
-    plan->to_revive += o->rules != NULL && !item->gone && !goes && stone != NULL && !stone->absent;
+    plan->to_revive += o->rules != NULL && !item->gone && !goes && stone != NULL;
     plan->due += item->due;
     plan->waiting += waits;
     if (waits && (plan->next_due_ns == 0 || item->due_ns < plan->next_due_ns))
@@ -242,8 +242,7 @@ static void fill_record(const struct prune_options *o, const struct prune_plan *
     record->holds = xcalloc(RECORD_SNAPSHOTS_MAX, sizeof *record->holds);
     for (; *at < plan->n && record->n_snapshots < RECORD_SNAPSHOTS_MAX; ++*at) {
         const struct prune_item *item = &plan->items[*at];
-        bool has_tombstone = item->tombstone != NULL && !item->tombstone->absent;
-        if (item->gone || may_go(o, item) == revive || has_tombstone != revive)
+        if (item->gone || may_go(o, item) == revive || (item->tombstone != NULL) != revive)
             continue;
         struct record_snapshot *s = &record->snapshots[record->n_snapshots++];
         s->number = item->head->number;

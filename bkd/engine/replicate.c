@@ -242,6 +242,14 @@ static int load_tombstones(struct replicate *r, struct error *err)
     return e < 0 ? e : tombstones_load(&copy, &r->gone_there, err);
 }
 
+// A copy without a name could be given that of another by whoever gets hold of this host later: then tombstones that are none of its own would count there.
+static int name_copy(struct replicate *r, struct error *err)
+{
+    uint8_t store[STORE_ID_SIZE];
+    bool is_needed = r->options->absent != NULL && !r->options->dry_run && !r->gone_there.has_store;
+    return is_needed ? store_id_ensure(r->io, r->to, store, err) : 0;
+}
+
 static bool has_data(const struct replicate *r, const struct repository_head *head) { return head->valid && !tombstones_excuse(&r->gone, head, r->now_ns); }
 
 static int share_name(struct replicate *r, struct error *err)
@@ -481,6 +489,8 @@ static int bring_all(struct replicate *r, struct error *err)
         e = share_name(r, err);
     if (e == 0)
         e = load_tombstones(r, err);
+    if (e == 0)
+        e = name_copy(r, err);
     if (e == 0 && r->options->chain != NULL)
         return bring_chain(r, r->options->chain, err);
     for (size_t i = 0; e == 0 && i < r->from->n_heads; i++)

@@ -1,5 +1,5 @@
-// The name of a store among the copies of one repository: the file `bkd-store`, made when something is first said of this place alone (that data is
-// removed here, or never got here). Who keeps the store could exchange it for the name of another copy: whoever knows which it was compares.
+// The name of a store among the copies of one repository: the file `bkd-store`, made when a copy is first shipped to, or when something is first said of
+// this place alone (that data is removed here, or never got here). Who keeps the store could exchange it for the name of another copy: whoever knows which it was compares.
 #ifndef BKD_REPO_STORE_ID_H
 #define BKD_REPO_STORE_ID_H
 

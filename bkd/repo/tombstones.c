@@ -107,7 +107,7 @@ void tombstones_done(struct tombstones *t)
     *t = (struct tombstones){ 0 };
 }
 
-const struct tombstone *tombstones_of(const struct tombstones *t, const struct repository_head *head)
+static const struct tombstone *find(const struct tombstones *t, const struct repository_head *head, bool with_absences)
 {
     size_t low = 0, high = t->n;
     while (low < high) {
@@ -118,10 +118,14 @@ const struct tombstone *tombstones_of(const struct tombstones *t, const struct r
             high = middle;
     }
     for (; low < t->n && compare_places(t->items[low].chain, t->items[low].number, head->chain, head->number) == 0; low++)
-        if (memcmp(t->items[low].head, head->sha256, sizeof head->sha256) == 0)
+        if (memcmp(t->items[low].head, head->sha256, sizeof head->sha256) == 0 && (with_absences || !t->items[low].absent))
             return &t->items[low];
     return NULL;
 }
+
+const struct tombstone *tombstones_of(const struct tombstones *t, const struct repository_head *head) { return find(t, head, true); }
+
+const struct tombstone *tombstones_giving_up(const struct tombstones *t, const struct repository_head *head) { return find(t, head, false); }
 
 bool tombstones_excuse(const struct tombstones *t, const struct repository_head *head, uint64_t now_ns)
 {

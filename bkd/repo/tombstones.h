@@ -37,6 +37,8 @@ void tombstones_done(struct tombstones *t);
 
 // What stands of exactly this snapshot, or NULL.
 const struct tombstone *tombstones_of(const struct tombstones *t, const struct repository_head *head);
+// The tombstone that gives it up, or NULL. No absence is one: the key of the host that is backed up may sign those, and what it says removes nothing.
+const struct tombstone *tombstones_giving_up(const struct tombstones *t, const struct repository_head *head);
 // May the data of this snapshot be missing at this time?
 bool tombstones_excuse(const struct tombstones *t, const struct repository_head *head, uint64_t now_ns);
 

@@ -365,6 +365,43 @@ static void test_other_store(void **state)
     assert_int_equal(prune(v, io_real(), place, io_realtime_ns(io_real()), &removed, &err), ERROR_INTEGRITY);
 }
 
+// Whoever has the host's key, but not the retention key, may say that data never got here. That removes nothing of what is here.
+static void test_absence(void **state)
+{
+    const struct vault *v = *state;
+    _cleanup_free_ char *place = xasprintf("%s/place", v->dir);
+    _cleanup_repository_ struct repository *repository = NULL;
+    _cleanup_sshkey_ struct sshkey host_key = { 0 };
+    _cleanup_prune_plan_ struct prune_plan plan = { 0 };
+    struct record absent = { .kind = RECORD_ABSENT, .time_ns = io_realtime_ns(io_real()), .by = "thief@host" };
+    struct record_snapshot named[NIGHTS];
+    struct prune_removed removed;
+    struct prune_options options;
+    struct error err;
+    tree_remove(place);
+    tree_copy(v->before, place);
+    assert_int_equal(open_place(v, io_real(), place, &repository, &err), 0);
+    assert_int_equal(sshkey_parse(v->scene.signing_key.data, v->scene.signing_key.len, &host_key, &err), 0);
+    assert_int_equal(store_id_ensure(io_real(), repository->store, absent.store, &err), 0);
+    memcpy(absent.chain, repository->heads[0].chain, sizeof absent.chain);
+    for (absent.snapshots = named; absent.n_snapshots < NIGHTS; absent.n_snapshots++) {
+        named[absent.n_snapshots].number = repository->heads[absent.n_snapshots].number;
+        memcpy(named[absent.n_snapshots].head, repository->heads[absent.n_snapshots].sha256, sizeof named->head);
+    }
+    assert_int_equal(records_append_several(repository, buf_str(&v->scene.signers), &host_key, &absent, &err), 0);
+    fill_options(v, repository, absent.time_ns + SECOND, &options);
+    for (int own_rules = 0; own_rules < 2; own_rules++) {
+        options.rules = own_rules ? &rules : NULL;
+        assert_int_equal(prune_plan(&options, &plan, &err), 0);
+        assert_int_equal(plan.due, 0);
+        assert_int_equal(plan.to_give_up, own_rules ? NIGHTS - KEPT : 0);
+        assert_int_equal(prune_remove(&options, &plan, &removed, &err), 0);
+        assert_int_equal(removed.objects, 0);
+        prune_plan_done(&plan);
+    }
+    assert_true(restores(v, place, 1));
+}
+
 // What cannot be read may need anything: nothing goes.
 static void test_damaged(void **state)
 {
@@ -416,7 +453,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole),         cmocka_unit_test(test_give_up_errors), cmocka_unit_test(test_give_up_kills), cmocka_unit_test(test_remove_errors),
         cmocka_unit_test(test_remove_kills),  cmocka_unit_test(test_run_under_way),  cmocka_unit_test(test_leftovers),     cmocka_unit_test(test_other_store),
-        cmocka_unit_test(test_damaged),       cmocka_unit_test(test_void_heads),     cmocka_unit_test(test_clock),
+        cmocka_unit_test(test_damaged),       cmocka_unit_test(test_void_heads),     cmocka_unit_test(test_clock),          cmocka_unit_test(test_absence),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -104,6 +104,7 @@ sed -i '/^keep:/d' "$config/policies/p.yaml"
 host copies '{recipients: recipients.txt}' 'keep: {last: 1}' 'grace: 1s' 'offsite:' "  - {url: $tree/copy-all, keep: {all: true}}" "  - {url: $tree/copy-two, keep: {last: 2}}"
 is 0 "init" run_bkd init p
 is 0 "four nights, shipped" nights 1 4
+is 0 "a copy has a name from then on" test -s "$tree/copy-all/bkd-store" -a -s "$tree/copy-two/bkd-store"
 is 0 "all places" run_bkd prune p --all
 wait_grace
 is 0 "all places again" run_bkd prune p --all
@@ -133,6 +134,10 @@ is 4 "a copy that got the name of another" run_bkd ship p
 says "is noticed" 'not the one that was there'
 cp "$tree/hidden" "$tree/copy-two/bkd-store"
 is 0 "with its own name again" run_bkd ship p
+cp "$tree/copy-all/bkd-store" "$tree/hidden"
+cp "$repo/bkd-store" "$tree/copy-all/bkd-store"
+is 4 "one that never had tombstones, and got that of the repository" run_bkd ship p
+cp "$tree/hidden" "$tree/copy-all/bkd-store"
 
 # --- backups at the same time
 sed -i '/^offsite:/,$d' "$config/policies/p.yaml"
