@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bkd/base/clock.h"
+#include "bkd/base/interrupt.h"
 #include "bkd/base/log.h"
 #include "bkd/dr/evidence.h"
 #include "bkd/record/verifications.h"
@@ -178,6 +179,7 @@ int cmd_verify(struct cmd_context *ctx, const struct cli_args *args, struct erro
         .policy = cli_args_value(args, 0), .from = cli_args_option(args, "from"), .identity = cli_args_option(args, "identity"), .sample = cli_args_option(args, "sample"),
         .snapshot = cli_args_option(args, "snapshot") != NULL ? cli_args_option(args, "snapshot") : "latest", .checked = show_check, .began = show_begin, .arg = ctx,
     };
+    interrupt_install();
     int r = verifying_run(ctx, &options, &v, err);
     if (r < 0)
         return r;

@@ -11,13 +11,14 @@
 #include "bkd/base/curve.h"
 #include "bkd/base/interrupt.h"
 #include "bkd/base/log.h"
+#include "bkd/choosing.h"
 #include "bkd/dr/sample.h"
 #include "bkd/dr/scratch.h"
+#include "bkd/dr/stragglers.h"
 #include "bkd/holding.h"
 #include "bkd/policy/units.h"
 #include "bkd/programs.h"
 #include "bkd/proofs.h"
-#include "bkd/repo/tombstones.h"
 #include "bkd/setup.h"
 
 const char *verifying_mode_name(enum verifying_mode mode)
@@ -79,40 +80,6 @@ static int open_place(struct preparation *p, struct error *err)
     return setup_open_copy(&p->setup, p->place->url, &ignored, &p->repository, err);
 }
 
-// What was given up may be half gone, and is promised to nobody.
-static int find_random(struct preparation *p, const struct tombstones *tombstones, const uint8_t chain[16], struct error *err)
-{
-    uint64_t seen = 0;
-    for (size_t i = 0; i < p->repository->n_heads; i++) {
-        const struct repository_head *h = &p->repository->heads[i];
-        uint32_t chance;
-        if (!h->valid || memcmp(h->chain, chain, sizeof h->chain) != 0 || tombstones_of(tombstones, h) != NULL)
-            continue;
-        io_random(p->setup.ctx->io, &chance, sizeof chance);
-        seen++;
-        if (chance % seen == 0) // the n-th takes the place with probability 1/n: each is as likely
-            p->head = h;
-    }
-    return p->head != NULL ? 0 : error_set(err, ERROR_NOT_FOUND, "there is no snapshot at '%s' yet: run `bkd backup %s`", p->place->url, p->setup.policy.name);
-}
-
-static int find_snapshot(struct preparation *p, const char *snapshot, struct error *err)
-{
-    uint8_t chain[16];
-    _cleanup_tombstones_ struct tombstones tombstones = { 0 };
-    _cleanup_buf_ struct buf why = { 0 };
-    bool is_random = strcmp(snapshot, "random") == 0;
-    int r = tombstones_load(p->repository, &tombstones, err);
-    if (r == 0)
-        r = is_random ? setup_find_chain(&p->setup, p->repository, chain, err) : setup_find_snapshot(&p->setup, p->repository, snapshot, &p->head, err);
-    if (r == 0 && is_random)
-        r = find_random(p, &tombstones, chain, err);
-    if (r == 0 && tombstones_explain(&tombstones, p->head, io_realtime_ns(p->setup.ctx->io), &why))
-        r = error_set(err, ERROR_NOT_FOUND, "snapshot %llu is no more at '%s': %s; `bkd snapshots %s` lists those that are", (unsigned long long)p->head->number, p->place->url,
-                      buf_str(&why), p->setup.policy.name);
-    return r;
-}
-
 int verifying_find_identity(const struct cmd_context *ctx, const struct policy *policy, const char *given, char **ret_identity, struct error *err)
 {
     struct statx st;
@@ -153,7 +120,7 @@ static int prepare(const struct cmd_context *ctx, const struct verifying_options
     if (r == 0)
         r = open_place(p, err);
     if (r == 0)
-        r = find_snapshot(p, o->snapshot, err);
+        r = choosing_snapshot(&p->setup, p->repository, o->snapshot, &p->head, err);
     if (r == 0 && p->repository->info.encrypted)
         r = verifying_find_identity(ctx, &p->setup.policy, o->identity, &p->identity, err);
     if (r < 0)
@@ -263,6 +230,7 @@ static int restore(const struct preparation *p, const struct scratch *scratch, s
         .ssh_identity = remote ? p->access.identity : NULL, .ssh_passphrase = passphrase_fd > 0 ? "/dev/stdin" : remote ? p->access.passphrase_file : NULL, .stdin_fd = passphrase_fd,
         .ssh_config = remote ? p->access.config : NULL, .known_hosts = remote ? p->access.known_hosts : NULL,
         .chain = chain, .snapshot = v->snapshot, .paths = (const char *const *)p->sample.paths, .n_paths = p->sample.n, .target = scratch->tree, .stop = is_interrupted,
+        .timeout_ms = p->setup.policy.verify.timeout_s * 1000,
     };
     r = trial_run(p->setup.ctx->io, &request, &v->trial, err);
     if (passphrase_fd > 0)
@@ -290,13 +258,16 @@ static int execute_checks(const struct preparation *p, const struct scratch *scr
     const struct policy_verification *rules = &p->setup.policy.verify;
     const struct io *io = p->setup.ctx->io;
     struct check_tree tree = { .io = io, .path = scratch->tree, .fd = -1, .policy = p->setup.policy.name, .snapshot = v->snapshot, .stop = is_interrupted };
+    struct stragglers stragglers;
     uint64_t since = io_monotonic_ns(io);
     int r = io_open(io, AT_FDCWD, scratch->tree, O_RDONLY | O_DIRECTORY, 0, &tree.fd, err);
     if (r < 0)
         return r;
     v->checks = xcalloc(rules->check_count + 1, sizeof *v->checks);
+    stragglers_watch(io, &stragglers);
     for (size_t i = 0; i < rules->check_count && !interrupt_requested(); i++) {
         check_execute(&tree, &rules->checks[i], &v->checks[v->n_checks]);
+        (void)stragglers_end(io, &stragglers);
         v->n_failed += !v->checks[v->n_checks].passed;
         if (o->checked != NULL)
             o->checked(o->arg, &rules->checks[i], &v->checks[v->n_checks]);

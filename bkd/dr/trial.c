@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bkd/base/clock.h"
 #include "bkd/base/env.h"
 #include "bkd/base/proc.h"
 
@@ -146,6 +147,14 @@ static void keep_last_words(struct trial *t, const struct proc_result *result)
         t->why = xstrndup(text + start, end - start);
 }
 
+static void tell_timeout(struct trial *t, const struct trial_request *request)
+{
+    char limit[CLOCK_TEXT_MAX];
+    clock_format_duration(limit, request->timeout_ms * 1000000);
+    free(t->why);
+    t->why = xasprintf("it was ended because it took longer than %s", limit);
+}
+
 int trial_run(const struct io *io, const struct trial_request *request, struct trial *ret_trial, struct error *err)
 {
     __attribute__((cleanup(words_done))) struct words command = { 0 };
@@ -161,12 +170,14 @@ int trial_run(const struct io *io, const struct trial_request *request, struct t
     env_add(&env, "SSH_AUTH_SOCK", getenv("SSH_AUTH_SOCK"));
     env_add(&env, "CREDENTIALS_DIRECTORY", getenv("CREDENTIALS_DIRECTORY"));
     uint64_t since = io_monotonic_ns(io);
-    int r = proc_run(io, &(struct proc_options){ .argv = command.list, .env = env.list, .stdin_fd = request->stdin_fd, .line = take_line, .stop = asks_to_stop, .arg = &listening }, &result, err);
+    int r = proc_run(io, &(struct proc_options){ .argv = command.list, .env = env.list, .stdin_fd = request->stdin_fd, .timeout_ms = request->timeout_ms, .line = take_line, .stop = asks_to_stop, .arg = &listening }, &result, err);
     trial.wall_ns = io_monotonic_ns(io) - since;
     trial.exit_code = result.end == PROC_EXITED ? result.code : -1;
     if (r == 0)
         take_summary(&trial, listening.summary);
-    if (r == 0 && trial.exit_code != 0)
+    if (r == 0 && result.end == PROC_TIMED_OUT)
+        tell_timeout(&trial, request);
+    else if (r == 0 && trial.exit_code != 0)
         keep_last_words(&trial, &result);
     json_free(&listening.summary);
     if (r == 0)

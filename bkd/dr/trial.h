@@ -22,6 +22,7 @@ struct trial_request {
     const char *const *paths; // only these; n_paths 0 = everything
     size_t n_paths;
     const char *target;     // does not exist yet
+    uint64_t timeout_ms;    // when it is ended, and has failed; 0 = never
     bool (*stop)(void *arg); // asked while it runs
 };
 

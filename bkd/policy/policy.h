@@ -133,6 +133,7 @@ struct policy_verification {
     uint64_t sample_files;   // drawn at random
     char *identity;          // file, relative to CONFIG_DIR/keys
     char *scratch;           // directory; "" = /var/tmp
+    uint64_t timeout_s;      // that the restore may take
     struct policy_list canaries; // paths that every sample has
     struct policy_check *checks;
     size_t check_count;

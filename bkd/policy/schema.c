@@ -261,6 +261,8 @@ static const struct schema_key keys[] = {
       "another host that has it." },
     { "verify.scratch", SCHEMA_TEXT, AT(verify.scratch), 0, 4096, "/var/tmp", false, NULL, "an absolute path",
       "Where to restore to, in a directory that is made for it and removed again." },
+    { "verify.timeout", SCHEMA_DURATION, AT(verify.timeout_s), 1, 52 * (uint64_t)WEEK, "1d", false, NULL, "a duration from 1s to 52w",
+      "When the restore takes longer, it is ended, and nothing is proven." },
     { "verify.checks", SCHEMA_CHECKS, AT(verify.checks), 0, 0, NULL, false, NULL, "a list of maps with 'type'",
       "What must work in the restored tree, one after the other; see VERIFICATION." },
     { "verify.checks.type", SCHEMA_CHOICE, AT_CHECK(type), 0, 0, NULL, true, "command file sqlite postgres http mtree",

@@ -79,4 +79,24 @@ for _ in 1 2 3 4 5 6 7 8; do
 done
 fits "and is never drawn at random:$drawn" '[ -z "$(echo "$drawn" | tr -d " 134")" ] && [ "$(echo "$drawn" | wc -w)" = 8 ]'
 
+# ---- what does not end, what stays behind, what is damaged
+with() { sed -i "s|^verify: .*|verify: {scratch: $tree/scratch, from: repository$1}|" "$config/policies/p.yaml"; }
+with ", timeout: 10min, checks: [{type: command, run: [sh, -c, 'setsid sleep 3217 >/dev/null 2>\&1 \& exit 0']}]"
+is 0 "a check that leaves a daemon passes" run_bkd verify p
+fits "and the daemon is ended" '! pgrep -f "sleep 3217" >/dev/null'
+with ", checks: [{type: command, run: [sleep, '3218']}]"
+"$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" verify p >"$tree/out" 2>&1 &
+pid=$!
+for _ in $(seq 100); do pgrep -f "sleep 3218" >/dev/null && break; sleep 0.1; done
+kill -TERM $pid
+wait $pid
+fits "one that is told to stop proves nothing" 'grep -q "nothing is proven" "$tree/out"'
+fits "and leaves nothing" '[ -z "$(ls -A "$tree/scratch")" ] && ! pgrep -f "sleep 3218" >/dev/null'
+with ""
+head=$(ls "$repo"/heads/*/4)
+chmod u+w "$head"
+printf 'x' | dd of="$head" bs=1 seek=200 conv=notrunc 2>/dev/null
+is 4 "a newest head that is damaged does not hide behind the one before" run_bkd verify p
+says "and is named" 'the head of snapshot 4 .*not as it was signed'
+
 finish
