@@ -239,7 +239,7 @@ static void check_tree(struct history *h, unsigned night, const char *root)
 static void check_restores(struct history *h)
 {
     for (unsigned night = 0; night < h->nights; night++) {
-        char number[8];
+        char number[12];
         (void)snprintf(number, sizeof number, "%u", night + 1);
         if (!h->kept[night])
             continue;

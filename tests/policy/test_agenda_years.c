@@ -63,7 +63,7 @@ struct figures {
 struct simulation {
     struct agenda agenda;
     struct subject *subjects;
-    char (*names)[16];
+    char (*names)[24];
     int64_t now, end, clock_off_s; // true time; what the clock shows more
     int64_t crash_at, jump_at, hand_at;
     struct figures f;

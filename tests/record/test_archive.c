@@ -166,7 +166,7 @@ static void test_a_line_of_facts(void **state)
     (void)snprintf(facts.run.policy, sizeof facts.run.policy, "p");
     runs_complete(&l.io, &facts.run);
     for (int i = 0; i < RUN_FACTS_MAX + 5; i++) {
-        char name[12];
+        char name[16];
         (void)snprintf(name, sizeof name, "f%d", i);
         run_facts_add(&facts, i % 2 == 0, name, (uint64_t)i);
     }
