@@ -10,6 +10,7 @@
 #include "bkd/cataloguing.h"
 #include "bkd/engine/replicate.h"
 #include "bkd/holding.h"
+#include "bkd/place_figures.h"
 #include "bkd/exporting.h"
 #include "bkd/recording.h"
 
@@ -220,6 +221,12 @@ static int check_elsewhere(const struct shipping *s, const struct shipping_copy 
     return error_set(err, ERROR_INTEGRITY, "it is no copy: '%s' leads to the repository itself, '%s'; look at links and mounts there", copy->place->url, repository->url);
 }
 
+static void note_place(const struct shipping *s, const struct shipping_copy *copy, struct store *store, const char *serial, uint64_t snapshot)
+{
+    _cleanup_free_ char *head = copy->snapshots > 0 ? format_head_name(s->chain, snapshot) : NULL;
+    place_figures_note(s->setup->ctx, store, copy->place->url, serial, head);
+}
+
 static int ship_to(struct shipping *s, struct shipping_copy *copy, char serial[RECEIPTS_SERIAL_MAX], struct error *err)
 {
     struct store *store = NULL;
@@ -237,6 +244,8 @@ static int ship_to(struct shipping *s, struct shipping_copy *copy, char serial[R
         r = replicate(s, copy, store, receipt, err);
     if (r == 0 && receipt->store[0] == '\0' && !s->options->dry_run) // it has got its name now
         r = check_name(receipt, store, true, err);
+    if (r == 0 && !s->options->dry_run)
+        note_place(s, copy, store, serial, receipt->snapshot);
     store_close(store);
     return r;
 }

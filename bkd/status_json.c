@@ -21,6 +21,18 @@ static void add_alarm(struct json *alarm, const struct watch_finding *f)
     json_add_str(alarm, "next_step", f->step);
 }
 
+static void add_disk(struct json *parent, const struct watch_disk *disk)
+{
+    if (!disk->is_known)
+        return;
+    struct json *object = json_add_object(parent, "disk");
+    json_add_u64(object, "free_bytes", disk->free_bytes);
+    json_add_u64(object, "total_bytes", disk->total_bytes);
+    json_add_u64(object, "bytes_per_day", disk->bytes_per_day);
+    if (disk->full_in_days != UINT64_MAX)
+        json_add_u64(object, "full_in_days", disk->full_in_days);
+}
+
 static void add_copy(struct json *copy, const struct watch_copy *c, const struct receipt *receipt, uint64_t now_ns)
 {
     uint64_t snapshot = receipt == NULL ? 0 : receipt->snapshot, time_ns = receipt == NULL ? 0 : receipt->snapshot_time_ns;
@@ -33,6 +45,8 @@ static void add_copy(struct json *copy, const struct watch_copy *c, const struct
         json_add_time(copy, "shipped", receipt->shipped_ns);
         json_add_u64(copy, "rpo_age_ms", age_ms(time_ns, now_ns));
     }
+    if (receipt != NULL && strcmp(receipt->serial, c->serial) == 0)
+        add_disk(copy, &c->disk);
     json_add_bool(copy, "overdue", snapshot == 0 || age_ms(time_ns, now_ns) > c->max_age_ns / 1000000);
     if (receipt != NULL && receipt->failing_since_ns > 0) {
         json_add_time(copy, "failing_since", receipt->failing_since_ns);
@@ -94,18 +108,6 @@ static void add_objectives(struct json *line, const struct watched_policy *item,
     add_time_if(line, "next_run", w->next_slot_ns);
     add_time_if(line, "paused_since", w->paused_ns);
     add_time_if(line, "verified", w->verified_ns);
-}
-
-static void add_disk(struct json *line, const struct watch_disk *disk)
-{
-    if (!disk->is_known)
-        return;
-    struct json *object = json_add_object(line, "disk");
-    json_add_u64(object, "free_bytes", disk->free_bytes);
-    json_add_u64(object, "total_bytes", disk->total_bytes);
-    json_add_u64(object, "bytes_per_day", disk->bytes_per_day);
-    if (disk->full_in_days != UINT64_MAX)
-        json_add_u64(object, "full_in_days", disk->full_in_days);
 }
 
 static int print_policy(const struct watched *watched, const struct watched_policy *item, struct error *err)

@@ -19,6 +19,7 @@
 #define UNREACHABLE_LONG_NS DAY_NS
 #define DISK_SOON_DAYS 14u
 #define DISK_NOW_DAYS 3u
+#define DISK_NEARLY_PART 50u          // less than one part of so many is free
 
 const char *watch_state_name(enum watch_state state)
 {
@@ -277,26 +278,36 @@ static void judge_copy(const struct watch_facts *w, const struct watch_copy *cop
     say(found->step, "%sbkd ship %s --to %s", disk, w->policy, copy->url);
 }
 
-static void judge_far_clock(const struct watch_facts *w, struct watch_findings *f)
+// "the repository", "the copy /mnt/usb".
+static const char *place_of(const char *copy) { return copy[0] == '\0' ? "the repository" : "the copy "; }
+
+static void judge_far_clock(const char *copy, uint64_t off_ns, struct watch_findings *f)
 {
     char off[CLOCK_TEXT_MAX];
-    if (w->far_clock_off_ns <= SKEW_NS)
+    if (off_ns <= SKEW_NS)
         return;
     struct watch_finding *found = add(f, "clock-far", SEVERITY_WARNING, WATCH_RISK);
-    clock_format_age(off, w->far_clock_off_ns);
-    say(found->text, "the clock of the repository's server and this host's are %s apart", off);
+    found->copy = copy;
+    clock_format_age(off, off_ns);
+    say(found->text, "this host's clock and that of the server of %s%s are %s apart", place_of(copy), copy, off);
     say(found->step, "set the one that is wrong (timedatectl)");
 }
 
-static void judge_disk(const struct watch_facts *w, struct watch_findings *f)
+static void judge_disk(const struct watch_facts *w, const char *copy, const struct watch_disk *disk, struct watch_findings *f)
 {
-    char left[CLOCK_TEXT_MAX], growth[CLOCK_TEXT_MAX];
-    if (!w->disk.is_known || w->disk.full_in_days > DISK_SOON_DAYS)
+    char left[CLOCK_TEXT_MAX], growth[CLOCK_TEXT_MAX], total[CLOCK_TEXT_MAX];
+    bool is_soon = disk->full_in_days <= DISK_SOON_DAYS, is_nearly = disk->free_bytes < disk->total_bytes / DISK_NEARLY_PART;
+    if (!disk->is_known || (!is_soon && !is_nearly))
         return;
-    struct watch_finding *found = add(f, "disk", w->disk.full_in_days <= DISK_NOW_DAYS ? SEVERITY_CRITICAL : SEVERITY_WARNING, WATCH_RISK);
-    clock_format_bytes(left, w->disk.free_bytes);
-    clock_format_bytes(growth, w->disk.bytes_per_day);
-    say(found->text, "the repository's disk is full in %llu days: %s are free, and %s come each day", number(w->disk.full_in_days), left, growth);
+    struct watch_finding *found = add(f, "disk", disk->full_in_days <= DISK_NOW_DAYS ? SEVERITY_CRITICAL : SEVERITY_WARNING, WATCH_RISK);
+    found->copy = copy;
+    clock_format_bytes(left, disk->free_bytes);
+    clock_format_bytes(growth, disk->bytes_per_day);
+    clock_format_bytes(total, disk->total_bytes);
+    if (is_soon)
+        say(found->text, "the disk of %s%s is full in %llu days: %s are free, and %s come each day", place_of(copy), copy, number(disk->full_in_days), left, growth);
+    else
+        say(found->text, "the disk of %s%s is nearly full: %s of %s are free", place_of(copy), copy, left, total);
     say(found->step, "make room, or keep less (`keep` in the policy; bkd prune %s --dry-run shows what that gives)", w->policy);
 }
 
@@ -335,9 +346,11 @@ enum watch_state watch_policy(const struct watch_facts *w, uint64_t now_ns, stru
         for (size_t i = 0; i < w->n_copies; i++) {
             judge_copy(w, &w->copies[i], now_ns, &found);
             judge_proof(w, w->copies[i].url, w->copies[i].refuted, &found);
+            judge_disk(w, w->copies[i].url, &w->copies[i].disk, &found);
+            judge_far_clock(w->copies[i].url, w->copies[i].clock_off_ns, &found);
         }
-        judge_disk(w, &found);
-        judge_far_clock(w, &found);
+        judge_disk(w, "", &w->disk, &found);
+        judge_far_clock("", w->far_clock_off_ns, &found);
     }
     if (found.n > 1)
         qsort(found.items, found.n, sizeof *found.items, by_weight);

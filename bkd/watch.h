@@ -28,6 +28,14 @@ enum watch_effect {
     WATCH_SECURITY,  // integrity or security: exit 4
 };
 
+// How full a place is, and when it is full by what it grew (forecast.h).
+struct watch_disk {
+    bool is_known; // else nothing is said
+    uint64_t free_bytes, total_bytes;
+    uint64_t bytes_per_day; // 0 = it does not grow
+    uint64_t full_in_days;  // UINT64_MAX = never
+};
+
 // A copy in another place.
 struct watch_copy {
     const char *url;    // borrowed, as all strings here
@@ -39,14 +47,8 @@ struct watch_copy {
     const char *problem;                 // of the last try; NULL = none
     bool is_damaged;                     // it is gone, changed or incomplete
     uint64_t refuted;                    // snapshot of the last verification from there, when that failed; 0 = it did not
-};
-
-// When the place fills up, by what it grew (forecast.h).
-struct watch_disk {
-    bool is_known; // else nothing is said
-    uint64_t free_bytes, total_bytes;
-    uint64_t bytes_per_day; // 0 = it does not grow
-    uint64_t full_in_days;  // UINT64_MAX = never
+    struct watch_disk disk;              // it lies on
+    uint64_t clock_off_ns;               // between this host's clock and that of its server, at the last ship
 };
 
 struct watch_facts {

@@ -6,7 +6,7 @@
 
 #include "bkd/base/fs.h"
 #include "bkd/codec/signers.h"
-#include "bkd/forecast.h"
+#include "bkd/place_figures.h"
 #include "bkd/policy/agenda.h"
 #include "bkd/policy/schedule.h"
 #include "bkd/record/pauses.h"
@@ -137,41 +137,7 @@ static void load_verifications(const struct watch_source *source, const char *po
     free(seen.of_copies);
 }
 
-// ---- disk and far clock, as the last runs saw them
-
-struct points {
-    struct forecast_point items[FORECAST_POINTS_MAX];
-    size_t n;
-};
-
-static int add_point(void *arg, uint64_t ended_ns, uint64_t value, struct error *err)
-{
-    struct points *points = arg;
-    (void)err;
-    if (points->n < FORECAST_POINTS_MAX)
-        points->items[points->n++] = (struct forecast_point){ .time_ns = ended_ns, .free_bytes = value };
-    return 0;
-}
-
-static uint64_t last_figure(struct catalogue *c, const char *policy, const char *figure)
-{
-    struct points points = { .n = 0 };
-    struct error ignored; // then it is not known
-    return runs_series(c, policy, "backup", figure, 1, add_point, &points, &ignored) == 0 && points.n > 0 ? points.items[0].free_bytes : 0;
-}
-
-static void load_disk(struct catalogue *c, const char *policy, struct watch_facts *w)
-{
-    struct points points = { .n = 0 };
-    struct forecast forecast = { .full_in_days = UINT64_MAX };
-    struct error ignored;
-    w->far_clock_off_ns = last_figure(c, policy, "store_clock_off_s") * NS_PER_S;
-    if (runs_series(c, policy, "backup", "store_free", FORECAST_POINTS_MAX, add_point, &points, &ignored) < 0 || points.n == 0)
-        return;
-    bool known = forecast_make(points.items, points.n, &forecast);
-    w->disk = (struct watch_disk){ .is_known = true, .free_bytes = points.items[0].free_bytes, .total_bytes = last_figure(c, policy, "store_total"),
-                                   .bytes_per_day = known ? forecast.bytes_per_day : 0, .full_in_days = forecast.full_in_days };
-}
+// ---- runs
 
 struct differing {
     struct watch_facts *facts;
@@ -209,7 +175,7 @@ static void load_runs(const struct watch_source *source, const char *policy, str
         return;
     (void)!runs_list(source->catalogue, &filter, see_run, &seen, &ignored);
     *ret_newest_start_ns = seen.newest_start_ns;
-    load_disk(source->catalogue, policy, w);
+    place_figures_load(source->catalogue, policy, NULL, "", &w->disk, &w->far_clock_off_ns);
     load_differing(source, policy, w);
     if (runs_last(source->catalogue, policy, "prune", false, &prune, &ignored) == 0 && prune.state == RUN_ENDED && prune.exit_code != 0) {
         loaded->prune_problem = xstrdup(prune.message[0] == '\0' ? "the run failed" : prune.message);
@@ -255,6 +221,18 @@ static void load_schedule(const struct watch_source *source, const struct policy
 
 // ---- copies
 
+// Of removable disks at one address the newest tells the age, and any that is damaged is told of.
+static void see_damage(const struct receipts *receipts, struct watch_copy *copy)
+{
+    for (size_t i = 0; i < receipts->n && !copy->is_damaged; i++) {
+        const struct receipt *receipt = &receipts->items[i];
+        if (!receipt->damaged || strcmp(receipt->url, copy->url) != 0)
+            continue;
+        copy->is_damaged = true;
+        copy->problem = receipt->problem;
+    }
+}
+
 static void load_copies(const struct watch_source *source, const struct policy *policy, struct watch_loaded *loaded)
 {
     struct error ignored; // without receipts nothing is known, which is what is said then
@@ -275,7 +253,9 @@ static void load_copies(const struct watch_source *source, const struct policy *
         copy->failing_since_ns = receipt->failing_since_ns;
         copy->failures = receipt->failures;
         copy->problem = receipt->problem;
-        copy->is_damaged = receipt->damaged;
+        see_damage(&loaded->receipts, copy);
+        if (source->catalogue != NULL)
+            place_figures_load(source->catalogue, policy->name, copy->url, copy->serial, &copy->disk, &copy->clock_off_ns);
     }
     loaded->facts.copies = loaded->copies;
     loaded->facts.n_copies = policy->offsite.count;

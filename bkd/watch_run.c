@@ -218,7 +218,8 @@ static int clear_over(const struct watched *w, bool is_all, struct error *err)
         const struct alarm *alarm = &active.items[i];
         bool of_host = alarm->policy[0] == '\0';
         const struct watched_policy *item = of_host ? NULL : find(w, alarm->policy);
-        if (!watch_is_kind(alarm->kind) || (!is_all && item == NULL))
+        bool is_removed = is_all && !of_host && item == NULL; // the policy: nobody else will end its alarms
+        if ((!watch_is_kind(alarm->kind) && !is_removed) || (!is_all && item == NULL))
             continue; // somebody else's, or a policy that was not looked at
         const struct watch_findings *findings = of_host ? &w->host : item == NULL ? &none : &item->findings;
         if (!is_found(findings, alarm) && could_be_seen(item, alarm))

@@ -203,8 +203,18 @@ static void test_disk(void **state)
     expect(&w, WATCH_PROTECTED, true, 0, "");
     w.disk.full_in_days = 14;
     expect(&w, WATCH_AT_RISK, true, 0, "disk");
+    w.disk.full_in_days = UINT64_MAX; // nothing says that it grows, and it is nearly full
+    w.disk.total_bytes = (UINT64_C(1) << 30) * 60;
+    expect(&w, WATCH_AT_RISK, true, 0, "disk");
+    w.disk.total_bytes = (UINT64_C(1) << 30) * 40;
+    expect(&w, WATCH_PROTECTED, true, 0, "");
     w.disk.is_known = false;
     expect(&w, WATCH_PROTECTED, true, 0, "");
+    struct watch_copy copy = { .url = "/a", .serial = "", .max_age_ns = 7 * DAY, .snapshot = 42, .snapshot_time_ns = NOW - 3 * HOUR,
+                               .disk = { .is_known = true, .free_bytes = 1 << 20, .full_in_days = 2 }, .clock_off_ns = HOUR };
+    w.copies = &copy;
+    w.n_copies = 1;
+    expect(&w, WATCH_AT_RISK, true, 0, "disk,clock-far");
 }
 
 static void test_host(void **state)

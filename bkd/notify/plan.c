@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bkd/base/buf.h"
+#include "bkd/base/clock.h"
 #include "bkd/notify/digest.h"
 #include "bkd/notify/heard.h"
 #include "bkd/notify/notifier.h"
@@ -21,10 +23,13 @@ struct planning {
     struct heard heard;
     struct alarms active;
     struct routing_time time;
+    int64_t *opened; // alarms that began since the last look
+    size_t opened_count;
 };
 
 static void planning_done(struct planning *p)
 {
+    free(p->opened);
     heard_done(&p->heard);
     alarms_done(&p->active);
 }
@@ -171,13 +176,55 @@ static int plan_event_for(struct planning *p, const struct config_channel *chann
     return r < 0 || is_log ? r : heard_set(&p->heard, p->plan->catalogue, &told, err);
 }
 
+// Of an alarm that began and ended since the last look its state tells nothing any more.
+static bool was_brief(const struct planning *p, const struct event *event)
+{
+    for (size_t i = 0; i < p->opened_count; i++)
+        if (p->opened[i] == event->alarm)
+            return true;
+    return false;
+}
+
+// It is told as something that happened, unless the channel has just heard of it by its state.
+static int plan_brief_for(struct planning *p, const struct config_channel *channel, const struct event *event, struct error *err)
+{
+    const struct telling *last = heard_find(&p->heard, channel->name, event->kind, event->policy, event->copy, false);
+    bool is_known = last != NULL && (last->stands || last->told_ns == p->time.now_ns), is_own = strcmp(event->kind, ROUTING_CHANNEL_ALARM) == 0;
+    return is_known || is_own || is_pinged_by_runs(channel, event->kind) ? 0 : plan_event_for(p, channel, event, err);
+}
+
+static int plan_brief(struct planning *p, const struct event *cleared, struct error *err)
+{
+    const struct config_notify *notify = &p->plan->config->notify;
+    _cleanup_alarms_ struct alarms found = { 0 };
+    int r = alarms_get(p->plan->catalogue, cleared->alarm, &found, err);
+    if (r < 0)
+        return r == ERROR_NOT_FOUND ? 0 : r;
+    const struct alarm *alarm = &found.items[0];
+    char duration[CLOCK_TEXT_MAX];
+    clock_format_duration(duration, cleared->time_ns > alarm->opened_ns ? cleared->time_ns - alarm->opened_ns : 0);
+    _cleanup_free_ char *text = xasprintf("it was so for %s, and is over: %s", duration, alarm->text);
+    struct event event = *cleared;
+    event.text = text;
+    event.next_step = alarm->next_step;
+    for (size_t i = 0; i < notify->channel_count && r == 0; i++)
+        r = plan_brief_for(p, &notify->channels[i], &event, err);
+    return r;
+}
+
 static int plan_event(void *arg, const struct event *event, struct error *err)
 {
     struct planning *p = arg;
     const struct config_notify *notify = &p->plan->config->notify;
     int r = 0;
-    if (event->what != EVENT_HAPPENED || event->time_ns + PLAN_EVENT_AGE_S * SECOND < p->plan->now_ns)
-        return 0; // alarms are told by their state
+    if (event->time_ns + PLAN_EVENT_AGE_S * SECOND < p->plan->now_ns)
+        return 0;
+    if (event->what == EVENT_OPENED) {
+        p->opened = xrealloc(p->opened, (p->opened_count + 1) * sizeof *p->opened);
+        p->opened[p->opened_count++] = event->alarm;
+    }
+    if (event->what != EVENT_HAPPENED) // alarms are told by their state
+        return event->what == EVENT_CLEARED && was_brief(p, event) ? plan_brief(p, event, err) : 0;
     for (size_t i = 0; i < notify->channel_count && r == 0; i++)
         r = plan_event_for(p, &notify->channels[i], event, err);
     return r;

@@ -10,6 +10,7 @@
 //          '---------------------------------------------------------------'   the interval doubles when it comes back soon, up to ROUTING_INTERVAL_MAX
 //
 // Events that are no alarm are told once each; those of one kind and policy that follow each other closely are counted instead.
+// So is an alarm that began and ended between two looks: as something that happened.
 #ifndef BKD_NOTIFY_ROUTING_H
 #define BKD_NOTIFY_ROUTING_H
 

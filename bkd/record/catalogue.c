@@ -10,6 +10,8 @@
 #include "bkd/record/catalogue_schema.h"
 #include "bkd/record/pending.h"
 
+enum { PATIENCE_S = 120 };
+
 static int read_version(struct sql *sql, int64_t *ret_version, struct error *err)
 {
     int64_t application = 0;
@@ -53,6 +55,18 @@ static int migrate(struct catalogue *c, struct error *err)
     return r < 0 ? r : catalogue_end(c, apply_scripts(c, err), err);
 }
 
+// Who found it locked a moment ago left its record in the spool. What one run writes in several steps must not wait for the same lock in each of them.
+static unsigned patience_ms(const struct catalogue *c)
+{
+    _cleanup_free_ char *path = xasprintf("%s/catalogue.pending", c->state_dir);
+    struct statx st;
+    struct error ignored;
+    if (io_stat(c->io, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &st, &ignored) < 0)
+        return CATALOGUE_BUSY_MS;
+    int64_t age_s = (int64_t)(io_realtime_ns(c->io) / UINT64_C(1000000000)) - st.stx_mtime.tv_sec;
+    return age_s >= 0 && age_s < PATIENCE_S ? CATALOGUE_BUSY_AGAIN_MS : CATALOGUE_BUSY_MS;
+}
+
 static int open_database(struct catalogue *c, enum catalogue_mode mode, struct error *err)
 {
     _cleanup_free_ char *path = xasprintf("%s/catalogue.db", c->state_dir);
@@ -61,7 +75,7 @@ static int open_database(struct catalogue *c, enum catalogue_mode mode, struct e
     if (r == 0)
         r = catalogue_heal_lock(c->io, c->state_dir, false, CATALOGUE_BUSY_MS, &c->lock_fd, err);
     if (r == 0)
-        r = sql_open(path, mode == CATALOGUE_WRITE ? SQL_CREATE : SQL_READ_ONLY, CATALOGUE_BUSY_MS, &c->sql, err);
+        r = sql_open(path, mode == CATALOGUE_WRITE ? SQL_CREATE : SQL_READ_ONLY, patience_ms(c), &c->sql, err);
     if (r == 0 && mode == CATALOGUE_WRITE)
         r = sql_script(c->sql, "PRAGMA journal_mode=WAL", err); // said again, it changes nothing
     int64_t version = 0;

@@ -18,6 +18,7 @@
 
 #define CATALOGUE_VERSION 1      // of the schema: PRAGMA user_version
 #define CATALOGUE_BUSY_MS 10000u // what a transaction waits for others
+#define CATALOGUE_BUSY_AGAIN_MS 500u // the same, while records wait in catalogue.pending since a moment ago
 #define CATALOGUE_NAME_MAX 65    // a policy's name, a kind, an action; and NUL
 #define CATALOGUE_TEXT_MAX 1024  // a message, a reason; and NUL. Longer ones are cut when they are read into a struct
 

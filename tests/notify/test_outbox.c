@@ -125,6 +125,35 @@ static void test_told_once_and_well_again(void **state)
     assert_got(&o, "chat", "opened:rpo:warning over:rpo:warning ");
 }
 
+// Nobody looked while it stood: it is told as something that was.
+static void test_began_and_ended_between_looks(void **state)
+{
+    (void)state;
+    struct error err;
+    _cleanup_office_ struct office o;
+    begin(&o, "  routes: [{to: mail}, {to: chat, severity: critical}]\n");
+    struct catalogue *c = &o.ledger.catalogue;
+    for (int i = 0; i < 20; i++) { // ten times in a minute
+        if (i % 2 == 0)
+            OK(alarms_raise(c, &rpo, NULL, &err));
+        else
+            OK(alarms_clear(c, "rpo", "erp", NULL, NULL, NULL, &err));
+        o.ledger.now_ns += 3 * SECOND;
+    }
+    deliver(&o);
+    deliver(&o);
+    assert_got(&o, "mail", "happened:rpo:warning ");
+    assert_got(&o, "chat", "");
+    o.ledger.now_ns += 5 * HOUR;
+    OK(alarms_raise(c, &rpo, NULL, &err));
+    deliver(&o); // seen: what follows is told by its state
+    OK(alarms_clear(c, "rpo", "erp", NULL, NULL, NULL, &err));
+    OK(alarms_raise(c, &rpo, NULL, &err));
+    OK(alarms_clear(c, "rpo", "erp", NULL, NULL, NULL, &err));
+    deliver(&o);
+    assert_got(&o, "mail", "happened:rpo:warning opened:rpo:warning over:rpo:warning ");
+}
+
 static void test_events_and_alarms_of_one_thing(void **state)
 {
     (void)state;
@@ -286,8 +315,8 @@ static void test_two_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_told_once_and_well_again), cmocka_unit_test(test_events_and_alarms_of_one_thing), cmocka_unit_test(test_kept_and_retried),
-        cmocka_unit_test(test_bounded), cmocka_unit_test(test_digest), cmocka_unit_test(test_two_at_once),
+        cmocka_unit_test(test_told_once_and_well_again), cmocka_unit_test(test_began_and_ended_between_looks), cmocka_unit_test(test_events_and_alarms_of_one_thing),
+        cmocka_unit_test(test_kept_and_retried), cmocka_unit_test(test_bounded), cmocka_unit_test(test_digest), cmocka_unit_test(test_two_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

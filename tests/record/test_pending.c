@@ -72,6 +72,31 @@ static void write_runs(struct ledger *l, int writer)
     _exit(0);
 }
 
+// A run opens the catalogue half a dozen times: while another process keeps it locked, it waits long once.
+static void test_a_lock_is_waited_for_once(void **state)
+{
+    (void)state;
+    struct error err;
+    _cleanup_ledger_ struct ledger l;
+    ledger_open(&l);
+    _cleanup_free_ char *path = xasprintf("%s/catalogue.db", l.scratch.dir);
+    struct run_facts facts = new_facts(&l, true);
+    struct sql *other = NULL;
+    struct catalogue c = { 0 };
+    l.now_ns = io_realtime_ns(io_real()); // the spool's file has a time of the real clock
+    OK(sql_open(path, SQL_READ_WRITE, 0, &other, &err));
+    OK(sql_script(other, "BEGIN IMMEDIATE", &err));
+    OK(pending_add(&l.io, l.scratch.dir, &facts, &err));
+    uint64_t start = io_monotonic_ns(io_real());
+    log_set_level(LOG_LEVEL_ERROR);
+    OK(catalogue_open(&l.io, l.scratch.dir, CATALOGUE_WRITE, &c, &err));
+    assert_int_equal(catalogue_begin(&c, &err), ERROR_BUSY);
+    assert_true(io_monotonic_ns(io_real()) - start < 8 * SECOND);
+    catalogue_close(&c);
+    sql_close(other);
+    run_facts_done(&facts);
+}
+
 static void test_twenty_writers(void **state)
 {
     (void)state;
@@ -174,7 +199,8 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kept_and_taken_in), cmocka_unit_test(test_twenty_writers), cmocka_unit_test(test_killed_writers), cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_kept_and_taken_in), cmocka_unit_test(test_a_lock_is_waited_for_once), cmocka_unit_test(test_twenty_writers),
+        cmocka_unit_test(test_killed_writers),     cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

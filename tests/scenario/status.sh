@@ -131,6 +131,8 @@ rmdir "$home/copy/objects"
 mv "$tree/elsewhere/objects" "$home/copy/objects"
 is 0 "when it is whole again" run_bkd ship web
 is 0 "it is over" test -z "$(active web)"
+is 0 "room on a copy's disk is noted" test "$(sqlite3 "$state/catalogue.db" "SELECT count(DISTINCT name) FROM run_figures WHERE name GLOB 'copy_free.????????' OR name GLOB 'copy_total.????????'")" = 2
+is 0 "and shown" sh -c "'$BKD_BIN/bkd' --config-dir '$config' --state-dir '$state' status web --json | jq -es '.[0].copies[0].disk.free_bytes > 0'"
 sqlite3 "$state/catalogue.db" "INSERT INTO verifications (uid, policy, copy, snapshot, time_ns, mode, proven) VALUES ('v1', 'web', '$home/copy', 1, 1000, 'full', 0), ('v2', 'web', '', 1, 2000, 'full', 1)"
 is 4 "a proof from a copy that failed" status web
 told "is not undone by one from the repository" "the last proof by a restore from the copy $home/copy failed, of snapshot 1 -> .*bkd verify web --from $home/copy"
@@ -144,6 +146,9 @@ sqlite3 "$state/catalogue.db" "INSERT INTO alarms (kind, policy, severity, text,
 is 0 "what others raised" status erp
 told "is shown" '! the moon -> wait'
 is 0 "and left alone" test "$(active erp)" = "somebody-else/warning "
+sqlite3 "$state/catalogue.db" "INSERT INTO alarms (kind, policy, severity, text, next_step, opened_ns, last_seen_ns) VALUES ('somebody-else', 'removed', 'warning', 'x', 'y', 1, 1)"
+run_bkd status -q
+is 0 "but not of a policy that is no more" test -z "$(active removed)"
 rm "$state"/catalogue.db*
 is 0 "without a catalogue" status
 told "heads still tell" 'erp PROTECTED newest snapshot'
@@ -190,7 +195,7 @@ if command -v faketime >/dev/null; then
             faketime -f "+${day}d" "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" backup idle -q
         done
         faketime -f +4d "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" status idle >"$tree/out" 2>&1
-        told "a disk that fills up is foreseen" "the repository's disk is full in [567] days: [0-9.]+ MiB are free, and 5.[0-9] MiB come each day"
+        told "a disk that fills up is foreseen" "the disk of the repository is full in [567] days: [0-9.]+ MiB are free, and 5.[0-9] MiB come each day"
         told "what to do" 'make room, or keep less'
         umount "$tree/disk"
     else
