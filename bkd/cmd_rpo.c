@@ -155,26 +155,41 @@ static void print_text(const struct policy *policy, const struct history *h, uin
         printf("  promised are %s: %s\n", promised, rpo.offsite <= promised_ns ? "met" : "MISSED: run `bkd backup`, and see `bkd status` for what keeps copies from being current");
 }
 
-int cmd_rpo(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+static int tell(const struct cmd_context *ctx, struct catalogue *c, const char *name, uint64_t days, struct error *err)
 {
     _cleanup_policy_ struct policy policy = { 0 };
-    _cleanup_catalogue_ struct catalogue catalogue = { 0 };
-    __attribute__((cleanup(history_done))) struct history h = { .catalogue = &catalogue };
-    unsigned long days = 0;
-    int r = cmd_load_policy(ctx, cli_args_value(args, 0), &policy, err);
-    if (r == 0)
-        r = cli_args_number(args, "days", DAYS_MAX, &days, err);
-    if (r < 0)
-        return r;
-    days = days == 0 ? DAYS : days;
-    r = catalogue_open(ctx->io, ctx->state_dir, CATALOGUE_READ, &catalogue, err);
-    if (r == 0)
+    __attribute__((cleanup(history_done))) struct history h = { .catalogue = c };
+    int r = cmd_load_policy(ctx, name, &policy, err);
+    if (r == 0 && c != NULL)
         r = load(&h, &policy, err);
-    if (r < 0 && r != ERROR_NOT_FOUND) // nothing was ever recorded here
+    if (r < 0)
         return r;
     uint64_t now = io_realtime_ns(ctx->io);
     if (ctx->json)
         return print_json(&policy, &h, now, days, err);
     print_text(&policy, &h, now, days);
     return 0;
+}
+
+int cmd_rpo(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+{
+    _cleanup_catalogue_ struct catalogue catalogue = { 0 };
+    _cleanup_cmd_names_ struct cmd_names names = { 0 };
+    const char *only = cli_args_value(args, 0);
+    unsigned long days = 0;
+    int r = cli_args_number(args, "days", DAYS_MAX, &days, err);
+    if (r < 0)
+        return r;
+    days = days == 0 ? DAYS : days;
+    r = catalogue_open(ctx->io, ctx->state_dir, CATALOGUE_READ, &catalogue, err);
+    struct catalogue *c = r == 0 ? &catalogue : NULL;
+    if (r == ERROR_NOT_FOUND) // nothing was ever recorded here
+        r = 0;
+    if (r == 0 && only != NULL)
+        return tell(ctx, c, only, days, err);
+    if (r == 0)
+        r = cmd_policy_names(ctx, &names, err);
+    for (size_t i = 0; r == 0 && i < names.count; i++)
+        r = tell(ctx, c, names.items[i], days, err);
+    return r;
 }

@@ -5,6 +5,7 @@
 #include "bkd/base/clock.h"
 #include "bkd/base/interrupt.h"
 #include "bkd/base/log.h"
+#include "bkd/dr/draws.h"
 #include "bkd/dr/evidence.h"
 #include "bkd/record/verifications.h"
 #include "bkd/recording.h"
@@ -52,14 +53,20 @@ static void add_problems(struct json *line, const struct verifying *v)
     }
 }
 
+// Of those drawn, at most.
+static uint64_t bad_files(const struct verifying *v)
+{
+    bool is_told = v->trial.n_problems > 0 && v->trial.n_problems < v->drawn;
+    return v->is_proven ? 0 : is_told ? v->trial.n_problems : v->drawn;
+}
+
 static void add_sample(struct json *line, const struct verifying *v)
 {
-    uint64_t bad = v->is_proven ? 0 : v->drawn;
     if (v->mode != VERIFYING_SAMPLE)
         return;
     json_add_u64(line, "drawn_files", v->drawn);
     json_add_u64(line, "snapshot_files", v->snapshot_files);
-    json_add_double(line, "bad_share_at_most", evidence_share_bound(bad, v->drawn, EVIDENCE_CONFIDENCE));
+    json_add_double(line, "bad_share_at_most", evidence_share_bound(bad_files(v), v->drawn, EVIDENCE_CONFIDENCE));
     json_add_u64(line, "confidence_percent", (uint64_t)(EVIDENCE_CONFIDENCE * 100 + 0.5));
 }
 
@@ -161,6 +168,10 @@ static void remember(const struct cmd_context *ctx, const struct verifying *v)
     recording_figure(ctx, "files", v->trial.files);
     recording_figure(ctx, "bytes", v->trial.bytes);
     recording_figure(ctx, "bytes_fetched", v->trial.bytes_fetched);
+    if (v->mode == VERIFYING_SAMPLE) {
+        recording_figure(ctx, DRAWS_FIGURE, v->drawn);
+        recording_figure(ctx, DRAWS_FIGURE_BAD, bad_files(v));
+    }
     for (int i = 0; i < PHASES; i++)
         recording_phase(ctx, phase_name((enum phase)i), v->trial.phases.ns[i]);
     if (v->mode == VERIFYING_KEYLESS && v->n_failed == 0)

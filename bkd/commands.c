@@ -355,13 +355,15 @@ static const struct cli_command commands[] = {
       "key. `bkd check` and bkd-restore have to notice each, with the right exit code. The repository itself is only read. The result goes on record; ends with 4 "
       "when something was not noticed.",
       drill_options, cmd_drill_negative },
-    { "rto", "POLICY", 1, 1, "say how long restores take, as far as it was measured",
+    { "rto", "[POLICY]", 0, 1, "say how long restores take, as far as it was measured",
       "Of the verifications of whole snapshots that are like the newest (same copy, size within a factor of two): median, 90th percentile and worst, and what so many "
-      "runs support about restores to come: 29 of them bound nine in ten with 95 % confidence; of fewer it is said what they do support.",
+      "runs support about restores to come: 29 of them bound nine in ten with 95 % confidence; of fewer it is said what they do support. "
+      "From six on a trend that outliers do not bend, and when it will be above objectives.rto; and what the files that samples drew in the last 30 days say together. "
+      "Without a policy: of all.",
       rto_options, cmd_rto },
-    { "rpo", "POLICY", 1, 1, "say how much would be lost, as far as it is proven",
+    { "rpo", "[POLICY]", 0, 1, "say how much would be lost, as far as it is proven",
       "The age of the newest snapshot; of the newest that is in another place; and of the newest that was proven, by a full verification, to restore from there. And the worst over the "
-      "last days: with --json one line for each day.",
+      "last days: with --json one line for each day. Without a policy: of all.",
       rpo_options, cmd_rpo },
     { "history", "[POLICY]", 0, 1, "list what was run, when, and what came of it",
       "Every run that works on a policy records itself, whoever started it: a person, cron, the daemon. A run that is gone without an end was killed.", history_options, cmd_history },

@@ -102,6 +102,10 @@ static void add_objectives(struct json *line, const struct watched_policy *item,
         json_add_u64(line, "rpo_ms", w->rpo_ns / 1000000);
     else
         json_add_null(line, "rpo_ms");
+    if (w->rto_ns > 0)
+        json_add_u64(line, "rto_ms", w->rto_ns / 1000000);
+    if (w->measured_ns > 0)
+        json_add_u64(line, "rto_measured_ms", w->measured_ns / 1000000);
     add_time_if(line, "since", item->since_ns);
     add_time_if(line, "last_run", w->run_ended_ns);
     add_time_if(line, "running_since", w->running_since_ns);

@@ -20,6 +20,7 @@
 #define DISK_SOON_DAYS 14u
 #define DISK_NOW_DAYS 3u
 #define DISK_NEARLY_PART 50u          // less than one part of so many is free
+#define RTO_SOON_DAYS 90u
 
 const char *watch_state_name(enum watch_state state)
 {
@@ -31,7 +32,7 @@ const char *const *watch_kinds(void)
 {
     static const char *const kinds[] = { "policy-invalid", "store",    "no-snapshot", "rpo",           "incomplete",     "integrity",   "rolled-back", "foreign",   "suspect",
                                          "run-failed",     "schedule", "paused",      "copy-overdue",  "copy-unreached", "copy-damaged", "disk",       "prune",
-                                         "verification",   "differing", "catalogue",  "clock",         "clock-sync",     "clock-far",    "identities", NULL };
+                                         "verification",   "rto", "rto-trend", "proof-overdue", "differing", "catalogue",  "clock",         "clock-sync",     "clock-far",    "identities", NULL };
     return kinds;
 }
 
@@ -224,6 +225,32 @@ static void judge_proof(const struct watch_facts *w, const char *copy, uint64_t 
         is_home ? "" : " --from ", copy);
 }
 
+// Nobody proves: a verification may fail to start once, not twice.
+static void judge_rto(const struct watch_facts *w, uint64_t now_ns, struct watch_findings *f)
+{
+    char took[CLOCK_TEXT_MAX], promised[CLOCK_TEXT_MAX];
+    clock_format_duration(took, w->measured_ns);
+    clock_format_duration(promised, w->rto_ns);
+    if (w->rto_ns > 0 && w->measured_ns > w->rto_ns) {
+        struct watch_finding *found = add(f, "rto", SEVERITY_WARNING, WATCH_OBJECTIVE);
+        say(found->text, "the last measured restore took %s, and %s are promised", took, promised);
+        say(found->step, "see where the time goes: bkd verify %s, bkd estimate %s; make it faster, or promise less (objectives.rto)", w->policy, w->policy);
+    } else if (w->rto_ns > 0 && w->rto_crossed_in_days <= RTO_SOON_DAYS) {
+        struct watch_finding *found = add(f, "rto-trend", SEVERITY_WARNING, WATCH_RISK);
+        say(found->text, "restores take longer and longer: in %llu days more than the %s that are promised", number(w->rto_crossed_in_days), promised);
+        say(found->step, "see the trend: bkd rto %s; what would help: bkd estimate %s", w->policy, w->policy);
+    }
+    if (w->proof_due_ns == 0 || age_of(w->proof_due_ns, now_ns) <= SLOT_GRACE_NS)
+        return;
+    struct watch_finding *found = add(f, "proof-overdue", SEVERITY_WARNING, WATCH_RISK);
+    clock_format_age(took, age_of(w->verified_ns, now_ns));
+    if (w->verified_ns == 0)
+        say(found->text, "no restore was ever tried, though `verify` has a schedule");
+    else
+        say(found->text, "the last verification was %s ago, longer than its schedule allows", took);
+    say(found->step, "prove it now, and see what it says: bkd verify %s", w->policy);
+}
+
 static void judge_schedule(const struct watch_facts *w, uint64_t now_ns, struct watch_findings *f)
 {
     char age[CLOCK_TEXT_MAX], slot[CLOCK_TEXT_MAX];
@@ -342,6 +369,7 @@ enum watch_state watch_policy(const struct watch_facts *w, uint64_t now_ns, stru
         judge_completeness(w, &found);
         judge_runs(w, now_ns, &found);
         judge_schedule(w, now_ns, &found);
+        judge_rto(w, now_ns, &found);
         judge_proof(w, "", w->refuted, &found);
         for (size_t i = 0; i < w->n_copies; i++) {
             judge_copy(w, &w->copies[i], now_ns, &found);

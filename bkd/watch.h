@@ -99,6 +99,10 @@ struct watch_facts {
     struct watch_disk disk;
     uint64_t verified, verified_ns; // the last verification from anywhere; 0 = none
     bool verification_failed;       // that one
+    uint64_t rto_ns;                // 0 = nothing is promised
+    uint64_t measured_ns;           // how long the newest restore in full took; 0 = none was measured
+    uint64_t rto_crossed_in_days;   // by the trend of restores; UINT64_MAX = never, as far as is known
+    uint64_t proof_due_ns;          // the second slot of the schedule of verifications since the last one; 0 = it is still to come, or there is no schedule
     uint64_t refuted;               // snapshot of the last verification from the repository, when that failed; 0 = it did not
 };
 

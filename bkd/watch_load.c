@@ -6,6 +6,7 @@
 
 #include "bkd/base/fs.h"
 #include "bkd/codec/signers.h"
+#include "bkd/dr/comparable.h"
 #include "bkd/place_figures.h"
 #include "bkd/policy/agenda.h"
 #include "bkd/policy/schedule.h"
@@ -261,6 +262,35 @@ static void load_copies(const struct watch_source *source, const struct policy *
     loaded->facts.n_copies = policy->offsite.count;
 }
 
+// ---- how long restores take, and when the next proof is due
+
+static void load_rto(const struct watch_source *source, const struct policy *policy, struct watch_facts *w)
+{
+    _cleanup_comparable_ struct comparable restores = { 0 };
+    struct error ignored; // a catalogue that cannot be read is told of by itself
+    w->rto_ns = policy->objectives.rto_s * NS_PER_S;
+    w->rto_crossed_in_days = TREND_NEVER;
+    if (w->rto_ns == 0 || source->catalogue == NULL || comparable_load(source->catalogue, policy->name, NULL, &restores, &ignored) < 0 || !restores.has_newest)
+        return;
+    struct trend trend = trend_of(restores.runs, restores.n);
+    w->measured_ns = restores.newest_ms * (NS_PER_S / 1000);
+    w->rto_crossed_in_days = trend_crossing_days(&trend, (double)(w->rto_ns / (NS_PER_S / 1000)), source->now_ns);
+}
+
+static void load_proof_schedule(const struct watch_source *source, const struct policy *policy, struct watch_facts *w)
+{
+    _cleanup_schedule_ struct schedule schedule = { 0 };
+    struct error ignored; // a zone that is gone is told by whoever wants to run the policy
+    int64_t now_s = (int64_t)(source->now_ns / NS_PER_S);
+    if (policy->verify.schedule.count == 0 || w->paused_ns > 0 || source->catalogue == NULL ||
+        schedule_open(source->ctx->io, &policy->verify.schedule, policy->timezone, &schedule, &ignored) < 0)
+        return;
+    int64_t due_s = schedule_next(&schedule, (int64_t)(later(in_force_since_ns(source, policy), w->verified_ns) / NS_PER_S));
+    due_s = due_s == CALENDAR_NEVER ? due_s : schedule_next(&schedule, due_s);
+    if (due_s != CALENDAR_NEVER && due_s <= now_s)
+        w->proof_due_ns = (uint64_t)due_s * NS_PER_S;
+}
+
 void watch_load(const struct watch_source *source, const char *name, const struct policy *policy, const char *problem, struct watch_loaded *ret_loaded)
 {
     *ret_loaded = (struct watch_loaded){ .facts = { .policy = name, .policy_problem = problem, .is_loaded = policy != NULL, .run_message = "", .paused_by = "" },
@@ -277,4 +307,6 @@ void watch_load(const struct watch_source *source, const char *name, const struc
     load_schedule(source, policy, newest_start_ns, w);
     load_copies(source, policy, ret_loaded);
     load_verifications(source, policy->name, ret_loaded);
+    load_rto(source, policy, w);
+    load_proof_schedule(source, policy, w);
 }

@@ -56,6 +56,29 @@ static void test_all_is_well(void **state)
     expect(&w, WATCH_PROTECTED, true, 0, "");
 }
 
+static void test_rto(void **state)
+{
+    (void)state;
+    struct watch_facts w = well();
+    w.rto_crossed_in_days = UINT64_MAX;
+    w.measured_ns = 3 * HOUR;
+    expect(&w, WATCH_PROTECTED, true, 0, ""); // nothing is promised
+    w.rto_ns = 3 * HOUR;
+    expect(&w, WATCH_PROTECTED, true, 0, "");
+    w.rto_ns = 2 * HOUR;
+    expect(&w, WATCH_AT_RISK, true, 5, "rto");
+    w.rto_ns = 4 * HOUR;
+    w.rto_crossed_in_days = 91;
+    expect(&w, WATCH_PROTECTED, true, 0, "");
+    w.rto_crossed_in_days = 90;
+    expect(&w, WATCH_AT_RISK, true, 0, "rto-trend");
+    w.rto_crossed_in_days = UINT64_MAX;
+    w.proof_due_ns = NOW - HOUR / 2;
+    expect(&w, WATCH_PROTECTED, true, 0, ""); // it may be running
+    w.proof_due_ns = NOW - 2 * HOUR;
+    expect(&w, WATCH_AT_RISK, true, 0, "proof-overdue");
+}
+
 static void test_age(void **state)
 {
     (void)state;
@@ -268,7 +291,7 @@ static void test_kinds_are_known(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_is_well), cmocka_unit_test(test_age),      cmocka_unit_test(test_nothing_there), cmocka_unit_test(test_integrity),
+        cmocka_unit_test(test_all_is_well), cmocka_unit_test(test_age), cmocka_unit_test(test_rto),      cmocka_unit_test(test_nothing_there), cmocka_unit_test(test_integrity),
         cmocka_unit_test(test_suspect),     cmocka_unit_test(test_runs),     cmocka_unit_test(test_schedule),      cmocka_unit_test(test_copies),
         cmocka_unit_test(test_disk),        cmocka_unit_test(test_host),     cmocka_unit_test(test_kinds_are_known),
     };

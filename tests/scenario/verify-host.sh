@@ -79,6 +79,15 @@ for _ in 1 2 3 4 5 6 7 8; do
 done
 fits "and is never drawn at random:$drawn" '[ -z "$(echo "$drawn" | tr -d " 134")" ] && [ "$(echo "$drawn" | wc -w)" = 8 ]'
 
+is 0 "what samples drew" run_bkd rto --json
+says "counts together, for all policies" '"samples":\{"days":30,"runs":8,"drawn_files":8,"bad_files":0,"bad_share_at_most":0\.31'
+is 0 "what would be lost, of all policies" run_bkd rpo --json
+says "is told" '"type":"rpo","schema":1,"policy":"p"'
+sed -i "s|^verify: .*|verify: {scratch: $tree/scratch, schedule: \"0 0 1 1 *\"}|" "$config/policies/p.yaml"
+run_bkd status --json >"$tree/out" 2>&1
+says_not "a proof that is young enough is no alarm" 'proof-overdue'
+says "status tells what was measured" '"rto_ms":3600000,"rto_measured_ms":[0-9]+'
+
 # ---- what does not end, what stays behind, what is damaged
 with() { sed -i "s|^verify: .*|verify: {scratch: $tree/scratch, from: repository$1}|" "$config/policies/p.yaml"; }
 with ", timeout: 10min, checks: [{type: command, run: [sh, -c, 'setsid sleep 3217 >/dev/null 2>\&1 \& exit 0']}]"
