@@ -126,7 +126,7 @@ int cmd_copy(struct cmd_context *ctx, const struct cli_args *args, struct error 
         r = open_side(&c, "to", c.to, true, &to, err);
     if (r < 0)
         return r;
-    struct replicate_options options = { .from = from, .to = to, .proof = PROOF_SAMPLE, .interrupted = interrupt_requested, .progress = show_progress, .arg = &c };
+    struct replicate_options options = { .from = from, .to = to, .prove_present = true, .proof = PROOF_SAMPLE, .interrupted = interrupt_requested, .progress = show_progress, .arg = &c };
     r = replicate_run(ctx->io, &options, &result, err);
     if (r == 0)
         copy_exports(from, to);

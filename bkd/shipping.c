@@ -184,7 +184,7 @@ static int replicate(struct shipping *s, struct shipping_copy *copy, struct stor
 {
     struct replicate_options options = {
         .from = s->repository, .to = store, .chain = s->chain, .shipped_before = s->options->init ? 0 : receipt->snapshot, .dry_run = s->options->dry_run,
-        .absent = note_absent, .proof = (enum proof_reading)copy->place->verify, .interrupted = interrupt_requested, .progress = show_progress, .arg = s,
+        .absent = note_absent, .prove_present = receipt->damaged, .proof = (enum proof_reading)copy->place->verify, .interrupted = interrupt_requested, .progress = show_progress, .arg = s,
     };
     struct replicate_result result;
     int r = replicate_run(s->setup->ctx->io, &options, &result, err);
@@ -266,9 +266,11 @@ static void remember(struct shipping *s, const struct shipping_copy *copy, const
         return;
     struct receipt *receipt = receipts_of(&s->receipts, copy->place->url, serial);
     bool failed = copy->state != SHIPPING_CURRENT;
-    free(receipt->problem);
-    receipt->problem = failed ? xstrdup(copy->error.text) : NULL;
-    receipt->damaged = copy->state == SHIPPING_DAMAGED;
+    if (copy->state == SHIPPING_DAMAGED || !failed || !receipt->damaged) { // a place that cannot be reached does not heal meanwhile
+        free(receipt->problem);
+        receipt->problem = failed ? xstrdup(copy->error.text) : NULL;
+        receipt->damaged = copy->state == SHIPPING_DAMAGED;
+    }
     receipt->failures = failed ? receipt->failures + 1 : 0;
     receipt->failing_since_ns = !failed ? 0 : receipt->failing_since_ns > 0 ? receipt->failing_since_ns : now;
 }

@@ -7,6 +7,7 @@
 #include "bkd/base/crypto.h"
 #include "bkd/engine/replicate_send.h"
 #include "bkd/repo/exports.h"
+#include "bkd/repo/proof.h"
 #include "bkd/repo/record.h"
 #include "bkd/repo/tombstones.h"
 
@@ -84,6 +85,25 @@ static int find_missing(const struct replicate *r, const struct format_refs *ref
     return e;
 }
 
+// What stands at the copy under a name that none of its heads names came from a run that did not end, perhaps because it was not kept as it was sent.
+static int prove_present(const struct replicate *r, const struct format_refs *refs, const struct format_refs *before, const bool *is_missing, struct error *err)
+{
+    int e = 0;
+    for (size_t i = 0; e == 0 && i < refs->n; i++) {
+        const struct format_ref *ref = &refs->refs[i];
+        enum proof_way way;
+        if (is_missing[i] || !is_new(ref, before))
+            continue;
+        if (is_interrupted(r))
+            return error_set(err, ERROR_FAILED, "interrupted; the next run goes on from there");
+        _cleanup_free_ char *name = format_object_name(ref->sha256, r->from->info.encrypted);
+        e = proof_object(r->to, name, ref->stored_size, ref->sha256, true, &way, err);
+        if (e == ERROR_INTEGRITY)
+            (void)error_prefix(err, "'%s' in %s is not as it was sent; move it away there and ship again", name, r->to->url);
+    }
+    return e;
+}
+
 static int send_missing(struct replicate *r, const struct format_refs *refs, const bool *is_missing, struct error *err)
 {
     int e = 0;
@@ -105,6 +125,8 @@ static int bring_objects(struct replicate *r, const struct format_refs *refs, co
 {
     bool *is_missing = xcalloc(refs->n + 1, sizeof *is_missing);
     int e = find_missing(r, refs, before, is_missing, err);
+    if (e == 0 && r->options->prove_present)
+        e = prove_present(r, refs, before, is_missing, err);
     if (e == 0)
         e = send_missing(r, refs, is_missing, err);
     free(is_missing);
@@ -356,6 +378,21 @@ static int check_newest(struct replicate *r, const struct repository_head *newes
     return 0;
 }
 
+// A head may have got its name beside refs that were there already, and were others.
+static int prove_refs(struct replicate *r, const struct repository_head *head, struct error *err)
+{
+    _cleanup_buf_ struct buf file = { 0 };
+    _cleanup_free_ char *name = format_refs_name(head->head.refs);
+    uint8_t digest[CRYPTO_SHA256_SIZE];
+    int e = store_get_all(r->to, name, (size_t)head->head.refs_size, &file, err);
+    if (e == ERROR_NOT_FOUND && !r->options->dry_run)
+        return replicate_send_file(r->send, name, FORMAT_REFS_MAX, false, err);
+    crypto_sha256(file.data, file.len, digest);
+    if (e == ERROR_FORMAT || (e == 0 && memcmp(digest, head->head.refs, sizeof digest) != 0))
+        return error_set(err, ERROR_INTEGRITY, "'%s' in %s is damaged; move it away there and ship again", name, r->to->url);
+    return e;
+}
+
 static int bring_head(struct replicate *r, const struct repository_head *head, struct error *err)
 {
     _cleanup_free_ char *refs_name = format_refs_name(head->head.refs);
@@ -456,7 +493,10 @@ static int look_at_common(struct replicate *r, const struct numbers *there, size
     int e = newest == NULL ? 0 : check_newest(r, newest, err);
     if (e < 0 || base == NULL)
         return e;
-    e = repository_read_refs(r->from, &base->head, before, err);
+    if (r->options->prove_present)
+        e = prove_refs(r, base, err);
+    if (e == 0)
+        e = repository_read_refs(r->from, &base->head, before, err);
     return e < 0 ? e : bring_lost_objects(r, before, err);
 }
 

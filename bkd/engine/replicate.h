@@ -20,6 +20,7 @@ struct replicate_options {
     const uint8_t *chain;    // 16 bytes: only this chain; NULL = all
     uint64_t shipped_before; // highest number of `chain` that is known to have been there; 0 = unknown
     bool dry_run;            // only count
+    bool prove_present;       // the newest refs there, and objects that no head of the copy names yet, are read, not only looked at: what is there may not be as it was sent
     enum proof_reading proof; // how much of what was sent is read back from a far place that does not hash it itself
     // Snapshots the copy lacks and whose data was removed here by rule never get there: of them only the heads are brought, after this wrote down here, for
     // the copy's store, that they are absent there. NULL: the copy is the same store to all records (bkd copy), and takes over its name.

@@ -87,6 +87,9 @@ struct job {
     struct error why;
 };
 
+// What signed refs name has to be here.
+static int must_be_here(int r, struct error *err) { return r == ERROR_NOT_FOUND ? err->code = ERROR_INTEGRITY : r; }
+
 // Into the spool file, compared on the way.
 static int fill_spool(struct job *j, int fd, struct error *err)
 {
@@ -98,7 +101,7 @@ static int fill_spool(struct job *j, int fd, struct error *err)
     crypto_sha256_init(&hash);
     for (uint64_t at = 0; at < j->ref.stored_size;) {
         size_t n = j->ref.stored_size - at < STEP ? (size_t)(j->ref.stored_size - at) : STEP;
-        int r = from->ops->get(from, j->name, at, step, n, err);
+        int r = must_be_here(from->ops->get(from, j->name, at, step, n, err), err);
         if (r == 0)
             r = io_write_all(s->io, fd, step, n, j->name, err);
         if (r < 0)
@@ -135,7 +138,7 @@ static int put_object(struct job *j, int *ret_fd, struct error *err)
     struct store *from = j->send->from->store, *to = j->send->to;
     if (to->ops->put_file == NULL || from->ops->open_file == NULL)
         return put_through_spool(j, ret_fd, err);
-    int r = from->ops->open_file(from, j->name, ret_fd, err);
+    int r = must_be_here(from->ops->open_file(from, j->name, ret_fd, err), err);
     return r < 0 ? r : to->ops->put_file(to, j->name, *ret_fd, j->ref.stored_size, j->ref.sha256, err);
 }
 
@@ -147,17 +150,17 @@ static void run_job(void *arg, unsigned worker)
     (void)worker;
     j->result = put_object(j, &fd, &j->why);
     j->brought = j->result == 0;
+    if (j->result == ERROR_EXISTS) // somebody else ships, too; or a try whose end was not seen
+        j->result = 0;
     if (j->result == 0 && s->to->far && fd >= 0) {
         j->result = proof_sent(s->io, s->to, j->name, fd, j->ref.stored_size, j->ref.sha256, s->proof, &j->way, &j->why);
         j->proved = j->result == 0;
-        if (j->result == ERROR_INTEGRITY)
+        if (j->result == ERROR_INTEGRITY || j->result == ERROR_NOT_FOUND) {
+            j->why.code = ERROR_INTEGRITY;
             j->result = not_as_sent(s, j->name, &j->why);
+        }
     }
     io_close_quietly(s->io, &fd);
-    if (j->result == ERROR_NOT_FOUND) // signed refs name it
-        j->result = j->why.code = ERROR_INTEGRITY;
-    if (j->result == ERROR_EXISTS) // somebody else ships, too
-        j->result = 0;
 }
 
 static int take_job(struct replicate_send *s, struct error *err)
@@ -242,10 +245,10 @@ static int note_put(struct replicate_send *s, struct item *item, int result, str
         s->result->snapshots++;
         replicate_send_note_latest(s->result, item->head);
     }
-    if (!item->is_object || result == ERROR_EXISTS)
+    if (!item->is_object)
         return 0;
-    s->result->objects++;
-    s->result->bytes += item->size_bytes;
+    s->result->objects += result != ERROR_EXISTS;
+    s->result->bytes += result != ERROR_EXISTS ? item->size_bytes : 0;
     buf_done(&item->data);
     s->unproved[s->n_unproved++] = *item;
     *item = (struct item){ 0 };

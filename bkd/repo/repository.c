@@ -149,7 +149,9 @@ int repository_read_refs_many(const struct repository *r, const struct format_he
     struct reading reading = { heads, ret_results, xcalloc(n + 1, sizeof *reading.names) };
     for (size_t i = 0; i < n; i++)
         reading.names[i] = format_refs_name(heads[i]->refs);
-    struct store_many many = { .names = (const char *const *)reading.names, .n = n, .max = FORMAT_REFS_MAX, .visit = take_refs, .arg = &reading };
+    struct store_many many = { .names = (const char *const *)reading.names, .n = n, .max = 1, .visit = take_refs, .arg = &reading };
+    for (size_t i = 0; i < n; i++)
+        many.max = heads[i]->refs_size > many.max ? heads[i]->refs_size : many.max; // signed: a server cannot make us keep more
     int e = store_get_many(r->store, &many, err);
     for (size_t i = 0; i < n; i++)
         free(reading.names[i]);

@@ -35,19 +35,26 @@ static int check_kept(struct sftp_joiner *f, struct error *err)
         r = io_pread_full(f->store->io, f->fd, here, SAMPLE, 0, "the finished object", &got_here, err);
     if (r < 0)
         return r;
-    f->emptied = got_there < SAMPLE || got_here < SAMPLE || memcmp(here, there, SAMPLE) != 0;
-    return f->emptied ? error_set(err, ERROR_UNREACHABLE, "the server empties a file that is opened again, so that one connection has to send it all") : 0;
+    return got_there == SAMPLE && got_here == SAMPLE && memcmp(here, there, SAMPLE) == 0
+               ? 0
+               : error_set(err, ERROR_UNREACHABLE, "the server empties a file that is opened again, so that one connection has to send it all");
 }
 
 static void *connect_joiner(void *arg)
 {
     struct sftp_joiner *f = arg;
+    bool asked = false;
     f->result = sftp_lanes_connect(f->store, f->slot, &f->why);
-    if (f->result == 0)
+    if (f->result < 0)
+        (void)sftp_lanes_refuse(f->store, f->slot);
+    else {
         f->result = sftp_open(f->slot->client, f->part, SFTP_OPEN_WRITE, 0, &f->handle, &f->why);
+        asked = f->result == 0 || sftp_lanes_is_broken(f->result);
+    }
     if (f->result == 0)
         f->result = check_kept(f, &f->why);
-    if (f->emptied)
+    f->doubtful = asked && f->result < 0;
+    if (f->doubtful)
         f->store->one_writer = true;
     f->ready = true;
     return NULL;
@@ -58,7 +65,7 @@ static void take_idle(struct sftp_join *j, size_t wanted)
     struct store_sftp *s = j->store;
     pthread_mutex_lock(&s->lock);
     for (unsigned i = 0; i < s->n_lanes && j->n < wanted; i++)
-        if (!s->lanes[i].busy) {
+        if (!s->lanes[i].busy && !s->lanes[i].refused) {
             struct sftp_joiner *f = &j->joiners[j->n++];
             s->lanes[i].busy = true;
             f->store = s;
@@ -100,7 +107,7 @@ int sftp_join_further(void *arg, uint64_t left_ns, struct sftp_lane *ret_lane, b
         struct sftp_joiner *f = &j->joiners[i];
         if (f->joined || !f->ready)
             continue;
-        if (f->emptied) {
+        if (f->doubtful) {
             *err = f->why;
             return ERROR_UNREACHABLE;
         }
@@ -153,7 +160,7 @@ int sftp_join_end(struct sftp_join *j, int result, struct error *err)
         struct sftp_joiner *f = &j->joiners[i];
         if (f->has_thread)
             (void)pthread_join(f->thread, NULL);
-        if (f->emptied && result == 0) { // by one that came too late to join
+        if (f->doubtful && result == 0) { // by one that came too late to join
             *err = f->why;
             result = ERROR_UNREACHABLE;
         }

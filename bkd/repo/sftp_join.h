@@ -1,6 +1,7 @@
 // Further connections that join the sending of a large file while it goes on: made in the background, when the time that is left is worth it, and only from
 // the idle lanes of a store. A server that lets no more in costs nothing but the try. Some servers (rclone's) empty a file that is opened for writing again:
-// that is looked for, the sending begins anew then, and the store is written to over one connection from there on.
+// that is looked for, the sending begins anew then, and the store is written to over one connection from there on. So it does where the line breaks before
+// that could be seen.
 #ifndef BKD_REPO_SFTP_JOIN_H
 #define BKD_REPO_SFTP_JOIN_H
 
@@ -15,7 +16,7 @@ struct sftp_joiner {
     struct sftp_burst burst; // its last requests
     pthread_t thread;
     bool has_thread, joined;
-    bool emptied;        // the server emptied the file
+    bool doubtful;       // the server emptied the file, or it is not known whether it did
     int fd;              // what is sent
     _Atomic bool ready; // result is known
     int result;

@@ -25,6 +25,7 @@ void sftp_lanes_disconnect(struct sftp_lane_slot *lane)
 {
     sftp_client_free(lane->client);
     lane->client = NULL;
+    lane->connected = false;
     free(lane->open_name);
     free(lane->ahead);
     lane->open_name = NULL;
@@ -38,7 +39,7 @@ static struct sftp_lane_slot *idle_lane(struct store_sftp *s, const char *name)
     struct sftp_lane_slot *best = NULL;
     for (unsigned i = 0; i < s->n_lanes; i++) {
         struct sftp_lane_slot *lane = &s->lanes[i];
-        if (lane->busy)
+        if (lane->busy || lane->refused)
             continue;
         if (name != NULL && lane->open_name != NULL && strcmp(lane->open_name, name) == 0)
             return lane;
@@ -71,8 +72,17 @@ int sftp_lanes_connect(struct store_sftp *s, struct sftp_lane_slot *lane, struct
 {
     int r = lane->client != NULL ? 0 : s->connector.connect(s->connector.arg, &lane->client, err);
     if (r == 0)
-        s->was_there = true;
+        s->was_there = lane->connected = true;
     return r;
+}
+
+bool sftp_lanes_refuse(struct store_sftp *s, struct sftp_lane_slot *lane)
+{
+    pthread_mutex_lock(&s->lock);
+    for (unsigned i = 0; i < s->n_lanes && !lane->refused; i++)
+        lane->refused = s->lanes[i].connected; // those are never refused: one is always left
+    pthread_mutex_unlock(&s->lock);
+    return lane->refused;
 }
 
 bool sftp_lanes_is_broken(int r) { return r == ERROR_UNREACHABLE || r == ERROR_FORMAT; }
@@ -86,10 +96,14 @@ static void back_off(const struct store_sftp *s, unsigned tries)
     (void)nanosleep(&t, NULL);
 }
 
-static int try_request(struct store_sftp *s, struct sftp_lane_slot *lane, sftp_lanes_request_fn *request, void *arg, struct error *err)
+// *ret_refused: nothing was done, and another lane can do it.
+static int try_request(struct store_sftp *s, struct sftp_lane_slot *lane, sftp_lanes_request_fn *request, void *arg, bool *ret_refused, struct error *err)
 {
     for (unsigned tries = 1;; tries++) {
         int r = sftp_lanes_connect(s, lane, err);
+        *ret_refused = tries == 1 && sftp_lanes_is_broken(r) && sftp_lanes_refuse(s, lane);
+        if (*ret_refused)
+            return r;
         if (r == 0)
             r = request(s, lane, arg, tries > 1, err);
         if (!sftp_lanes_is_broken(r))
@@ -107,9 +121,15 @@ static int try_request(struct store_sftp *s, struct sftp_lane_slot *lane, sftp_l
 int sftp_lanes_run(struct store *store, const char *name, sftp_lanes_request_fn *request, void *arg, struct error *err)
 {
     struct store_sftp *s = sftp_lanes_of(store);
-    struct sftp_lane_slot *lane = take_lane(s, name);
-    int r = try_request(s, lane, request, arg, err);
-    sftp_lanes_give(s, lane);
+    bool refused = false;
+    int r;
+    do {
+        struct sftp_lane_slot *lane = take_lane(s, name);
+        r = try_request(s, lane, request, arg, &refused, err);
+        sftp_lanes_give(s, lane);
+        if (refused)
+            log_info("%s: %s; going on over the connections that are there", s->store.url, err->text);
+    } while (refused);
     return sftp_lanes_in_store(s, r, err);
 }
 

@@ -17,6 +17,8 @@
 struct sftp_lane_slot {
     struct sftp_client *client; // NULL: not connected
     bool busy;
+    _Atomic bool connected; // as client, for the other threads
+    bool refused; // the server lets no more in than the others: not tried again
     char *open_name; // the file that is open for reading, or NULL
     struct sftp_handle handle;
     uint8_t *ahead;        // SFTP_AHEAD bytes, or NULL: what was read of that file beyond what was asked for
@@ -32,7 +34,7 @@ struct store_sftp {
     pthread_mutex_t lock;
     pthread_cond_t freed;
     struct sftp_lane_slot lanes[SFTP_STORE_LANES];
-    unsigned n_lanes; // that may be used: fewer than SFTP_STORE_LANES where the server lets no more in
+    unsigned n_lanes; // that may be used
     _Atomic bool was_there;  // a connection was made
     _Atomic bool one_writer; // a file is written over one connection only: see sftp_join.h
     pthread_mutex_t hasher_lock;
@@ -56,6 +58,8 @@ bool sftp_lanes_is_broken(int r);
 // For a request, on lanes that are its own.
 MUST_USE int sftp_lanes_connect(struct store_sftp *s, struct sftp_lane_slot *lane, struct error *err); // nothing to do when it is connected
 void sftp_lanes_disconnect(struct sftp_lane_slot *lane);
+// No connection could be made for it. Where others are connected it is left alone from here on; returns whether it is.
+bool sftp_lanes_refuse(struct store_sftp *s, struct sftp_lane_slot *lane);
 void sftp_lanes_give(struct store_sftp *s, struct sftp_lane_slot *lane);
 // The file is open as lane->handle afterwards, and stays so until another one is read.
 MUST_USE int sftp_lanes_open_file(struct store_sftp *s, struct sftp_lane_slot *lane, const char *name, struct error *err);

@@ -203,7 +203,7 @@ static int take_names(struct run *r, struct slot *s, const struct sftp_message *
 {
     struct cursor body = m->body;
     uint32_t count;
-    if (!sftp_get_u32(&body, &count))
+    if (!sftp_get_u32(&body, &count) || count == 0) // none at all, again and again, would have no end
         return sftp_wire_malformed(m, err);
     for (uint32_t i = 0; i < count; i++) {
         const uint8_t *name, *longname;

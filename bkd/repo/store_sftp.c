@@ -190,7 +190,8 @@ static int remove_name(struct store *s, const char *name, struct error *err)
 
 // ---- listing
 
-enum { DIRS_AT_ONCE = 64 };
+// A server can invent names without end.
+enum { DIRS_AT_ONCE = 64, DIRS_MAX = 1 << 20, ENTRIES_MAX = 256 << 20 };
 
 // Directories still to be listed, and what stands in those of one turn. The entries are kept until the lane is given back: whoever visits them makes
 // requests of his own.
@@ -215,7 +216,8 @@ static void add_dir(struct listing *l, const char *dir)
 static int keep_entry(void *arg, size_t index, const char *name, const struct sftp_attrs *attrs, struct error *err)
 {
     struct listing *l = arg;
-    (void)err;
+    if (l->entries.len > ENTRIES_MAX || l->n > DIRS_MAX)
+        return error_set(err, ERROR_INTEGRITY, "'%s' on the server holds more names than a repository has", l->dirs[l->next + index]);
     bool is_dir = (attrs->flags & SFTP_ATTR_PERMISSIONS) != 0 && S_ISDIR(attrs->permissions);
     put_u32le(buf_extend(&l->entries, 4), (uint32_t)(l->next + index));
     put_u64le(buf_extend(&l->entries, 8), (attrs->flags & SFTP_ATTR_SIZE) != 0 ? attrs->size : UINT64_MAX);

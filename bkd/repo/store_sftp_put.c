@@ -10,6 +10,7 @@
 #include "bkd/repo/sftp_many.h"
 #include "bkd/repo/sftp_publish.h"
 
+#define TRIES_JOINED 2u // the lines of several connections break more often than that of one
 #define COMPARE_MAX (4u << 20) // a small file whose put was cut off is compared byte by byte
 
 // Makes the directories that the path names before each slash from `from` on.
@@ -48,6 +49,10 @@ static int say_if_full(struct store_sftp *s, struct sftp_lane_slot *lane, const 
     uint64_t free_bytes, total;
     char needed[CLOCK_TEXT_MAX], there[CLOCK_TEXT_MAX];
     sftp_lanes_disconnect(lane); // answers may still be on their way
+    if (err->code == ERROR_NOT_FOUND) {
+        struct error said = *err;
+        return error_set(err, ERROR_FAILED, "%.600s. Is '%s' still there, and what holds it mounted?", said.text, s->root);
+    }
     if ((err->code != ERROR_FAILED && err->code != ERROR_NO_SPACE) || sftp_lanes_connect(s, lane, &ignored) < 0)
         return err->code;
     (void)!sftp_remove(lane->client, part, &ignored); // what was sent counts as free again
@@ -73,6 +78,7 @@ struct put {
     uint64_t size;
     const uint8_t *sha256; // or NULL
     bool renaming;         // the rename was asked for, by this try or one before
+    unsigned tries;
 };
 
 // The caller's bytes are hashed where they are read for sending, so that no more is read than is sent.
@@ -84,7 +90,8 @@ static int send_content(struct store_sftp *s, struct sftp_lane_slot *lane, const
     struct sftp_join join;
     sftp_join_init(&join, s, lane, p->part, p->fd);
     struct sftp_sending sending = {
-        .fd = p->fd, .size = p->size, .hash = p->sha256 == NULL ? NULL : &hash, .pace = s->connector.pace, .further = sftp_join_further, .arg = &join,
+        .fd = p->fd, .size = p->size, .hash = p->sha256 == NULL ? NULL : &hash, .pace = s->connector.pace,
+        .further = p->tries <= TRIES_JOINED ? sftp_join_further : NULL, .arg = &join,
     };
     int r = sftp_send_file(s->io, &(struct sftp_lane){ .client = lane->client, .handle = *handle }, &sending, err);
     r = sftp_join_end(&join, r, err);
@@ -133,6 +140,7 @@ static int do_put_file(struct store_sftp *s, struct sftp_lane_slot *lane, void *
     }
     free(p->part);
     p->part = new_part_name(s, p->path);
+    p->tries++;
     int r = write_and_name(s, lane, p, err);
     if (r < 0 && r != ERROR_EXISTS && !sftp_lanes_is_broken(r))
         r = say_if_full(s, lane, p->name, p->part, p->size, err);

@@ -1,4 +1,5 @@
 // The store on an SFTP server beyond the contract: lines that break anywhere, poor servers, large files through several lanes.
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -135,6 +136,50 @@ static void test_single_connection(void **state)
     OK(p->store->ops->put_spool(p->store, "big", fd, name, &err));
     OK(p->store->ops->size(p->store, "big", &size, &err));
     assert_int_equal(size, SIZE);
+    free(data);
+}
+
+struct writer {
+    struct store *store;
+    const char *name;
+    const uint8_t *data;
+    size_t n;
+    int result;
+};
+
+static void *write_one(void *arg)
+{
+    struct writer *w = arg;
+    struct error err;
+    int fd;
+    _cleanup_free_ char *name = NULL;
+    w->result = spool(w->store, w->data, w->n, &fd, &name, &err);
+    if (w->result == 0)
+        w->result = w->store->ops->put_spool(w->store, w->name, fd, name, &err);
+    return NULL;
+}
+
+// So it does where two write: the one that gets no connection waits for that of the other, and nobody asks the server again and again.
+static void test_single_connection_of_two(void **state)
+{
+    struct place *p = *state;
+    struct error err;
+    enum { SIZE = 9 << 20 };
+    uint8_t *data = pattern(SIZE);
+    struct writer writers[] = { { .name = "a" }, { .name = "b" }, { .name = "c" } };
+    pthread_t threads[3];
+    p->server.refuse_after = 1;
+    OK(open_store(p, &err));
+    for (size_t i = 0; i < 3; i++) {
+        writers[i] = (struct writer){ p->store, writers[i].name, data, SIZE, -1 };
+        assert_int_equal(pthread_create(&threads[i], NULL, write_one, &writers[i]), 0);
+    }
+    for (size_t i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(writers[i].result, 0);
+    assert_int_equal(files_below(p->dir), 3);
+    assert_in_range(p->server.started, 2, 4); // the usual number of lanes, each tried once
     free(data);
 }
 
@@ -538,6 +583,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_large_file_through_lanes), TEST(test_single_connection), TEST(test_cut_anywhere), TEST(test_given_up),
+        TEST(test_large_file_through_lanes), TEST(test_single_connection_of_two), TEST(test_cut_anywhere), TEST(test_given_up),
         TEST(test_poor_server), TEST(test_modes), TEST(test_root),
         TEST(test_turns_of_listing), TEST(test_turns_of_many), TEST(test_turns_of_small_reads), TEST(test_turns_of_parts), TEST(test_turns_of_puts), TEST(test_puts_over_broken_line),
         TEST(test_server_that_lies), TEST(test_whole_long_file), TEST(test_many_over_broken_line),

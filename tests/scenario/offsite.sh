@@ -112,6 +112,23 @@ is 4 "a cut one is an alarm" run_bkd ship p --to "$near"
 says "that names it" "$object' in $near has 1000 bytes"
 rm "$near/$object"
 is 4 "moved away, it is brought" run_bkd ship p --to "$near"
+head -c 400000 /dev/urandom >"$source/fresh"
+is 0 "a further night" backup --no-ship
+fresh=$(cd "$repo" && find objects -type f -size +300k | while read -r name; do [ -e "$near/$name" ] || echo "$name"; done | head -n 1)
+mkdir -p "$(dirname "$near/$fresh")"
+cp "$repo/$fresh" "$near/$fresh"
+chmod u+w "$near/$fresh"
+printf X | dd of="$near/$fresh" bs=1 seek=100000 conv=notrunc status=none
+is 4 "what a damaged place holds already is not believed to be what was sent" run_bkd ship p --to "$near"
+says "and named" "$fresh' in $near is not as it was sent"
+rm "$near/$fresh"
+refs=refs/$(cd "$near/refs" && ls -t | head -n 1)
+cp "$near/$refs" "$tree/refs"
+chmod u+w "$near/$refs"
+echo damage >>"$near/$refs"
+is 4 "nor are its newest refs" run_bkd ship p --to "$near"
+says "and named" "$refs' in $near is damaged"
+rm "$near/$refs"
 is 0 "and all is well" run_bkd ship p --to "$near"
 newest=$(ls "$near/heads/$chain" | sort -n | tail -n 1)
 cp "$near/heads/$chain/$newest" "$tree/kept"
