@@ -2,8 +2,10 @@
 #include <string.h>
 
 #include "bkd/base/clock.h"
+#include "bkd/base/log.h"
 #include "bkd/base/progress.h"
 #include "bkd/engine/state.h"
+#include "bkd/record/alarms.h"
 #include "bkd/recording.h"
 #include "bkd/repo/verify.h"
 #include "bkd/setup.h"
@@ -188,6 +190,47 @@ static int run_check(const struct setup *s, const struct cli_args *args, const s
     return r;
 }
 
+// ---- who does not read this run's output hears of it by an alarm
+
+// How deep a check looked: what it finds to be whole says nothing of what lies deeper.
+enum depth { DEPTH_QUICK, DEPTH_HASHES, DEPTH_DATA };
+
+static enum depth depth_of(const struct cli_args *args, const struct verify_totals *totals)
+{
+    if (cli_args_flag(args, "quick") || totals->sized_files > 0)
+        return DEPTH_QUICK;
+    return cli_args_flag(args, "read-data") ? DEPTH_DATA : DEPTH_HASHES;
+}
+
+static int set_alarms(struct catalogue *c, const struct alarm_raise *alarm, enum depth depth, bool stands, struct error *err)
+{
+    static const char *const kinds[] = { "check-quick", "check", "check-data" };
+    struct alarm_raise raised = *alarm;
+    raised.kind = kinds[depth];
+    int r = stands ? alarms_raise(c, &raised, NULL, err) : 0;
+    for (int d = DEPTH_QUICK; !stands && d <= (int)depth && r == 0; d++)
+        r = alarms_clear(c, kinds[d], alarm->policy, alarm->copy, "checked, and whole", NULL, err);
+    return r;
+}
+
+static void tell_watchers(const struct setup *s, const struct cli_args *args, const struct policy_store *place, const struct verify_totals *totals)
+{
+    _cleanup_catalogue_ struct catalogue catalogue = { 0 };
+    struct error err;
+    bool is_home = place == &s->policy.repository;
+    const char *name = s->policy.name, *from = is_home ? "" : " --from ", *url = is_home ? "" : place->url;
+    const char *how = cli_args_flag(args, "read-data") ? " --read-data" : "";
+    _cleanup_free_ char *text = xasprintf("a check of %s%s found %llu alarms: what is stored there is not as it was made", is_home ? "the repository" : "the copy ", url,
+                                          (unsigned long long)totals->alarms);
+    _cleanup_free_ char *step = xasprintf("see which: bkd check %s%s%s%s; restore what is needed from another copy, and keep this one as it is", name, from, url, how);
+    const struct alarm_raise alarm = { .policy = name, .copy = url, .severity = SEVERITY_CRITICAL, .text = text, .next_step = step };
+    int r = catalogue_open(s->ctx->io, s->ctx->state_dir, CATALOGUE_WRITE, &catalogue, &err);
+    if (r == 0)
+        r = set_alarms(&catalogue, &alarm, depth_of(args, totals), totals->alarms > 0, &err);
+    if (r < 0)
+        log_warn("what this check found is no alarm of the catalogue: %s", err.text);
+}
+
 int cmd_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_setup_ struct setup s = { 0 };
@@ -202,7 +245,9 @@ int cmd_check(struct cmd_context *ctx, const struct cli_args *args, struct error
         r = copy == NULL ? setup_open_repository(&s, &repository, err) : setup_open_copy(&s, copy, &place, &repository, err);
     if (r == 0)
         r = run_check(&s, args, place, repository, &totals, err);
-    if (r == 0)
+    if (r == 0) {
         record(ctx, &totals, io_monotonic_ns(ctx->io) - start);
+        tell_watchers(&s, args, place, &totals);
+    }
     return r < 0 ? r : report(&s, &totals, place->url, cli_args_flag(args, "read-data"), err);
 }

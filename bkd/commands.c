@@ -321,7 +321,7 @@ static const struct cli_command commands[] = {
     { "check", "POLICY", 1, 1, "prove that the repository is whole",
       "Checks signatures, the chain of heads, and presence, size and SHA-256 of every stored file; needs no identity. A server that hashes files itself "
       "(bkd serve) is asked to, so that nothing is downloaded; from another one a sample is read, and what was not is told. With --read-data all content is decoded "
-      "and compared, too. Ends with 4 when something is damaged, and names it.",
+      "and compared, too. Ends with 4 when something is damaged, and names it; that is an alarm of bkd status until a check that looks as deep finds all whole.",
       check_options, cmd_check },
     { "prune", "[POLICY]", 0, 1, "give snapshots up by rule, and remove their data",
       "Keeps what the policy's `keep` says; see RETENTION in bkd-policy(5). Without a rule all stay. What goes is given up first, with a record signed with the retention "

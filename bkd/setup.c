@@ -143,7 +143,7 @@ void setup_access(const struct cmd_context *ctx, const struct policy_store *plac
 {
     bool agent = strcmp(place->ssh_identity, "agent") == 0, bare = place->ssh_passphrase[0] == '\0';
     struct setup_access a = { .identity = agent ? NULL : cmd_key_path(ctx, place->ssh_identity), .known_hosts = cmd_key_path(ctx, place->ssh_known_hosts),
-                              .passphrase_file = bare ? NULL : strncmp(place->ssh_passphrase, "credential:", 11) == 0 ? xstrdup(place->ssh_passphrase)
+                              .passphrase_file = bare ? NULL : strncmp(place->ssh_passphrase, KEYFILE_CREDENTIAL, sizeof KEYFILE_CREDENTIAL - 1) == 0 ? xstrdup(place->ssh_passphrase)
                                                                                                                    : cmd_key_path(ctx, place->ssh_passphrase) };
     const char *config = place->ssh_config;
     a.config = config[0] == '\0' ? NULL : strcmp(config, "true") == 0 ? xstrdup(config) : cmd_key_path(ctx, config);

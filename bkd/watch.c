@@ -89,9 +89,12 @@ bool watch_is_protected(const struct watch_facts *w, uint64_t now_ns)
     return w->is_loaded && w->good > 0 && !is_late(w, now_ns) && is_sound(w) && w->suspects == 0 && !w->is_incomplete;
 }
 
+// What a check found, whoever raised it.
+static bool is_of_integrity(const char *kind) { return strcmp(kind, "check") == 0 || strcmp(kind, "check-quick") == 0 || strcmp(kind, "check-data") == 0; }
+
 void watch_add(struct watch_findings *findings, const char *kind, enum severity severity, const char *text, const char *step)
 {
-    struct watch_finding *finding = append(findings, kind, severity, severity == SEVERITY_INFO ? WATCH_NOTE : WATCH_RISK);
+    struct watch_finding *finding = append(findings, kind, severity, is_of_integrity(kind) ? WATCH_SECURITY : severity == SEVERITY_INFO ? WATCH_NOTE : WATCH_RISK);
     say(finding->text, "%s", text);
     say(finding->step, "%s", step);
 }

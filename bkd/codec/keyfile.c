@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <linux/stat.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,6 +30,21 @@ static int check_safe(const struct io *io, int fd, const char *path, struct erro
             "key file '%s' can be read by others (mode %04o): run chmod 600 on it, or, where the file system has no modes, "
             "copy it with: install -m 600 FILE OWN-COPY",
             path, st.stx_mode & 07777u);
+    return 0;
+}
+
+int keyfile_find(const char *name, const char *dir, char **ret_path, struct error *err)
+{
+    if (strncmp(name, KEYFILE_CREDENTIAL, sizeof KEYFILE_CREDENTIAL - 1) != 0) {
+        *ret_path = name[0] == '/' || dir == NULL ? xstrdup(name) : xasprintf("%s/%s", dir, name);
+        return 0;
+    }
+    const char *credential = name + sizeof KEYFILE_CREDENTIAL - 1, *given = getenv("CREDENTIALS_DIRECTORY");
+    if (credential[0] == '\0' || strchr(credential, '/') != NULL || strcmp(credential, "..") == 0)
+        return error_set(err, ERROR_USAGE, "'%s' is no name of a systemd credential", credential);
+    if (given == NULL || given[0] != '/')
+        return error_set(err, ERROR_KEY, "it is the systemd credential '%s', and there are none here: the unit needs LoadCredential=%s:FILE", credential, credential);
+    *ret_path = xasprintf("%s/%s", given, credential);
     return 0;
 }
 

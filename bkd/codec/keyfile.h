@@ -9,6 +9,11 @@
 #include "bkd/base/io.h"
 
 #define KEYFILE_MAX (64u << 10)
+#define KEYFILE_CREDENTIAL "credential:" // before the name of a systemd credential, in place of a file's
+
+// The path of a secret that a configuration names: "credential:NAME" is a file in the directory that systemd makes for the service; anything else is a file, a
+// relative one in dir (NULL: as it is). The caller frees *ret_path. ERROR_USAGE, ERROR_KEY with the remedy.
+MUST_USE int keyfile_find(const char *name, const char *dir, char **ret_path, struct error *err);
 
 // Reads a secret file of at most KEYFILE_MAX bytes; a pipe (as a shell's <(…)) is fine. ERROR_KEY, with what to do, when the file
 // is missing, can be read or written by group or others, or belongs to neither this user nor root.

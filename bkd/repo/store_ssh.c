@@ -63,24 +63,6 @@ static int connect_client(void *arg, struct sftp_client **ret_client, struct err
     return sftp_client_new(a->io, stream, a->timeout_ms, ret_client, err);
 }
 
-// "credential:NAME" is a file in the directory that systemd makes for the service.
-static int find_passphrase_file(const char *name, char **ret_path, struct error *err)
-{
-    static const char prefix[] = "credential:";
-    const char *dir = getenv("CREDENTIALS_DIRECTORY");
-    if (strncmp(name, prefix, sizeof prefix - 1) != 0) {
-        *ret_path = xstrdup(name);
-        return 0;
-    }
-    name += sizeof prefix - 1;
-    if (name[0] == '\0' || strchr(name, '/') != NULL)
-        return error_set(err, ERROR_USAGE, "'%s' is no name of a systemd credential", name);
-    if (dir == NULL || dir[0] != '/')
-        return error_set(err, ERROR_KEY, "the passphrase is the systemd credential '%s', and there are none here: the unit needs LoadCredential=%s:FILE", name, name);
-    *ret_path = xasprintf("%s/%s", dir, name);
-    return 0;
-}
-
 static int run_command(void *arg, const char *command, struct stream **ret_stream, struct error *err)
 {
     struct ssh *ssh = NULL;
@@ -97,9 +79,10 @@ static int load_passphrase(const struct io *io, const char *name, char **ret_pas
 {
     _cleanup_keyfile_ struct buf text = { 0 };
     _cleanup_free_ char *path = NULL;
-    int r = find_passphrase_file(name, &path, err);
-    if (r == 0)
-        r = keyfile_read(io, AT_FDCWD, path, &text, err);
+    int r = keyfile_find(name, NULL, &path, err);
+    if (r < 0)
+        return error_prefix(err, "the passphrase");
+    r = keyfile_read(io, AT_FDCWD, path, &text, err);
     if (r == 0)
         *ret_passphrase = xstrndup(buf_str(&text), strcspn(buf_str(&text), "\r\n"));
     return r;

@@ -133,6 +133,19 @@ is 0 "when it is whole again" run_bkd ship web
 is 0 "it is over" test -z "$(active web)"
 is 0 "room on a copy's disk is noted" test "$(sqlite3 "$state/catalogue.db" "SELECT count(DISTINCT name) FROM run_figures WHERE name GLOB 'copy_free.????????' OR name GLOB 'copy_total.????????'")" = 2
 is 0 "and shown" sh -c "'$BKD_BIN/bkd' --config-dir '$config' --state-dir '$state' status web --json | jq -es '.[0].copies[0].disk.free_bytes > 0'"
+object=$(find "$home/repo-web/objects" -type f | head -n 1)
+cp -p "$object" "$tree/elsewhere/object"
+chmod u+w "$object"
+printf x | dd of="$object" bs=1 seek=20 conv=notrunc 2>/dev/null
+is 4 "a check that finds damage" run_bkd check web
+is 4 "is seen by who did not read it" status --check
+told "with what to do" 'a check of the repository found [0-9]+ alarms: .* -> see which: bkd check web; restore'
+is 0 "is an alarm" test "$(active web)" = "check/critical "
+cp -p "$tree/elsewhere/object" "$object"
+is 0 "one that does not look so deep" run_bkd check web --quick
+is 0 "says nothing of it" test "$(active web)" = "check/critical "
+is 0 "one that does" run_bkd check web
+is 0 "ends it" test -z "$(active web)"
 sqlite3 "$state/catalogue.db" "INSERT INTO verifications (uid, policy, copy, snapshot, time_ns, mode, proven) VALUES ('v1', 'web', '$home/copy', 1, 1000, 'full', 0), ('v2', 'web', '', 1, 2000, 'full', 1)"
 is 4 "a proof from a copy that failed" status web
 told "is not undone by one from the repository" "the last proof by a restore from the copy $home/copy failed, of snapshot 1 -> .*bkd verify web --from $home/copy"
