@@ -1,7 +1,18 @@
 // bkd drill …: what is rehearsed before it is needed.
 #include "bkd/base/interrupt.h"
+#include "bkd/by_hand.h"
 #include "bkd/drilling.h"
 #include "bkd/negative.h"
+
+int cmd_drill_by_hand(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+{
+    _cleanup_drilling_ struct drilling d = { 0 };
+    interrupt_install();
+    int r = drilling_begin(ctx, args, "by-hand", "the newest snapshot is rebuilt with the repository's recover.sh and stock tools, where bkd is not installed", true, &d, err);
+    if (r == 0)
+        r = by_hand_run(&d, err);
+    return drilling_end(&d, r, "the tree that recover.sh made was compared with the manifest, entry by entry and hash by hash", err);
+}
 
 int cmd_drill_negative(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
 {

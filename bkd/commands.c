@@ -350,6 +350,11 @@ static const struct cli_command commands[] = {
       "this host signatures, hashes and sizes are checked, and the snapshot is not proven (3). Ends with 4 when it does not restore or a check fails, with 5 when it does, but slower than "
       "objectives.rto.",
       verify_options, cmd_verify },
+    { "drill by-hand", "POLICY", 1, 1, "rebuild a snapshot without bkd, and measure how long it takes",
+      "Makes a place where bkd is not installed (a root with sh, age, zstd, tar, rdiff, ssh-keygen and coreutils alone; for an ordinary user a PATH with only these), and there runs the "
+      "repository's own recover.sh on a copy of what the newest snapshot needs. Compares the result with the manifest: content with sha256sum, types, modes, owners, times and links with lstat(2). "
+      "The time is recorded by itself, and is no part of `bkd rto`. Ends with 4 when the result is not what was signed.",
+      drill_options, cmd_drill_by_hand },
     { "drill negative", "POLICY", 1, 1, "prove that damage and deceit are noticed",
       "Copies what the newest snapshot needs into scratch space (verify.scratch), and there flips a bit of an object, removes it, cuts it off at 60 %, puts an old state back, and withholds the "
       "key. `bkd check` and bkd-restore have to notice each, with the right exit code. The repository itself is only read. The result goes on record; ends with 4 "
