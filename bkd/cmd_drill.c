@@ -2,6 +2,7 @@
 #include "bkd/base/interrupt.h"
 #include "bkd/by_hand.h"
 #include "bkd/drilling.h"
+#include "bkd/key_drill.h"
 #include "bkd/negative.h"
 
 int cmd_drill_by_hand(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
@@ -12,6 +13,17 @@ int cmd_drill_by_hand(struct cmd_context *ctx, const struct cli_args *args, stru
     if (r == 0)
         r = by_hand_run(&d, err);
     return drilling_end(&d, r, "the tree that recover.sh made was compared with the manifest, entry by entry and hash by hash", err);
+}
+
+int cmd_drill_key(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+{
+    _cleanup_drilling_ struct drilling d = { 0 };
+    if (cli_args_option(args, "identity") == NULL)
+        return error_set(err, ERROR_USAGE, "bring the key that lies offline, and name its file: bkd drill key %s -i recovery.txt", cli_args_value(args, 0));
+    int r = drilling_begin(ctx, args, KEY_DRILL_KIND, "the key that lies offline opens the newest snapshot", true, &d, err);
+    if (r == 0)
+        r = key_drill_run(&d, err);
+    return drilling_end(&d, r, "the key opened an object of the newest snapshot, whole", err);
 }
 
 int cmd_drill_negative(struct cmd_context *ctx, const struct cli_args *args, struct error *err)

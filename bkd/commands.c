@@ -355,6 +355,10 @@ static const struct cli_command commands[] = {
       "repository's own recover.sh on a copy of what the newest snapshot needs. Compares the result with the manifest: content with sha256sum, types, modes, owners, times and links with lstat(2). "
       "The time is recorded by itself, and is no part of `bkd rto`. Ends with 4 when the result is not what was signed.",
       drill_options, cmd_drill_by_hand },
+    { "drill key", "POLICY", 1, 1, "prove that the offline key opens the backups",
+      "Takes the identity that lies offline (-i recovery.txt), makes sure that the newest snapshot is encrypted for it, and decrypts the smallest object of it, whole. The date is recorded: "
+      "`bkd status` warns when the last time is more than 180 days ago, and says when there was none. Ends with 9 when the key opens nothing, and for the key that verifications use anyway.",
+      drill_options, cmd_drill_key },
     { "drill negative", "POLICY", 1, 1, "prove that damage and deceit are noticed",
       "Copies what the newest snapshot needs into scratch space (verify.scratch), and there flips a bit of an object, removes it, cuts it off at 60 %, puts an old state back, and withholds the "
       "key. `bkd check` and bkd-restore have to notice each, with the right exit code. The repository itself is only read. The result goes on record; ends with 4 "

@@ -17,6 +17,7 @@
 #define PAUSED_LONG_NS (3 * DAY_NS)
 #define SLOT_GRACE_NS HOUR_NS        // a slot that nobody has looked at for so long: nobody does
 #define UNREACHABLE_LONG_NS DAY_NS
+#define KEY_DRILL_DAYS UINT64_C(180)
 #define DISK_SOON_DAYS 14u
 #define DISK_NOW_DAYS 3u
 #define DISK_NEARLY_PART 50u          // less than one part of so many is free
@@ -32,7 +33,7 @@ const char *const *watch_kinds(void)
 {
     static const char *const kinds[] = { "policy-invalid", "store",    "no-snapshot", "rpo",           "incomplete",     "integrity",   "rolled-back", "foreign",   "suspect",
                                          "run-failed",     "schedule", "paused",      "copy-overdue",  "copy-unreached", "copy-damaged", "disk",       "prune",
-                                         "verification",   "rto", "rto-trend", "proof-overdue", "differing", "catalogue",  "clock",         "clock-sync",     "clock-far",    "identities", NULL };
+                                         "verification",   "rto", "rto-trend", "proof-overdue", "differing", "catalogue",  "clock",         "clock-sync",     "clock-far",    "identities", "key-drill", NULL };
     return kinds;
 }
 
@@ -254,6 +255,22 @@ static void judge_rto(const struct watch_facts *w, uint64_t now_ns, struct watch
     say(found->step, "prove it now, and see what it says: bkd verify %s", w->policy);
 }
 
+// A key that nobody has tried is no key. That it never was is only to be known: a host is not at risk on its first day.
+static void judge_key(const struct watch_facts *w, uint64_t now_ns, struct watch_findings *f)
+{
+    char age[CLOCK_TEXT_MAX];
+    bool is_old = w->key_drilled_ns > 0 && age_of(w->key_drilled_ns, now_ns) > KEY_DRILL_DAYS * DAY_NS;
+    if (!w->has_key || w->good == 0 || (w->key_drilled_ns > 0 && !is_old))
+        return;
+    struct watch_finding *found = add(f, "key-drill", is_old ? SEVERITY_WARNING : SEVERITY_INFO, is_old ? WATCH_RISK : WATCH_NOTE);
+    clock_format_age(age, age_of(w->key_drilled_ns, now_ns));
+    if (is_old)
+        say(found->text, "the offline key was tried %s ago, and should be every %llu days", age, number(KEY_DRILL_DAYS));
+    else
+        say(found->text, "the offline key was never tried");
+    say(found->step, "bring it, and see whether it opens a backup: bkd drill key %s -i recovery.txt", w->policy);
+}
+
 static void judge_schedule(const struct watch_facts *w, uint64_t now_ns, struct watch_findings *f)
 {
     char age[CLOCK_TEXT_MAX], slot[CLOCK_TEXT_MAX];
@@ -371,6 +388,7 @@ enum watch_state watch_policy(const struct watch_facts *w, uint64_t now_ns, stru
         judge_age(w, now_ns, &found);
         judge_completeness(w, &found);
         judge_runs(w, now_ns, &found);
+        judge_key(w, now_ns, &found);
         judge_schedule(w, now_ns, &found);
         judge_rto(w, now_ns, &found);
         judge_proof(w, "", w->refuted, &found);

@@ -104,6 +104,8 @@ struct watch_facts {
     uint64_t rto_crossed_in_days;   // by the trend of restores; UINT64_MAX = never, as far as is known
     uint64_t proof_due_ns;          // the second slot of the schedule of verifications since the last one; 0 = it is still to come, or there is no schedule
     uint64_t refuted;               // snapshot of the last verification from the repository, when that failed; 0 = it did not
+    bool has_key;            // backups are encrypted, so that somebody needs a key one day
+    uint64_t key_drilled_ns; // when the offline key opened something (bkd drill key); 0 = never
 };
 
 struct watch_host {

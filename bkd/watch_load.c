@@ -7,9 +7,11 @@
 #include "bkd/base/fs.h"
 #include "bkd/codec/signers.h"
 #include "bkd/dr/comparable.h"
+#include "bkd/key_drill.h"
 #include "bkd/place_figures.h"
 #include "bkd/policy/agenda.h"
 #include "bkd/policy/schedule.h"
+#include "bkd/record/drills.h"
 #include "bkd/record/pauses.h"
 #include "bkd/record/runs.h"
 #include "bkd/record/slots.h"
@@ -138,6 +140,17 @@ static void load_verifications(const struct watch_source *source, const char *po
     free(seen.of_copies);
 }
 
+// The newest that passed ends the listing.
+static int see_key_drill(void *arg, const struct drill_row *row, struct error *err)
+{
+    struct watch_facts *w = arg;
+    (void)err;
+    if (!row->has_passed)
+        return 0;
+    w->key_drilled_ns = row->ended_ns;
+    return 1;
+}
+
 // ---- runs
 
 struct differing {
@@ -178,6 +191,7 @@ static void load_runs(const struct watch_source *source, const char *policy, str
     *ret_newest_start_ns = seen.newest_start_ns;
     place_figures_load(source->catalogue, policy, NULL, "", &w->disk, &w->far_clock_off_ns);
     load_differing(source, policy, w);
+    (void)!drills_list(source->catalogue, policy, KEY_DRILL_KIND, see_key_drill, w, &ignored);
     if (runs_last(source->catalogue, policy, "prune", false, &prune, &ignored) == 0 && prune.state == RUN_ENDED && prune.exit_code != 0) {
         loaded->prune_problem = xstrdup(prune.message[0] == '\0' ? "the run failed" : prune.message);
         w->prune_problem = loaded->prune_problem;
@@ -301,6 +315,7 @@ void watch_load(const struct watch_source *source, const char *name, const struc
     w->only_verifies = policy_only_verifies(policy);
     w->rpo_ns = policy->objectives.rpo_s * NS_PER_S;
     w->has_schedule = policy->schedule.count > 0;
+    w->has_key = policy->encrypted;
     watch_load_heads(source, policy, ret_loaded);
     uint64_t newest_start_ns;
     load_runs(source, policy->name, ret_loaded, &newest_start_ns);

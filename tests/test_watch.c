@@ -79,6 +79,20 @@ static void test_rto(void **state)
     expect(&w, WATCH_AT_RISK, true, 0, "proof-overdue");
 }
 
+static void test_key_drill(void **state)
+{
+    (void)state;
+    struct watch_facts w = well();
+    w.has_key = true;
+    expect(&w, WATCH_PROTECTED, true, 0, "key-drill"); // never
+    w.key_drilled_ns = NOW - 180 * DAY;
+    expect(&w, WATCH_PROTECTED, true, 0, "");
+    w.key_drilled_ns--;
+    expect(&w, WATCH_AT_RISK, true, 0, "key-drill");
+    w.has_key = false;
+    expect(&w, WATCH_PROTECTED, true, 0, "");
+}
+
 static void test_age(void **state)
 {
     (void)state;
@@ -291,7 +305,7 @@ static void test_kinds_are_known(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_is_well), cmocka_unit_test(test_age), cmocka_unit_test(test_rto),      cmocka_unit_test(test_nothing_there), cmocka_unit_test(test_integrity),
+        cmocka_unit_test(test_all_is_well), cmocka_unit_test(test_age), cmocka_unit_test(test_rto), cmocka_unit_test(test_key_drill),      cmocka_unit_test(test_nothing_there), cmocka_unit_test(test_integrity),
         cmocka_unit_test(test_suspect),     cmocka_unit_test(test_runs),     cmocka_unit_test(test_schedule),      cmocka_unit_test(test_copies),
         cmocka_unit_test(test_disk),        cmocka_unit_test(test_host),     cmocka_unit_test(test_kinds_are_known),
     };

@@ -1,0 +1,12 @@
+// The key drill: an identity that lies offline is brought, and has to open a canary, the smallest object of the newest snapshot.
+#ifndef BKD_KEY_DRILL_H
+#define BKD_KEY_DRILL_H
+
+#include "bkd/drilling.h"
+
+#define KEY_DRILL_KIND "key"
+
+// ERROR_KEY: it opens nothing of this policy, or is the identity that verifications use anyway; ERROR_INTEGRITY: the canary is not what was signed.
+MUST_USE int key_drill_run(struct drilling *d, struct error *err);
+
+#endif
