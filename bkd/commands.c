@@ -129,6 +129,18 @@ static const struct cli_option drill_options[] = {
     { 0 },
 };
 
+static const struct cli_option drill_list_options[] = {
+    { "kind", 0, "KIND", "only negative, by-hand or key" },
+    { 0 },
+};
+
+static const struct cli_option evidence_options[] = {
+    { "drill", 0, "ID", "of this drill; as much of its id as tells it apart will do" },
+    { "period", 0, "PERIOD", "of all drills that began in a year, quarter or month (UTC): 2026, 2026Q4, 2026-11" },
+    { "output", 'o', "FILE", "the package, FILE.tar.zst; must not exist" },
+    { 0 },
+};
+
 static const struct cli_option rpo_options[] = {
     { "days", 0, "N", "how far to look back (30)" },
     { 0 },
@@ -359,11 +371,16 @@ static const struct cli_command commands[] = {
       "Takes the identity that lies offline (-i recovery.txt), makes sure that the newest snapshot is encrypted for it, and decrypts the smallest object of it, whole. The date is recorded: "
       "`bkd status` warns when the last time is more than 180 days ago, and says when there was none. Ends with 9 when the key opens nothing, and for the key that verifications use anyway.",
       drill_options, cmd_drill_key },
+    { "drill list", "[PLAN|POLICY]", 0, 1, "list drills, and how they went", "With --json each line is the whole record of a drill.", drill_list_options, cmd_drill_list },
     { "drill negative", "POLICY", 1, 1, "prove that damage and deceit are noticed",
       "Copies what the newest snapshot needs into scratch space (verify.scratch), and there flips a bit of an object, removes it, cuts it off at 60 %, puts an old state back, and withholds the "
       "key. `bkd check` and bkd-restore have to notice each, with the right exit code. The repository itself is only read. The result goes on record; ends with 4 "
       "when something was not noticed.",
       drill_options, cmd_drill_negative },
+    { "evidence pack", "", 0, 0, "pack what proves that drills were held, for somebody without bkd",
+      "Makes a package of the drill, or of all drills of the period: their records, logs and signed heads, and the runs and verifications of that time; with the hash of every file, signed by this "
+      "host. It is verified without bkd and without a network, with tar, zstd, sha256sum and ssh-keygen: README.txt in it says how, in English and Chinese.",
+      evidence_options, cmd_evidence_pack },
     { "rto", "[POLICY]", 0, 1, "say how long restores take, as far as it was measured",
       "Of the verifications of whole snapshots that are like the newest (same copy, size within a factor of two): median, 90th percentile and worst, and what so many "
       "runs support about restores to come: 29 of them bound nine in ten with 95 % confidence; of fewer it is said what they do support. "

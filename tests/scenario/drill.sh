@@ -92,4 +92,34 @@ if command -v age-keygen >/dev/null; then
     is 9 "somebody else's key" drill key p -i "$tree/stranger.txt" --json
     fits "is on record as a drill that did not pass" 'grep -q "\"passed\":false.*" "$(ls -t "$state"/drills/*/record.json | head -n 1)"'
 fi
+
+# ---- evidence, verified with stock tools as its README.txt says
+is 0 "drills are listed" drill list p --json
+id=$(sed -n 's/.*"id":"\([^"]*\)","kind":"negative".*"passed":true.*/\1/p' "$tree/out" | head -n 1)
+pack() { run_bkd evidence pack --json "$@"; }
+is 0 "a package of one drill" pack --drill "$id" -o "$tree/one.tar.zst"
+says "has it" '"drills":1,'
+is 0 "and of the year" pack --period "$(date -u +%Y)" -o "$tree/year.tar.zst"
+says "has the runs" '"runs":2,'
+is 1 "a file that exists is left alone" pack --drill "$id" -o "$tree/one.tar.zst"
+is 1 "a period without drills" pack --period 1999Q1 -o "$tree/none.tar.zst"
+is 2 "a period that is none" pack --period 2026Q7 -o "$tree/none.tar.zst"
+is 1 "a drill that is none" pack --drill 19990101 -o "$tree/none.tar.zst"
+fits "nothing is written then" '[ ! -e "$tree/none.tar.zst" ] && [ "$(ls "$tree" | grep -c part-)" = 0 ]'
+mkdir "$tree/unpacked"
+tar --zstd -xf "$tree/year.tar.zst" -C "$tree/unpacked"
+cd "$tree/unpacked"/evidence-* || exit 1
+verify_signature() { # SIGNATURE NAMESPACE, the text on standard input
+    ssh-keygen -Y verify -f "$config/keys/allowed_signers" -I "$(ssh-keygen -Y find-principals -f "$config/keys/allowed_signers" -s "$1" | head -n 1)" -n "$2" -s "$1"
+}
+fits "ssh-keygen believes the list of hashes" 'verify_signature SHA256SUMS.sig bkd-record@v1 <SHA256SUMS >/dev/null'
+fits "sha256sum finds each file as it was signed" 'sha256sum --check --strict --quiet SHA256SUMS'
+fits "no file was not signed" '[ "$(find . -type f | wc -l)" = "$(($(wc -l <SHA256SUMS) + 2))" ]'
+sed '/^-----BEGIN SSH SIGNATURE-----$/,$d' "drills/$id/head" >"$tree/head.txt"
+sed -n '/^-----BEGIN SSH SIGNATURE-----$/,$p' "drills/$id/head" >"$tree/head.sig"
+fits "the head is signed by the host that was backed up" 'verify_signature "$tree/head.sig" bkd-head@v1 <"$tree/head.txt" >/dev/null'
+fits "it is the one in the record" 'grep -q "\"head_sha256\":\"$(sha256sum <"drills/$id/head" | cut -d " " -f 1)\"" "drills/$id/record.json"'
+fits "no secret is in it" '! grep -rqE "AGE-SECRET-KEY-1[A-Z0-9]{20}|PRIVATE KEY-----" .'
+echo x >>"drills/$id/journal.jsonl"
+fits "a changed file is found" '! sha256sum --check --strict --quiet SHA256SUMS 2>/dev/null'
 finish

@@ -1,0 +1,58 @@
+// bkd drill list: what was rehearsed, the newest first, and how it went.
+#include <stdio.h>
+#include <string.h>
+
+#include "bkd/base/clock.h"
+#include "bkd/history.h"
+#include "bkd/record/drills.h"
+
+struct listing {
+    const struct cmd_context *ctx;
+    const char *plan;
+    uint64_t drills, passed;
+};
+
+static const char *result_of(const struct drill_row *row) { return row->ended_ns == 0 ? "not ended" : row->has_passed ? "passed" : "NOT PASSED"; }
+
+static int print_json(const struct drill_row *row, struct error *err)
+{
+    struct json *line = NULL;
+    int r = json_parse(row->record, strlen(row->record), &line, err);
+    return r < 0 ? error_prefix(err, "the record of drill %s", row->uid) : cmd_print_line(&line, err);
+}
+
+static int show(void *arg, const struct drill_row *row, struct error *err)
+{
+    struct listing *l = arg;
+    char when[CLOCK_TEXT_MAX], took[CLOCK_TEXT_MAX] = "";
+    if (l->drills++ == 0 && !l->ctx->json)
+        printf("%-22s %-20s  %-9s %-16s  %-10s %8s\n", "DRILL", "BEGAN (UTC)", "KIND", "PLAN", "RESULT", "TOOK");
+    l->passed += row->ended_ns > 0 && row->has_passed;
+    if (l->ctx->json)
+        return print_json(row, err);
+    clock_format_utc(when, row->started_ns, false);
+    if (row->ended_ns > row->started_ns)
+        clock_format_duration(took, row->ended_ns - row->started_ns);
+    printf("%-22s %-20s  %-9s %-16s  %-10s %8s\n", row->uid, when, row->kind, row->plan, result_of(row), took);
+    return 0;
+}
+
+int cmd_drill_list(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+{
+    _cleanup_catalogue_ struct catalogue catalogue = { 0 };
+    struct listing l = { .ctx = ctx, .plan = cli_args_value(args, 0) };
+    int r = history_open(ctx, &catalogue, err);
+    if (r == 0)
+        r = drills_list(&catalogue, l.plan, cli_args_option(args, "kind"), show, &l, err);
+    if (r < 0)
+        return r;
+    if (ctx->json) {
+        struct json *line = json_line_new("summary");
+        json_add_u64(line, "drills", l.drills);
+        json_add_u64(line, "passed", l.passed);
+        return cmd_print_line(&line, err);
+    }
+    if (l.drills == 0)
+        printf("no drills yet: bkd drill negative, by-hand and key rehearse a policy\n");
+    return 0;
+}
