@@ -7,6 +7,7 @@
 
 #define S_NS UINT64_C(1000000000)
 #define EVERY_NS (20 * 3600 * S_NS) // a nightly run is sometimes early
+#define LEAP_NS (30 * 86400 * S_NS) // after a longer pause the clock may be wrong
 
 static bool is_due(struct catalogue *c, const char *mark, struct error *err, int *ret_r)
 {
@@ -33,8 +34,21 @@ static struct compaction_options options_of(const struct cmd_context *ctx)
     return (struct compaction_options){ .details_ns = config.history_details_s * S_NS, .runs_ns = config.history_runs_s * S_NS };
 }
 
+// A clock that is years ahead makes everything old. So after a leap nothing goes until, most of a day later, the clock still says so.
+static bool has_leapt(struct catalogue *c, struct error *err, int *ret_r)
+{
+    int64_t last = 0;
+    *ret_r = catalogue_mark(c, "compaction.last", &last, err);
+    return *ret_r == 0 && last != 0 && (int64_t)catalogue_now_ns(c) - last > (int64_t)LEAP_NS;
+}
+
 static int compact(const struct cmd_context *ctx, struct catalogue *c, struct error *err)
 {
+    int leap_r;
+    if (has_leapt(c, err, &leap_r))
+        return catalogue_set_mark(c, "compaction.last", (int64_t)catalogue_now_ns(c), err);
+    if (leap_r < 0)
+        return leap_r;
     struct compaction_options options = options_of(ctx);
     struct compaction_result result;
     int r = compaction_run(c, &options, &result, err);

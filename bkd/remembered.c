@@ -74,7 +74,7 @@ static int look_for_slot(struct looking *l, struct slot *ret_slot, struct error 
     struct agenda_task *task = l->task;
     int64_t limit_s = seconds(l->limit_ns);
     int r = slots_last(l->c, task->policy, task->action, 0, ret_slot, err);
-    if (r == 0 && ret_slot->slot_ns > l->limit_ns) {
+    if (r == 0 && ret_slot->decided_ns > l->limit_ns) {
         task->undone_until_s = seconds(ret_slot->slot_ns);
         r = slots_last(l->c, task->policy, task->action, l->limit_ns, ret_slot, err);
     }

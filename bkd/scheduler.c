@@ -325,7 +325,7 @@ static bool win_slot(const struct turn *turn, const struct agenda_decision *d)
         return true;
     int r = slots_set(turn->c, task->policy, task->action, (uint64_t)d->slot_s * NS_PER_S, SLOT_RUN, 0, NULL, &won, &err);
     tell(r, &err);
-    return r < 0 || won || d->again;
+    return r < 0 || won;
 }
 
 static void start_slot(struct turn *turn, const struct agenda_decision *d)
@@ -350,22 +350,53 @@ static void start_slot(struct turn *turn, const struct agenda_decision *d)
         tell(events_add(turn->c, "run-failed", task->policy, SEVERITY_CRITICAL, err.text, &lost), &lost);
 }
 
-static void record_slot(const struct turn *turn, const struct agenda_decision *d, enum slot_outcome outcome)
+// The outcome of a slot that gets no run; SLOT_RUN for all other decisions.
+static enum slot_outcome outcome_without_run(const struct agenda_decision *d)
 {
-    const struct agenda_task *task = &turn->s->tasks.agenda.tasks[d->task];
+    return d->what == AGENDA_MISSED ? SLOT_MISSED : d->what == AGENDA_COALESCED ? SLOT_COALESCED : d->what == AGENDA_SKIPPED ? SLOT_SKIPPED : SLOT_RUN;
+}
+
+// Of many alike only the last one is logged, and of those that another run stands for none: the catalogue has them all.
+static bool is_to_log(const struct agenda_decisions *decisions, size_t index)
+{
+    const struct agenda_decision *d = &decisions->items[index], *next = index + 1 < decisions->count ? d + 1 : NULL;
+    return d->what != AGENDA_COALESCED && (next == NULL || next->task != d->task || next->what != d->what);
+}
+
+static void record_slot(const struct scheduler *s, struct catalogue *c, const struct agenda_decisions *decisions, size_t index)
+{
+    const struct agenda_decision *d = &decisions->items[index];
+    const struct agenda_task *task = &s->tasks.agenda.tasks[d->task];
     _cleanup_buf_ struct buf reason = { 0 };
+    char slot[CLOCK_TEXT_MAX];
     struct error err;
     bool won;
-    agenda_reason_text(&turn->s->tasks.agenda, d, &reason);
-    if (d->first_s != d->slot_s) {
-        char first[CLOCK_TEXT_MAX];
-        clock_format_utc(first, (uint64_t)d->first_s * NS_PER_S, false);
-        buf_addf(&reason, " (and all others since %s)", first);
+    agenda_reason_text(&s->tasks.agenda, d, &reason);
+    clock_format_utc(slot, (uint64_t)d->slot_s * NS_PER_S, false);
+    if (is_to_log(decisions, index))
+        log_info("policy %s: no %s for the slot of %s: %s", task->policy, task->action, slot, buf_str(&reason));
+    if (c != NULL)
+        tell(slots_set(c, task->policy, task->action, (uint64_t)d->slot_s * NS_PER_S, outcome_without_run(d), 0, buf_str(&reason), &won, &err), &err);
+}
+
+// All in one transaction: after months there may be a thousand of each policy. When the catalogue is locked, that is waited for once, not a thousand times.
+static void record_slots(const struct turn *turn, const struct agenda_decisions *decisions)
+{
+    struct catalogue *c = NULL;
+    struct error err;
+    size_t count = 0;
+    for (size_t i = 0; i < decisions->count; i++)
+        count += outcome_without_run(&decisions->items[i]) != SLOT_RUN;
+    if (count > 0 && turn->c != NULL) {
+        int r = catalogue_begin(turn->c, &err);
+        tell(r, &err);
+        c = r == 0 ? turn->c : NULL;
     }
-    if (outcome != SLOT_COALESCED) // there may be hundreds of them, and `bkd schedule` and the catalogue have them all
-        log_info("policy %s: no %s for one of its times: %s", task->policy, task->action, buf_str(&reason));
-    if (turn->c != NULL)
-        tell(slots_set(turn->c, task->policy, task->action, (uint64_t)d->slot_s * NS_PER_S, outcome, 0, buf_str(&reason), &won, &err), &err);
+    for (size_t i = 0; i < decisions->count; i++)
+        if (outcome_without_run(&decisions->items[i]) != SLOT_RUN)
+            record_slot(turn->s, c, decisions, i);
+    if (c != NULL)
+        tell(catalogue_end(c, 0, &err), &err);
 }
 
 static void window_is_over(const struct turn *turn, const struct agenda_decision *d)
@@ -383,28 +414,6 @@ static void window_is_over(const struct turn *turn, const struct agenda_decision
         log_error("%s", err.text);
     if (turn->c != NULL)
         tell(events_add(turn->c, "window-over", task->policy, SEVERITY_WARNING, text, &err), &err);
-}
-
-static void carry_out(struct turn *turn, const struct agenda_decision *d)
-{
-    switch (d->what) {
-    case AGENDA_START:
-        start_slot(turn, d);
-        break;
-    case AGENDA_MISSED:
-        record_slot(turn, d, SLOT_MISSED);
-        break;
-    case AGENDA_COALESCED:
-        record_slot(turn, d, SLOT_COALESCED);
-        break;
-    case AGENDA_SKIPPED:
-        record_slot(turn, d, SLOT_SKIPPED);
-        break;
-    case AGENDA_WARN_WINDOW:
-    case AGENDA_STOP:
-        window_is_over(turn, d);
-        break;
-    }
 }
 
 static int note_pause(void *arg, const struct pause *pause, struct error *err)
@@ -439,8 +448,13 @@ uint64_t scheduler_turn(struct scheduler *s, size_t *ret_started)
         look_around(s, &catalogue);
     }
     agenda_decide(&s->tasks.agenda, now_s(s), &decisions);
-    for (size_t i = 0; i < decisions.count; i++)
-        carry_out(&turn, &decisions.items[i]);
+    record_slots(&turn, &decisions); // before runs begin, which want to write there, too
+    for (size_t i = 0; i < decisions.count; i++) {
+        if (decisions.items[i].what == AGENDA_START)
+            start_slot(&turn, &decisions.items[i]);
+        else if (outcome_without_run(&decisions.items[i]) == SLOT_RUN)
+            window_is_over(&turn, &decisions.items[i]);
+    }
     *ret_started = turn.started;
     // Others decide and run, too, and it may let us in later. Whatever happens, no loop without rest.
     int64_t latest_s = now_s(s) + (turn.c == NULL ? TRY_AGAIN_S : LOOK_AGAIN_S), wake_s = decisions.wake_s < latest_s ? decisions.wake_s : latest_s;

@@ -115,6 +115,7 @@ static void test_records_of_the_future(void **state)
     decide(&l, right_s, SLOT_RUN);
     run(&l, right_s, 0);
     l.now_ns += 10 * YEAR * SECOND;
+    decide(&l, right_s + 3600, SLOT_COALESCED);
     decide(&l, right_s + 10 * YEAR, SLOT_RUN);
     run(&l, right_s + 10 * YEAR, 0);
     remember(&l, &task);
@@ -124,6 +125,8 @@ static void test_records_of_the_future(void **state)
     assert_int_equal(task.last_slot_s, right_s);
     assert_int_equal(task.undone_until_s, right_s + 10 * YEAR);
     assert_int_equal(task.last_success_s, right_s);
+    l.now_ns += 3600 * SECOND;
+    decide(&l, right_s + 3600, SLOT_RUN); // anew
 }
 
 int main(void)

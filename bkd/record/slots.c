@@ -25,9 +25,10 @@ static void read_row(struct sql_statement *s, struct slot *ret_slot)
 int slots_set(struct catalogue *c, const char *policy, const char *action, uint64_t slot_ns, enum slot_outcome outcome, int64_t run, const char *reason,
               bool *ret_won, struct error *err)
 {
-    int r = sql_do(c->sql, "INSERT INTO slots (" COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+    int r = sql_do(c->sql, "INSERT INTO slots (" COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET outcome = ?4, run = ?5, reason = ?6,"
+                            " decided_ns = ?7 WHERE decided_ns > ?7 + ?8",
                    SQL_VALUES(SQL_TEXT(policy), SQL_TEXT(action), SQL_I64(slot_ns), SQL_TEXT(slot_outcome_name(outcome)), SQL_SOME((uint64_t)run),
-                              SQL_NAMED(reason), SQL_I64(catalogue_now_ns(c))),
+                              SQL_NAMED(reason), SQL_I64(catalogue_now_ns(c)), SQL_I64(SLOTS_AHEAD_NS)),
                    err);
     if (r == 0)
         *ret_won = sql_changes(c->sql) == 1;
@@ -43,7 +44,7 @@ int slots_set_run(struct catalogue *c, const char *policy, const char *action, u
 int slots_last(struct catalogue *c, const char *policy, const char *action, uint64_t until_ns, struct slot *ret_slot, struct error *err)
 {
     _cleanup_sql_statement_ struct sql_statement *s = NULL;
-    int r = sql_query(c->sql, "SELECT " COLUMNS " FROM slots WHERE policy = ?1 AND action = ?2 AND slot_ns <= coalesce(?3, slot_ns) ORDER BY slot_ns DESC LIMIT 1",
+    int r = sql_query(c->sql, "SELECT " COLUMNS " FROM slots WHERE policy = ?1 AND action = ?2 AND decided_ns <= coalesce(?3, decided_ns) ORDER BY slot_ns DESC LIMIT 1",
                       SQL_VALUES(SQL_TEXT(policy), SQL_TEXT(action), SQL_SOME(until_ns)), &s, err);
     if (r == 0)
         r = sql_next(s, err);

@@ -49,6 +49,9 @@ is 0 "again: nothing is due" run_bkd run --due --json
 says "for it, too" '"runs":0'
 rm "$config/policies/proof.yaml"
 
+is 0 "a simulation" run_bkd prune --simulate 2 first
+equals "is no run" 0 "SELECT count(*) FROM runs WHERE kind = 'prune'"
+
 # ---- exit codes --------------------------------------------------------------------------------------------------------------
 policy broken 'schedule: "0 * * * *"'
 sed -i 's|path: .*|path: /nowhere/at/all|' "$config/policies/broken.yaml"
