@@ -89,8 +89,12 @@ int cmd_notify_send(struct cmd_context *ctx, const struct cli_args *args, struct
 int cmd_notify_status(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_notify_test(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_pause(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_plan_answer(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_plan_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_plan_lint(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_plan_list(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_plan_print(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_plan_run(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_plan_show(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_policy_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_policy_show(struct cmd_context *ctx, const struct cli_args *args, struct error *err);

@@ -46,6 +46,31 @@ static const struct cli_option identity_options[] = {
     { 0 },
 };
 
+static const struct cli_option plan_run_options[] = {
+    { "scenario", 's', "NAME", "what happened, such as host-loss: where systems are restored to" },
+    { "yes", 'y', NULL, "do not ask before doing it for real" },
+    { "rehearse", 0, NULL, "restore into scratch space and check there; live systems are left alone" },
+    { "tabletop", 0, NULL, "restore nothing: people answer for every step, and times are taken" },
+    { "unattended", 0, NULL, "with --rehearse: manual steps and decisions are left out" },
+    { "anew", 0, NULL, "begin a new run although one was interrupted" },
+    { "identity", 'i', "FILE", "age identity that opens the backups (each policy's verify.identity)" },
+    { 0 },
+};
+
+static const struct cli_option plan_answer_options[] = {
+    { "by", 0, "NAME", "who answers; required" },
+    { "note", 0, "TEXT", "what was seen or done" },
+    { "choice", 0, "WORD", "of a decision: what was chosen" },
+    { "failed", 0, NULL, "it was not done: the step has failed" },
+    { 0 },
+};
+
+static const struct cli_option plan_print_options[] = {
+    { "lang", 0, "en|zh", "the language (en)" },
+    { "output", 'o', "FILE", "where to write it (standard output)" },
+    { 0 },
+};
+
 static const struct cli_option rollback_options[] = {
     { "identity", 'i', "FILE", "age identity, which this host does not keep: operations.txt, brought here for the time being" },
     { "yes", 'y', NULL, "do not ask" },
@@ -447,6 +472,18 @@ static const struct cli_command commands[] = {
       "When each step can begin and end at the earliest, by the median of what was measured (verifications of the policy, earlier runs of the plan), else by its deadline; and which steps "
       "make the whole as long as it is.",
       NULL, cmd_plan_show },
+    { "plan run", "PLAN", 1, 1, "carry out a recovery plan",
+      "Carries out the steps in their order, at once where nothing says otherwise, each timed against its deadline. Everything is journaled as it happens; the same command goes on with a run "
+      "that was interrupted or in which a step failed. Manual steps and decisions are answered on the terminal, or elsewhere with `bkd plan answer`. Ends with 1 when a step failed, "
+      "with 5 when everything is back, but later than promised.",
+      plan_run_options, cmd_plan_run },
+    { "plan answer", "RUN|PLAN STEP", 2, 2, "answer a question of a plan that is carried out",
+      "Confirms a manual step, or decides, for a run that waits for it: by the run's id, or the plan's name for the run that goes on. What is said goes on record.", plan_answer_options,
+      cmd_plan_answer },
+    { "plan list", "", 0, 0, "list the recovery plans, and whether they were rehearsed",
+      "A plan counts as rehearsed when a whole rehearsal of exactly this text passed: any change sets it back. Says also when a plan is to be looked through again.", NULL, cmd_plan_list },
+    { "plan print", "PLAN", 1, 1, "print a recovery plan as a handbook for the emergency",
+      "HTML for paper (A4), complete in one file: contents, whom to call, every step with its command as a QR code and boxes to sign.", plan_print_options, cmd_plan_print },
     { "config check", "", 0, 0, "check the host's configuration file",
       "Shows every mistake of CONFIG_DIR/bkd.yaml (see bkd.yaml(5)) with its place and exits with 2 when there is one. `bkd notify test` tries whether messages arrive.", NULL,
       cmd_config_check },

@@ -5,6 +5,7 @@
 #define BKD_PLANNING_H
 
 #include "bkd/cmd.h"
+#include "bkd/dr/plan_run.h"
 #include "bkd/policy/recovery.h"
 
 #define PLANNING_ID_MAX 100u
@@ -23,12 +24,9 @@ struct planning_options {
     const char *identity; // file; NULL = as the policies say
     enum planning_mode mode;
     bool anew;            // do not go on with an interrupted run
+    bool unattended;      // nobody is there: manual steps and decisions are skipped; not for real
     bool may_ask;         // on the terminal, where there is one; else answers come from `bkd plan answer`
 };
-
-// What became of a step. The order is that of its life.
-enum planning_state { PLANNING_WAITING, PLANNING_RUNNING, PLANNING_DONE, PLANNING_FAILED, PLANNING_SKIPPED };
-const char *planning_state_name(enum planning_state state); // "waiting" …
 
 struct planning_step {
     enum planning_state state;   // PLANNING_SKIPPED: not exercised in this mode
@@ -42,12 +40,12 @@ struct planning_step {
 
 // A run of a plan, as far as it went.
 struct planning {
-    char id[PLANNING_ID_MAX];
+    char id[PLANNING_ID_MAX + 1];
     enum planning_mode mode;
     char *plan, *sha256;       // name and SHA-256 of the plan it was begun with; owned
     char *scenario, *by, *host; // "" = none in particular; who began it, where; owned
     uint64_t started_ns, ended_ns; // wall clock; ended 0: it goes on, or was interrupted
-    uint64_t took_ns;          // on the monotonic clock, over interruptions too
+    uint64_t took_ns;          // on the monotonic clock, over interruptions too (across a boot: on the wall clock)
     bool passed;               // every step is done, or skipped as the mode wants it
     bool was_aborted;          // a decision said so
     bool misses_rto;           // the whole, or a system, took longer than promised
@@ -70,6 +68,12 @@ char *planning_path(const struct cmd_context *ctx, const char *plan);
 MUST_USE int planning_run(const struct cmd_context *ctx, const struct planning_options *options, struct planning *ret_planning, struct error *err);
 // 0, ERROR_FAILED (a step failed, or it was aborted or interrupted), ERROR_OBJECTIVE (all done, later than promised).
 MUST_USE int planning_result(const struct planning *p, struct error *err);
+
+// STATE_DIR/plans/ID. Caller frees.
+char *planning_directory(const struct cmd_context *ctx, const char *id);
+// The newest run of a plan for which `fits` says so (NULL: any); false when there is none.
+typedef bool planning_fits_fn(const void *arg, const struct planning *p);
+bool planning_find(const struct cmd_context *ctx, const char *plan, planning_fits_fn *fits, const void *arg, struct planning *ret_planning);
 
 // A run as its journal tells it. ERROR_NOT_FOUND: there is none of this id.
 MUST_USE int planning_read(const struct cmd_context *ctx, const char *id, struct planning *ret_planning, struct error *err);

@@ -1,28 +1,19 @@
 #include "bkd/sheet.h"
 
-#include <errno.h>
-#include <qrencode.h>
 #include <string.h>
 
-#define QUIET 4 // modules around a QR code (ISO/IEC 18004)
+#include "bkd/base/shell.h"
+#include "bkd/qr.h"
+
 #define TYPICAL "IDENTITY.txt"
 
 // ---- QR
 
-static bool is_dark(const QRcode *code, int row, int column)
-{
-    row -= QUIET;
-    column -= QUIET;
-    if (row < 0 || column < 0 || row >= code->width || column >= code->width)
-        return false;
-    return (code->data[row * code->width + column] & 1) != 0;
-}
-
-static void add_rows(const QRcode *code, int row, bool terminal, struct buf *out)
+static void add_rows(const struct qr *code, int row, bool terminal, struct buf *out)
 {
     buf_add_str(out, terminal ? "  \033[0;38;5;16;48;5;231m" : "  ");
-    for (int column = 0; column < code->width + 2 * QUIET; column++) {
-        bool upper = is_dark(code, row, column), lower = is_dark(code, row + 1, column);
+    for (int column = 0; column < code->width + 2 * QR_QUIET; column++) {
+        bool upper = qr_is_dark(code, row, column), lower = qr_is_dark(code, row + 1, column);
         buf_add_str(out, upper && lower ? "█" : upper ? "▀" : lower ? "▄" : " ");
     }
     if (terminal) {
@@ -38,14 +29,14 @@ int sheet_qr(const char *text, bool terminal, struct buf *ret_text, struct error
 {
     // Upper case and digits make alphanumeric mode: an identity's 74 characters fit in 33 x 33 modules at level M (15 % may be
     // unreadable).
-    QRcode *code = QRcode_encodeString(text, 0, QR_ECLEVEL_M, QR_MODE_8, 1);
-    if (code == NULL)
-        return error_set_errno(err, errno, "make a QR code");
+    _cleanup_qr_ struct qr code = { 0 };
+    int r = qr_encode(text, &code, err);
+    if (r < 0)
+        return r;
     // On paper the upper and lower quiet zones are the empty lines around.
-    int first = terminal ? 0 : QUIET, last = code->width + (terminal ? 2 : 1) * QUIET;
+    int first = terminal ? 0 : QR_QUIET, last = code.width + (terminal ? 2 : 1) * QR_QUIET;
     for (int row = first; row < last; row += 2)
-        add_rows(code, row, terminal, ret_text);
-    QRcode_free(code);
+        add_rows(&code, row, terminal, ret_text);
     return 0;
 }
 
@@ -103,23 +94,11 @@ static void add_repository(const struct sheet *s, struct buf *out)
     buf_add_char(out, '\n');
 }
 
-// In single quotes for a shell; a quote within ends them, stands escaped, and begins them again.
-static void add_quoted(struct buf *out, const char *text)
-{
-    buf_add_char(out, '\'');
-    for (; *text != '\0'; text++)
-        if (*text == '\'')
-            buf_add_str(out, "'\\''");
-        else
-            buf_add_char(out, *text);
-    buf_add_char(out, '\'');
-}
-
 static void add_steps(const struct sheet *s, struct buf *out)
 {
     const char *identity = s->identity == NULL ? "" : " -i " TYPICAL;
     buf_add_str(out, "4. RESTORE with bkd-restore (no configuration, no database, no daemon):\n   R=");
-    add_quoted(out, s->repository == NULL ? "REPOSITORY" : s->repository);
+    shell_add_quoted(out, s->repository == NULL ? "REPOSITORY" : s->repository);
     buf_addf(out,
              "\n   bkd-restore -r \"$R\"%s --signers allowed_signers list\n"
              "   bkd-restore -r \"$R\"%s --signers allowed_signers restore latest --target DIR\n\n",

@@ -1,5 +1,5 @@
 // The recovery sheet: one printed page from which everything can be restored when every machine is gone.
-// Pure: facts in, text out. The only module that includes libqrencode's header.
+// Pure: facts in, text out.
 #ifndef BKD_SHEET_H
 #define BKD_SHEET_H
 

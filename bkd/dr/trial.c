@@ -7,6 +7,7 @@
 #include "bkd/base/clock.h"
 #include "bkd/base/env.h"
 #include "bkd/base/proc.h"
+#include "bkd/base/shell.h"
 
 // ---- the command line
 
@@ -46,10 +47,25 @@ static void make_command(const struct trial_request *q, const char *number, stru
     add_option(w, "--known-hosts", q->known_hosts);
     add_option(w, "--chain", q->chain);
     add_option(w, "--target", q->target);
+    if (q->is_in_place)
+        add_word(w, "--in-place");
+    add_option(w, "--overwrite", q->is_merging ? "if-changed" : NULL);
     add_word(w, number);
     add_word(w, "--");
     for (size_t i = 0; i < q->n_paths; i++)
         add_word(w, q->paths[i]);
+}
+
+// The whole command as one word behind those that bring it elsewhere; *text holds it.
+static void wrap(const char *const *through, struct words *w, struct buf *text)
+{
+    struct words outer = { 0 };
+    shell_add_command(text, w->list);
+    for (size_t i = 0; through[i] != NULL; i++)
+        add_word(&outer, through[i]);
+    add_word(&outer, buf_str(text));
+    words_done(w);
+    *w = outer;
 }
 
 // ---- its report
@@ -159,12 +175,15 @@ int trial_run(const struct io *io, const struct trial_request *request, struct t
 {
     __attribute__((cleanup(words_done))) struct words command = { 0 };
     _cleanup_env_ struct env env = { 0 };
+    _cleanup_buf_ struct buf wrapped = { 0 };
     _cleanup_proc_result_ struct proc_result result = { 0 };
     struct trial trial = { 0 };
     struct listening listening = { .trial = &trial, .stop = request->stop };
     char number[24];
     (void)snprintf(number, sizeof number, "%llu", (unsigned long long)request->snapshot);
     make_command(request, number, &command);
+    if (request->through != NULL)
+        wrap(request->through, &command, &wrapped);
     env_init(&env, NULL);
     env_add(&env, "TMPDIR", getenv("TMPDIR"));
     env_add(&env, "SSH_AUTH_SOCK", getenv("SSH_AUTH_SOCK"));

@@ -21,7 +21,10 @@ struct trial_request {
     uint64_t snapshot;
     const char *const *paths; // only these; n_paths 0 = everything
     size_t n_paths;
-    const char *target;     // does not exist yet
+    const char *target;     // does not exist yet, unless is_merging
+    bool is_in_place;       // instead of a target: where the files were
+    bool is_merging;        // what exists at the target is replaced where it differs
+    const char *const *through; // words of a command that takes the rest as one word for a shell elsewhere (ssh HOST); NULL = run here
     uint64_t timeout_ms;    // when it is ended, and has failed; 0 = never
     bool (*stop)(void *arg); // asked while it runs
 };

@@ -47,7 +47,7 @@ static const struct schema_key keys[] = {
     { "systems.targets.scenario", SCHEMA_TEXT, AT_TARGET(scenario), 1, POLICY_NAME_MAX, NULL, true, NULL, "a word", "Such as disk-loss, host-loss, site-loss or ransomware." },
     { "systems.targets.to", SCHEMA_CHOICE, AT_TARGET(to), 0, 0, NULL, true, "in-place directory scratch", "in-place, directory or scratch",
       "\\fBin\\-place\\fR: where the files were, on \\fBhost\\fR. \\fBdirectory\\fR: below \\fBpath\\fR there. \\fBscratch\\fR: into scratch space on this host, removed at the end." },
-    { "systems.targets.host", SCHEMA_TEXT, AT_TARGET(host), 0, POLICY_NAME_MAX, "", false, NULL, "the name of a host", "The machine, such as a stand-by; else this host." },
+    { "systems.targets.host", SCHEMA_TEXT, AT_TARGET(host), 0, POLICY_NAME_MAX, "", false, NULL, "the name of a host", "The machine, such as a stand-by; else this host, or, in place, where the system lives." },
     { "systems.targets.path", SCHEMA_PATH, AT_TARGET(path), 0, 0, NULL, false, NULL, "an absolute path", "Of \\fBdirectory\\fR: the directory." },
     { "steps", SCHEMA_MAPS, AT(steps), 1, RECOVERY_STEPS_MAX, NULL, true, NULL, "a list of maps with 'id' and 'type'",
       "What is done. Steps run at once, unless \\fBafter\\fR, or that of their systems, says otherwise." },

@@ -1,0 +1,53 @@
+// bkd plan print.
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bkd/base/clock.h"
+#include "bkd/base/fs.h"
+#include "bkd/handbook.h"
+#include "bkd/planning.h"
+
+static bool is_rehearsal_of(const void *arg, const struct planning *p) { return p->passed && p->mode == PLANNING_REHEARSE && strcmp(p->sha256, arg) == 0; }
+
+static int write_page(const struct cmd_context *ctx, const struct buf *page, const char *file, struct error *err)
+{
+    if (file != NULL)
+        return fs_replace_file(ctx->io, AT_FDCWD, file, 0644, page->data, page->len, err);
+    return fwrite(page->data, 1, page->len, stdout) == page->len && fflush(stdout) == 0 ? 0 : error_set(err, ERROR_FAILED, "cannot write to standard output");
+}
+
+int cmd_plan_print(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+{
+    _cleanup_recovery_ struct recovery plan = { 0 };
+    _cleanup_plan_times_ struct plan_times times = { 0 };
+    _cleanup_planning_ struct planning rehearsal = { 0 };
+    _cleanup_buf_ struct buf page = { 0 };
+    char host[256] = "", printed[CLOCK_TEXT_MAX], rehearsed[CLOCK_TEXT_MAX];
+    const char *language = cli_args_option(args, "lang"), *file = cli_args_option(args, "output");
+    struct handbook handbook = { .plan = &plan, .times = &times, .host = host, .printed = printed };
+    if (!handbook_parse_language(language == NULL ? "en" : language, &handbook.language))
+        return error_set(err, ERROR_USAGE, "--lang is en or zh, not '%s'", language);
+    if (ctx->json && file == NULL)
+        return error_set(err, ERROR_USAGE, "with --json give -o FILE for the page");
+    int r = planning_load(ctx, cli_args_value(args, 0), &plan, err);
+    if (r < 0)
+        return r;
+    plan_times_load(ctx, &plan, &times);
+    if (planning_find(ctx, plan.name, is_rehearsal_of, plan.sha256, &rehearsal)) {
+        clock_format_utc(rehearsed, rehearsal.ended_ns, false);
+        handbook.rehearsed = rehearsed;
+    }
+    (void)gethostname(host, sizeof host - 1);
+    clock_format_utc(printed, io_realtime_ns(ctx->io), false);
+    r = handbook_format(&handbook, &page, err);
+    if (r == 0)
+        r = write_page(ctx, &page, file, err);
+    if (r < 0 || !ctx->json)
+        return r;
+    struct json *line = json_line_new("summary");
+    json_add_str(line, "plan", plan.name);
+    json_add_str(line, "file", file);
+    json_add_u64(line, "bytes", page.len);
+    return cmd_print_line(&line, err);
+}

@@ -1,0 +1,278 @@
+// bkd plan run, answer and list.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bkd/base/clock.h"
+#include "bkd/base/fs.h"
+#include "bkd/base/interrupt.h"
+#include "bkd/dr/plan_journal.h"
+#include "bkd/planning_ask.h"
+#include "bkd/who.h"
+
+// ---- run
+
+static int add_step(const struct planning *p, size_t i, struct error *err)
+{
+    const struct planning_step *s = &p->steps[i];
+    struct json *line = json_line_new("step");
+    json_add_str(line, "step", p->ids[i]);
+    json_add_str(line, "state", planning_state_name(s->state));
+    json_add_u64(line, "begun_ms", s->begun_ns / 1000000);
+    json_add_u64(line, "took_ms", s->took_ns / 1000000);
+    json_add_bool(line, "late", s->is_late);
+    json_add_str(line, "message", s->message);
+    json_add_str(line, "by", s->by);
+    json_add_str(line, "note", s->note);
+    json_add_str(line, "choice", s->choice);
+    if (s->snapshot > 0) {
+        json_add_u64(line, "snapshot", s->snapshot);
+        json_add_str(line, "from", s->copy);
+    }
+    return cmd_print_line(&line, err);
+}
+
+static int print_json(const struct planning *p, struct error *err)
+{
+    int r = 0;
+    for (size_t i = 0; i < p->n_steps && r == 0; i++)
+        r = add_step(p, i, err);
+    struct json *line = json_line_new("summary");
+    json_add_str(line, "plan", p->plan);
+    json_add_str(line, "run", p->id);
+    json_add_str(line, "mode", planning_mode_name(p->mode));
+    json_add_str(line, "scenario", p->scenario);
+    json_add_bool(line, "passed", p->passed);
+    json_add_bool(line, "aborted", p->was_aborted);
+    json_add_u64(line, "took_ms", p->took_ns / 1000000);
+    json_add_u64(line, "late", p->n_late);
+    json_add_bool(line, "misses_rto", p->misses_rto);
+    if (r == 0)
+        return cmd_print_line(&line, err);
+    json_free(&line);
+    return r;
+}
+
+static void print_text(const struct cmd_context *ctx, const struct planning *p)
+{
+    char took[CLOCK_TEXT_MAX];
+    _cleanup_free_ char *directory = planning_directory(ctx, p->id);
+    for (size_t i = 0; i < p->n_steps; i++) {
+        const struct planning_step *s = &p->steps[i];
+        clock_format_duration(took, s->took_ns);
+        printf("  %-8s %-20s %s%s%s%s\n", planning_state_name(s->state), p->ids[i], s->state == PLANNING_WAITING ? "-" : took, s->is_late ? " LATE" : "",
+               s->message != NULL && s->message[0] != '\0' ? "  " : "", s->message == NULL ? "" : s->message);
+    }
+    clock_format_duration(took, p->took_ns);
+    printf("%s %s of plan %s after %s%s; its journal is %s/journal.jsonl\n", planning_mode_name(p->mode), p->passed ? "done" : "NOT DONE", p->plan, took,
+           p->misses_rto ? ", LATER THAN PROMISED" : "", directory);
+}
+
+// What is for real is confirmed first.
+static int confirm(const struct cmd_context *ctx, const struct planning_options *o, bool yes, struct error *err)
+{
+    char answer[16] = "";
+    if (o->mode != PLANNING_RUN || yes)
+        return 0;
+    if (!isatty(STDIN_FILENO) || ctx->json)
+        return error_set(err, ERROR_USAGE, "this restores for real and runs the plan's commands; say --yes, or try --rehearse or --tabletop");
+    fprintf(stderr, "Plan %s%s%s restores for real and runs its commands. Go on? [yes/no] ", o->plan, o->scenario == NULL ? "" : ", scenario ", o->scenario == NULL ? "" : o->scenario);
+    if (fgets(answer, sizeof answer, stdin) != NULL && strcmp(answer, "yes\n") == 0)
+        return 0;
+    return error_set(err, ERROR_FAILED, "nothing was done");
+}
+
+int cmd_plan_run(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+{
+    _cleanup_planning_ struct planning p = { 0 };
+    bool tabletop = cli_args_flag(args, "tabletop"), rehearse = cli_args_flag(args, "rehearse");
+    const struct planning_options options = {
+        .plan = cli_args_value(args, 0), .scenario = cli_args_option(args, "scenario"), .identity = cli_args_option(args, "identity"),
+        .mode = tabletop ? PLANNING_TABLETOP : rehearse ? PLANNING_REHEARSE : PLANNING_RUN, .anew = cli_args_flag(args, "anew"),
+        .unattended = cli_args_flag(args, "unattended"), .may_ask = !ctx->json,
+    };
+    if (tabletop && rehearse)
+        return error_set(err, ERROR_USAGE, "--tabletop restores nothing, --rehearse restores into scratch space: choose one");
+    if (options.unattended && !rehearse)
+        return error_set(err, ERROR_USAGE, "--unattended goes with --rehearse: whatever is done for real needs people");
+    int r = confirm(ctx, &options, cli_args_flag(args, "yes"), err);
+    if (r < 0)
+        return r;
+    interrupt_install(); // what runs is ended, and it is gone on with another time
+    r = planning_run(ctx, &options, &p, err);
+    if (r < 0)
+        return r;
+    if (ctx->json)
+        r = print_json(&p, err);
+    else if (ctx->verbosity >= 0)
+        print_text(ctx, &p);
+    return r < 0 ? r : planning_result(&p, err);
+}
+
+// ---- answer
+
+static bool is_unfinished(const void *arg, const struct planning *p)
+{
+    (void)arg;
+    return p->ended_ns == 0;
+}
+
+// A run by its id, or a plan's name for the one that goes on.
+static int find_run(const struct cmd_context *ctx, const char *name, struct planning *ret_planning, struct error *err)
+{
+    if (planning_find(ctx, name, is_unfinished, NULL, ret_planning))
+        return 0;
+    return planning_read(ctx, name, ret_planning, err);
+}
+
+static int find_state(const struct planning *p, const char *step, enum planning_state *ret_state, struct error *err)
+{
+    for (size_t i = 0; i < p->n_steps; i++) {
+        if (strcmp(p->ids[i], step) == 0) {
+            *ret_state = p->steps[i].state;
+            return 0;
+        }
+    }
+    return error_set(err, ERROR_USAGE, "run %s has no step '%s'", p->id, step);
+}
+
+static int check_question(const struct cmd_context *ctx, const struct planning *p, const char *id, const char *choice, struct error *err)
+{
+    _cleanup_recovery_ struct recovery plan = { 0 };
+    enum planning_state state = PLANNING_WAITING;
+    int r = find_state(p, id, &state, err);
+    if (r == 0 && state != PLANNING_RUNNING)
+        r = error_set(err, ERROR_USAGE, "step '%s' of run %s is %s: nobody asks", id, p->id, planning_state_name(state));
+    if (r == 0)
+        r = planning_load(ctx, p->plan, &plan, err);
+    const struct recovery_step *step = r < 0 ? NULL : recovery_find_step(&plan, id);
+    bool is_asked = step != NULL && (p->mode == PLANNING_TABLETOP || step->type == RECOVERY_MANUAL || step->type == RECOVERY_DECISION);
+    if (r == 0 && !is_asked)
+        r = error_set(err, ERROR_USAGE, "step '%s' is carried out by bkd: nobody asks", id);
+    return r < 0 ? r : planning_check_choice(step, choice, err);
+}
+
+int cmd_plan_answer(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+{
+    _cleanup_planning_ struct planning p = { 0 };
+    const char *id = cli_args_value(args, 1), *by = cli_args_option(args, "by"), *note = cli_args_option(args, "note"), *choice = cli_args_option(args, "choice");
+    if (by == NULL || by[0] == '\0')
+        return error_set(err, ERROR_USAGE, "who answers? Give --by NAME; it goes on record");
+    int r = find_run(ctx, cli_args_value(args, 0), &p, err);
+    if (r == 0)
+        r = check_question(ctx, &p, id, choice == NULL ? "" : choice, err);
+    if (r < 0)
+        return r;
+    _cleanup_free_ char *directory = planning_directory(ctx, p.id);
+    _cleanup_planning_answer_ struct planning_answer answer = { .by = xstrdup(by), .note = xstrdup(note == NULL ? "" : note), .choice = xstrdup(choice == NULL ? "" : choice),
+                                                                .refused = cli_args_flag(args, "failed") };
+    r = planning_answer_write(ctx->io, directory, id, &answer, err);
+    if (r < 0 || ctx->verbosity < 0)
+        return r;
+    struct json *line = json_line_new("summary");
+    json_add_str(line, "run", p.id);
+    json_add_str(line, "step", id);
+    json_add_bool(line, "alive", plan_journal_is_alive(ctx->io, directory));
+    if (ctx->json)
+        return cmd_print_line(&line, err);
+    json_free(&line);
+    printf("answered: step '%s' of run %s%s\n", id, p.id, plan_journal_is_alive(ctx->io, directory) ? "" : " (which is interrupted; it takes the answer when it goes on)");
+    return 0;
+}
+
+// ---- list
+
+static bool is_good_rehearsal(const void *arg, const struct planning *p)
+{
+    (void)arg;
+    return p->passed && p->mode == PLANNING_REHEARSE;
+}
+
+static bool is_good_rehearsal_of(const void *arg, const struct planning *p) { return is_good_rehearsal(NULL, p) && strcmp(p->sha256, arg) == 0; }
+
+// The day that a time is in, as `review` is written.
+static void today(const struct cmd_context *ctx, char ret_day[11])
+{
+    char text[CLOCK_TEXT_MAX];
+    clock_format_utc(text, io_realtime_ns(ctx->io), false);
+    (void)snprintf(ret_day, 11, "%.10s", text);
+}
+
+static int list_plan(const struct cmd_context *ctx, const char *name, bool *bad, struct error *err)
+{
+    _cleanup_recovery_ struct recovery plan = { 0 };
+    _cleanup_planning_ struct planning rehearsal = { 0 }, open = { 0 };
+    struct error why;
+    char day[11], when[CLOCK_TEXT_MAX] = "";
+    if (planning_load(ctx, name, &plan, &why) < 0) {
+        *bad = true;
+        return ctx->json ? 0 : (fprintf(stderr, "%s: %s\n", name, why.text), 0);
+    }
+    today(ctx, day);
+    bool is_rehearsed = planning_find(ctx, plan.name, is_good_rehearsal_of, plan.sha256, &rehearsal);
+    bool was_rehearsed = is_rehearsed || planning_find(ctx, plan.name, is_good_rehearsal, NULL, &rehearsal);
+    bool is_open = planning_find(ctx, plan.name, is_unfinished, NULL, &open);
+    bool is_due = plan.review[0] != '\0' && strcmp(plan.review, day) <= 0;
+    if (was_rehearsed)
+        clock_format_utc(when, rehearsal.ended_ns, false);
+    if (!ctx->json) {
+        printf("%s: %s%s%s%s%s%s%s%s\n", plan.name, is_rehearsed ? "rehearsed " : was_rehearsed ? "not rehearsed: changed since the rehearsal of " : "not rehearsed", when,
+               plan.review[0] == '\0' ? "; no review date" : is_due ? "; REVIEW DUE since " : "; review by ", plan.review, is_open ? "; unfinished " : "",
+               is_open ? planning_mode_name(open.mode) : "", is_open ? " " : "", is_open ? open.id : "");
+        return 0;
+    }
+    struct json *line = json_line_new("plan");
+    json_add_str(line, "plan", plan.name);
+    json_add_str(line, "description", plan.description);
+    json_add_str(line, "sha256", plan.sha256);
+    json_add_u64(line, "steps", plan.step_count);
+    json_add_bool(line, "rehearsed", is_rehearsed);
+    json_add_bool(line, "changed_since_rehearsal", was_rehearsed && !is_rehearsed);
+    json_add_str(line, "last_rehearsal", was_rehearsed ? when : NULL);
+    json_add_str(line, "review", plan.review);
+    json_add_bool(line, "review_due", is_due);
+    json_add_str(line, "unfinished", is_open ? open.id : NULL);
+    return cmd_print_line(&line, err);
+}
+
+struct names {
+    char **items;
+    size_t n;
+};
+
+static int add_name(void *arg, const char *file, unsigned char type, struct error *err)
+{
+    struct names *names = arg;
+    size_t n = strlen(file);
+    (void)type;
+    (void)err;
+    if (file[0] == '.' || n <= 5 || strcmp(file + n - 5, ".yaml") != 0)
+        return 0;
+    names->items = xrealloc(names->items, (names->n + 1) * sizeof *names->items);
+    names->items[names->n++] = xstrndup(file, n - 5);
+    return 0;
+}
+
+static int compare(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+int cmd_plan_list(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+{
+    struct names names = { 0 };
+    _cleanup_free_ char *directory = xasprintf("%s/plans", ctx->config_dir);
+    bool bad = false;
+    (void)args;
+    int r = fs_list_dir(ctx->io, AT_FDCWD, directory, add_name, &names, err);
+    if (r == ERROR_NOT_FOUND)
+        r = 0;
+    qsort(names.items, names.n, sizeof *names.items, compare);
+    for (size_t i = 0; i < names.n; i++) {
+        if (r == 0)
+            r = list_plan(ctx, names.items[i], &bad, err);
+        free(names.items[i]);
+    }
+    free(names.items);
+    if (r == 0 && names.n == 0 && !ctx->json)
+        printf("there are no plans in '%s'\n", directory);
+    return r == 0 && bad ? error_set(err, ERROR_USAGE, "a plan has mistakes; `bkd plan check` shows them") : r;
+}

@@ -1,0 +1,173 @@
+#!/bin/sh
+# Recovery plans: mistakes are found, steps are carried out in their order, people answer from elsewhere, an interrupted run goes on, a rehearsal leaves live files
+# alone, any change sets the plan back, and it is printed in both languages. Prints TAP. BKD_BIN is the directory of bkd and bkd-restore.
+. "$(dirname "$0")/lib.sh"
+
+fits() { if eval "$2"; then ok "$1"; else bad "$1"; fi; } # TITLE TEST
+journal() { cat "$state"/plans/*/journal.jsonl; }
+# A plan in the background; its process is $pid.
+begin() { "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" plan run "$@" >"$tree/run" 2>&1 </dev/null & pid=$!; }
+# until_state STEP: it waits for an answer, or runs.
+until_begun() { for _ in $(seq 150); do ! journal 2>/dev/null | grep -q "\"type\":\"step_begin\".*\"step\":\"$1\"" || return 0; sleep 0.1; done; return 1; }
+
+host h "{allow_single_recipient: false}"
+mkdir -p "$source/erp" "$config/plans" "$tree/scratch"
+seq 1 2000 >"$source/erp/numbers"
+printf 'verify: {scratch: %s, checks: [{type: file, file: %s/erp/numbers, pattern: "^2000$"}]}\noffsite: [%s]\n' "$tree/scratch" "${source#/}" "$tree/copy" >>"$config/policies/p.yaml"
+run_bkd init p >/dev/null 2>&1
+is 0 "a snapshot and its copy" backup
+
+# ---- mistakes
+cat >"$config/plans/bad.yaml" <<EOF
+roles: [{name: dba, holder: Ana}]
+systems: [{name: db, policy: nothing, rto: 1min}]
+steps:
+  - {id: a, type: restore, system: db, after: b, owner: dab}
+  - {id: b, type: manual, instruction: x, after: a, command: [x]}
+EOF
+is 2 "a plan with mistakes" run_bkd plan check bad
+says "a circle" "these steps wait for each other: 'a' after 'b' after 'a'"
+says "a role that is not there, with the nearest" "bad.yaml:4:57: error: there is no role 'dab'; did you mean 'dba'"
+says "what does not belong" "a step of type manual has no 'command'"
+cat >"$config/plans/bad.yaml" <<EOF
+roles: [{name: dba, holder: Ana}]
+systems: [{name: db, policy: nothing, rto: 1min}, {name: app, rto: 90s, after: db}]
+steps:
+  - {id: a, type: restore, system: db, deadline: 50s}
+  - {id: b, type: manual, system: app, instruction: x, owner: dba, deadline: 45s}
+EOF
+is 0 "without circles it can be carried out" run_bkd plan check bad
+is 2 "but is weak" run_bkd plan lint bad
+says "a policy that is not there" "there is no policy 'nothing'"
+says "a step for which nobody answers" "nobody answers for step 'a'"
+says "a role without deputy" "role 'dba' has nobody when Ana cannot be reached"
+says "an objective that what comes before makes impossible" "system 'app' cannot be back in 1 min 30 s: with what comes before it, it takes 1 min 35 s"
+says_not "one that can be kept is not named" "system 'db' cannot"
+is 2 "a plan that is not there" run_bkd plan show nowhere
+printf 'roles: []\nsteps:\n  - {id: a, type: manual, instruction: x}\n' >"$config/plans/open.yaml"
+chmod 666 "$config/plans/open.yaml"
+is 2 "a plan that others can write is not carried out" run_bkd plan run open --yes
+rm "$config"/plans/*.yaml
+
+# ---- a plan
+plan() {
+    cat >"$config/plans/erp.yaml" <<EOF
+description: The ERP — after the loss of its disk 系统恢复
+review: 2199-01-01
+roles:
+  - {name: lead, holder: Ana Lima, deputy: 王芳, contact: "+49 1", deputy_contact: "+49 2", place: room 1}
+systems:
+  - name: erp
+    policy: p
+    rto: 1h
+    targets: [{scenario: host-loss, to: directory, path: $tree/standby}]
+steps:
+  - {id: go, type: decision, owner: lead, instruction: is it lost?, choices: [yes, abort]}
+  - {id: restore, type: restore, system: erp, after: go, owner: lead, deadline: 10min}
+  - {id: verify, type: check, system: erp, after: restore, owner: lead}
+  - {id: start, type: command, system: erp, after: verify, owner: lead, command: [sh, -c, "echo \$BKD_MODE \$BKD_TREE >>$tree/started; echo it runs; $1"]}
+  - {id: hand-over, type: manual, after: start, owner: lead, deadline: 20min, instruction: look at it}
+EOF
+}
+plan true
+is 0 "a good one" run_bkd plan lint erp
+is 0 "is shown on a time line" run_bkd plan show erp --json
+says "critical steps are marked" '"step":"restore".*"critical":true'
+is 2 "for real only when it is meant" run_bkd plan run erp
+is 2 "a scenario that it does not know" run_bkd plan run erp --yes --scenario flood
+
+rm "$source/erp/numbers"
+plan 'sleep 60'
+begin erp --yes
+until_begun go
+is 2 "a choice that there is not" run_bkd plan answer erp go --by Ana --choice maybe
+says "those that there are" 'yes, abort'
+is 2 "nobody without a name" run_bkd plan answer erp go --choice yes
+is 2 "nobody asks yet" run_bkd plan answer erp hand-over --by Ana
+is 0 "a decision from another terminal" run_bkd plan answer erp go --by 'Ana Lima' --note 'the disk is dead 磁盘坏了' --choice yes
+until_begun start
+fits "the file is back in place" 'seq 1 2000 | cmp -s - "$source/erp/numbers"'
+for _ in $(seq 50); do [ ! -s "$tree/started" ] || break; sleep 0.1; done
+kill -9 $pid
+wait $pid 2>/dev/null
+run=$(ls "$state/plans")
+fits "what ended before the kill is in the journal" 'journal | grep -q "\"type\":\"step_end\".*\"step\":\"restore\".*\"state\":\"done\""'
+fits "with who decided, and the note" 'journal | grep -q "\"step\":\"go\".*\"by\":\"Ana Lima\".*\"note\":\"the disk is dead .u78[cC]1"'
+fits "and what a command said" 'journal | grep -q "\"type\":\"output\".*it runs"'
+cp "$config/plans/erp.yaml" "$tree/erp.yaml"
+echo '# another text' >>"$config/plans/erp.yaml"
+is 2 "a changed plan does not go on" run_bkd plan run erp --yes
+says "it says so" 'was changed since run'
+cp "$tree/erp.yaml" "$config/plans/erp.yaml"
+: >"$tree/started"
+begin erp --yes
+for _ in $(seq 100); do [ ! -s "$tree/started" ] || break; sleep 0.1; done
+fits "it goes on where it was" '[ "$(journal | grep -c "\"type\":\"step_begin\".*\"step\":\"restore\"")" = 1 ] && [ "$(ls "$state/plans")" = "$run" ]'
+fits "the interrupted step is done again" 'grep -q "^run /$" "$tree/started"'
+is 6 "two at once do not" run_bkd plan run erp --yes
+kill -TERM $pid
+wait $pid
+fits "an interrupt ends it with 1, and the command with it" '[ $? = 1 ] || grep -q "NOT DONE" "$tree/run"'
+
+# ---- a whole run
+plan true
+begin erp --yes --anew --scenario host-loss --json
+until_begun go
+sleep 0.3
+run_bkd plan answer erp go --by Ana --choice yes >/dev/null
+for _ in $(seq 100); do ! cat "$state"/plans/*/journal.jsonl | grep -q '"step_begin".*"hand-over"' || break; sleep 0.1; done
+is 0 "a manual step is confirmed from elsewhere" run_bkd plan answer erp hand-over --by 王芳 --note '看过了'
+status=0
+wait $pid || status=$?
+cp "$tree/run" "$tree/out"
+fits "everything is done" '[ $status = 0 ]'
+says "the summary says so" '"type":"summary".*"scenario":"host-loss","passed":true'
+says "the restore came from the copy elsewhere" "\"step\":\"restore\".*\"from\":\"$tree/copy\""
+fits "into the directory of the scenario" 'seq 1 2000 | cmp -s - "$tree/standby/$source/erp/numbers"'
+
+# ---- rehearsal, tabletop, list
+is 0 "not rehearsed yet" run_bkd plan list
+says "says so" 'erp: not rehearsed; review by 2199-01-01'
+echo live >"$source/erp/numbers"
+: >"$tree/started"
+is 0 "a rehearsal without people" run_bkd plan run erp --rehearse --unattended --json
+says "checks what it restored" '"step":"verify","state":"done"'
+says "and leaves out what acts on live systems" '"step":"start","state":"skipped".*not exercised'
+fits "live files are as they were" '[ "$(cat "$source/erp/numbers")" = live ] && [ ! -s "$tree/started" ]'
+fits "nothing stays in scratch space" '[ -z "$(ls "$tree/scratch")" ]'
+run_bkd plan list >"$tree/out"
+says "it is rehearsed" 'erp: rehearsed 20'
+echo '# edited' >>"$config/plans/erp.yaml"
+run_bkd plan list >"$tree/out"
+says "any change sets it back" 'erp: not rehearsed: changed since the rehearsal'
+sed -i 's/2199-01-01/2001-01-01/' "$config/plans/erp.yaml"
+run_bkd plan list >"$tree/out"
+says "a review that is due" 'REVIEW DUE since 2001-01-01'
+begin erp --tabletop
+for step in go restore verify start hand-over; do
+    for _ in $(seq 100); do ! tail -n 1 "$(ls -d "$state"/plans/*/journal.jsonl | xargs ls -t | head -n 1)" | grep -q "\"step_begin\".*\"$step\"" || break; sleep 0.1; done
+    if [ $step = go ]; then run_bkd plan answer erp $step --by Ana --choice yes; else run_bkd plan answer erp $step --by Ana --note "$step would be done"; fi >"$tree/out" 2>&1 || bad "tabletop: $step"
+done
+status=0
+wait $pid || status=$?
+fits "a tabletop asks for each step, and does nothing" '[ $status = 0 ] && [ "$(cat "$source/erp/numbers")" = live ] && [ ! -s "$tree/started" ]'
+begin erp --yes --anew
+for _ in $(seq 100); do ! tail -n 1 "$(ls -t "$state"/plans/*/journal.jsonl | head -n 1)" | grep -q '"step_begin".*"go"' || break; sleep 0.1; done
+run_bkd plan answer erp go --by Ana --choice abort >/dev/null
+status=0
+wait $pid || status=$?
+fits "abort ends it" '[ $status = 1 ] && grep -q aborted "$tree/run"'
+
+# ---- on paper
+for language in en zh; do
+    is 0 "printed ($language)" run_bkd plan print erp --lang $language -o "$tree/plan.$language.html"
+    cp "$tree/plan.$language.html" "$tree/out"
+    says "whom to call" '王芳.*\+49 2|\+49 2'
+    says "with a QR code of the command" '<svg '
+    says_not "complete in itself" '(src|href)="https?:'
+    if command -v python3 >/dev/null; then
+        fits "well formed" 'python3 -c "import sys, xml.dom.minidom; xml.dom.minidom.parse(sys.argv[1])" "$tree/plan.$language.html"'
+    fi
+done
+is 2 "a language it is not in" run_bkd plan print erp --lang xx
+finish
