@@ -6,6 +6,7 @@
 #include "bkd/holding.h"
 #include "bkd/repo/tags.h"
 #include "bkd/repo/tombstones.h"
+#include "bkd/repo/whole.h"
 
 // What both begin with: the policy's repository, the snapshot, the records.
 struct work {
@@ -66,18 +67,17 @@ static bool is_held_for(const struct work *w, const char *reason)
     return false;
 }
 
-// What was removed by rule cannot be kept any more.
+// What was removed by rule cannot be kept any more, nor can what a prune that was cut off has begun to remove.
 static int check_there(const struct work *w, struct error *err)
 {
     _cleanup_tombstones_ struct tombstones tombstones = { 0 };
     _cleanup_buf_ struct buf why = { 0 };
-    struct error ignored;
-    uint64_t size;
-    _cleanup_free_ char *refs = format_refs_name(w->head->head.refs);
-    if (w->repository->store->ops->size(w->repository->store, refs, &size, &ignored) != ERROR_NOT_FOUND)
-        return 0;
+    bool is_whole;
     int r = tombstones_load(w->repository, &tombstones, err);
-    if (r == 0 && tombstones_explain(&tombstones, w->head, io_realtime_ns(w->setup.ctx->io), &why))
+    if (r < 0 || !tombstones_explain(&tombstones, w->head, io_realtime_ns(w->setup.ctx->io), &why))
+        return r;
+    r = whole_check(w->repository, w->head, &is_whole, err);
+    if (r == 0 && !is_whole)
         r = error_set(err, ERROR_NOT_FOUND, "snapshot %llu is no longer here: %s", (unsigned long long)w->head->number, buf_str(&why));
     return r;
 }

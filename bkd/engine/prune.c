@@ -8,6 +8,7 @@
 #include "bkd/base/clock.h"
 #include "bkd/repo/holds.h"
 #include "bkd/repo/suspects.h"
+#include "bkd/repo/whole.h"
 
 #define SECOND UINT64_C(1000000000)
 #define YEAR_NS (UINT64_C(365) * 86400 * SECOND)
@@ -110,6 +111,8 @@ static int find_items(const struct prune_options *o, struct prune_plan *plan, st
     return e;
 }
 
+static bool is_to_decide(const struct prune_item *item) { return !item->gone && !item->half; }
+
 // Those that are gone take no place in any period.
 static void decide(const struct prune_options *o, struct prune_plan *plan)
 {
@@ -117,12 +120,12 @@ static void decide(const struct prune_options *o, struct prune_plan *plan)
     struct keep_snapshot *present = xcalloc(plan->n + 1, sizeof *present);
     size_t n = 0;
     for (size_t i = 0; i < plan->n; i++)
-        if (!plan->items[i].gone)
+        if (is_to_decide(&plan->items[i]))
             present[n++] = plan->items[i].keep;
     keep_decide(o->rules == NULL ? &none : o->rules, &o->clock, present, n, &plan->keep);
     n = 0;
     for (size_t i = 0; i < plan->n; i++)
-        if (!plan->items[i].gone)
+        if (is_to_decide(&plan->items[i]))
             plan->items[i].keep = present[n++];
     free(present);
 }
@@ -131,7 +134,38 @@ static void decide(const struct prune_options *o, struct prune_plan *plan)
 static bool may_go(const struct prune_options *o, const struct prune_item *item)
 {
     unsigned reasons = item->keep.reasons;
+    if (item->half)
+        return true;
     return o->rules != NULL ? reasons == 0 : item->tombstone != NULL && (reasons & ~(unsigned)(KEEP_ALL | KEEP_DOUBT)) == 0;
+}
+
+// What was given up, and would stay now (a hold, a wider rule, a suspect snapshot), may be on its way already.
+static int find_halves(const struct prune_options *o, struct prune_plan *plan, bool *ret_found, struct error *err)
+{
+    int e = 0;
+    *ret_found = false;
+    for (size_t i = 0; e == 0 && i < plan->n; i++) {
+        struct prune_item *item = &plan->items[i];
+        bool is_whole;
+        if (!is_to_decide(item) || item->tombstone == NULL || item->due_ns > o->clock.now_ns || may_go(o, item))
+            continue;
+        e = whole_check(o->repository, item->head, &is_whole, err);
+        if (e < 0 || is_whole)
+            continue;
+        item->half = *ret_found = true;
+        item->keep.reasons = 0;
+    }
+    return e;
+}
+
+static int decide_all(const struct prune_options *o, struct prune_plan *plan, struct error *err)
+{
+    int e = 0;
+    for (bool again = true; e == 0 && again;) {
+        decide(o, plan);
+        e = find_halves(o, plan, &again, err);
+    }
+    return e;
 }
 
 static void count_item(const struct prune_options *o, struct prune_plan *plan, struct prune_item *item)
@@ -189,9 +223,10 @@ int prune_plan(const struct prune_options *o, struct prune_plan *ret_plan, struc
     int e = read_all(o, &plan, err);
     if (e == 0)
         e = find_items(o, &plan, err);
+    if (e == 0)
+        e = decide_all(o, &plan, err);
     if (e < 0)
         return e;
-    decide(o, &plan);
     for (size_t i = 0; i < plan.n; i++)
         count_item(o, &plan, &plan.items[i]);
     let_go_of_shared(&plan);

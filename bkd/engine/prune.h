@@ -36,6 +36,7 @@ struct prune_item {
     struct keep_snapshot keep;         // what was decided; of one that is gone all zero but the number
     const struct tombstone *tombstone; // borrowed; NULL: it is not given up
     bool gone;                         // its data is not here (any more)
+    bool half;                         // a prune that was cut off has removed some of it: nothing keeps the rest
     uint64_t due_ns;                   // when the data of what is given up may go
     bool due;                          // its data goes now
 };

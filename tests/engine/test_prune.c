@@ -365,6 +365,38 @@ static void test_other_store(void **state)
     assert_int_equal(prune(v, io_real(), place, io_realtime_ns(io_real()), &removed, &err), ERROR_INTEGRITY);
 }
 
+// A prune was cut off in the middle of removing, and then rules became wider: what is half gone is not taken back, what is whole is.
+static void test_half_gone(void **state)
+{
+    const struct vault *v = *state;
+    _cleanup_free_ char *place = fresh(v), *command = xasprintf("cd '%s'/repository && needs() { for n in $*; do grep '^object' refs/$(sed -n 's/^refs \\([^ ]*\\).*/\\1/p' heads/*/$n); done | "
+                                                                "cut -d ' ' -f 3 | sort -u >../needs-$1; }; needs 3 && needs 4 5 && some=$(comm -23 ../needs-3 ../needs-4 | head -n 1) && "
+                                                                "test -n \"$some\" && rm objects/*/$some*", place);
+    static const struct keep_rules wider = { .last = NIGHTS };
+    const struct prune_giving giving = { .key = &v->retention, .grace_s = GRACE_S, .by = "test@host", .reason = "keep last 5" };
+    _cleanup_repository_ struct repository *repository = NULL;
+    struct prune_options options;
+    struct prune_removed removed;
+    struct error err;
+    assert_int_equal(system(command), 0);
+    assert_int_equal(open_place(v, io_real(), place, &repository, &err), 0);
+    for (int i = 0; i < 2; i++) {
+        _cleanup_prune_plan_ struct prune_plan plan = { 0 }, anew = { 0 };
+        fill_options(v, repository, io_realtime_ns(io_real()), &options);
+        options.rules = &wider;
+        assert_int_equal(prune_plan(&options, &plan, &err), 0);
+        assert_int_equal(plan.due > 0, i == 0);
+        assert_int_equal(prune_give_up(&options, &plan, &giving, &err), 0);
+        assert_int_equal(prune_plan(&options, &anew, &err), 0);
+        assert_int_equal(prune_remove(&options, &anew, &removed, &err), 0);
+        assert_int_equal(removed.snapshots > 0, i == 0);
+        assert_int_equal(plan.keep.kept + plan.due + plan.gone, NIGHTS);
+        for (size_t k = 0; k < plan.n; k++)
+            assert_true(plan.items[k].gone || plan.items[k].due || restores(v, place, (unsigned)plan.items[k].keep.number));
+    }
+    assert_int_equal(count_alarms(v, place), 0);
+}
+
 // Whoever has the host's key, but not the retention key, may say that data never got here. That removes nothing of what is here.
 static void test_absence(void **state)
 {
@@ -453,7 +485,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole),         cmocka_unit_test(test_give_up_errors), cmocka_unit_test(test_give_up_kills), cmocka_unit_test(test_remove_errors),
         cmocka_unit_test(test_remove_kills),  cmocka_unit_test(test_run_under_way),  cmocka_unit_test(test_leftovers),     cmocka_unit_test(test_other_store),
-        cmocka_unit_test(test_damaged),       cmocka_unit_test(test_void_heads),     cmocka_unit_test(test_clock),          cmocka_unit_test(test_absence),
+        cmocka_unit_test(test_damaged),       cmocka_unit_test(test_void_heads),     cmocka_unit_test(test_clock),          cmocka_unit_test(test_absence),       cmocka_unit_test(test_half_gone),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
