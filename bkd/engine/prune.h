@@ -6,7 +6,7 @@
 //
 // Removed are the objects that only such snapshots need, then their refs: an object that refs of any other snapshot of any chain name stays, and so do the
 // newest snapshot of each chain and what runs under way build on. Heads stay for ever. Cut off anywhere, the next prune finishes. Objects that no snapshot
-// needs (runs that were killed left them) go when they are a week old and no run is under way.
+// needs (runs that were killed left them) go when they are a week old, by this host's clock and by when the last head arrived, and nobody is at work.
 #ifndef BKD_ENGINE_PRUNE_H
 #define BKD_ENGINE_PRUNE_H
 

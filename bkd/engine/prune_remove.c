@@ -31,6 +31,7 @@ struct removal {
     struct run_markers runs;
     struct files objects, refs;
     struct prune_removed *removed;
+    uint64_t last_arrival_ns; // of heads
 };
 
 // ---- what is stored
@@ -236,38 +237,91 @@ static int remove_due(struct removal *r, struct error *err)
     return e;
 }
 
-static bool is_old(const struct removal *r, const char *name)
+// ---- what runs that were killed left
+
+static bool modified(const struct removal *r, const char *name, uint64_t *ret_ns)
 {
     struct store *store = r->repository->store;
     struct error ignored;
-    uint64_t modified_ns;
-    return store->ops->modified != NULL && store->ops->modified(store, name, &modified_ns, &ignored) == 0 && modified_ns + LEFTOVER_NS < r->options->clock.now_ns;
+    return store->ops->modified != NULL && store->ops->modified(store, name, ret_ns, &ignored) == 0;
 }
 
-// What runs that were killed left.
+// When the last head got here, by the place's own clock: what came later may be of a run or a shipping under way, whatever this host's clock says.
+static uint64_t find_last_arrival(const struct removal *r)
+{
+    const struct repository *repository = r->repository;
+    uint64_t last = 0, arrived;
+    for (size_t i = 0; i < repository->n_heads; i++) {
+        bool is_newest = i + 1 == repository->n_heads || memcmp(repository->heads[i].chain, repository->heads[i + 1].chain, sizeof repository->heads[i].chain) != 0;
+        _cleanup_free_ char *name = is_newest ? format_head_name(repository->heads[i].chain, repository->heads[i].number) : NULL;
+        if (name != NULL && modified(r, name, &arrived) && arrived > last)
+            last = arrived;
+    }
+    return last;
+}
+
+static bool is_old(const struct removal *r, const char *name)
+{
+    uint64_t then_ns;
+    return modified(r, name, &then_ns) && then_ns + LEFTOVER_NS < r->options->clock.now_ns && then_ns + LEFTOVER_NS < r->last_arrival_ns;
+}
+
+static int count_head(void *arg, const char *name, uint64_t size, struct error *err)
+{
+    const char *slash = strrchr(name, '/');
+    uint64_t number;
+    (void)size, (void)err;
+    *(size_t *)arg += slash != NULL && parse_u64(slash + 1, strlen(slash + 1), INT64_MAX, &number) && number > 0;
+    return 0;
+}
+
+// A run that began, or ended, since this prune looked may need what a killed one left: it goes on from there. Markers first: a run makes its head, then takes
+// its marker away.
+static int is_anybody_at_work(struct removal *r, bool *ret_at_work, struct error *err)
+{
+    _cleanup_run_markers_ struct run_markers runs = { 0 };
+    size_t heads = 0;
+    int e = run_markers_load(r->repository, r->options->clock.now_ns, &runs, err);
+    if (e == 0)
+        e = r->repository->store->ops->list(r->repository->store, "heads", count_head, &heads, err);
+    *ret_at_work = run_markers_any_alive(&runs) || heads != r->repository->n_heads;
+    return e;
+}
+
+static int remove_left_object(struct removal *r, struct stored *o, const char *name, struct error *err)
+{
+    if (o->size_bytes == UINT64_MAX && r->repository->store->ops->size(r->repository->store, name, &o->size_bytes, err) < 0)
+        o->size_bytes = 0;
+    int e = remove_file(r, name, o->size_bytes, err);
+    r->removed->left_objects += e == 0;
+    r->removed->left_bytes += e == 0 ? o->size_bytes : 0;
+    return e;
+}
+
 static int remove_leftovers(struct removal *r, struct error *err)
 {
     int e = 0;
-    if (run_markers_any_alive(&r->runs))
-        return 0;
-    for (size_t i = 0; e == 0 && i < r->objects.n; i++) {
+    bool at_work = run_markers_any_alive(&r->runs);
+    r->last_arrival_ns = find_last_arrival(r);
+    for (size_t i = 0; e == 0 && !at_work && i < r->objects.n; i++) {
         struct stored *o = &r->objects.items[i];
         _cleanup_free_ char *name = o->needed || o->due ? NULL : format_object_name(o->sha256, r->repository->info.encrypted);
         if (name == NULL || !is_old(r, name))
             continue;
-        if (o->size_bytes == UINT64_MAX && r->repository->store->ops->size(r->repository->store, name, &o->size_bytes, err) < 0)
-            o->size_bytes = 0;
-        e = remove_file(r, name, o->size_bytes, err);
-        r->removed->left_objects += e == 0;
-        r->removed->left_bytes += e == 0 ? o->size_bytes : 0;
+        e = is_anybody_at_work(r, &at_work, err);
+        if (e == 0 && !at_work)
+            e = remove_left_object(r, o, name, err);
     }
-    for (size_t i = 0; e == 0 && i < r->refs.n; i++) {
+    for (size_t i = 0; e == 0 && !at_work && i < r->refs.n; i++) {
         const struct stored *refs = &r->refs.items[i];
         _cleanup_free_ char *name = refs->needed || refs->due ? NULL : format_refs_name(refs->sha256);
-        if (name != NULL && is_old(r, name))
+        if (name == NULL || !is_old(r, name))
+            continue;
+        e = is_anybody_at_work(r, &at_work, err);
+        if (e == 0 && !at_work)
             e = remove_file(r, name, 0, err);
     }
-    for (size_t i = 0; e == 0 && i < r->runs.n; i++)
+    for (size_t i = 0; e == 0 && !at_work && i < r->runs.n; i++)
         if (is_old(r, r->runs.items[i].name))
             e = remove_file(r, r->runs.items[i].name, 0, err);
     return e;

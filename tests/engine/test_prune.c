@@ -327,23 +327,47 @@ static void test_run_under_way(void **state)
     assert_int_equal(removed.snapshots, 1);
 }
 
-// Objects of runs that were killed go when they are old and nobody is at work.
+static char *leave_object(const char *place, const char *when)
+{
+    char *name = xasprintf("%s/repository/objects/00/%064d.tar.zst", place, 7);
+    _cleanup_free_ char *command = xasprintf("mkdir -p '%s/repository/objects/00' && touch -d '%s' '%s'", place, when, name);
+    assert_int_equal(system(command), 0);
+    return name;
+}
+
+// Objects of runs that were killed go when they are old. That this host's clock says so is not enough: it may be wrong.
 static void test_leftovers(void **state)
 {
     const struct vault *v = *state;
-    _cleanup_free_ char *place = fresh(v), *name = xasprintf("%s/repository/objects/00/%064d.tar.zst", place, 7), *dir = xasprintf("%s/repository/objects/00", place);
+    _cleanup_free_ char *place = fresh(v), *name = leave_object(place, "now"), *again = NULL;
     struct prune_removed removed;
     struct error err;
     uint64_t now_ns = io_realtime_ns(io_real());
-    (void)mkdir(dir, 0700);
-    FILE *file = fopen(name, "w");
-    assert_non_null(file);
-    assert_int_equal(fclose(file), 0);
     assert_int_equal(prune(v, io_real(), place, now_ns, &removed, &err), 0);
     assert_int_equal(removed.left_objects, 0);
     assert_int_equal(prune(v, io_real(), place, now_ns + 8 * 24 * GRACE_S * SECOND, &removed, &err), 0);
+    assert_int_equal(removed.left_objects, 0);
+    again = leave_object(place, "8 days ago");
+    assert_int_equal(prune(v, io_real(), place, now_ns, &removed, &err), 0);
     assert_int_equal(removed.left_objects, 1);
     assert_int_not_equal(access(name, F_OK), 0);
+}
+
+// A backup that began and ended after the prune had read the heads: it may have gone on from what a killed run had left.
+static void test_leftovers_in_use(void **state)
+{
+    const struct vault *v = *state;
+    _cleanup_free_ char *place = fresh(v), *name = leave_object(place, "8 days ago");
+    _cleanup_repository_ struct repository *repository = NULL;
+    struct backup_result result;
+    struct prune_removed removed;
+    struct error err;
+    assert_int_equal(open_place(v, io_real(), place, &repository, &err), 0);
+    assert_int_equal(scene_backup(&v->scene, io_real(), place, &result, &err), 0);
+    assert_int_equal(prune_opened(v, repository, io_realtime_ns(io_real()), &removed, &err), 0);
+    assert_true(removed.objects > 0);
+    assert_int_equal(removed.left_objects, 0);
+    assert_int_equal(access(name, F_OK), 0);
 }
 
 // A tombstone for another store excuses nothing here, and lets nothing be removed.
@@ -485,7 +509,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole),         cmocka_unit_test(test_give_up_errors), cmocka_unit_test(test_give_up_kills), cmocka_unit_test(test_remove_errors),
         cmocka_unit_test(test_remove_kills),  cmocka_unit_test(test_run_under_way),  cmocka_unit_test(test_leftovers),     cmocka_unit_test(test_other_store),
-        cmocka_unit_test(test_damaged),       cmocka_unit_test(test_void_heads),     cmocka_unit_test(test_clock),          cmocka_unit_test(test_absence),       cmocka_unit_test(test_half_gone),
+        cmocka_unit_test(test_damaged),       cmocka_unit_test(test_void_heads),     cmocka_unit_test(test_clock),          cmocka_unit_test(test_absence),       cmocka_unit_test(test_half_gone),     cmocka_unit_test(test_leftovers_in_use),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
