@@ -13,7 +13,7 @@
 
 #define REPOSITORY_FILE "bkd-repository"
 
-static int read_description(struct repository *r, const struct signers *signers, struct error *err)
+static int read_description_once(struct repository *r, const struct signers *signers, struct error *err)
 {
     _cleanup_buf_ struct buf file = { 0 };
     int e = store_get_all(r->store, REPOSITORY_FILE, FORMAT_SIGNED_MAX, &file, err);
@@ -33,6 +33,18 @@ static int read_description(struct repository *r, const struct signers *signers,
     if (e == ERROR_FORMAT) // bytes that nobody signed
         err->code = e = ERROR_INTEGRITY;
     return e < 0 ? error_prefix(err, "repository %s, '" REPOSITORY_FILE "'", r->store->url) : 0;
+}
+
+// Of a place far away it may have become wrong on the way.
+static int read_description(struct repository *r, const struct signers *signers, struct error *err)
+{
+    int e = read_description_once(r, signers, err);
+    if (e != ERROR_INTEGRITY || !r->store->far)
+        return e;
+    e = read_description_once(r, signers, err);
+    if (e == 0)
+        log_warn("'" REPOSITORY_FILE "' in %s was read with other bytes the first time, and is right: the server's memory, this host's or what lies between is failing", r->store->url);
+    return e;
 }
 
 static int open_repository(const struct io *io, struct store *store_taken, const char *signers, const struct heads_near *near,

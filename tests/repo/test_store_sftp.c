@@ -139,6 +139,35 @@ static void test_single_connection(void **state)
     free(data);
 }
 
+// Connections that joined break in the middle, as the first one does: it is sent anew, and in the end over one line, which breaks less often.
+static void test_joined_connections_break(void **state)
+{
+    struct place *p = *state;
+    struct error err;
+    enum { SIZE = 16 << 20 };
+    uint8_t *data = pattern(SIZE), *back = xmalloc(SIZE);
+    for (unsigned cuts = 1; cuts <= 4; cuts++) {
+        struct trickle slow = { .since_ns = io_monotonic_ns(io_real()) };
+        struct sftp_pace pace = { trickle, &slow };
+        p->server = (struct sftp_server){ .cut_after = 5 << 20, .cuts = cuts };
+        struct store_connector connector = sftp_server_connector(&p->server);
+        connector.pace = &pace;
+        connector.back_off_ms = 1;
+        int fd;
+        _cleanup_free_ char *spooled = NULL, *name = xasprintf("objects/ab/%u", cuts);
+        struct store *s = NULL;
+        OK(store_sftp_open(io_real(), "sftp://test", p->dir, false, &connector, &s, &err));
+        OK(spool(s, data, SIZE, &fd, &spooled, &err));
+        OK(s->ops->put_spool(s, name, fd, spooled, &err));
+        OK(s->ops->get(s, name, 0, back, SIZE, &err));
+        assert_memory_equal(data, back, SIZE);
+        store_close(s);
+        assert_int_equal(files_below(p->dir), cuts); // no part is left
+    }
+    free(data);
+    free(back);
+}
+
 struct writer {
     struct store *store;
     const char *name;
@@ -583,7 +612,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_large_file_through_lanes), TEST(test_single_connection), TEST(test_cut_anywhere), TEST(test_given_up),
-        TEST(test_large_file_through_lanes), TEST(test_single_connection_of_two), TEST(test_cut_anywhere), TEST(test_given_up),
+        TEST(test_large_file_through_lanes), TEST(test_joined_connections_break), TEST(test_single_connection_of_two), TEST(test_cut_anywhere), TEST(test_given_up),
         TEST(test_poor_server), TEST(test_modes), TEST(test_root),
         TEST(test_turns_of_listing), TEST(test_turns_of_many), TEST(test_turns_of_small_reads), TEST(test_turns_of_parts), TEST(test_turns_of_puts), TEST(test_puts_over_broken_line),
         TEST(test_server_that_lies), TEST(test_whole_long_file), TEST(test_many_over_broken_line),
