@@ -188,6 +188,11 @@ static void load_runs(const struct watch_source *source, const char *policy, str
     if (source->catalogue == NULL)
         return;
     (void)!runs_list(source->catalogue, &filter, see_run, &seen, &ignored);
+    uint64_t failures, since_ns; // perhaps from further back
+    if (!seen.good_seen && runs_failing(source->catalogue, policy, "backup", &failures, &since_ns, &ignored) == 0 && failures > w->failures) {
+        w->failures = failures;
+        w->failing_since_ns = since_ns;
+    }
     *ret_newest_start_ns = seen.newest_start_ns;
     place_figures_load(source->catalogue, policy, NULL, "", &w->disk, &w->far_clock_off_ns);
     load_differing(source, policy, w);

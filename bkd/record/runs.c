@@ -253,6 +253,21 @@ int runs_series(struct catalogue *c, const char *policy, const char *kind, const
     return r == 0 ? more : r;
 }
 
+int runs_failing(struct catalogue *c, const char *policy, const char *kind, uint64_t *ret_count, uint64_t *ret_since_ns, struct error *err)
+{
+    static const char text[] = "SELECT count(*), min(started_ns) FROM runs WHERE policy = ?1 AND kind = ?2 AND state <> 'running' AND exit_code IS NOT ?3 AND started_ns > coalesce(("
+                               "SELECT started_ns FROM runs WHERE policy = ?1 AND kind = ?2 AND (snapshot > 0 OR exit_code IN (0, 3)) ORDER BY started_ns DESC LIMIT 1), 0)";
+    _cleanup_sql_statement_ struct sql_statement *s = NULL;
+    int r = sql_query(c->sql, text, SQL_VALUES(SQL_TEXT(policy), SQL_TEXT(kind), SQL_I64(error_exit_code(ERROR_BUSY))), &s, err);
+    if (r == 0)
+        r = sql_next(s, err);
+    if (r < 0)
+        return r;
+    *ret_count = sql_u64(s, 0);
+    *ret_since_ns = sql_u64(s, 1);
+    return 0;
+}
+
 struct abandoned {
     struct catalogue *catalogue;
     runs_visit_fn *visit;

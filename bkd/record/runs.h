@@ -90,6 +90,10 @@ MUST_USE int runs_figures(struct catalogue *c, int64_t id, runs_value_fn *visit,
 typedef int runs_point_fn(void *arg, uint64_t ended_ns, uint64_t value, struct error *err);
 MUST_USE int runs_series(struct catalogue *c, const char *policy, const char *kind, const char *figure, uint64_t limit, runs_point_fn *visit, void *arg, struct error *err);
 
+// How many runs of a kind ended without a snapshot since the last one that made one, and when the first of them began; 0 = none did. Those that found another run
+// at work do not count.
+MUST_USE int runs_failing(struct catalogue *c, const char *policy, const char *kind, uint64_t *ret_count, uint64_t *ret_since_ns, struct error *err);
+
 // Runs that were begun and whose process is gone (also: begun before this boot) are recorded as killed, now, with an event
 // ("run-killed"). Each is visited first (visit may be NULL).
 MUST_USE int runs_abandoned(struct catalogue *c, runs_visit_fn *visit, void *arg, struct error *err);

@@ -69,6 +69,26 @@ static void test_a_run(void **state)
     assert_int_equal(runs_get(c, 99, &run, &err), ERROR_NOT_FOUND);
 }
 
+static void test_failing(void **state)
+{
+    (void)state;
+    static const int codes[] = { 1, 0, 1, 6, 8, 1 };
+    struct error err;
+    uint64_t n = 9, since_ns = 9;
+    _cleanup_ledger_ struct ledger l;
+    ledger_open(&l);
+    OK(runs_failing(&l.catalogue, "erp", "backup", &n, &since_ns, &err));
+    assert_true(n == 0 && since_ns == 0);
+    uint64_t start_ns = l.now_ns;
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+        OK(runs_end(&l.catalogue, begin(&l, "erp", "backup"), codes[i], "", &err));
+    OK(runs_end(&l.catalogue, begin(&l, "web", "backup"), 1, "", &err));
+    (void)begin(&l, "erp", "backup"); // goes on
+    OK(runs_failing(&l.catalogue, "erp", "backup", &n, &since_ns, &err));
+    assert_int_equal(n, 3); // one was busy
+    assert_true(since_ns == start_ns + 2 * SECOND);
+}
+
 static void test_lists(void **state)
 {
     (void)state;
@@ -210,7 +230,7 @@ static void test_pauses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_run), cmocka_unit_test(test_lists), cmocka_unit_test(test_abandoned), cmocka_unit_test(test_slots), cmocka_unit_test(test_pauses),
+        cmocka_unit_test(test_a_run), cmocka_unit_test(test_failing), cmocka_unit_test(test_lists), cmocka_unit_test(test_abandoned), cmocka_unit_test(test_slots), cmocka_unit_test(test_pauses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
