@@ -75,10 +75,14 @@ int cmd_drill_by_hand(struct cmd_context *ctx, const struct cli_args *args, stru
 int cmd_drill_key(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_drill_list(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_drill_negative(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_drill_report(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_evidence_pack(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_help(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_history(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_hold(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_improve_add(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_improve_close(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_improve_list(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_init(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_keys_init(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_keys_sheet(struct cmd_context *ctx, const struct cli_args *args, struct error *err);

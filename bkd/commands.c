@@ -159,6 +159,28 @@ static const struct cli_option drill_list_options[] = {
     { 0 },
 };
 
+static const struct cli_option drill_report_options[] = {
+    { "lang", 0, "LANGUAGE", "en (the default) or zh" },
+    { "output", 'o', "FILE", "where to, instead of standard output; must not exist" },
+    { 0 },
+};
+
+static const struct cli_option improve_add_options[] = {
+    { "owner", 0, "NAME", "who does it" },
+    { "due", 0, "DATE", "until when: 2026-12-31" },
+    { 0 },
+};
+
+static const struct cli_option improve_list_options[] = {
+    { "all", 'a', NULL, "those that are closed, too" },
+    { 0 },
+};
+
+static const struct cli_option improve_close_options[] = {
+    { "note", 0, "TEXT", "what was done" },
+    { 0 },
+};
+
 static const struct cli_option evidence_options[] = {
     { "drill", 0, "ID", "of this drill; as much of its id as tells it apart will do" },
     { "period", 0, "PERIOD", "of all drills that began in a year, quarter or month (UTC): 2026, 2026Q4, 2026-11" },
@@ -402,6 +424,12 @@ static const struct cli_command commands[] = {
       "key. `bkd check` and bkd-restore have to notice each, with the right exit code. The repository itself is only read. The result goes on record; ends with 4 "
       "when something was not noticed.",
       drill_options, cmd_drill_negative },
+    { "drill report", "ID", 1, 1, "write the report of a drill",
+      "A page of HTML that stands by itself, for the screen and for paper: what was rehearsed, when, where and by whom, each step with its time, what was not exercised, problems, improvements, the "
+      "trend, and fields to sign. As much of ID as tells it apart will do. With --json the record.", drill_report_options, cmd_drill_report },
+    { "improve add", "DRILL TEXT", 2, 2, "write down what a drill asked for", "It has an owner and a due date, and stays open until it is closed.", improve_add_options, cmd_improve_add },
+    { "improve list", "", 0, 0, "list what drills asked for and is not done", "Those past their date are marked as overdue.", improve_list_options, cmd_improve_list },
+    { "improve close", "NUMBER", 1, 1, "say that an improvement is done", NULL, improve_close_options, cmd_improve_close },
     { "evidence pack", "", 0, 0, "pack what proves that drills were held, for somebody without bkd",
       "Makes a package of the drill, or of all drills of the period: their records, logs and signed heads, and the runs and verifications of that time; with the hash of every file, signed by this "
       "host. It is verified without bkd and without a network, with tar, zstd, sha256sum and ssh-keygen: README.txt in it says how, in English and Chinese.",

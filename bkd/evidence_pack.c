@@ -12,6 +12,7 @@
 #include "bkd/codec/sshsig.h"
 #include "bkd/dr/package_readme.h"
 #include "bkd/dr/scratch.h"
+#include "bkd/drill_reports.h"
 #include "bkd/history.h"
 #include "bkd/keydir.h"
 #include "bkd/record/drills.h"
@@ -91,6 +92,21 @@ static int add_drill_file(void *arg, const char *name, unsigned char type, struc
     return strcmp(name, "record.json") == 0 ? 0 : copy_file(d->pack, from, to, err);
 }
 
+static int add_reports(struct pack *p, const struct drill_row *row, struct error *err)
+{
+    static const char *const names[] = { [DRILL_REPORT_ENGLISH] = "report-en.html", [DRILL_REPORT_CHINESE] = "report-zh.html" };
+    _cleanup_json_ struct json *record = NULL;
+    int r = json_parse(row->record, strlen(row->record), &record, err);
+    for (int i = 0; r == 0 && i < 2; i++) {
+        _cleanup_buf_ struct buf html = { 0 };
+        _cleanup_free_ char *name = xasprintf("drills/%s/%s", row->uid, names[i]);
+        r = drill_reports_html(p->ctx, p->catalogue, record, (enum drill_report_language)i, &html, err);
+        if (r == 0)
+            r = add_file(p, name, html.data, html.len, err);
+    }
+    return r;
+}
+
 // The record comes from the catalogue: a drill of another host, or before its directory was lost, has only that.
 static int add_drill(void *arg, const struct drill_row *row, struct error *err)
 {
@@ -111,6 +127,8 @@ static int add_drill(void *arg, const struct drill_row *row, struct error *err)
     }
     p->result->drills++;
     int r = add_file(p, record, text, strlen(text), err);
+    if (r == 0)
+        r = add_reports(p, row, err);
     if (r == 0)
         r = fs_list_dir(p->ctx->io, AT_FDCWD, dir, add_drill_file, &files, err);
     return r == ERROR_NOT_FOUND ? 0 : r;

@@ -96,6 +96,37 @@ fi
 # ---- evidence, verified with stock tools as its README.txt says
 is 0 "drills are listed" drill list p --json
 id=$(sed -n 's/.*"id":"\([^"]*\)","kind":"negative".*"passed":true.*/\1/p' "$tree/out" | head -n 1)
+is 0 "an improvement" run_bkd improve add "$id" "保险柜里放第二把钥匙" --owner 王芳 --due 2000-01-31
+is 0 "and another" run_bkd improve add "$id" "a <faster> line & more" --owner Anna --due 2999-12-31
+is 2 "one without an owner" run_bkd improve add "$id" "nobody does it" --due 2999-12-31
+is 1 "one of no drill" run_bkd improve add 19990101 "text" --owner Anna --due 2999-12-31
+is 0 "are listed" run_bkd improve list --json
+says "one is overdue" '"improvements":2,"overdue":1'
+is 0 "it is done" run_bkd improve close 1 --note "done"
+is 1 "once" run_bkd improve close 1
+run_bkd improve list --json >"$tree/out"
+says "and is listed no more" '"improvements":1,"overdue":0'
+is 0 "a report" drill report "$id" --lang zh -o "$tree/report.html"
+is 1 "does not replace a file" drill report "$id" -o "$tree/report.html"
+is 0 "in English, on standard output" drill report "$id"
+says "escapes what was said" 'a &lt;faster&gt; line &amp; more'
+fits "the Chinese one is Chinese" 'grep -q "<h1>演练报告: p</h1>" "$tree/report.html" && grep -q "<td>王芳</td>" "$tree/report.html"'
+fits "it needs nothing from elsewhere" '! grep -qE "https?://|<script|<link|<img" "$tree/report.html"'
+if command -v python3 >/dev/null; then
+    cat >"$tree/wellformed.py" <<'PYTHON'
+import html.parser, sys
+class Reader(html.parser.HTMLParser):
+    open = []
+    def handle_starttag(self, tag, attributes):
+        if tag != "meta": self.open.append(tag)
+    def handle_endtag(self, tag):
+        if self.open.pop() != tag: sys.exit("</%s> closes something else" % tag)
+reader = Reader()
+reader.feed(open(sys.argv[1], encoding="utf-8").read())
+sys.exit(len(reader.open))
+PYTHON
+    is 0 "each element is closed" python3 "$tree/wellformed.py" "$tree/report.html"
+fi
 pack() { run_bkd evidence pack --json "$@"; }
 is 0 "a package of one drill" pack --drill "$id" -o "$tree/one.tar.zst"
 says "has it" '"drills":1,'
@@ -117,9 +148,10 @@ fits "sha256sum finds each file as it was signed" 'sha256sum --check --strict --
 fits "no file was not signed" '[ "$(find . -type f | wc -l)" = "$(($(wc -l <SHA256SUMS) + 2))" ]'
 sed '/^-----BEGIN SSH SIGNATURE-----$/,$d' "drills/$id/head" >"$tree/head.txt"
 sed -n '/^-----BEGIN SSH SIGNATURE-----$/,$p' "drills/$id/head" >"$tree/head.sig"
+fits "reports in both languages are in it" '[ -s "drills/$id/report-en.html" ] && [ -s "drills/$id/report-zh.html" ]'
 fits "the head is signed by the host that was backed up" 'verify_signature "$tree/head.sig" bkd-head@v1 <"$tree/head.txt" >/dev/null'
 fits "it is the one in the record" 'grep -q "\"head_sha256\":\"$(sha256sum <"drills/$id/head" | cut -d " " -f 1)\"" "drills/$id/record.json"'
 fits "no secret is in it" '! grep -rqE "AGE-SECRET-KEY-1[A-Z0-9]{20}|PRIVATE KEY-----" .'
 echo x >>"drills/$id/journal.jsonl"
-fits "a changed file is found" '! sha256sum --check --strict --quiet SHA256SUMS 2>/dev/null'
+fits "a changed file is found" '! sha256sum --check --strict --quiet SHA256SUMS >/dev/null 2>&1'
 finish

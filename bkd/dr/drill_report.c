@@ -1,0 +1,272 @@
+#include "bkd/dr/drill_report.h"
+
+#include <string.h>
+
+#include "bkd/base/clock.h"
+
+// ---- what it says
+
+enum text {
+    TEXT_TITLE, TEXT_PASSED, TEXT_FAILED, TEXT_NOT_ENDED, TEXT_ID, TEXT_PLAN, TEXT_VERSION, TEXT_KIND, TEXT_BEGAN, TEXT_ENDED, TEXT_PLACE, TEXT_RESPONSIBLE, TEXT_PARTICIPANTS,
+    TEXT_SCOPE, TEXT_COPY, TEXT_SNAPSHOT, TEXT_STEPS, TEXT_STEP, TEXT_PLANNED, TEXT_MEASURED, TEXT_RESULT, TEXT_SAID, TEXT_RTO, TEXT_RPO, TEXT_TOOK, TEXT_BY_HAND, TEXT_NOT_EXERCISED,
+    TEXT_EVALUATION, TEXT_PROBLEMS, TEXT_IMPROVEMENTS, TEXT_OWNER, TEXT_DUE, TEXT_STATE, TEXT_OPEN, TEXT_CLOSED, TEXT_NONE, TEXT_TREND, TEXT_SIGNATURES, TEXT_NAME, TEXT_DATE,
+    TEXT_SIGNATURE, TEXT_APPROVER, TEXT_STEP_PASSED, TEXT_STEP_FAILED, TEXT_STEP_SKIPPED, TEXTS
+};
+
+static const char *const texts[2][TEXTS] = {
+    { "Drill report", "PASSED", "NOT PASSED", "NOT ENDED", "Drill", "Plan or policy", "Version (SHA-256)", "Kind", "Began", "Ended", "Place", "Responsible", "Participants", "Scope",
+      "Copy used", "Snapshot", "Steps", "Step", "Planned", "Measured", "Result", "What came of it", "Promised recovery time (RTO)", "Promised loss at most (RPO)", "Whole drill",
+      "Recovery by hand", "Not exercised", "Evaluation", "Problems", "Improvements", "Owner", "Due", "State", "open", "closed", "none", "Trend", "Signatures", "Name", "Date", "Signature",
+      "Approved by", "passed", "failed", "skipped" },
+    { "演练报告", "通过", "未通过", "未结束", "演练编号", "预案或策略", "版本(SHA-256)", "类型", "开始", "结束", "地点", "负责人", "参加人员", "范围", "所用副本", "快照", "步骤", "步骤", "计划用时", "实际用时", "结果",
+      "说明", "承诺恢复时间(RTO)", "承诺最大数据丢失(RPO)", "演练总用时", "手工恢复用时", "未演练内容", "评价", "发现的问题", "改进措施", "负责人", "期限", "状态", "未完成", "已完成", "无", "趋势", "签字", "姓名", "日期",
+      "签名", "批准人", "通过", "失败", "跳过" },
+};
+
+int drill_report_language(const char *name, enum drill_report_language *ret_language, struct error *err)
+{
+    bool is_chinese = strcmp(name, "zh") == 0;
+    if (!is_chinese && strcmp(name, "en") != 0)
+        return error_set(err, ERROR_USAGE, "--lang is en or zh, not '%s'", name);
+    *ret_language = is_chinese ? DRILL_REPORT_CHINESE : DRILL_REPORT_ENGLISH;
+    return 0;
+}
+
+static const char *say(const struct drill_report *r, enum text text) { return texts[r->language][text]; }
+
+// ---- HTML
+
+static const char style[] =
+    "@page{size:A4;margin:16mm}*{box-sizing:border-box}body{font:15px/1.5 \"Noto Sans\",\"Noto Sans CJK SC\",\"Microsoft YaHei\",sans-serif;color:#1b1f24;max-width:1040px;margin:2em auto;"
+    "padding:0 1.5em}h1{font-size:1.7em;margin:0}h2{font-size:1.1em;margin:1.6em 0 .4em;border-bottom:2px solid #d0d7de;break-after:avoid}table{border-collapse:collapse;width:100%}"
+    "th,td{text-align:left;vertical-align:top;padding:.35em .6em;border-bottom:1px solid #d0d7de;overflow-wrap:anywhere}thead th{background:#f3f5f7}tr{break-inside:avoid}"
+    ".facts th{width:15em;font-weight:600}.n{text-align:right;white-space:nowrap}.verdict{display:inline-block;padding:.2em .8em;border-radius:4px;color:#fff;font-weight:700;margin:.5em 0}"
+    ".passed{color:#1a7f37}.failed{color:#b42318;font-weight:700}.skipped{color:#57606a}.verdict.passed{background:#1a7f37;color:#fff}.verdict.failed{background:#b42318;color:#fff}"
+    ".bar{background:#e7ebef;height:.8em;min-width:8em;margin-top:.4em}.bar i{display:block;height:100%;min-width:1px;background:#0969da}.sign td{height:3.2em}"
+    "@media print{body{margin:0;max-width:none;padding:0;font-size:11px}.verdict,.bar,.bar i{print-color-adjust:exact;-webkit-print-color-adjust:exact}}";
+
+static void add_escaped(struct buf *out, const char *text)
+{
+    for (; text != NULL && *text != '\0'; text++) {
+        const char *entity = *text == '&' ? "&amp;" : *text == '<' ? "&lt;" : *text == '>' ? "&gt;" : *text == '"' ? "&quot;" : NULL;
+        if (entity != NULL)
+            buf_add_str(out, entity);
+        else
+            buf_add_char(out, *text);
+    }
+}
+
+static void add_cell(struct buf *out, const char *text)
+{
+    buf_add_str(out, "<td>");
+    add_escaped(out, text);
+    buf_add_str(out, "</td>");
+}
+
+static void add_heading(const struct drill_report *r, struct buf *out, enum text text) { buf_addf(out, "<h2>%s</h2>\n", say(r, text)); }
+
+static void add_fact(const struct drill_report *r, struct buf *out, enum text text, const char *value)
+{
+    if (value == NULL || value[0] == '\0')
+        return;
+    buf_addf(out, "<tr><th>%s</th>", say(r, text));
+    add_cell(out, value);
+    buf_add_str(out, "</tr>\n");
+}
+
+static void add_duration_fact(const struct drill_report *r, struct buf *out, enum text text, const char *key)
+{
+    char duration[CLOCK_TEXT_MAX];
+    uint64_t ms;
+    if (!json_get_u64(r->record, key, &ms))
+        return;
+    clock_format_duration(duration, ms * 1000000);
+    add_fact(r, out, text, duration);
+}
+
+static void add_duration_cell(struct buf *out, const struct json *object, const char *key)
+{
+    char duration[CLOCK_TEXT_MAX] = "–";
+    uint64_t ms;
+    if (json_get_u64(object, key, &ms))
+        clock_format_duration(duration, ms * 1000000);
+    buf_addf(out, "<td class=\"n\">%s</td>", duration);
+}
+
+static void begin_table(const struct drill_report *r, struct buf *out, const enum text *columns, size_t n)
+{
+    buf_add_str(out, "<table><thead><tr>");
+    for (size_t i = 0; i < n; i++)
+        buf_addf(out, "<th>%s</th>", say(r, columns[i]));
+    buf_add_str(out, "</tr></thead><tbody>\n");
+}
+#define BEGIN_TABLE(r, out, ...) begin_table(r, out, (const enum text[]){ __VA_ARGS__ }, sizeof((const enum text[]){ __VA_ARGS__ }) / sizeof(enum text))
+
+static void end_table(struct buf *out) { buf_add_str(out, "</tbody></table>\n"); }
+
+// ---- parts
+
+static enum text verdict_of(const struct json *record)
+{
+    bool passed = false;
+    return !json_get_bool(record, "passed", &passed) ? TEXT_NOT_ENDED : passed ? TEXT_PASSED : TEXT_FAILED;
+}
+
+static void add_verdict(const struct drill_report *r, struct buf *out)
+{
+    enum text verdict = verdict_of(r->record);
+    buf_addf(out, "<div class=\"verdict %s\">%s</div>\n", verdict == TEXT_PASSED ? "passed" : "failed", say(r, verdict));
+}
+
+static void add_facts(const struct drill_report *r, struct buf *out)
+{
+    static const struct {
+        enum text text;
+        const char *key;
+    } facts[] = {
+        { TEXT_ID, "id" },       { TEXT_PLAN, "plan" },   { TEXT_VERSION, "plan_version" },     { TEXT_KIND, "kind" },                 { TEXT_SCOPE, "scope" }, { TEXT_BEGAN, "started" },
+        { TEXT_ENDED, "ended" }, { TEXT_PLACE, "place" }, { TEXT_RESPONSIBLE, "responsible" }, { TEXT_PARTICIPANTS, "participants" }, { TEXT_COPY, "copy" },
+    };
+    char number[24];
+    uint64_t snapshot;
+    buf_add_str(out, "<table class=\"facts\"><tbody>\n");
+    for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)
+        add_fact(r, out, facts[i].text, json_get_str(r->record, facts[i].key));
+    if (json_get_u64(r->record, "snapshot", &snapshot)) {
+        (void)snprintf(number, sizeof number, "%llu", (unsigned long long)snapshot);
+        add_fact(r, out, TEXT_SNAPSHOT, number);
+    }
+    add_duration_fact(r, out, TEXT_RTO, "objective_rto_ms");
+    add_duration_fact(r, out, TEXT_RPO, "objective_rpo_ms");
+    add_duration_fact(r, out, TEXT_BY_HAND, "by_hand_ms");
+    add_duration_fact(r, out, TEXT_TOOK, "took_ms");
+    end_table(out);
+}
+
+static const char *step_result(const struct drill_report *r, const char *result)
+{
+    enum text text = strcmp(result, "passed") == 0 ? TEXT_STEP_PASSED : strcmp(result, "failed") == 0 ? TEXT_STEP_FAILED : TEXT_STEP_SKIPPED;
+    return say(r, text);
+}
+
+// A bar as long as the step's part of the longest one.
+static void add_step(const struct drill_report *r, struct buf *out, const struct json *step, uint64_t longest_ms)
+{
+    const char *result = json_get_str(step, "result");
+    uint64_t ms = 0;
+    (void)json_get_u64(step, "took_ms", &ms);
+    result = result == NULL ? "skipped" : result;
+    buf_add_str(out, "<tr>");
+    add_cell(out, json_get_str(step, "name"));
+    add_duration_cell(out, step, "planned_ms");
+    add_duration_cell(out, step, "took_ms");
+    buf_addf(out, "<td class=\"%s\">%s</td><td>", strcmp(result, "passed") == 0 || strcmp(result, "failed") == 0 ? result : "skipped", step_result(r, result));
+    add_escaped(out, json_get_str(step, "text"));
+    buf_addf(out, "<div class=\"bar\"><i style=\"width:%llu%%\"></i></div></td></tr>\n", (unsigned long long)(longest_ms == 0 ? 0 : ms * 100 / longest_ms));
+}
+
+static void add_steps(const struct drill_report *r, struct buf *out)
+{
+    const struct json *steps = json_get(r->record, "steps");
+    uint64_t longest = 0, ms;
+    size_t n = steps == NULL ? 0 : json_length(steps);
+    add_heading(r, out, TEXT_STEPS);
+    BEGIN_TABLE(r, out, TEXT_STEP, TEXT_PLANNED, TEXT_MEASURED, TEXT_RESULT, TEXT_SAID);
+    for (size_t i = 0; i < n; i++)
+        if (json_get_u64(json_at(steps, i), "took_ms", &ms) && ms > longest)
+            longest = ms;
+    for (size_t i = 0; i < n; i++)
+        add_step(r, out, json_at(steps, i), longest);
+    end_table(out);
+}
+
+static void add_list(const struct drill_report *r, struct buf *out, enum text title, const char *key)
+{
+    const struct json *list = json_get(r->record, key);
+    size_t n = list == NULL ? 0 : json_length(list);
+    add_heading(r, out, title);
+    buf_add_str(out, "<ul>\n");
+    for (size_t i = 0; i < n; i++) {
+        buf_add_str(out, "<li>");
+        add_escaped(out, json_str_at(list, i));
+        buf_add_str(out, "</li>\n");
+    }
+    if (n == 0)
+        buf_addf(out, "<li>%s</li>\n", say(r, TEXT_NONE));
+    buf_add_str(out, "</ul>\n");
+}
+
+static void add_evaluation(const struct drill_report *r, struct buf *out)
+{
+    add_heading(r, out, TEXT_EVALUATION);
+    buf_add_str(out, "<p>");
+    add_escaped(out, json_get_str(r->record, "evaluation"));
+    buf_add_str(out, "</p>\n");
+}
+
+static void add_improvements(const struct drill_report *r, struct buf *out)
+{
+    const char *id = json_get_str(r->record, "id");
+    add_heading(r, out, TEXT_IMPROVEMENTS);
+    BEGIN_TABLE(r, out, TEXT_ID, TEXT_IMPROVEMENTS, TEXT_OWNER, TEXT_DUE, TEXT_STATE);
+    for (size_t i = 0; i < r->improvements->n; i++) {
+        const struct improvement *item = &r->improvements->items[i];
+        if (id == NULL || strcmp(item->drill, id) != 0)
+            continue;
+        buf_addf(out, "<tr><td>%llu</td>", (unsigned long long)item->id);
+        add_cell(out, item->text);
+        add_cell(out, item->owner);
+        add_cell(out, item->due);
+        buf_addf(out, "<td>%s ", say(r, item->closed == NULL ? TEXT_OPEN : TEXT_CLOSED));
+        add_escaped(out, item->note);
+        buf_add_str(out, "</td></tr>\n");
+    }
+    end_table(out);
+}
+
+static void add_trend(const struct drill_report *r, struct buf *out)
+{
+    add_heading(r, out, TEXT_TREND);
+    BEGIN_TABLE(r, out, TEXT_BEGAN, TEXT_ID, TEXT_RESULT, TEXT_TOOK, TEXT_BY_HAND);
+    for (size_t i = 0; i < r->n_earlier; i++) {
+        enum text verdict = verdict_of(r->earlier[i]);
+        buf_add_str(out, "<tr>");
+        add_cell(out, json_get_str(r->earlier[i], "started"));
+        add_cell(out, json_get_str(r->earlier[i], "id"));
+        buf_addf(out, "<td class=\"%s\">%s</td>", verdict == TEXT_PASSED ? "passed" : "failed", say(r, verdict));
+        add_duration_cell(out, r->earlier[i], "took_ms");
+        add_duration_cell(out, r->earlier[i], "by_hand_ms");
+        buf_add_str(out, "</tr>\n");
+    }
+    end_table(out);
+}
+
+static void add_signatures(const struct drill_report *r, struct buf *out)
+{
+    static const enum text who[] = { TEXT_RESPONSIBLE, TEXT_PARTICIPANTS, TEXT_APPROVER };
+    add_heading(r, out, TEXT_SIGNATURES);
+    buf_addf(out, "<table class=\"sign\"><thead><tr><th></th><th>%s</th><th>%s</th><th>%s</th></tr></thead><tbody>\n", say(r, TEXT_NAME), say(r, TEXT_DATE), say(r, TEXT_SIGNATURE));
+    for (size_t i = 0; i < sizeof who / sizeof *who; i++)
+        buf_addf(out, "<tr><th>%s</th><td></td><td></td><td></td></tr>\n", say(r, who[i]));
+    end_table(out);
+}
+
+void drill_report_html(const struct drill_report *r, struct buf *ret_html)
+{
+    struct buf *out = ret_html;
+    buf_addf(out, "<!DOCTYPE html>\n<html lang=\"%s\">\n<head>\n<meta charset=\"utf-8\">\n<title>%s ", r->language == DRILL_REPORT_CHINESE ? "zh-CN" : "en", say(r, TEXT_TITLE));
+    add_escaped(out, json_get_str(r->record, "id"));
+    buf_addf(out, "</title>\n<style>%s</style>\n</head>\n<body>\n<h1>%s: ", style, say(r, TEXT_TITLE));
+    add_escaped(out, json_get_str(r->record, "plan"));
+    buf_add_str(out, "</h1>\n");
+    add_verdict(r, out);
+    add_facts(r, out);
+    add_steps(r, out);
+    add_evaluation(r, out);
+    add_list(r, out, TEXT_NOT_EXERCISED, "not_exercised");
+    add_list(r, out, TEXT_PROBLEMS, "problems");
+    add_improvements(r, out);
+    add_trend(r, out);
+    add_signatures(r, out);
+    buf_add_str(out, "</body>\n</html>\n");
+}
