@@ -10,17 +10,17 @@ enum text {
     TEXT_TITLE, TEXT_PASSED, TEXT_FAILED, TEXT_NOT_ENDED, TEXT_ID, TEXT_PLAN, TEXT_VERSION, TEXT_KIND, TEXT_BEGAN, TEXT_ENDED, TEXT_PLACE, TEXT_RESPONSIBLE, TEXT_PARTICIPANTS,
     TEXT_SCOPE, TEXT_COPY, TEXT_SNAPSHOT, TEXT_STEPS, TEXT_STEP, TEXT_PLANNED, TEXT_MEASURED, TEXT_RESULT, TEXT_SAID, TEXT_RTO, TEXT_RPO, TEXT_TOOK, TEXT_BY_HAND, TEXT_NOT_EXERCISED,
     TEXT_EVALUATION, TEXT_PROBLEMS, TEXT_IMPROVEMENTS, TEXT_OWNER, TEXT_DUE, TEXT_STATE, TEXT_OPEN, TEXT_CLOSED, TEXT_NONE, TEXT_TREND, TEXT_SIGNATURES, TEXT_NAME, TEXT_DATE,
-    TEXT_SIGNATURE, TEXT_APPROVER, TEXT_STEP_PASSED, TEXT_STEP_FAILED, TEXT_STEP_SKIPPED, TEXTS
+    TEXT_SIGNATURE, TEXT_APPROVER, TEXT_STEP_PASSED, TEXT_STEP_FAILED, TEXT_STEP_SKIPPED, TEXT_NUMBER, TEXTS
 };
 
 static const char *const texts[2][TEXTS] = {
     { "Drill report", "PASSED", "NOT PASSED", "NOT ENDED", "Drill", "Plan or policy", "Version (SHA-256)", "Kind", "Began", "Ended", "Place", "Responsible", "Participants", "Scope",
       "Copy used", "Snapshot", "Steps", "Step", "Planned", "Measured", "Result", "What came of it", "Promised recovery time (RTO)", "Promised loss at most (RPO)", "Whole drill",
       "Recovery by hand", "Not exercised", "Evaluation", "Problems", "Improvements", "Owner", "Due", "State", "open", "closed", "none", "Trend", "Signatures", "Name", "Date", "Signature",
-      "Approved by", "passed", "failed", "skipped" },
+      "Approved by", "passed", "failed", "skipped", "No." },
     { "演练报告", "通过", "未通过", "未结束", "演练编号", "预案或策略", "版本(SHA-256)", "类型", "开始", "结束", "地点", "负责人", "参加人员", "范围", "所用副本", "快照", "步骤", "步骤", "计划用时", "实际用时", "结果",
       "说明", "承诺恢复时间(RTO)", "承诺最大数据丢失(RPO)", "演练总用时", "手工恢复用时", "未演练内容", "评价", "发现的问题", "改进措施", "负责人", "期限", "状态", "未完成", "已完成", "无", "趋势", "签字", "姓名", "日期",
-      "签名", "批准人", "通过", "失败", "跳过" },
+      "签名", "批准人", "通过", "失败", "跳过", "编号" },
 };
 
 int drill_report_language(const char *name, enum drill_report_language *ret_language, struct error *err)
@@ -208,7 +208,7 @@ static void add_improvements(const struct drill_report *r, struct buf *out)
 {
     const char *id = json_get_str(r->record, "id");
     add_heading(r, out, TEXT_IMPROVEMENTS);
-    BEGIN_TABLE(r, out, TEXT_ID, TEXT_IMPROVEMENTS, TEXT_OWNER, TEXT_DUE, TEXT_STATE);
+    BEGIN_TABLE(r, out, TEXT_NUMBER, TEXT_IMPROVEMENTS, TEXT_OWNER, TEXT_DUE, TEXT_STATE);
     for (size_t i = 0; i < r->improvements->n; i++) {
         const struct improvement *item = &r->improvements->items[i];
         if (id == NULL || strcmp(item->drill, id) != 0)
