@@ -154,6 +154,8 @@ void tasks_make(struct tasks *tasks, const struct io *io, const struct policies 
 {
     struct making m = { .tasks = tasks, .old = *tasks, .io = io, .c = c, .now_s = now_s };
     size_t most = policies->count * (sizeof scheduled / sizeof *scheduled);
+    struct error err;
+    bool together = c != NULL && catalogue_begin(c, &err) == 0; // thousands of new policies are one write
     (void)gethostname(m.host, sizeof m.host - 1);
     tasks->agenda.tasks = xcalloc(most + 1, sizeof *tasks->agenda.tasks);
     tasks->agenda.count = 0;
@@ -163,5 +165,7 @@ void tasks_make(struct tasks *tasks, const struct io *io, const struct policies 
             make_tasks_of(&m, &policies->items[i]);
     for (size_t i = 0; i < tasks->agenda.count; i++)
         link_after(tasks, i);
+    if (together && catalogue_end(c, 0, &err) < 0)
+        log_warn("this is not in the catalogue: %s", err.text);
     tasks_done(&m.old);
 }
