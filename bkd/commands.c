@@ -497,7 +497,7 @@ static const struct cli_command commands[] = {
       "check nothing, and objectives that cannot be kept: the longest way through the steps, by measured times where there are any, takes longer. Exits with 2 when there is something.",
       NULL, cmd_plan_lint },
     { "plan show", "PLAN", 1, 1, "show the steps of a recovery plan on a time line",
-      "When each step can begin and end at the earliest, by the median of what was measured (verifications of the policy, earlier runs of the plan), else by its deadline; and which steps "
+      "When each step can begin and end at the earliest, by what was measured (the median of the policy's verifications; the plan's last run or rehearsal), else by its deadline; and which steps "
       "make the whole as long as it is.",
       NULL, cmd_plan_show },
     { "plan run", "PLAN", 1, 1, "carry out a recovery plan",

@@ -5,6 +5,7 @@
 
 #include "bkd/base/log.h"
 #include "bkd/dr/evidence.h"
+#include "bkd/planning.h"
 #include "bkd/policy/recovery_graph.h"
 #include "bkd/record/verifications.h"
 
@@ -42,6 +43,19 @@ static void find_restores(struct catalogue *catalogue, const char *policy, struc
         log_debug("no measured restores of policy %s: %s", policy, err.text);
 }
 
+static bool is_measured(const void *arg, const struct planning *p)
+{
+    (void)arg;
+    return p->passed && p->mode != PLANNING_TABLETOP;
+}
+
+static void find_step(const struct planning *last, const char *id, struct measured *m)
+{
+    for (size_t i = 0; i < last->n_steps; i++)
+        if (strcmp(last->ids[i], id) == 0 && last->steps[i].state == PLANNING_DONE)
+            add_value(m, last->steps[i].took_ns);
+}
+
 static void set_time(struct plan_times *t, size_t i, const struct recovery_step *step, struct measured *m)
 {
     struct evidence evidence;
@@ -55,17 +69,21 @@ void plan_times_load(const struct cmd_context *ctx, const struct recovery *plan,
 {
     _cleanup_catalogue_ struct catalogue catalogue = { 0 };
     _cleanup_recovery_graph_ struct recovery_graph graph = { 0 };
+    _cleanup_planning_ struct planning last = { 0 };
     struct error err;
     size_t n = plan->step_count;
     *ret_times = (struct plan_times){ .n = n, .nodes = xcalloc(n + 1, sizeof *ret_times->nodes), .sources = xcalloc(n + 1, sizeof *ret_times->sources),
                                       .measurements = xcalloc(n + 1, sizeof *ret_times->measurements) };
     bool opened = catalogue_open(ctx->io, ctx->state_dir, CATALOGUE_READ, &catalogue, &err) == 0;
+    (void)planning_find(ctx, plan->name, is_measured, NULL, &last); // without one there are no steps
     for (size_t i = 0; i < n; i++) {
         const struct recovery_step *step = &plan->steps[i];
         const struct recovery_system *system = recovery_find_system(plan, step->system);
         __attribute__((cleanup(measured_done))) struct measured m = { 0 };
         if (opened && step->type == RECOVERY_RESTORE && system != NULL)
             find_restores(&catalogue, system->policy, &m);
+        if (m.n == 0)
+            find_step(&last, step->id, &m);
         set_time(ret_times, i, step, &m);
     }
     recovery_graph_init(&graph, plan);

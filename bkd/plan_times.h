@@ -18,8 +18,8 @@ struct plan_times {
     uint64_t total_ns;
 };
 
-// Restores: the median of the policy's verifications of whole snapshots, and other steps: of the runs and rehearsals of this plan. What was never measured takes
-// as long as its deadline; without one nothing, so that no objective is called impossible for want of figures. A catalogue that cannot be read counts as empty.
+// Restores: the median of the policy's verifications of whole snapshots; other steps: what they took in the last run or rehearsal that passed. What was never measured
+// takes as long as its deadline; without one nothing, so that no objective is called impossible for want of figures. A catalogue that cannot be read counts as empty.
 void plan_times_load(const struct cmd_context *ctx, const struct recovery *plan, struct plan_times *ret_times);
 void plan_times_done(struct plan_times *times);
 #define _cleanup_plan_times_ __attribute__((cleanup(plan_times_done)))

@@ -2,6 +2,7 @@
 # Recovery plans: mistakes are found, steps are carried out in their order, people answer from elsewhere, an interrupted run goes on, a rehearsal leaves live files
 # alone, any change sets the plan back, and it is printed in both languages. Prints TAP. BKD_BIN is the directory of bkd and bkd-restore.
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/sshd.sh"
 
 fits() { if eval "$2"; then ok "$1"; else bad "$1"; fi; } # TITLE TEST
 journal() { cat "$state"/plans/*/journal.jsonl; }
@@ -135,6 +136,8 @@ says "checks what it restored" '"step":"verify","state":"done"'
 says "and leaves out what acts on live systems" '"step":"start","state":"skipped".*not exercised'
 fits "live files are as they were" '[ "$(cat "$source/erp/numbers")" = live ] && [ ! -s "$tree/started" ]'
 fits "nothing stays in scratch space" '[ -z "$(ls "$tree/scratch")" ]'
+is 0 "what was rehearsed is measured" run_bkd plan show erp --json
+says "by its time, not its deadline" '"step":"restore".*"source":"measured","measurements":1'
 run_bkd plan list >"$tree/out"
 says "it is rehearsed" 'erp: rehearsed 20'
 echo '# edited' >>"$config/plans/erp.yaml"
@@ -157,6 +160,37 @@ run_bkd plan answer erp go --by Ana --choice abort >/dev/null
 status=0
 wait $pid || status=$?
 fits "abort ends it" '[ $status = 1 ] && grep -q aborted "$tree/run"'
+
+# ---- on another host, from a copy on a server
+if sshd_available; then
+    sshd_start standby "Subsystem sftp internal-sftp"
+    sshd_keys "$config/keys"
+    sed -i "s#^offsite: .*#offsite: [\"sftp://$sshd_user@127.0.0.1:$sshd_port$sshd_dir/copy\"]#" "$config/policies/p.yaml"
+    printf '[127.0.0.1]:%s %s\n' "$sshd_port" "$(cut -d ' ' -f 1,2 "$sshd_dir/host.pub")" >"$config/keys/hosts"
+    run_bkd trust-host p --yes >"$tree/out" 2>&1
+    seq 1 2000 >"$source/erp/numbers"
+    is 0 "a snapshot on a server" backup
+    cat >"$config/plans/far.yaml" <<EOF
+hosts: [{name: standby, address: "ssh://$sshd_user@127.0.0.1:$sshd_port", ssh_identity: ssh_ed25519, ssh_known_hosts: hosts}]
+systems: [{name: erp, policy: p, targets: [{scenario: host-loss, to: directory, host: standby, path: "$tree/far away"}]}]
+steps:
+  - {id: restore, type: restore, system: erp}
+  - {id: verify, type: check, system: erp, after: restore, checks: [{type: command, run: [sh, -c, "grep -c . ${source#/}/erp/numbers"]}]}
+  - {id: start, type: command, system: erp, after: verify, host: target, command: [sh, -c, "echo \"\$BKD_TREE\" \"\$SSH_CONNECTION\""]}
+EOF
+    is 0 "a plan that restores on a stand-by by ssh" run_bkd plan run far --yes --scenario host-loss --json
+    says "the check ran there" '"step":"verify","state":"done"'
+    says "as the command did" "\"step\":\"start\",\"state\":\"done\".*far away 127.0.0.1"
+    fits "the file is there" 'seq 1 2000 | cmp -s - "$tree/far away/$source/erp/numbers"'
+    fits "no keys stay there" '[ -z "$(find /tmp -maxdepth 2 -path "/tmp/tmp.*/ssh-identity" -newer "$config/plans/far.yaml" 2>/dev/null)" ]'
+    ssh-keygen -q -t ed25519 -N '' -f "$tree/other"
+    printf '[127.0.0.1]:%s %s\n' "$sshd_port" "$(cut -d ' ' -f 1,2 "$tree/other.pub")" >"$config/keys/hosts"
+    is 1 "a host whose key is another is refused" run_bkd plan run far --yes --scenario host-loss
+    says "and why" 'cannot be reached by ssh'
+    sshd_stop
+else
+    echo "ok $((number += 1)) - another host # SKIP $sshd_missing"
+fi
 
 # ---- on paper
 for language in en zh; do
