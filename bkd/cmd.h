@@ -76,6 +76,7 @@ int cmd_drill_key(struct cmd_context *ctx, const struct cli_args *args, struct e
 int cmd_drill_list(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_drill_negative(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_drill_report(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_drill_run(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_evidence_pack(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_help(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_history(struct cmd_context *ctx, const struct cli_args *args, struct error *err);

@@ -155,7 +155,18 @@ static const struct cli_option drill_options[] = {
 };
 
 static const struct cli_option drill_list_options[] = {
-    { "kind", 0, "KIND", "only negative, by-hand or key" },
+    { "kind", 0, "KIND", "only negative, by-hand, key, rehearsal or tabletop" },
+    { 0 },
+};
+
+static const struct cli_option drill_run_options[] = {
+    { "scenario", 's', "NAME", "what happened, such as host-loss" },
+    { "tabletop", 0, NULL, "restore nothing: people answer for every step, and times are taken" },
+    { "unattended", 0, NULL, "manual steps and decisions are left out, and listed as not exercised" },
+    { "identity", 'i', "FILE", "age identity that opens the backups (each policy's verify.identity)" },
+    { "responsible", 0, "NAME", "who is responsible for the drill (whoever runs it)" },
+    { "participants", 0, "NAMES", "who takes part" },
+    { "place", 0, "TEXT", "where it takes place" },
     { 0 },
 };
 
@@ -427,6 +438,9 @@ static const struct cli_command commands[] = {
     { "drill report", "ID", 1, 1, "write the report of a drill",
       "A page of HTML that stands by itself, for the screen and for paper: what was rehearsed, when, where and by whom, each step with its time, what was not exercised, problems, improvements, the "
       "trend, and fields to sign. As much of ID as tells it apart will do. With --json the record.", drill_report_options, cmd_drill_report },
+    { "drill run", "PLAN", 1, 1, "rehearse a recovery plan, and keep the record",
+      "Carries out the plan as `bkd plan run --rehearse` does, in isolation, or with --tabletop as a walk-through; live systems are left alone. Each step's planned and measured time goes on "
+      "record, and what was not exercised. Ends as `bkd plan run` does.", drill_run_options, cmd_drill_run },
     { "improve add", "DRILL TEXT", 2, 2, "write down what a drill asked for", "It has an owner and a due date, and stays open until it is closed.", improve_add_options, cmd_improve_add },
     { "improve list", "", 0, 0, "list what drills asked for and is not done", "Those past their date are marked as overdue.", improve_list_options, cmd_improve_list },
     { "improve close", "NUMBER", 1, 1, "say that an improvement is done", NULL, improve_close_options, cmd_improve_close },

@@ -93,6 +93,23 @@ if command -v age-keygen >/dev/null; then
     fits "is on record as a drill that did not pass" 'grep -q "\"passed\":false.*" "$(ls -t "$state"/drills/*/record.json | head -n 1)"'
 fi
 
+# ---- a plan
+mkdir -p "$config/plans"
+cat >"$config/plans/erp.yaml" <<EOF
+description: 系统恢复
+rto: 1h
+roles: [{name: lead, holder: 王芳, deputy: Ana}]
+systems: [{name: files, policy: p}]
+steps:
+  - {id: tell, type: manual, instruction: tell everybody, owner: lead, deadline: 5min}
+  - {id: restore, type: restore, system: files, owner: lead, deadline: 30min}
+EOF
+is 0 "a plan is rehearsed" drill run erp --unattended --json --participants 李雷
+says "and passes" '"mode":"rehearsal","passed":true'
+run_bkd drill list erp --json >"$tree/out"
+says "with planned and measured times" '"name":"restore","planned_ms":1800000,"took_ms":[0-9]+,"result":"passed"'
+says "what was left out is listed" '"not_exercised":\["step tell"\]'
+
 # ---- evidence, verified with stock tools as its README.txt says
 is 0 "drills are listed" drill list p --json
 id=$(sed -n 's/.*"id":"\([^"]*\)","kind":"negative".*"passed":true.*/\1/p' "$tree/out" | head -n 1)

@@ -1,0 +1,115 @@
+// bkd drill run: a recovery plan rehearsed in isolation, or walked through, as a drill on record.
+#include <stdio.h>
+#include <string.h>
+
+#include "bkd/base/clock.h"
+#include "bkd/base/interrupt.h"
+#include "bkd/base/log.h"
+#include "bkd/dr/drill.h"
+#include "bkd/planning.h"
+#include "bkd/record/drills.h"
+#include "bkd/who.h"
+
+// A drill that the catalogue does not know of has its record in the state directory all the same.
+static void catalogue_it(const struct cmd_context *ctx, const struct drill *d, const char *plan, const char *kind)
+{
+    _cleanup_catalogue_ struct catalogue catalogue = { 0 };
+    _cleanup_buf_ struct buf text = { 0 };
+    struct error err;
+    json_format(d->record, &text);
+    const struct drill_row row = { .uid = d->id, .plan = plan, .kind = kind, .started_ns = d->started_ns, .ended_ns = d->ended_ns, .has_passed = d->has_passed, .record = buf_str(&text) };
+    int r = catalogue_open(ctx->io, ctx->state_dir, CATALOGUE_WRITE, &catalogue, &err);
+    if (r == 0)
+        r = drills_put(&catalogue, &row, &err);
+    if (r < 0)
+        log_warn("drill %s is not in the catalogue, only in '%s': %s", d->id, d->dir, err.text);
+}
+
+static int begin(const struct cmd_context *ctx, const struct cli_args *args, const struct recovery *plan, const char *kind, struct drill *ret_drill, struct error *err)
+{
+    char who[WHO_MAX];
+    const char *responsible = cli_args_option(args, "responsible");
+    who_am_i(who);
+    const struct drill_about about = {
+        .kind = kind, .plan = plan->name, .plan_version = plan->sha256, .place = cli_args_option(args, "place"), .responsible = responsible != NULL ? responsible : who,
+        .participants = cli_args_option(args, "participants"), .scope = plan->description, .objective_rto_ms = plan->rto_s * 1000,
+    };
+    return drill_begin(ctx->io, ctx->state_dir, &about, ret_drill, err);
+}
+
+// A step that has not ended when the run has, did not do what it was for.
+static int add_step(struct drill *d, const struct recovery *plan, const struct planning *p, size_t i, struct error *err)
+{
+    const struct planning_step *s = &p->steps[i];
+    enum drill_result result = s->state == PLANNING_DONE ? DRILL_PASSED : s->state == PLANNING_SKIPPED ? DRILL_SKIPPED : DRILL_FAILED;
+    _cleanup_free_ char *text = xasprintf("%s%s%s%s%s", s->message == NULL ? "" : s->message, s->is_late ? " (late)" : "", s->by != NULL && s->by[0] != '\0' ? " — " : "",
+                                          s->by == NULL ? "" : s->by, s->state == PLANNING_WAITING ? "it was not come to" : "");
+    const struct drill_step step = { .name = p->ids[i], .planned_ms = i < plan->step_count ? plan->steps[i].deadline_s * 1000 : 0, .took_ns = s->took_ns, .result = result, .text = text };
+    int r = drill_step(d, &step, err);
+    if (r == 0 && result == DRILL_SKIPPED) {
+        _cleanup_free_ char *skipped = xasprintf("step %s", p->ids[i]);
+        r = drill_not_exercised(d, skipped, err);
+    }
+    return r;
+}
+
+static int tell(const struct cmd_context *ctx, const struct drill *d, const struct planning *p, struct error *err)
+{
+    if (ctx->json) {
+        struct json *line = json_line_new("summary");
+        json_add_str(line, "id", d->id);
+        json_add_str(line, "plan", p->plan);
+        json_add_str(line, "run", p->id);
+        json_add_str(line, "mode", planning_mode_name(p->mode));
+        json_add_bool(line, "passed", d->has_passed);
+        json_add_u64(line, "took_ms", p->took_ns / 1000000);
+        json_add_bool(line, "misses_rto", p->misses_rto);
+        return cmd_print_line(&line, err);
+    }
+    if (ctx->verbosity >= 0)
+        printf("drill %s (%s) of plan %s: %s; its report: bkd drill report %s\n", d->id, planning_mode_name(p->mode), p->plan, d->has_passed ? "PASSED" : "NOT PASSED", d->id);
+    return 0;
+}
+
+static int record(struct drill *d, const struct recovery *plan, const struct planning *p, struct error *err)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < p->n_steps; i++)
+        r = add_step(d, plan, p, i, err);
+    json_add_str(d->record, "run", p->id);
+    json_add_str(d->record, "scenario", p->scenario);
+    drill_figure(d, "recovery_ms", p->took_ns / 1000000);
+    return r < 0 ? r : drill_end(d, !p->passed, !p->passed ? "not all steps were done" : p->misses_rto ? "all steps were done, later than promised" : "all steps were done, in time", err);
+}
+
+int cmd_drill_run(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+{
+    _cleanup_recovery_ struct recovery plan = { 0 };
+    _cleanup_planning_ struct planning p = { 0 };
+    _cleanup_drill_ struct drill d = { .journal_fd = -1 };
+    bool tabletop = cli_args_flag(args, "tabletop");
+    const char *kind = tabletop ? "tabletop" : "rehearsal";
+    const struct planning_options options = {
+        .plan = cli_args_value(args, 0), .scenario = cli_args_option(args, "scenario"), .identity = cli_args_option(args, "identity"),
+        .mode = tabletop ? PLANNING_TABLETOP : PLANNING_REHEARSE, .unattended = cli_args_flag(args, "unattended"), .may_ask = !ctx->json,
+    };
+    if (options.unattended && tabletop)
+        return error_set(err, ERROR_USAGE, "--unattended leaves people out, and --tabletop is about nothing else: choose one");
+    int r = planning_load(ctx, options.plan, &plan, err);
+    if (r == 0)
+        r = begin(ctx, args, &plan, kind, &d, err);
+    if (r < 0)
+        return r;
+    interrupt_install();
+    r = planning_run(ctx, &options, &p, err);
+    struct error why;
+    int recorded = r == 0 ? record(&d, &plan, &p, &why) : drill_end(&d, true, err->text, &why);
+    catalogue_it(ctx, &d, plan.name, kind);
+    if (r == 0 && recorded < 0) {
+        *err = why;
+        return recorded;
+    }
+    if (r == 0)
+        r = tell(ctx, &d, &p, err);
+    return r < 0 ? r : planning_result(&p, err);
+}
