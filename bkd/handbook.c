@@ -229,7 +229,8 @@ static int add_command(struct buf *out, const char *command, struct error *err)
 static void command_of(const struct recovery *plan, const struct recovery_step *step, struct buf *out)
 {
     const struct recovery_system *system = recovery_find_system(plan, step->system);
-    const struct recovery_host *host = recovery_find_host(plan, step->host);
+    bool at_target = system != NULL && strcmp(step->host, "target") == 0; // by the book: where the system lives
+    const struct recovery_host *host = recovery_find_host(plan, at_target ? system->host : step->host);
     if (step->type == RECOVERY_COMMAND && host != NULL) {
         _cleanup_buf_ struct buf inner = { 0 };
         shell_add_command(&inner, (const char *const *)step->command.items);
