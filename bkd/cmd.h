@@ -78,6 +78,7 @@ int cmd_drill_negative(struct cmd_context *ctx, const struct cli_args *args, str
 int cmd_drill_report(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_drill_run(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_evidence_pack(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_estimate(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_help(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_history(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_hold(struct cmd_context *ctx, const struct cli_args *args, struct error *err);

@@ -168,6 +168,7 @@ static void remember(const struct cmd_context *ctx, const struct verifying *v)
     recording_figure(ctx, "files", v->trial.files);
     recording_figure(ctx, "bytes", v->trial.bytes);
     recording_figure(ctx, "bytes_fetched", v->trial.bytes_fetched);
+    recording_figure(ctx, "offsite", v->is_offsite);
     if (v->mode == VERIFYING_SAMPLE) {
         recording_figure(ctx, DRAWS_FIGURE, v->drawn);
         recording_figure(ctx, DRAWS_FIGURE_BAD, bad_files(v));

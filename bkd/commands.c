@@ -199,6 +199,14 @@ static const struct cli_option evidence_options[] = {
     { 0 },
 };
 
+static const struct cli_option estimate_options[] = {
+    { "scenario", 0, "NAME", "disk-loss, host-loss, site-loss or ransomware (all four)" },
+    { "link", 0, "RATE", "of the line at the place of recovery, such as 100Mbit/s or 12MiB/s (as measured)" },
+    { "parallel", 0, "N", "so many restores share the line (1)" },
+    { "arrival", 0, "DURATION", "until somebody is there and begins, such as 2h (not counted)" },
+    { 0 },
+};
+
 static const struct cli_option rpo_options[] = {
     { "days", 0, "N", "how far to look back (30)" },
     { 0 },
@@ -454,6 +462,11 @@ static const struct cli_command commands[] = {
       "From six on a trend that outliers do not bend, and when it will be above objectives.rto; and what the files that samples drew in the last 30 days say together. "
       "Without a policy: of all.",
       rto_options, cmd_rto },
+    { "estimate", "POLICY", 1, 1, "say how long a recovery would take, before there is a disaster",
+      "A small model is fitted to the restores that `bkd verify` measured on this host: a fixed part, so much for each file and each byte, the line, the checks. It gives an interval, "
+      "what takes most of the time and what would help. Each measured restore is also foretold from those before it, so that the model's own error is known: the interval is "
+      "as wide as the worst of these errors. After host-loss and site-loss the first copy below `offsite` is restored from; after ransomware twice, once aside to find a clean snapshot.",
+      estimate_options, cmd_estimate },
     { "rpo", "[POLICY]", 0, 1, "say how much would be lost, as far as it is proven",
       "The age of the newest snapshot; of the newest that is in another place; and of the newest that was proven, by a full verification, to restore from there. And the worst over the "
       "last days: with --json one line for each day. Without a policy: of all.",

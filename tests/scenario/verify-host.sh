@@ -83,6 +83,20 @@ is 0 "what samples drew" run_bkd rto --json
 says "counts together, for all policies" '"samples":\{"days":30,"runs":8,"drawn_files":8,"bad_files":0,"bad_share_at_most":0\.31'
 is 0 "what would be lost, of all policies" run_bkd rpo --json
 says "is told" '"type":"rpo","schema":1,"policy":"p"'
+is 0 "an estimate" run_bkd estimate p --json
+says "of all four disasters" '"scenario":"disk-loss","from":"[^"]*repository"'
+says "from what would be left" '"scenario":"host-loss","from":"[^"]*copy"'
+says "which is marked as beyond what was measured" '"extrapolated":true'
+says "with its own error" '"model":\{"runs":8,.*"tested":5,"median_error":[0-9.e-]+,"worst_error":'
+run_bkd estimate p --scenario site-loss --link 8kbit/s --arrival 1h --json >"$tree/out" 2>&1
+says "people and a slow line are counted" '"parts":\{"people_ms":3600000,.*"line_ms":[0-9]{3,},.*"bottleneck":"people"'
+fits "the estimate lies in its interval" '[ "$(value low_ms)" -le "$(value likely_ms)" ] && [ "$(value likely_ms)" -le "$(value high_ms)" ] && [ "$(value likely_ms)" -ge 3600000 ]'
+is 2 "a disaster that is none" run_bkd estimate p --scenario flood
+is 2 "a line that is none" run_bkd estimate p --link fast
+sed -i "s|^offsite: .*|offsite: []|" "$config/policies/p.yaml"
+is 0 "without a copy elsewhere" run_bkd estimate p --scenario host-loss
+says "nothing is left" 'nothing would be left'
+sed -i "s|^offsite: .*|offsite: [$copy]|" "$config/policies/p.yaml"
 sed -i "s|^verify: .*|verify: {scratch: $tree/scratch, schedule: \"0 0 1 1 *\"}|" "$config/policies/p.yaml"
 run_bkd status --json >"$tree/out" 2>&1
 says_not "a proof that is young enough is no alarm" 'proof-overdue'
