@@ -48,6 +48,9 @@ void exports_writer_free(struct exports_writer **w);
 MUST_USE int exports_read(const struct repository *r, const struct export *export, const char *signers, const struct age_identity *identities, size_t n_identities,
                           struct buf *ret_text, struct error *err);
 
+// Reads one and its signature only: is it what was signed by one of the signers? ERROR_INTEGRITY, ERROR_KEY as elsewhere.
+MUST_USE int exports_check(const struct repository *r, const struct export *export, const char *signers, struct error *err);
+
 // Removes those of a chain that are too many, where the store allows it; *ret_removed counts them. A store that refuses (one that can only grow) is no error.
 MUST_USE int exports_prune(struct store *store, const uint8_t chain[16], uint64_t *ret_removed, struct error *err);
 // Brings the newest full export and the newest one since then to a copy that lacks them. *ret_brought counts them.

@@ -150,6 +150,18 @@ static int decompress(const struct buf *frames, struct buf *ret_text, struct err
     return r;
 }
 
+static int read_signed(const struct repository *r, const struct export *export, const char *signers, struct buf *ret_stored, struct error *err)
+{
+    int e = export->is_signed ? store_get_all(r->store, export->name, EXPORTS_MAX, ret_stored, err) : error_set(err, ERROR_INTEGRITY, "it has no signature");
+    return e < 0 ? e : verify(r, export, signers, ret_stored, err);
+}
+
+int exports_check(const struct repository *r, const struct export *export, const char *signers, struct error *err)
+{
+    _cleanup_buf_ struct buf stored = { 0 };
+    return read_signed(r, export, signers, &stored, err);
+}
+
 static bool is_encrypted(const char *name)
 {
     size_t n = strlen(name);
@@ -160,9 +172,7 @@ int exports_read(const struct repository *r, const struct export *export, const 
                  struct buf *ret_text, struct error *err)
 {
     _cleanup_buf_ struct buf stored = { 0 }, frames = { 0 };
-    int e = export->is_signed ? store_get_all(r->store, export->name, EXPORTS_MAX, &stored, err) : error_set(err, ERROR_INTEGRITY, "it has no signature");
-    if (e == 0)
-        e = verify(r, export, signers, &stored, err);
+    int e = read_signed(r, export, signers, &stored, err);
     if (e == 0 && is_encrypted(export->name))
         e = decrypt(&stored, identities, n_identities, &frames, err);
     if (e == 0)

@@ -11,6 +11,7 @@
 #include "bkd/repo/exports.h"
 #include "bkd/repo/tombstones.h"
 #include "bkd/repo/verify_data.h"
+#include "bkd/repo/verify_exports.h"
 #include "bkd/repo/verify_records.h"
 
 enum { SAMPLE_BYTES = 64 << 20, IN_FLIGHT = 4 };
@@ -504,6 +505,8 @@ static int check_small_files(struct verify *v, struct error *err)
         r = check_signed(v, known, "RECOVER.txt", err);
     if (r == 0)
         r = verify_records_run(v->repository, text, tell_record, v, &v->totals->records, err);
+    if (r == 0 && text != NULL && !v->options->quick && v->options->reading != PROOF_NONE)
+        r = verify_exports_run(v->repository, text, tell_record, v, err);
     return r < 0 ? r : check_refs_files(v, err);
 }
 
