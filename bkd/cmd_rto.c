@@ -47,7 +47,7 @@ static void add_draws(struct json *line, const struct draws *d)
         return;
     struct json *samples = json_add_object(line, "samples");
     json_add_u64(samples, "days", DRAWS_DAYS);
-    json_add_u64(samples, "runs", d->nights);
+    json_add_u64(samples, "nights", d->nights);
     json_add_u64(samples, "drawn_files", d->files);
     json_add_u64(samples, "bad_files", d->bad);
     json_add_double(samples, "bad_share_at_most", d->bad_share);

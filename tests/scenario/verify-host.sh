@@ -80,7 +80,7 @@ done
 fits "and is never drawn at random:$drawn" '[ -z "$(echo "$drawn" | tr -d " 134")" ] && [ "$(echo "$drawn" | wc -w)" = 8 ]'
 
 is 0 "what samples drew" run_bkd rto --json
-says "counts together, for all policies" '"samples":\{"days":30,"runs":8,"drawn_files":8,"bad_files":0,"bad_share_at_most":0\.31'
+says "counts together, for all policies" '"samples":\{"days":30,"nights":8,"drawn_files":8,"bad_files":0,"bad_share_at_most":0\.31'
 is 0 "what would be lost, of all policies" run_bkd rpo --json
 says "is told" '"type":"rpo","schema":1,"policy":"p"'
 is 0 "an estimate" run_bkd estimate p --json
