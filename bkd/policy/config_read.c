@@ -21,41 +21,6 @@ void config_set_defaults(struct config *config)
     set_defaults_of(CONFIG_OF_HOST, config);
 }
 
-static void read_word(struct schema_reader *r, const struct schema_key *key, const struct policy_node *node, struct policy_list *list)
-{
-    if (node->spoiled)
-        return;
-    if (node->kind != POLICY_NODE_TEXT || schema_is_nothing(node) || strchr(node->text, '\n'))
-        schema_report_form(r, key, node);
-    else
-        schema_list_add(list, node->text, node->line);
-}
-
-static void read_words(struct schema_reader *r, const struct schema_key *key, const struct policy_node *node, void *base)
-{
-    struct policy_list *list = (struct policy_list *)((char *)base + key->offset);
-    if (node->kind != POLICY_NODE_LIST) {
-        read_word(r, key, node, list);
-        return;
-    }
-    if (node->count == 0)
-        SCHEMA_REPORT(r, node, NULL, "'%s' is empty; it must be %s", schema_leaf(key), key->form);
-    for (size_t i = 0; schema_check_count(r, key, node, CONFIG_WORDS_MAX) && i < node->count; i++)
-        read_word(r, key, node->items[i], list);
-}
-
-static void read_path(struct schema_reader *r, const struct schema_key *key, const struct policy_node *node, void *base)
-{
-    char **at = (char **)((char *)base + key->offset);
-    char *path = node->kind == POLICY_NODE_TEXT && node->text[0] == '/' ? policy_normalise(node->text) : NULL;
-    if (path == NULL) {
-        schema_report_form(r, key, node);
-        return;
-    }
-    free(*at);
-    *at = path;
-}
-
 static void read_item(struct schema_reader *r, const struct schema_key *key, const struct policy_node *item, enum config_owner owner, void *base)
 {
     set_defaults_of(owner, base);
@@ -95,9 +60,9 @@ static void read_value(struct schema_reader *r, const struct schema_key *key, co
     if (config_schema_owner(key) == CONFIG_OF_HOST)
         ((struct config *)r->arg)->key_lines[config_schema_index(key)] = node->line;
     switch (key->type) {
-    case SCHEMA_PATH: read_path(r, key, node, base); break;
+    case SCHEMA_PATH: schema_read_path(r, key, node, base); break;
     case SCHEMA_ARGV: schema_read_argv(r, key, node, base); break;
-    case SCHEMA_WORDS: read_words(r, key, node, base); break;
+    case SCHEMA_WORDS: schema_read_words(r, key, node, base, 1, CONFIG_WORDS_MAX); break;
     case SCHEMA_MAPS: read_maps(r, key, node); break;
     case SCHEMA_MAP:
         if (node->kind == POLICY_NODE_MAP)

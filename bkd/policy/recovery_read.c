@@ -16,37 +16,6 @@ static void set_defaults(enum recovery_owner owner, void *base)
             abort(); // the table contradicts itself
 }
 
-static void read_word(struct schema_reader *r, const struct schema_key *key, const struct policy_node *node, struct policy_list *list)
-{
-    if (node->spoiled)
-        return;
-    if (node->kind != POLICY_NODE_TEXT || schema_is_nothing(node) || strchr(node->text, '\n'))
-        schema_report_form(r, key, node);
-    else
-        schema_list_add(list, node->text, node->line);
-}
-
-static void read_words(struct schema_reader *r, const struct schema_key *key, const struct policy_node *node, void *base)
-{
-    struct policy_list *list = (struct policy_list *)((char *)base + key->offset);
-    if (node->kind != POLICY_NODE_LIST)
-        read_word(r, key, node, list);
-    for (size_t i = 0; node->kind == POLICY_NODE_LIST && schema_check_count(r, key, node, RECOVERY_WORDS_MAX) && i < node->count; i++)
-        read_word(r, key, node->items[i], list);
-}
-
-static void read_path(struct schema_reader *r, const struct schema_key *key, const struct policy_node *node, void *base)
-{
-    char **at = (char **)((char *)base + key->offset);
-    char *path = node->kind == POLICY_NODE_TEXT && node->text[0] == '/' ? policy_normalise(node->text) : NULL;
-    if (path == NULL) {
-        schema_report_form(r, key, node);
-        return;
-    }
-    free(*at);
-    *at = path;
-}
-
 // ---- lists of maps
 
 // Makes room for n items, and says where the first and its successors stand.
@@ -134,9 +103,9 @@ static void read_value(struct schema_reader *r, const struct schema_key *key, co
     if (node->spoiled)
         return;
     switch (key->type) {
-    case SCHEMA_PATH: read_path(r, key, node, base); break;
+    case SCHEMA_PATH: schema_read_path(r, key, node, base); break;
     case SCHEMA_ARGV: schema_read_argv(r, key, node, base); break;
-    case SCHEMA_WORDS: read_words(r, key, node, base); break;
+    case SCHEMA_WORDS: schema_read_words(r, key, node, base, 0, RECOVERY_WORDS_MAX); break;
     case SCHEMA_MAPS: read_maps(r, key, node, base); break;
     case SCHEMA_CHECKS: read_checks(r, node, base); break;
     default: schema_read_scalar(r, key, node, base);

@@ -146,3 +146,38 @@ void schema_read_map(struct schema_reader *r, const struct policy_node *node, co
     if (r->complete)
         report_missing(r, node, parent, seen);
 }
+
+static void read_word(struct schema_reader *r, const struct schema_key *key, const struct policy_node *node, struct policy_list *list)
+{
+    if (node->spoiled)
+        return;
+    if (node->kind != POLICY_NODE_TEXT || schema_is_nothing(node) || strchr(node->text, '\n'))
+        schema_report_form(r, key, node);
+    else
+        schema_list_add(list, node->text, node->line);
+}
+
+void schema_read_words(struct schema_reader *r, const struct schema_key *key, const struct policy_node *node, void *base, size_t min, size_t max)
+{
+    struct policy_list *list = (struct policy_list *)((char *)base + key->offset);
+    if (node->kind != POLICY_NODE_LIST) {
+        read_word(r, key, node, list);
+        return;
+    }
+    if (node->count < min)
+        SCHEMA_REPORT(r, node, NULL, "'%s' is empty; it must be %s", schema_leaf(key), key->form);
+    for (size_t i = 0; schema_check_count(r, key, node, max) && i < node->count; i++)
+        read_word(r, key, node->items[i], list);
+}
+
+void schema_read_path(struct schema_reader *r, const struct schema_key *key, const struct policy_node *node, void *base)
+{
+    char **at = (char **)((char *)base + key->offset);
+    char *path = node->kind == POLICY_NODE_TEXT && node->text[0] == '/' ? policy_normalise(node->text) : NULL;
+    if (path == NULL) {
+        schema_report_form(r, key, node);
+        return;
+    }
+    free(*at);
+    *at = path;
+}

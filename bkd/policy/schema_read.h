@@ -34,6 +34,10 @@ void schema_read_map(struct schema_reader *r, const struct policy_node *node, co
 void schema_read_scalar(struct schema_reader *r, const struct schema_key *key, const struct policy_node *node, void *base);
 // A program and its arguments, into a struct policy_list.
 void schema_read_argv(struct schema_reader *r, const struct schema_key *key, const struct policy_node *node, void *base);
+// One word or a list of min to max of them, each one line of text, into a struct policy_list.
+void schema_read_words(struct schema_reader *r, const struct schema_key *key, const struct policy_node *node, void *base, size_t min, size_t max);
+// An absolute path, normalised, into a char *.
+void schema_read_path(struct schema_reader *r, const struct schema_key *key, const struct policy_node *node, void *base);
 void schema_list_add(struct policy_list *list, const char *text, unsigned line);
 
 #endif
