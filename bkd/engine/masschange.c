@@ -14,7 +14,7 @@ enum {
 #define MAD_TO_DEVIATION 1.4826
 #define SLOW_SHARE 0.3
 
-// One of the three shares: how it is read from a night, and when it is far without any history, and with enough of it.
+// One of the shares: how it is read from a night, and when it is far without any history, and with enough of it.
 struct measure {
     double (*share)(const struct masschange_night *night);
     double floor_new, floor_known;
@@ -25,16 +25,14 @@ static double ratio(uint64_t part, uint64_t whole) { return whole == 0 ? 0 : (do
 static double gone_share(const struct masschange_night *n) { return ratio(n->gone, n->held); }
 static double changed_share(const struct masschange_night *n) { return ratio(n->changed, n->held); }
 
-// By number or by size, whichever tells more: a few large files may be most of what there is.
-static double turned_share(const struct masschange_night *n)
-{
-    double files = ratio(n->turned, n->held), bytes = ratio(n->turned_bytes, n->held_bytes);
-    return files > bytes ? files : bytes;
-}
+static double turned_share(const struct masschange_night *n) { return ratio(n->turned, n->held); }
+static double turned_bytes_share(const struct masschange_night *n) { return ratio(n->turned_bytes, n->held_bytes); }
 
 static const struct measure gone_measure = { gone_share, 0.5, 0.3, 10 };
 static const struct measure changed_measure = { changed_share, 0.8, 0.6, 10 };
 static const struct measure turned_measure = { turned_share, 0.2, 0.1, 5 };
+// A few large files may be most of what there is; and some that were replaced by compressed ones are no attack yet.
+static const struct measure turned_bytes_measure = { turned_bytes_share, 0.5, 0.3, 5 };
 
 static int by_value(const void *a, const void *b)
 {
@@ -132,13 +130,16 @@ bool masschange_judge(const struct masschange_limits *limits, const struct massc
     }
     if (is_far(&turned_measure, limits->incompressible, nights, n, now, now->turned)) {
         far = &turned_measure;
-        what = "turned incompressible, as encryption makes them";
+        what = "files turned incompressible, as encryption makes them";
+    } else if (is_far(&turned_bytes_measure, limits->incompressible, nights, n, now, now->turned)) {
+        far = &turned_bytes_measure;
+        what = "files, by size, turned incompressible, as encryption makes them";
     } else if (is_far(&gone_measure, limits->gone, nights, n, now, now->gone)) {
         far = &gone_measure;
-        what = "are gone";
+        what = "files are gone";
     } else if (is_far(&changed_measure, limits->changed, nights, n, now, now->changed)) {
         far = &changed_measure;
-        what = "have other content";
+        what = "files have other content";
     } else if (limits->incompressible == 0 && is_slow(nights, n, now, &slow)) {
         (void)snprintf(ret_reason, MASSCHANGE_REASON_MAX, "%llu of %llu files turned incompressible within %d runs, as slow encryption makes them",
                        (unsigned long long)slow, (unsigned long long)now->held, SLOW_NIGHTS);
@@ -146,6 +147,6 @@ bool masschange_judge(const struct masschange_limits *limits, const struct massc
     }
     if (far == NULL)
         return false;
-    (void)snprintf(ret_reason, MASSCHANGE_REASON_MAX, "%u %% of the %llu files %s", percent_of(far->share(now)), (unsigned long long)now->held, what);
+    (void)snprintf(ret_reason, MASSCHANGE_REASON_MAX, "%u %% of the %llu %s", percent_of(far->share(now)), (unsigned long long)now->held, what);
     return true;
 }

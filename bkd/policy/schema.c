@@ -227,7 +227,7 @@ static const struct schema_key keys[] = {
     { "guard.changed", SCHEMA_PERCENT, AT(guard_changed_percent), 1, 100, "auto", false, "auto", "auto or a share from 1% to 100%",
       "The same for files with other content; \\fBauto\\fR is 80% at first." },
     { "guard.incompressible", SCHEMA_PERCENT, AT(guard_incompressible_percent), 1, 100, "auto", false, "auto", "auto or a share from 1% to 100%",
-      "The same for files that would compress before and are noise now, by number or by size; \\fBauto\\fR is 20% at first." },
+      "The same for files that would compress before and are noise now, by number or by size; \\fBauto\\fR is 20% at first, by size 50%." },
     { "guard.min_files", SCHEMA_NUMBER, AT(guard_min_files), 1, 1000000000, "20", false, NULL, "a number from 1 to 1000000000",
       "Of fewer files nothing is said." },
     { "hooks", SCHEMA_MAP, 0, 0, 0, NULL, false, NULL, "a map with 'before', 'after' or 'on_failure'",

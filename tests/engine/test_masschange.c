@@ -120,6 +120,8 @@ static void test_bytes_count(void **state)
     (void)state;
     struct masschange_night now = night(1000, 0, 10, 10);
     assert_false(judge(NULL, 0, &now));
+    now.turned_bytes = 400000000; // some large ones were compressed
+    assert_false(judge(NULL, 0, &now));
     now.turned_bytes = 900000000;
     assert_true(judge(NULL, 0, &now));
     now.turned = 3; // too few to say
