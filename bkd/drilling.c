@@ -134,7 +134,6 @@ int drilling_begin(const struct cmd_context *ctx, const struct cli_args *args, c
 
 int drilling_step(struct drilling *d, const char *name, uint64_t took_ns, enum drill_result result, struct error *err, const char *text, ...)
 {
-    _cleanup_buf_ struct buf said = { 0 };
     char took[CLOCK_TEXT_MAX], line[ERROR_TEXT_MAX];
     va_list args;
     va_start(args, text);
