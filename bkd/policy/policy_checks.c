@@ -27,15 +27,6 @@ static const struct {
     [POLICY_CHECK_MTREE] = { "mtree", "file", "user" },
 };
 
-static bool has_word(const char *words, const char *word)
-{
-    size_t n = strlen(word);
-    for (const char *at = words; *at != '\0'; at += strcspn(at, " "), at += strspn(at, " "))
-        if (strcspn(at, " ") == n && strncmp(at, word, n) == 0)
-            return true;
-    return false;
-}
-
 static const struct policy_node *value_of(const struct policy_node *map, const char *name)
 {
     for (size_t i = 0; i + 1 < map->count; i += 2)
@@ -49,7 +40,7 @@ static void check_keys(struct schema_reader *r, const struct policy_node *item, 
     const char *needs = types[check->type].needs, *may = types[check->type].may;
     for (size_t i = 0; i + 1 < item->count; i += 2) {
         const struct policy_node *name = item->items[i];
-        if (name->kind != POLICY_NODE_TEXT || has_word("type name timeout", name->text) || has_word(needs, name->text) || has_word(may, name->text))
+        if (name->kind != POLICY_NODE_TEXT || schema_has_word("type name timeout", name->text) || schema_has_word(needs, name->text) || schema_has_word(may, name->text))
             continue;
         if (schema_find("verify.checks", name->text) != NULL)
             SCHEMA_REPORT(r, name, NULL, "a check of type %s has no '%s'", types[check->type].name, name->text);

@@ -122,16 +122,7 @@ static const struct {
 const char *recovery_type_name(uint64_t type) { return types[type].name; }
 const char *recovery_schema_needs(uint64_t type) { return types[type].needs; }
 
-static bool has_word(const char *words, const char *word)
-{
-    size_t n = strlen(word);
-    for (const char *at = words; *at != '\0'; at += strcspn(at, " "), at += strspn(at, " "))
-        if (strcspn(at, " ") == n && strncmp(at, word, n) == 0)
-            return true;
-    return false;
-}
-
 bool recovery_schema_fits(const char *leaf, uint64_t type)
 {
-    return has_word("id type title after owner deadline", leaf) || has_word(types[type].needs, leaf) || has_word(types[type].may, leaf);
+    return schema_has_word("id type title after owner deadline", leaf) || schema_has_word(types[type].needs, leaf) || schema_has_word(types[type].may, leaf);
 }

@@ -321,6 +321,15 @@ enum schema_owner schema_owner(const struct schema_key *key)
     return strncmp(key->name, "hooks.HOOK.", 11) == 0 ? SCHEMA_OF_COMMAND : SCHEMA_OF_POLICY;
 }
 
+bool schema_has_word(const char *words, const char *word)
+{
+    size_t n = strlen(word);
+    for (const char *at = words; *at != '\0'; at += strcspn(at, " "), at += strspn(at, " "))
+        if (strcspn(at, " ") == n && strncmp(at, word, n) == 0)
+            return true;
+    return false;
+}
+
 const char *schema_leaf(const struct schema_key *key)
 {
     const char *dot = strrchr(key->name, '.');

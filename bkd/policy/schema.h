@@ -77,6 +77,8 @@ enum schema_owner schema_owner(const struct schema_key *key);
 // The last part of a key's name, and whether it stands directly below `parent`.
 const char *schema_leaf(const struct schema_key *key);
 bool schema_is_below(const struct schema_key *key, const char *parent);
+// Is the word among those in `words`, which blanks part?
+bool schema_has_word(const char *words, const char *word);
 // The valid key nearest to `typed` below `parent`, or of all keys when none there is near; NULL when nothing is.
 const struct schema_key *schema_nearest(const char *parent, const char *typed);
 
