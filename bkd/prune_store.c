@@ -107,6 +107,8 @@ static int check_owner(const struct cmd_context *ctx, const char *dir, struct er
 {
     struct statx st;
     int r = io_stat(ctx->io, AT_FDCWD, dir, 0, &st, err);
+    if (r == ERROR_NOT_FOUND)
+        return error_set(err, r, "there is no directory '%s': give the one on this host that holds the repository's copy, and see that its disk is mounted", dir);
     if (r < 0 || st.stx_uid == geteuid())
         return r;
     const struct passwd *owner = getpwuid(st.stx_uid);
