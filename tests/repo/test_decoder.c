@@ -213,7 +213,9 @@ static void test_helper_gone(void **state)
     decoder = only_decoder();
     assert_int_equal(children_of(getpid(), &helper, 1), 1);
     assert_int_equal(kill(helper, SIGKILL), 0);
-    assert_true(decode(f, d, &err) < 0); // its decoders die with it
+    for (int i = 0; i < 500 && status_of(decoder, "PPid") == helper; i++)
+        usleep(20000); // its decoders die with it, a moment later
+    assert_true(decode(f, d, &err) < 0);
     decoders_give(f->pool, d);
     assert_int_equal(decoders_take(f->pool, &d, &err), ERROR_FAILED);
     for (int i = 0; i < 100 && kill(decoder, 0) == 0; i++)
