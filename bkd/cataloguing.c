@@ -112,15 +112,24 @@ void cataloguing_copies(const struct setup *s, const struct repository *reposito
         tell(s, &err);
 }
 
+static int import_own(struct catalogue *c, const struct setup *s, const struct repository *repository, const uint8_t chain[16], struct error *err)
+{
+    _cleanup_records_ struct records records = { 0 };
+    int r = records_load(repository, buf_str(&s->signers), &records, err);
+    return r < 0 ? r : proofs_import(c, &s->policy, "", &records, chain, err);
+}
+
 void cataloguing_proofs(const struct setup *s, const struct repository *repository, struct store *copy, const uint8_t chain[16])
 {
     _cleanup_catalogue_ struct catalogue c = { 0 };
     struct error err;
     int r = catalogue_open(s->ctx->io, s->ctx->state_dir, CATALOGUE_WRITE, &c, &err);
-    if (r == 0)
+    if (r == 0 && copy == NULL)
+        r = import_own(&c, s, repository, chain, &err);
+    else if (r == 0)
         r = proofs_import_copy(&c, &s->policy, repository, copy, buf_str(&s->signers), chain, &err);
     if (r < 0)
-        log_warn("policy %s: what other hosts proved at '%s' is not taken in: %s", s->policy.name, copy->url, err.text);
+        log_warn("policy %s: what other hosts proved at '%s' is not taken in: %s", s->policy.name, copy == NULL ? repository->store->url : copy->url, err.text);
 }
 
 // The head as the run that made it knows it, without reading the repository again.

@@ -13,7 +13,7 @@ void cataloguing_snapshot(const struct setup *s, const struct backup_result *res
 // Copies were brought up to date, or could not be.
 void cataloguing_copies(const struct setup *s, const struct repository *repository, const uint8_t chain[16], const struct receipts *receipts);
 
-// A copy can be read: what other hosts proved there.
+// A place can be read: what was proven there, by whichever host. copy NULL: at the repository itself; else at that copy, by hosts that only read it.
 void cataloguing_proofs(const struct setup *s, const struct repository *repository, struct store *copy, const uint8_t chain[16]);
 
 // Where heads were read: the policy's repository, or one of its copies.

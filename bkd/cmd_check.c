@@ -4,6 +4,7 @@
 #include "bkd/base/clock.h"
 #include "bkd/base/log.h"
 #include "bkd/base/progress.h"
+#include "bkd/cataloguing.h"
 #include "bkd/engine/state.h"
 #include "bkd/record/alarms.h"
 #include "bkd/recording.h"
@@ -231,6 +232,22 @@ static void tell_watchers(const struct setup *s, const struct cli_args *args, co
         log_warn("what this check found is no alarm of the catalogue: %s", err.text);
 }
 
+// What other hosts proved of the place. Those of a copy are told from those of the repository by who has left any there: so that is needed, too.
+static void take_proofs(const struct setup *s, const struct policy_store *place, const struct repository *repository)
+{
+    _cleanup_repository_ struct repository *home = NULL;
+    bool is_home = place == &s->policy.repository;
+    uint8_t chain[16];
+    struct error err;
+    int r = is_home ? 0 : setup_open_repository(s, &home, &err);
+    if (r == 0)
+        r = setup_find_chain(s, is_home ? repository : home, chain, &err);
+    if (r == 0)
+        cataloguing_proofs(s, is_home ? repository : home, is_home ? NULL : repository->store, chain);
+    else
+        log_info("what other hosts proved at '%s' is not taken in: %s", place->url, err.text);
+}
+
 int cmd_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_setup_ struct setup s = { 0 };
@@ -248,6 +265,7 @@ int cmd_check(struct cmd_context *ctx, const struct cli_args *args, struct error
     if (r == 0) {
         record(ctx, &totals, io_monotonic_ns(ctx->io) - start);
         tell_watchers(&s, args, place, &totals);
+        take_proofs(&s, place, repository);
     }
     return r < 0 ? r : report(&s, &totals, place->url, cli_args_flag(args, "read-data"), err);
 }

@@ -102,6 +102,8 @@ int cmd_drill_run(struct cmd_context *ctx, const struct cli_args *args, struct e
         return r;
     interrupt_install();
     r = planning_run(ctx, &options, &p, err);
+    if (r == 0)
+        planning_record(ctx, &p);
     struct error why;
     int recorded = r == 0 ? record(&d, &plan, &p, &why) : drill_end(&d, true, err->text, &why);
     catalogue_it(ctx, &d, plan.name, kind);

@@ -103,6 +103,7 @@ int cmd_plan_run(struct cmd_context *ctx, const struct cli_args *args, struct er
     r = planning_run(ctx, &options, &p, err);
     if (r < 0)
         return r;
+    planning_record(ctx, &p);
     if (ctx->json)
         r = print_json(&p, err);
     else if (ctx->verbosity >= 0)

@@ -472,7 +472,7 @@ static const struct cli_command commands[] = {
       "last days: with --json one line for each day. Without a policy: of all.",
       rpo_options, cmd_rpo },
     { "history", "[POLICY]", 0, 1, "list what was run, when, and what came of it",
-      "Every run that works on a policy records itself, whoever started it: a person, cron, the daemon. A run that is gone without an end was killed.", history_options, cmd_history },
+      "Every run that works on a policy or a recovery plan records itself, whoever started it: a person, cron, the daemon. A run that is gone without an end was killed.", history_options, cmd_history },
     { "runs list", "[POLICY]", 0, 1, "the same as history", NULL, history_options, cmd_history },
     { "runs show", "RUN", 1, 1, "show all that is known of one run", "Its times, result and message, how long its parts took, what they came to, and where the snapshot it made is.", NULL,
       cmd_runs_show },

@@ -7,6 +7,7 @@
 #include "bkd/base/clock.h"
 #include "bkd/base/fs.h"
 #include "bkd/dr/plan_journal.h"
+#include "bkd/recording.h"
 
 const char *planning_mode_name(enum planning_mode mode)
 {
@@ -216,6 +217,23 @@ bool planning_find(const struct cmd_context *ctx, const char *plan, planning_fit
 }
 
 // ---- what it came to
+
+void planning_record(const struct cmd_context *ctx, const struct planning *p)
+{
+    uint64_t counts[PLANNING_STATES] = { 0 };
+    for (size_t i = 0; i < p->n_steps; i++)
+        counts[p->steps[i].state]++;
+    recording_figure(ctx, "steps", p->n_steps);
+    recording_figure(ctx, "steps_done", counts[PLANNING_DONE]);
+    recording_figure(ctx, "steps_failed", counts[PLANNING_FAILED]);
+    recording_figure(ctx, "steps_skipped", counts[PLANNING_SKIPPED]);
+    recording_figure(ctx, "steps_late", p->n_late);
+    recording_figure(ctx, "misses_rto", p->misses_rto);
+    recording_figure(ctx, "took_ms", p->took_ns / 1000000);
+    for (size_t i = 0; i < p->n_steps; i++)
+        if (p->steps[i].state == PLANNING_DONE || p->steps[i].state == PLANNING_FAILED)
+            recording_phase(ctx, p->ids[i], p->steps[i].took_ns);
+}
 
 int planning_result(const struct planning *p, struct error *err)
 {

@@ -69,6 +69,9 @@ MUST_USE int planning_run(const struct cmd_context *ctx, const struct planning_o
 // 0, ERROR_FAILED (a step failed, or it was aborted or interrupted), ERROR_OBJECTIVE (all done, later than promised).
 MUST_USE int planning_result(const struct planning *p, struct error *err);
 
+// What it came to, into the record of this run of bkd (recording.h): figures of the whole, and how long each step took.
+void planning_record(const struct cmd_context *ctx, const struct planning *p);
+
 // STATE_DIR/plans/ID. Caller frees.
 char *planning_directory(const struct cmd_context *ctx, const char *id);
 // The newest run of a plan for which `fits` says so (NULL: any); false when there is none.

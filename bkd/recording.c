@@ -9,22 +9,30 @@
 #include "bkd/base/log.h"
 #include "bkd/record/pending.h"
 #include "bkd/housekeeping.h"
+#include "bkd/planning.h"
 
 struct recording {
     struct run_facts facts;
 };
 
-// Commands whose first argument is a policy, and that change or prove something.
-static const char *const recorded[] = { "backup", "check", "prune", "rollback", "ship", "verify" };
+// Commands that change or prove something; their first argument is a policy, or a plan.
+static const struct recorded {
+    const char *command, *kind;
+    bool is_of_plan;
+} recorded[] = {
+    { "backup", "backup", false }, { "check", "check", false }, { "drill by-hand", "drill", false }, { "drill key", "drill", false }, { "drill negative", "drill", false },
+    { "drill run", "drill", true }, { "plan run", "plan", true }, { "prune", "prune", false }, { "rollback", "rollback", false }, { "ship", "ship", false },
+    { "verify", "verify", false },
+};
 
-static bool is_recorded(const struct cli_args *args)
+static const struct recorded *find_recorded(const struct cli_args *args)
 {
     if (cli_args_flag(args, "dry-run") || cli_args_flag(args, "simulate") || cli_args_value(args, 0) == NULL)
-        return false;
+        return NULL;
     for (size_t i = 0; i < sizeof recorded / sizeof *recorded; i++)
-        if (strcmp(args->command->name, recorded[i]) == 0)
-            return true;
-    return false;
+        if (strcmp(args->command->name, recorded[i].command) == 0)
+            return &recorded[i];
+    return NULL;
 }
 
 // "erp" of "erp" and of "./policies/erp.yaml".
@@ -99,21 +107,22 @@ static int save_somewhere(const struct cmd_context *ctx, const struct run_facts 
 
 void recording_begin(struct cmd_context *ctx, const struct cli_args *args)
 {
-    if (!is_recorded(args))
+    const struct recorded *what = find_recorded(args);
+    if (what == NULL)
         return;
-    _cleanup_free_ char *path = cmd_policy_path(ctx, cli_args_value(args, 0));
+    _cleanup_free_ char *path = what->is_of_plan ? planning_path(ctx, cli_args_value(args, 0)) : cmd_policy_path(ctx, cli_args_value(args, 0));
     _cleanup_buf_ struct buf text = { 0 };
     struct error err;
     if (fs_read_file(ctx->io, AT_FDCWD, path, POLICY_FILE_MAX, &text, &err) < 0)
-        return; // there is no such policy, which the command tells
+        return; // there is no such file, which the command tells
     struct recording *recording = xcalloc(1, sizeof *recording);
     struct run_record *run = &recording->facts.run;
-    (void)memccpy(run->kind, args->command->name, 0, sizeof run->kind - 1);
+    (void)memccpy(run->kind, what->kind, 0, sizeof run->kind - 1);
     take_name(cli_args_value(args, 0), run->policy, sizeof run->policy);
     (void)gethostname(run->host, sizeof run->host - 1); // "" when it has no name
     take_environment(run);
     runs_complete(ctx->io, run);
-    recording->facts.policy_text = xstrdup(buf_str(&text));
+    recording->facts.policy_text = what->is_of_plan ? NULL : xstrdup(buf_str(&text)); // a plan's version stands in its journal
     if (save_somewhere(ctx, &recording->facts, false, &err) < 0)
         log_warn("%s", err.text);
     ctx->recording = recording;

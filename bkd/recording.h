@@ -17,7 +17,7 @@
 
 struct recording;
 
-// Begins the record when the command is one that is recorded (it works on a policy whose file exists, and changes or proves something), and sets
+// Begins the record when the command is one that is recorded (it works on a policy or plan whose file exists, and changes or proves something), and sets
 // ctx->recording, else leaves it NULL.
 void recording_begin(struct cmd_context *ctx, const struct cli_args *args);
 

@@ -1,4 +1,4 @@
-// Runs: every piece of work that bkd does for a policy, from its begin to its end, with its phases and figures.
+// Runs: every piece of work that bkd does for a policy or a recovery plan, from its begin to its end, with its phases and figures.
 //
 // Usual order: runs_begin; runs_phase and runs_figure as they become known; runs_end. A run whose process is gone without an end is found by runs_abandoned.
 #ifndef BKD_RECORD_RUNS_H
@@ -15,7 +15,7 @@ enum run_state { RUN_RUNNING, RUN_ENDED, RUN_KILLED, RUN_STATES };
 struct run_record {
     int64_t id;
     char uid[RUN_UID_MAX];        // random, the same in every export
-    char kind[CATALOGUE_NAME_MAX]; // the command: "backup", "ship", "check", "prune", "verify" …
+    char kind[CATALOGUE_NAME_MAX]; // the command: "backup", "ship", "check", "prune", "verify", "plan", "drill" …
     char policy[CATALOGUE_NAME_MAX];
     char host[256];
     enum run_trigger trigger;

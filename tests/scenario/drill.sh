@@ -37,7 +37,7 @@ fits "nothing stays in the scratch space" '[ "$(leftovers)" = 0 ]'
 record=$(ls "$state"/drills/*/record.json)
 fits "the record has who is responsible, in any script" 'grep -qF "\"responsible\":\"\\u738B\\u82B3\"" "$record"'
 fits "each step was journaled" '[ "$(grep -c "\"type\":\"step\"" "${record%/*}/journal.jsonl")" = 6 ]'
-fits "history has no runs of the scratch copy" '! run_bkd history | grep -q check'
+fits "history has the drill, but no runs of the scratch copy" 'run_bkd history | grep -q drill && ! run_bkd history | grep -q check'
 mv "$config/keys/operations.txt" "$tree/operations.txt"
 is 0 "without an identity" drill negative p --json
 says "it says what it could not try" 'not_exercised":\[.*this host has no identity'

@@ -124,6 +124,12 @@ cp "$tree/run" "$tree/out"
 fits "everything is done" '[ $status = 0 ]'
 says "the summary says so" '"type":"summary".*"scenario":"host-loss","passed":true'
 says "the restore came from the copy elsewhere" "\"step\":\"restore\".*\"from\":\"$tree/copy\""
+run_bkd history erp --json >"$tree/out" 2>&1
+says "it is among the runs" '"kind":"plan","policy":"erp".*"exit":0'
+says "as the interrupted one is" '"kind":"plan","policy":"erp".*"state":"killed"'
+run_bkd runs show "$(sed -n 's/.*"run":\([0-9]*\),.*"kind":"plan".*"exit":0.*/\1/p' "$tree/out" | head -n 1)" --json >"$tree/out" 2>&1
+says "with how long its steps took" '"hand-over_ms":'
+says "and what they came to" '"steps_done":5'
 fits "into the directory of the scenario" 'seq 1 2000 | cmp -s - "$tree/standby/$source/erp/numbers"'
 
 # ---- rehearsal, tabletop, list

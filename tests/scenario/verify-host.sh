@@ -51,7 +51,7 @@ says_not "who is not believed proves nothing" 'not taken in'
 run_bkd rpo p --json >"$tree/out" 2>&1
 says "and counts for nothing" '"proven_ms":null'
 grep record "$tree/other/config/keys/allowed_signers" | grep -vxFf "$config/keys/allowed_signers" >>"$config/keys/allowed_signers"
-is 0 "once it is believed, the next ship" run_bkd ship p
+is 0 "once it is believed, a check of the copy" run_bkd check p --from "$copy"
 is 0 "brings the proof home" run_bkd rto p --json
 says "as one of the copy" "\"from\":\"$copy\",\"runs\":1,"
 run_bkd rpo p --json >"$tree/out" 2>&1
