@@ -4,19 +4,12 @@
 
 #include "bkd/planning.h"
 
-// Where a step's system is restored to.
-struct planning_place {
-    enum recovery_place to;
-    const struct recovery_host *host; // NULL = this one
-    const char *tree;                 // "/" in place
-};
-
 struct planning_work {
     const struct cmd_context *ctx;
     const struct recovery *plan;
     const struct recovery_step *step;
     const struct recovery_system *system; // NULL = of none
-    struct planning_place place;
+    struct recovery_destination place; // where the system is restored to; its tree is there also in scratch space
     const char *run, *scenario, *identity;
     enum planning_mode mode;
     void (*said)(void *arg, const struct recovery_step *step, const char *line); // each line of a command's output; from the thread that executes

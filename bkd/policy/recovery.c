@@ -79,6 +79,20 @@ const struct recovery_target *recovery_find_target(const struct recovery_system 
     FIND(system->targets, system->target_count, scenario, scenario);
 }
 
+struct recovery_destination recovery_find_destination(const struct recovery *plan, const struct recovery_system *system, const char *scenario)
+{
+    const struct recovery_target *target = recovery_find_target(system, scenario);
+    struct recovery_destination d = { .to = target == NULL ? RECOVERY_IN_PLACE : (enum recovery_place)target->to, .tree = "/" };
+    bool at_home = target == NULL || (target->to == RECOVERY_IN_PLACE && target->host[0] == '\0');
+    if (d.to == RECOVERY_SCRATCH)
+        d.tree = NULL;
+    else
+        d.host = recovery_find_host(plan, at_home ? system->host : target->host);
+    if (d.to == RECOVERY_DIRECTORY)
+        d.tree = target->path;
+    return d;
+}
+
 bool recovery_has_scenario(const struct recovery *plan, const char *scenario)
 {
     for (size_t i = 0; i < plan->system_count; i++)

@@ -113,6 +113,14 @@ const struct recovery_system *recovery_find_system(const struct recovery *plan, 
 const struct recovery_step *recovery_find_step(const struct recovery *plan, const char *id);
 // The target of a system in a scenario (NULL or "": none in particular); NULL = in place, where it lives.
 const struct recovery_target *recovery_find_target(const struct recovery_system *system, const char *scenario);
+// Where a system is restored to.
+struct recovery_destination {
+    enum recovery_place to;
+    const struct recovery_host *host; // NULL = this one
+    const char *tree;                 // "/" in place; NULL in scratch space, which is not made yet
+};
+// As its target in the scenario says.
+struct recovery_destination recovery_find_destination(const struct recovery *plan, const struct recovery_system *system, const char *scenario);
 // Does any target name the scenario?
 bool recovery_has_scenario(const struct recovery *plan, const char *scenario);
 
