@@ -4,6 +4,8 @@
 
 #include "bkd/drilling.h"
 
+#define BY_HAND_KIND "by-hand"
+
 // Its time stands in the record as "by_hand_ms", and among the verifications with the mode "by-hand": it is never mixed with what bkd-restore takes.
 MUST_USE int by_hand_run(struct drilling *d, struct error *err);
 

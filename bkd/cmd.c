@@ -59,7 +59,7 @@ void cmd_names_done(struct cmd_names *names)
     *names = (struct cmd_names){ 0 };
 }
 
-static int add_policy_name(void *arg, const char *file, unsigned char type, struct error *err)
+static int add_name(void *arg, const char *file, unsigned char type, struct error *err)
 {
     struct cmd_names *names = arg;
     size_t length = strlen(file);
@@ -77,19 +77,26 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-int cmd_policy_names(const struct cmd_context *ctx, struct cmd_names *ret_names, struct error *err)
+int cmd_names_below(const struct cmd_context *ctx, const char *folder, struct cmd_names *ret_names, struct error *err)
 {
-    _cleanup_free_ char *dir = xasprintf("%s/policies", ctx->config_dir);
+    _cleanup_free_ char *dir = xasprintf("%s/%s", ctx->config_dir, folder);
     _cleanup_cmd_names_ struct cmd_names names = { 0 };
-    int rc = fs_list_dir(ctx->io, AT_FDCWD, dir, add_policy_name, &names, err);
-    if (rc == ERROR_NOT_FOUND || (rc == 0 && names.count == 0))
-        return error_set(err, ERROR_USAGE, "there are no policies in '%s'; name a file, or give --config-dir", dir);
-    if (rc < 0)
+    int rc = fs_list_dir(ctx->io, AT_FDCWD, dir, add_name, &names, err);
+    if (rc < 0 && rc != ERROR_NOT_FOUND)
         return rc;
-    qsort(names.items, names.count, sizeof *names.items, compare_names);
+    if (names.count > 1)
+        qsort(names.items, names.count, sizeof *names.items, compare_names);
     *ret_names = names;
     names = (struct cmd_names){ 0 };
     return 0;
+}
+
+int cmd_policy_names(const struct cmd_context *ctx, struct cmd_names *ret_names, struct error *err)
+{
+    int rc = cmd_names_below(ctx, "policies", ret_names, err);
+    if (rc == 0 && ret_names->count == 0)
+        rc = error_set(err, ERROR_USAGE, "there are no policies in '%s/policies'; name a file, or give --config-dir", ctx->config_dir);
+    return rc;
 }
 
 int cmd_load_config(const struct cmd_context *ctx, struct config *ret_config, struct error *err)

@@ -31,11 +31,13 @@ struct cmd_context {
 MUST_USE int cmd_load_policy(const struct cmd_context *ctx, const char *policy, struct policy *ret_policy, struct error *err);
 // The file of a policy's name; a path with a slash stays what it is. Caller frees.
 char *cmd_policy_path(const struct cmd_context *ctx, const char *policy);
-// The names of all policies of the configuration directory, sorted: those of files NAME.yaml, whatever they hold. ERROR_USAGE when there are none.
+// The names of all policies, or of what lies in another folder of the configuration directory ("plans"), sorted: those of files NAME.yaml, whatever they hold. Without
+// policies ERROR_USAGE; without such a folder there are none.
 struct cmd_names {
     char **items;
     size_t count;
 };
+MUST_USE int cmd_names_below(const struct cmd_context *ctx, const char *folder, struct cmd_names *ret_names, struct error *err);
 MUST_USE int cmd_policy_names(const struct cmd_context *ctx, struct cmd_names *ret_names, struct error *err);
 void cmd_names_done(struct cmd_names *names);
 #define _cleanup_cmd_names_ __attribute__((cleanup(cmd_names_done)))

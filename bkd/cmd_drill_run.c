@@ -8,6 +8,7 @@
 #include "bkd/dr/drill.h"
 #include "bkd/planning.h"
 #include "bkd/record/drills.h"
+#include "bkd/watch_run.h"
 #include "bkd/who.h"
 
 // A drill that the catalogue does not know of has its record in the state directory all the same.
@@ -71,6 +72,15 @@ static int tell(const struct cmd_context *ctx, const struct drill *d, const stru
     return 0;
 }
 
+// What was interrupted by people is as if it had not been.
+static enum drill_end end_of(const struct planning *p)
+{
+    bool has_failed = p->was_aborted;
+    for (size_t i = 0; i < p->n_steps; i++)
+        has_failed = has_failed || p->steps[i].state == PLANNING_FAILED;
+    return p->passed ? DRILL_HELD : has_failed ? DRILL_NOT_DONE : DRILL_BROKEN_OFF;
+}
+
 static int record(struct drill *d, const struct recovery *plan, const struct planning *p, struct error *err)
 {
     int r = 0;
@@ -79,7 +89,7 @@ static int record(struct drill *d, const struct recovery *plan, const struct pla
     json_add_str(d->record, "run", p->id);
     json_add_str(d->record, "scenario", p->scenario);
     drill_figure(d, "recovery_ms", p->took_ns / 1000000);
-    return r < 0 ? r : drill_end(d, !p->passed, !p->passed ? "not all steps were done" : p->misses_rto ? "all steps were done, later than promised" : "all steps were done, in time", err);
+    return r < 0 ? r : drill_end(d, end_of(p), !p->passed ? "not all steps were done" : p->misses_rto ? "all steps were done, later than promised" : "all steps were done, in time", err);
 }
 
 int cmd_drill_run(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
@@ -88,7 +98,7 @@ int cmd_drill_run(struct cmd_context *ctx, const struct cli_args *args, struct e
     _cleanup_planning_ struct planning p = { 0 };
     _cleanup_drill_ struct drill d = { .journal_fd = -1 };
     bool tabletop = cli_args_flag(args, "tabletop");
-    const char *kind = tabletop ? "tabletop" : "rehearsal";
+    const char *kind = tabletop ? DRILL_TABLETOP : DRILL_REHEARSAL;
     const struct planning_options options = {
         .plan = cli_args_value(args, 0), .scenario = cli_args_option(args, "scenario"), .identity = cli_args_option(args, "identity"),
         .mode = tabletop ? PLANNING_TABLETOP : PLANNING_REHEARSE, .unattended = cli_args_flag(args, "unattended"), .may_ask = !ctx->json,
@@ -105,8 +115,9 @@ int cmd_drill_run(struct cmd_context *ctx, const struct cli_args *args, struct e
     if (r == 0)
         planning_record(ctx, &p);
     struct error why;
-    int recorded = r == 0 ? record(&d, &plan, &p, &why) : drill_end(&d, true, err->text, &why);
+    int recorded = r == 0 ? record(&d, &plan, &p, &why) : drill_end(&d, DRILL_BROKEN_OFF, err->text, &why);
     catalogue_it(ctx, &d, plan.name, kind);
+    watch_after_drill(ctx, NULL);
     if (r == 0 && recorded < 0) {
         *err = why;
         return recorded;

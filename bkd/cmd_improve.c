@@ -6,6 +6,7 @@
 #include "bkd/dr/improvements.h"
 #include "bkd/drill_reports.h"
 #include "bkd/history.h"
+#include "bkd/watch_run.h"
 #include "bkd/who.h"
 
 int cmd_improve_add(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
@@ -23,6 +24,8 @@ int cmd_improve_add(struct cmd_context *ctx, const struct cli_args *args, struct
         return r;
     wanted.drill = json_get_str(record, "id");
     r = improvements_add(ctx->io, ctx->state_dir, &wanted, &id, err);
+    if (r == 0)
+        watch_after_drill(ctx, NULL);
     if (r == 0 && !ctx->json && ctx->verbosity >= 0)
         printf("improvement %llu, due %s: %s\n", (unsigned long long)id, wanted.due, wanted.owner);
     if (r < 0 || !ctx->json)
@@ -93,6 +96,7 @@ int cmd_improve_close(struct cmd_context *ctx, const struct cli_args *args, stru
     int r = improvements_close(ctx->io, ctx->state_dir, id, who, cli_args_option(args, "note"), err);
     if (r < 0)
         return r;
+    watch_after_drill(ctx, NULL);
     if (ctx->json) {
         struct json *line = json_line_new("summary");
         json_add_u64(line, "id", id);

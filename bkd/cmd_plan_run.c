@@ -184,14 +184,6 @@ int cmd_plan_answer(struct cmd_context *ctx, const struct cli_args *args, struct
 
 // ---- list
 
-static bool is_good_rehearsal(const void *arg, const struct planning *p)
-{
-    (void)arg;
-    return p->passed && p->mode == PLANNING_REHEARSE;
-}
-
-static bool is_good_rehearsal_of(const void *arg, const struct planning *p) { return is_good_rehearsal(NULL, p) && strcmp(p->sha256, arg) == 0; }
-
 // The day that a time is in, as `review` is written.
 static void today(const struct cmd_context *ctx, char ret_day[11])
 {
@@ -211,8 +203,7 @@ static int list_plan(const struct cmd_context *ctx, const char *name, bool *bad,
         return ctx->json ? 0 : (fprintf(stderr, "%s: %s\n", name, why.text), 0);
     }
     today(ctx, day);
-    bool is_rehearsed = planning_find(ctx, plan.name, is_good_rehearsal_of, plan.sha256, &rehearsal);
-    bool was_rehearsed = is_rehearsed || planning_find(ctx, plan.name, is_good_rehearsal, NULL, &rehearsal);
+    bool is_rehearsed = false, was_rehearsed = planning_find_rehearsal(ctx, &plan, &is_rehearsed, &rehearsal);
     bool is_open = planning_find(ctx, plan.name, is_unfinished, NULL, &open);
     bool is_due = plan.review[0] != '\0' && strcmp(plan.review, day) <= 0;
     if (was_rehearsed)
@@ -237,43 +228,15 @@ static int list_plan(const struct cmd_context *ctx, const char *name, bool *bad,
     return cmd_print_line(&line, err);
 }
 
-struct names {
-    char **items;
-    size_t n;
-};
-
-static int add_name(void *arg, const char *file, unsigned char type, struct error *err)
-{
-    struct names *names = arg;
-    size_t n = strlen(file);
-    (void)type;
-    (void)err;
-    if (file[0] == '.' || n <= 5 || strcmp(file + n - 5, ".yaml") != 0)
-        return 0;
-    names->items = xrealloc(names->items, (names->n + 1) * sizeof *names->items);
-    names->items[names->n++] = xstrndup(file, n - 5);
-    return 0;
-}
-
-static int compare(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
-
 int cmd_plan_list(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
 {
-    struct names names = { 0 };
-    _cleanup_free_ char *directory = xasprintf("%s/plans", ctx->config_dir);
+    _cleanup_cmd_names_ struct cmd_names names = { 0 };
     bool bad = false;
     (void)args;
-    int r = fs_list_dir(ctx->io, AT_FDCWD, directory, add_name, &names, err);
-    if (r == ERROR_NOT_FOUND)
-        r = 0;
-    qsort(names.items, names.n, sizeof *names.items, compare);
-    for (size_t i = 0; i < names.n; i++) {
-        if (r == 0)
-            r = list_plan(ctx, names.items[i], &bad, err);
-        free(names.items[i]);
-    }
-    free(names.items);
-    if (r == 0 && names.n == 0 && !ctx->json)
-        printf("there are no plans in '%s'\n", directory);
+    int r = cmd_names_below(ctx, "plans", &names, err);
+    for (size_t i = 0; r == 0 && i < names.count; i++)
+        r = list_plan(ctx, names.items[i], &bad, err);
+    if (r == 0 && names.count == 0 && !ctx->json)
+        printf("there are no plans in '%s/plans'\n", ctx->config_dir);
     return r == 0 && bad ? error_set(err, ERROR_USAGE, "a plan has mistakes; `bkd plan check` shows them") : r;
 }

@@ -172,7 +172,7 @@ int drilling_end(struct drilling *d, int r, const char *evaluation, struct error
         return r; // it did not begin
     if (r < 0)
         (void)!drill_problem(&d->drill, err->text, &why); // what broke it off weighs more
-    int ended = drill_end(&d->drill, r < 0, r < 0 ? "broken off" : evaluation, &why);
+    int ended = drill_end(&d->drill, r == 0 ? DRILL_HELD : d->drill.n_failed > 0 ? DRILL_NOT_DONE : DRILL_BROKEN_OFF, r < 0 ? "broken off" : evaluation, &why);
     catalogue_it(d);
     if (r == 0 && ended < 0) {
         *err = why;

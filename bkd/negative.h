@@ -5,6 +5,8 @@
 
 #include "bkd/drilling.h"
 
+#define NEGATIVE_KIND "negative"
+
 // Tries each trick and records it as a step; one that was not noticed has failed. Errors are those that kept a trick from being tried.
 MUST_USE int negative_run(struct drilling *d, struct error *err);
 

@@ -216,6 +216,20 @@ bool planning_find(const struct cmd_context *ctx, const char *plan, planning_fit
     return s.found;
 }
 
+static bool is_good_rehearsal(const void *arg, const struct planning *p)
+{
+    (void)arg;
+    return p->passed && p->mode == PLANNING_REHEARSE;
+}
+
+static bool is_good_rehearsal_of(const void *arg, const struct planning *p) { return is_good_rehearsal(NULL, p) && strcmp(p->sha256, arg) == 0; }
+
+bool planning_find_rehearsal(const struct cmd_context *ctx, const struct recovery *plan, bool *ret_is_current, struct planning *ret_planning)
+{
+    *ret_is_current = planning_find(ctx, plan->name, is_good_rehearsal_of, plan->sha256, ret_planning);
+    return *ret_is_current || planning_find(ctx, plan->name, is_good_rehearsal, NULL, ret_planning);
+}
+
 // ---- what it came to
 
 void planning_record(const struct cmd_context *ctx, const struct planning *p)

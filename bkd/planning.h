@@ -77,6 +77,8 @@ char *planning_directory(const struct cmd_context *ctx, const char *id);
 // The newest run of a plan for which `fits` says so (NULL: any); false when there is none.
 typedef bool planning_fits_fn(const void *arg, const struct planning *p);
 bool planning_find(const struct cmd_context *ctx, const char *plan, planning_fits_fn *fits, const void *arg, struct planning *ret_planning);
+// The newest rehearsal that passed: of the plan as it is now (*ret_is_current), else of an earlier text of it; false when there is none.
+bool planning_find_rehearsal(const struct cmd_context *ctx, const struct recovery *plan, bool *ret_is_current, struct planning *ret_planning);
 
 // A run as its journal tells it. ERROR_NOT_FOUND: there is none of this id.
 MUST_USE int planning_read(const struct cmd_context *ctx, const char *id, struct planning *ret_planning, struct error *err);

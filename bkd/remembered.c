@@ -127,10 +127,10 @@ static int64_t fingerprint(const struct policy_list *times, const char *timezone
 }
 
 // Backups came first, and have the plain names.
-static char *mark_name(const char *what, const struct policy *policy, const char *action)
+static char *mark_name(const char *what, const char *owner, const char *action)
 {
     bool is_backup = strcmp(action, "backup") == 0;
-    return xasprintf("schedule.%s.%s%s%s", what, policy->name, is_backup ? "" : "/", is_backup ? "" : action);
+    return xasprintf("schedule.%s.%s%s%s", what, owner, is_backup ? "" : "/", is_backup ? "" : action);
 }
 
 static int remember(struct catalogue *c, const char *is, int64_t now_is, const char *since, int64_t now_s, struct error *err)
@@ -144,11 +144,11 @@ static int remember(struct catalogue *c, const char *is, int64_t now_is, const c
     return catalogue_end(c, r, err);
 }
 
-int remembered_schedule(struct catalogue *c, const struct policy *policy, const char *action, int64_t now_s, int64_t *ret_since_s, struct error *err)
+int remembered_times(struct catalogue *c, const char *owner, const char *action, const struct policy_list *times, const char *timezone, int64_t now_s, int64_t *ret_since_s,
+                     struct error *err)
 {
-    const struct policy_list *times = policy_times(policy, action);
-    _cleanup_free_ char *is = mark_name("is", policy, action), *since = mark_name("since", policy, action);
-    int64_t known = 0, now_is = fingerprint(times, policy->timezone);
+    _cleanup_free_ char *is = mark_name("is", owner, action), *since = mark_name("since", owner, action);
+    int64_t known = 0, now_is = fingerprint(times, timezone);
     int r = catalogue_mark(c, is, &known, err);
     if (r < 0 || (known == 0 && times->count == 0))
         return r;
@@ -158,4 +158,15 @@ int remembered_schedule(struct catalogue *c, const struct policy *policy, const 
     if (r == 0)
         *ret_since_s = now_s;
     return r;
+}
+
+int remembered_since(struct catalogue *c, const char *owner, const char *action, int64_t *ret_since_s, struct error *err)
+{
+    _cleanup_free_ char *since = mark_name("since", owner, action);
+    return catalogue_mark(c, since, ret_since_s, err);
+}
+
+int remembered_schedule(struct catalogue *c, const struct policy *policy, const char *action, int64_t now_s, int64_t *ret_since_s, struct error *err)
+{
+    return remembered_times(c, policy->name, action, policy_times(policy, action), policy->timezone, now_s, ret_since_s, err);
 }

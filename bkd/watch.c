@@ -33,7 +33,8 @@ const char *const *watch_kinds(void)
 {
     static const char *const kinds[] = { "policy-invalid", "store",    "no-snapshot", "rpo",           "incomplete",     "integrity",   "rolled-back", "foreign",   "suspect",
                                          "run-failed",     "schedule", "paused",      "copy-overdue",  "copy-unreached", "copy-damaged", "disk",       "prune",
-                                         "verification",   "rto", "rto-trend", "proof-overdue", "differing", "catalogue",  "clock",         "clock-sync",     "clock-far",    "identities", "key-drill", NULL };
+                                         "verification",   "rto", "rto-trend", "proof-overdue", "differing", "catalogue",  "clock",         "clock-sync",     "clock-far",    "identities", "key-drill",
+                                         "negative-drill", "by-hand-drill", "plan-invalid", "plan-review", "plan-unrehearsed", "drill-overdue", "drill-failed", "improvement", NULL };
     return kinds;
 }
 
@@ -93,11 +94,12 @@ bool watch_is_protected(const struct watch_facts *w, uint64_t now_ns)
 // What a check found, whoever raised it.
 static bool is_of_integrity(const char *kind) { return strcmp(kind, "check") == 0 || strcmp(kind, "check-quick") == 0 || strcmp(kind, "check-data") == 0; }
 
-void watch_add(struct watch_findings *findings, const char *kind, enum severity severity, const char *text, const char *step)
+struct watch_finding *watch_add(struct watch_findings *findings, const char *kind, enum severity severity, const char *text, const char *step)
 {
     struct watch_finding *finding = append(findings, kind, severity, is_of_integrity(kind) ? WATCH_SECURITY : severity == SEVERITY_INFO ? WATCH_NOTE : WATCH_RISK);
     say(finding->text, "%s", text);
     say(finding->step, "%s", step);
+    return finding;
 }
 
 // ---- the policy and its repository
@@ -271,6 +273,20 @@ static void judge_key(const struct watch_facts *w, uint64_t now_ns, struct watch
     say(found->step, "bring it, and see whether it opens a backup: bkd drill key %s -i recovery.txt", w->policy);
 }
 
+static void judge_drills(const struct watch_facts *w, struct watch_findings *f)
+{
+    if (w->unnoticed != NULL) {
+        struct watch_finding *found = add(f, "negative-drill", SEVERITY_CRITICAL, WATCH_SECURITY);
+        say(found->text, "damage or deceit went unnoticed in the last negative drill (%s): the same may happen to the backups unnoticed", w->unnoticed);
+        say(found->step, "see which: bkd drill report %s -o FILE; mend what looks away, then: bkd drill negative %s", w->unnoticed, w->policy);
+    }
+    if (w->unrecovered != NULL) {
+        struct watch_finding *found = add(f, "by-hand-drill", SEVERITY_WARNING, WATCH_RISK);
+        say(found->text, "the last recovery without bkd (%s) did not pass", w->unrecovered);
+        say(found->step, "see why: bkd drill report %s -o FILE; then again: bkd drill by-hand %s", w->unrecovered, w->policy);
+    }
+}
+
 static void judge_schedule(const struct watch_facts *w, uint64_t now_ns, struct watch_findings *f)
 {
     char age[CLOCK_TEXT_MAX], slot[CLOCK_TEXT_MAX];
@@ -389,6 +405,7 @@ enum watch_state watch_policy(const struct watch_facts *w, uint64_t now_ns, stru
         judge_completeness(w, &found);
         judge_runs(w, now_ns, &found);
         judge_key(w, now_ns, &found);
+        judge_drills(w, &found);
         judge_schedule(w, now_ns, &found);
         judge_rto(w, now_ns, &found);
         judge_proof(w, "", w->refuted, &found);

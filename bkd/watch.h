@@ -106,6 +106,8 @@ struct watch_facts {
     uint64_t refuted;               // snapshot of the last verification from the repository, when that failed; 0 = it did not
     bool has_key;            // backups are encrypted, so that somebody needs a key one day
     uint64_t key_drilled_ns; // when the offline key opened something (bkd drill key); 0 = never
+    const char *unnoticed;   // id of the last negative drill, when something went unnoticed in it; NULL
+    const char *unrecovered; // id of the last by-hand drill, when it did not pass; NULL
 };
 
 struct watch_host {
@@ -136,8 +138,8 @@ void watch_findings_done(struct watch_findings *f);
 
 // All that is worth saying of a policy, the heaviest first. *ret_since_ns: since when the state is so, as far as can be told; 0 = unknown.
 enum watch_state watch_policy(const struct watch_facts *facts, uint64_t now_ns, struct watch_findings *ret_findings, uint64_t *ret_since_ns);
-// What somebody else raised, as a finding. The strings are copied.
-void watch_add(struct watch_findings *findings, const char *kind, enum severity severity, const char *text, const char *step);
+// What somebody else found, or raised. The strings are copied, and not what *copy of the result will point to. It may move with the next one.
+struct watch_finding *watch_add(struct watch_findings *findings, const char *kind, enum severity severity, const char *text, const char *step);
 void watch_host(const struct watch_host *host, struct watch_findings *ret_findings);
 // Is there a good and complete snapshot, as young as promised, in a repository that is what this host left?
 bool watch_is_protected(const struct watch_facts *facts, uint64_t now_ns);

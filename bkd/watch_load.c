@@ -5,9 +5,11 @@
 #include <unistd.h>
 
 #include "bkd/base/fs.h"
+#include "bkd/by_hand.h"
 #include "bkd/codec/signers.h"
 #include "bkd/dr/comparable.h"
 #include "bkd/key_drill.h"
+#include "bkd/negative.h"
 #include "bkd/place_figures.h"
 #include "bkd/policy/agenda.h"
 #include "bkd/policy/schedule.h"
@@ -17,6 +19,7 @@
 #include "bkd/record/slots.h"
 #include "bkd/record/verifications.h"
 #include "bkd/setup.h"
+#include "bkd/watch_plans.h"
 
 #define NS_PER_S UINT64_C(1000000000)
 
@@ -51,6 +54,8 @@ void watch_loaded_done(struct watch_loaded *loaded)
     free(loaded->run_message);
     free(loaded->paused_by);
     free(loaded->prune_problem);
+    free(loaded->unnoticed);
+    free(loaded->unrecovered);
     receipts_close(&loaded->receipts);
     free(loaded->copies);
     *loaded = (struct watch_loaded){ .receipts = { .lock_fd = -1 } };
@@ -151,6 +156,17 @@ static int see_key_drill(void *arg, const struct drill_row *row, struct error *e
     return 1;
 }
 
+// The id of the last drill, when it did not pass; else NULL.
+static char *load_failed_drill(struct catalogue *c, const char *policy, const char *kind)
+{
+    struct watch_drill last;
+    watch_drill_load(c, policy, kind, &last);
+    if (!last.has_passed)
+        return last.id;
+    free(last.id);
+    return NULL;
+}
+
 // ---- runs
 
 struct differing {
@@ -197,6 +213,8 @@ static void load_runs(const struct watch_source *source, const char *policy, str
     place_figures_load(source->catalogue, policy, NULL, "", &w->disk, &w->far_clock_off_ns);
     load_differing(source, policy, w);
     (void)!drills_list(source->catalogue, policy, KEY_DRILL_KIND, see_key_drill, w, &ignored);
+    w->unnoticed = loaded->unnoticed = load_failed_drill(source->catalogue, policy, NEGATIVE_KIND);
+    w->unrecovered = loaded->unrecovered = load_failed_drill(source->catalogue, policy, BY_HAND_KIND);
     if (runs_last(source->catalogue, policy, "prune", false, &prune, &ignored) == 0 && prune.state == RUN_ENDED && prune.exit_code != 0) {
         loaded->prune_problem = xstrdup(prune.message[0] == '\0' ? "the run failed" : prune.message);
         w->prune_problem = loaded->prune_problem;

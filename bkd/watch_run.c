@@ -18,6 +18,7 @@ void watched_done(struct watched *w)
     }
     free(w->items);
     watch_findings_done(&w->host);
+    watch_plans_done(&w->plans);
     policies_done(&w->policies);
     policy_done(&w->alone);
     free(w->alone_name);
@@ -49,7 +50,7 @@ static void add_others(struct watched *w)
         struct watched_policy *item = find(w, alarm->policy);
         if (watch_is_kind(alarm->kind) || (item == NULL && alarm->policy[0] != '\0'))
             continue;
-        watch_add(item == NULL ? &w->host : &item->findings, alarm->kind, alarm->severity, alarm->text, alarm->next_step);
+        (void)watch_add(item == NULL ? &w->host : &item->findings, alarm->kind, alarm->severity, alarm->text, alarm->next_step);
         if (item != NULL && item->state == WATCH_PROTECTED && alarm->severity > SEVERITY_INFO)
             item->state = WATCH_AT_RISK;
     }
@@ -117,6 +118,8 @@ int watch_all(const struct cmd_context *ctx, struct catalogue *catalogue, const 
         look_at(&w, item->name, item->has_policy ? &item->policy : NULL, item->problem);
     }
     look_at_host(&w, catalogue_problem);
+    watch_plans_load(ctx, catalogue, now_ns, &w.plans);
+    watch_plans_judge(&w.plans, now_ns, &w.host);
     *ret_watched = w;
     w = (struct watched){ 0 };
     return 0;
@@ -246,7 +249,9 @@ int watch_record(const struct watched *w, bool is_all, struct error *err)
 int watch_run(const struct cmd_context *ctx, struct catalogue *catalogue, uint64_t now_ns, struct error *err)
 {
     _cleanup_watched_ struct watched w = { 0 };
-    int r = watch_all(ctx, catalogue, NULL, WATCH_REMEMBERED, now_ns, &w, err);
+    int r = watch_plans_announce(ctx, catalogue, now_ns, err);
+    if (r == 0)
+        r = watch_all(ctx, catalogue, NULL, WATCH_REMEMBERED, now_ns, &w, err);
     return r < 0 ? r : watch_record(&w, true, err);
 }
 
@@ -257,13 +262,22 @@ int watch_run_policy(const struct cmd_context *ctx, struct catalogue *catalogue,
     return r < 0 ? r : watch_record(&w, false, err);
 }
 
-void watch_after_run(const struct cmd_context *ctx, const char *policy)
+static void watch_after(const struct cmd_context *ctx, const char *policy)
 {
     _cleanup_catalogue_ struct catalogue catalogue = { 0 };
     struct error why;
+    uint64_t now_ns = io_realtime_ns(ctx->io);
     int r = catalogue_open(ctx->io, ctx->state_dir, CATALOGUE_WRITE, &catalogue, &why);
     if (r == 0)
-        r = watch_run_policy(ctx, &catalogue, policy, io_realtime_ns(ctx->io), &why);
+        r = policy != NULL ? watch_run_policy(ctx, &catalogue, policy, now_ns, &why) : watch_run(ctx, &catalogue, now_ns, &why);
     if (r < 0)
-        log_debug("alarms of '%s' were not brought up to date: %s", policy, why.text);
+        log_debug("alarms of %s were not brought up to date: %s", policy == NULL ? "this host" : policy, why.text);
+}
+
+void watch_after_run(const struct cmd_context *ctx, const char *policy) { watch_after(ctx, policy); }
+
+void watch_after_drill(struct cmd_context *ctx, const char *policy)
+{
+    watch_after(ctx, policy);
+    ctx->tells = true;
 }

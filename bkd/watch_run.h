@@ -4,6 +4,7 @@
 
 #include "bkd/policies.h"
 #include "bkd/watch_load.h"
+#include "bkd/watch_plans.h"
 
 struct watched_policy {
     const char *name;            // borrowed
@@ -22,6 +23,7 @@ struct watched {
     struct watched_policy *items; // by name
     size_t n;
     struct watch_findings host;
+    struct watch_plans plans; // of watch_all
     char *keys_dir;
 };
 void watched_done(struct watched *w);
@@ -48,5 +50,7 @@ MUST_USE int watch_run(const struct cmd_context *ctx, struct catalogue *catalogu
 MUST_USE int watch_run_policy(const struct cmd_context *ctx, struct catalogue *catalogue, const char *policy, uint64_t now_ns, struct error *err);
 // The same, with a catalogue of its own; never a reason to fail: what it could not do the next one does. After a run that was recorded.
 void watch_after_run(const struct cmd_context *ctx, const char *policy);
+// After a drill of a policy, or of a plan (NULL), and after what it asked for is done: alarms are brought up to date, and who is to be told is told at the end.
+void watch_after_drill(struct cmd_context *ctx, const char *policy);
 
 #endif

@@ -79,6 +79,16 @@ static void test_rto(void **state)
     expect(&w, WATCH_AT_RISK, true, 0, "proof-overdue");
 }
 
+static void test_drills(void **state)
+{
+    (void)state;
+    struct watch_facts w = well();
+    w.unrecovered = "20261101-0900-aabbcc";
+    expect(&w, WATCH_AT_RISK, true, 0, "by-hand-drill");
+    w.unnoticed = "20261102-0900-aabbcc";
+    expect(&w, WATCH_AT_RISK, true, 4, "negative-drill,by-hand-drill");
+}
+
 static void test_key_drill(void **state)
 {
     (void)state;
@@ -305,7 +315,7 @@ static void test_kinds_are_known(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_is_well), cmocka_unit_test(test_age), cmocka_unit_test(test_rto), cmocka_unit_test(test_key_drill),      cmocka_unit_test(test_nothing_there), cmocka_unit_test(test_integrity),
+        cmocka_unit_test(test_all_is_well), cmocka_unit_test(test_age), cmocka_unit_test(test_rto), cmocka_unit_test(test_key_drill), cmocka_unit_test(test_drills),      cmocka_unit_test(test_nothing_there), cmocka_unit_test(test_integrity),
         cmocka_unit_test(test_suspect),     cmocka_unit_test(test_runs),     cmocka_unit_test(test_schedule),      cmocka_unit_test(test_copies),
         cmocka_unit_test(test_disk),        cmocka_unit_test(test_host),     cmocka_unit_test(test_kinds_are_known),
     };

@@ -16,6 +16,8 @@ const char *drill_result_name(enum drill_result result)
     return names[result];
 }
 
+bool drill_is_of_plan(const char *kind) { return strcmp(kind, DRILL_REHEARSAL) == 0 || strcmp(kind, DRILL_TABLETOP) == 0; }
+
 // The line is on the disk when this returns.
 static int write_line(struct drill *d, const struct json *line, struct error *err)
 {
@@ -118,15 +120,16 @@ int drill_problem(struct drill *d, const char *text, struct error *err) { return
 
 void drill_figure(struct drill *d, const char *name, uint64_t value) { json_add_u64(d->record, name, value); }
 
-int drill_end(struct drill *d, bool is_broken_off, const char *evaluation, struct error *err)
+int drill_end(struct drill *d, enum drill_end end, const char *evaluation, struct error *err)
 {
     _cleanup_buf_ struct buf text = { 0 };
     _cleanup_free_ char *path = xasprintf("%s/record.json", d->dir);
     d->ended_ns = io_realtime_ns(d->io);
-    d->has_passed = d->n_failed == 0 && !is_broken_off;
+    d->has_passed = d->n_failed == 0 && end == DRILL_HELD;
     json_add_time(d->record, "ended", d->ended_ns);
     json_add_u64(d->record, "took_ms", (io_monotonic_ns(d->io) - d->since_ns) / 1000000);
     json_add_bool(d->record, "passed", d->has_passed);
+    json_add_bool(d->record, "broken_off", end == DRILL_BROKEN_OFF);
     json_add_str(d->record, "evaluation", evaluation);
     json_format(d->record, &text);
     buf_add_char(&text, '\n');

@@ -24,6 +24,11 @@ struct drill_about {
     uint64_t objective_rto_ms, objective_rpo_ms; // 0 = nothing is promised
 };
 
+// Of a recovery plan, by people: rehearsed, or walked through at a table. Else it is of one policy.
+#define DRILL_REHEARSAL "rehearsal"
+#define DRILL_TABLETOP "tabletop"
+bool drill_is_of_plan(const char *kind);
+
 enum drill_result { DRILL_PASSED, DRILL_FAILED, DRILL_SKIPPED };
 const char *drill_result_name(enum drill_result result);
 
@@ -56,8 +61,14 @@ MUST_USE int drill_not_exercised(struct drill *d, const char *text, struct error
 MUST_USE int drill_problem(struct drill *d, const char *text, struct error *err);
 // A figure of the result, such as "recovery_ms".
 void drill_figure(struct drill *d, const char *name, uint64_t value);
-// It passed when no step failed and it was not broken off. `evaluation`: one sentence.
-MUST_USE int drill_end(struct drill *d, bool is_broken_off, const char *evaluation, struct error *err);
+// How it came to its end.
+enum drill_end {
+    DRILL_HELD,       // it passed when no step failed
+    DRILL_NOT_DONE,   // it was held, and did not come to all it was for
+    DRILL_BROKEN_OFF, // it could not be held: it counts for no date
+};
+// `evaluation`: one sentence.
+MUST_USE int drill_end(struct drill *d, enum drill_end end, const char *evaluation, struct error *err);
 void drill_done(struct drill *d);
 #define _cleanup_drill_ __attribute__((cleanup(drill_done)))
 

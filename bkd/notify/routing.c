@@ -156,7 +156,9 @@ struct telling routing_alarm_told(const struct config_notify *notify, const char
 struct routing_decision routing_event(const struct config_notify *notify, const char *channel, bool is_log, const struct event *event, const struct telling *last,
                                       const struct routing_time *now, uint64_t *ret_wait_ns, bool *ret_counts)
 {
-    struct reach reach = find_reach(notify, channel, event->policy, event->severity, 0, now);
+    // No route is too high for an announcement, but it waits as what is not critical.
+    bool is_for_all = strcmp(event->kind, ROUTING_ANNOUNCEMENT) == 0;
+    struct reach reach = find_reach(notify, channel, event->policy, is_for_all ? SEVERITY_CRITICAL : event->severity, 0, now);
     *ret_wait_ns = 0;
     *ret_counts = false;
     if (!reach.fits || (!is_log && strcmp(event->kind, PING_RUN_STARTED) == 0))

@@ -22,6 +22,8 @@
 #define ROUTING_INTERVAL_MAX_S (4u * 3600)
 #define ROUTING_CHANNEL_ALARM "channel" // the kind of alarm that says that a channel fails; its copy is the channel's name. It does not go there
 
+#define ROUTING_ANNOUNCEMENT "drill-announced" // the kind of event that tells of a drill to come: people are to hear of it, so that every route that fits tells
+
 struct routing_time {
     uint64_t now_ns;
     unsigned minute; // of the day, by the clock of the configuration's time zone

@@ -292,19 +292,6 @@ static void read_stores(struct schema_reader *r, const struct schema_key *key, c
         read_store(r, url, node->items[i], "offsite", &stores->items[i]);
 }
 
-static void read_map_or_none(struct schema_reader *r, const struct schema_key *key, const struct policy_node *node, void *base)
-{
-    bool may_be_none = key->type == SCHEMA_MAP_OR_NONE;
-    struct error ignored; // the form says it all
-    if (node->kind == POLICY_NODE_MAP) {
-        if (may_be_none)
-            *(bool *)((char *)base + key->offset) = true;
-        schema_read_map(r, node, key->name, base);
-    } else if (!may_be_none || node->kind != POLICY_NODE_TEXT || schema_set(key, node->text, base, &ignored) < 0) {
-        schema_report_form(r, key, node);
-    }
-}
-
 // Where it is noted on which line a key stands; commands and checks keep no note.
 static unsigned *key_lines(struct schema_reader *r, const struct schema_key *key, void *base)
 {
@@ -351,7 +338,7 @@ static void read_value(struct schema_reader *r, const struct schema_key *key, co
     case SCHEMA_RECIPIENTS: read_recipients(r, key, node, base); break;
     case SCHEMA_SOURCES: read_sources(r, key, node); break;
     case SCHEMA_MAP:
-    case SCHEMA_MAP_OR_NONE: read_map_or_none(r, key, node, base); break;
+    case SCHEMA_MAP_OR_NONE: schema_read_map_or_none(r, key, node, base); break;
     default: schema_read_scalar(r, key, node, base);
     }
 }

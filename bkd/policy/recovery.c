@@ -51,11 +51,12 @@ void recovery_done(struct recovery *p)
         system_done(&p->systems[i]);
     for (size_t i = 0; i < p->step_count; i++)
         step_done(&p->steps[i]);
+    policy_list_done(&p->drill.schedule);
     free(p->roles);
     free(p->hosts);
     free(p->systems);
     free(p->steps);
-    FREE_ALL(p->name, p->file, p->description, p->review);
+    FREE_ALL(p->name, p->file, p->description, p->review, p->drill.timezone);
     *p = (struct recovery){ 0 };
 }
 

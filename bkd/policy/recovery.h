@@ -11,6 +11,7 @@
 #define RECOVERY_TARGETS_MAX 16u
 #define RECOVERY_STEPS_MAX 256u
 #define RECOVERY_WORDS_MAX 64u // items of one list of words
+#define RECOVERY_DRILL_SCHEDULE "Tue *-1,4,7,10-8..14 10:00" // every quarter, clear of its first week, with its holidays
 
 // Where something stands in the file.
 struct recovery_at {
@@ -80,6 +81,14 @@ struct recovery_step {
     struct recovery_at at;
 };
 
+// When the plan is rehearsed.
+struct recovery_drill {
+    bool is_wanted;
+    struct policy_list schedule; // RECOVERY_DRILL_SCHEDULE when the plan names none
+    char *timezone;              // of the schedule: a name, or "host"
+    uint64_t announce_s;         // how long before the participants are told; 0 = they are not
+};
+
 // All strings belong to it.
 struct recovery {
     char *name; // file name without .yaml
@@ -88,6 +97,7 @@ struct recovery {
     char *description;
     char *review;   // "2027-05-01": when it is to be looked through at the latest; "" = never
     uint64_t rto_s; // of the whole; 0 = nothing is promised
+    struct recovery_drill drill;
     struct recovery_role *roles;
     size_t role_count;
     struct recovery_host *hosts;

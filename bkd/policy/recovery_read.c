@@ -6,6 +6,7 @@
 #include "bkd/policy/policy_checks.h"
 #include "bkd/policy/recovery_schema.h"
 #include "bkd/policy/schema_read.h"
+#include "bkd/policy/schema_times.h"
 
 static void set_defaults(enum recovery_owner owner, void *base)
 {
@@ -107,6 +108,8 @@ static void read_value(struct schema_reader *r, const struct schema_key *key, co
     case SCHEMA_ARGV: schema_read_argv(r, key, node, base); break;
     case SCHEMA_WORDS: schema_read_words(r, key, node, base, 0, RECOVERY_WORDS_MAX); break;
     case SCHEMA_MAPS: read_maps(r, key, node, base); break;
+    case SCHEMA_MAP_OR_NONE: schema_read_map_or_none(r, key, node, base); break;
+    case SCHEMA_SCHEDULE: schema_times_read_schedule(r, key, node, base); break;
     case SCHEMA_CHECKS: read_checks(r, node, base); break;
     default: schema_read_scalar(r, key, node, base);
     }
@@ -122,5 +125,7 @@ void recovery_read(const struct policy_node *root, bool complete, struct recover
         return;
     }
     schema_read_map(&r, root, "", plan);
+    if (plan->drill.schedule.count == 0)
+        schema_list_add(&plan->drill.schedule, RECOVERY_DRILL_SCHEDULE, 0);
     recovery_rules_check(plan, root, complete, errors);
 }

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "bkd/policy/zone.h"
+
 #define AT(member) offsetof(struct recovery, member)
 #define AT_ROLE(member) offsetof(struct recovery_role, member)
 #define AT_HOST(member) offsetof(struct recovery_host, member)
@@ -13,8 +15,16 @@
 static const struct schema_key keys[] = {
     { "description", SCHEMA_TEXT, AT(description), 0, 1000, "", false, NULL, "one line of text", "What comes back by this plan, and after what." },
     { "review", SCHEMA_TEXT, AT(review), 0, 10, "", false, NULL, "a date as 2027-05-01",
-      "By when the plan is to be looked through again: at least once a year. \\fBbkd plan list\\fR says when that is due." },
+      "By when the plan is to be looked through again; from then on it is an alarm. Without it that is a year after the file was last changed." },
     { "rto", SCHEMA_DURATION, AT(rto_s), 1, YEAR, "none", false, "none", "none or a duration such as 4h", "How long the whole may take." },
+    { "drill", SCHEMA_MAP_OR_NONE, AT(drill.is_wanted), 0, 0, "quarterly", false, NULL, "quarterly, none, or a map with 'schedule', 'timezone' or 'announce'",
+      "When the plan is rehearsed (\\fBbkd drill run\\fR): announced beforehand, and an alarm when it was not done. \\fBnone\\fR: nobody asks for it." },
+    { "drill.schedule", SCHEMA_SCHEDULE, AT(drill.schedule), 0, 0, NULL, false, NULL, "a calendar expression in quotes, or a list of them",
+      "The dates. A drill counts for the date that it is nearest to; a day after a date that has none it is overdue. Without it \\fB\"" RECOVERY_DRILL_SCHEDULE "\"\\fR: "
+      "every quarter, on the second Tuesday." },
+    { "drill.timezone", SCHEMA_ZONE, AT(drill.timezone), 0, ZONE_NAME_MAX, "host", false, NULL, "a time zone such as Europe/Berlin, or host", "In which the dates are meant." },
+    { "drill.announce", SCHEMA_DURATION, AT(drill.announce_s), 1, YEAR, "2w", false, "none", "none or a duration such as 2w",
+      "How long before a date its participants, who are the holders of the roles and their deputies, are told of it. Every route of \\fBbkd.yaml\\fR(5) that fits tells, whatever its severity." },
     { "roles", SCHEMA_MAPS, AT(roles), 0, RECOVERY_ROLES_MAX, NULL, false, NULL, "a list of maps with 'name' and 'holder'", "Who answers for steps. People change, roles stay." },
     { "roles.name", SCHEMA_TEXT, AT_ROLE(name), 1, POLICY_NAME_MAX, NULL, true, NULL, "a word", "What steps call it." },
     { "roles.holder", SCHEMA_TEXT, AT_ROLE(holder), 0, 200, "", true, NULL, "the name of a person", "Who has it." },

@@ -37,6 +37,19 @@ static const char *boolean_hint(const char *text)
     return NULL;
 }
 
+void schema_read_map_or_none(struct schema_reader *r, const struct schema_key *key, const struct policy_node *node, void *base)
+{
+    bool may_be_none = key->type == SCHEMA_MAP_OR_NONE;
+    struct error ignored; // the form says it all
+    if (node->kind == POLICY_NODE_MAP) {
+        if (may_be_none)
+            *(bool *)((char *)base + key->offset) = true;
+        schema_read_map(r, node, key->name, base);
+    } else if (!may_be_none || node->kind != POLICY_NODE_TEXT || schema_set(key, node->text, base, &ignored) < 0) {
+        schema_report_form(r, key, node);
+    }
+}
+
 void schema_read_scalar(struct schema_reader *r, const struct schema_key *key, const struct policy_node *node, void *base)
 {
     struct error err;

@@ -30,6 +30,8 @@ bool schema_check_count(struct schema_reader *r, const struct schema_key *key, c
 
 // A map with the keys below `parent`, each read by r->read; unknown, doubled and missing keys are reported.
 void schema_read_map(struct schema_reader *r, const struct policy_node *node, const char *parent, void *base);
+// A map with the keys below `key`; or, for a SCHEMA_MAP_OR_NONE, the word that schema_set takes.
+void schema_read_map_or_none(struct schema_reader *r, const struct schema_key *key, const struct policy_node *node, void *base);
 // What schema_set takes.
 void schema_read_scalar(struct schema_reader *r, const struct schema_key *key, const struct policy_node *node, void *base);
 // A program and its arguments, into a struct policy_list.
