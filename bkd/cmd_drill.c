@@ -4,15 +4,6 @@
 #include "bkd/drilling.h"
 #include "bkd/key_drill.h"
 #include "bkd/negative.h"
-#include "bkd/watch_run.h"
-
-static int end(struct cmd_context *ctx, struct drilling *d, int r, const char *evaluation, struct error *err)
-{
-    r = drilling_end(d, r, evaluation, err);
-    if (d->drill.record != NULL)
-        watch_after_drill(ctx, d->setup.policy.name);
-    return r;
-}
 
 int cmd_drill_by_hand(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
 {
@@ -21,7 +12,7 @@ int cmd_drill_by_hand(struct cmd_context *ctx, const struct cli_args *args, stru
     int r = drilling_begin(ctx, args, BY_HAND_KIND, "the newest snapshot is rebuilt with the repository's recover.sh and stock tools, where bkd is not installed", true, &d, err);
     if (r == 0)
         r = by_hand_run(&d, err);
-    return end(ctx, &d, r, "the tree that recover.sh made was compared with the manifest, entry by entry and hash by hash", err);
+    return drilling_end(&d, r, "the tree that recover.sh made was compared with the manifest, entry by entry and hash by hash", err);
 }
 
 int cmd_drill_key(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
@@ -32,7 +23,7 @@ int cmd_drill_key(struct cmd_context *ctx, const struct cli_args *args, struct e
     int r = drilling_begin(ctx, args, KEY_DRILL_KIND, "the key that lies offline opens the newest snapshot", true, &d, err);
     if (r == 0)
         r = key_drill_run(&d, err);
-    return end(ctx, &d, r, "the key opened an object of the newest snapshot, whole", err);
+    return drilling_end(&d, r, "the key opened an object of the newest snapshot, whole", err);
 }
 
 int cmd_drill_negative(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
@@ -42,5 +33,5 @@ int cmd_drill_negative(struct cmd_context *ctx, const struct cli_args *args, str
     int r = drilling_begin(ctx, args, NEGATIVE_KIND, "damage and deceit, tried on a scratch copy of the newest snapshot, are noticed", false, &d, err);
     if (r == 0)
         r = negative_run(&d, err);
-    return end(ctx, &d, r, "each trick that was tried had to be noticed by bkd check and bkd-restore", err);
+    return drilling_end(&d, r, "each trick that was tried had to be noticed by bkd check and bkd-restore", err);
 }

@@ -117,7 +117,7 @@ int cmd_drill_run(struct cmd_context *ctx, const struct cli_args *args, struct e
     struct error why;
     int recorded = r == 0 ? record(&d, &plan, &p, &why) : drill_end(&d, DRILL_BROKEN_OFF, err->text, &why);
     catalogue_it(ctx, &d, plan.name, kind);
-    watch_after_drill(ctx, NULL);
+    watch_after_drill(ctx);
     if (r == 0 && recorded < 0) {
         *err = why;
         return recorded;

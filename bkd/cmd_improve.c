@@ -25,7 +25,7 @@ int cmd_improve_add(struct cmd_context *ctx, const struct cli_args *args, struct
     wanted.drill = json_get_str(record, "id");
     r = improvements_add(ctx->io, ctx->state_dir, &wanted, &id, err);
     if (r == 0)
-        watch_after_drill(ctx, NULL);
+        watch_after_drill(ctx);
     if (r == 0 && !ctx->json && ctx->verbosity >= 0)
         printf("improvement %llu, due %s: %s\n", (unsigned long long)id, wanted.due, wanted.owner);
     if (r < 0 || !ctx->json)
@@ -96,7 +96,7 @@ int cmd_improve_close(struct cmd_context *ctx, const struct cli_args *args, stru
     int r = improvements_close(ctx->io, ctx->state_dir, id, who, cli_args_option(args, "note"), err);
     if (r < 0)
         return r;
-    watch_after_drill(ctx, NULL);
+    watch_after_drill(ctx);
     if (ctx->json) {
         struct json *line = json_line_new("summary");
         json_add_u64(line, "id", id);

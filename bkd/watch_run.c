@@ -276,8 +276,8 @@ static void watch_after(const struct cmd_context *ctx, const char *policy)
 
 void watch_after_run(const struct cmd_context *ctx, const char *policy) { watch_after(ctx, policy); }
 
-void watch_after_drill(struct cmd_context *ctx, const char *policy)
+void watch_after_drill(struct cmd_context *ctx)
 {
-    watch_after(ctx, policy);
+    watch_after(ctx, NULL);
     ctx->tells = true;
 }

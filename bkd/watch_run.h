@@ -50,7 +50,7 @@ MUST_USE int watch_run(const struct cmd_context *ctx, struct catalogue *catalogu
 MUST_USE int watch_run_policy(const struct cmd_context *ctx, struct catalogue *catalogue, const char *policy, uint64_t now_ns, struct error *err);
 // The same, with a catalogue of its own; never a reason to fail: what it could not do the next one does. After a run that was recorded.
 void watch_after_run(const struct cmd_context *ctx, const char *policy);
-// After a drill of a policy, or of a plan (NULL), and after what it asked for is done: alarms are brought up to date, and who is to be told is told at the end.
-void watch_after_drill(struct cmd_context *ctx, const char *policy);
+// The same of all policies and plans, after a drill of a plan, and after what a drill asked for is noted or done: who is to be told is told at the end.
+void watch_after_drill(struct cmd_context *ctx);
 
 #endif
