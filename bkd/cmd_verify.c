@@ -98,6 +98,8 @@ static int print_json(const struct verifying *v, struct error *err)
     json_add_u64(not_exercised, "metadata", v->trial.inexact);
     json_add_u64(not_exercised, "owners", v->trial.owners);
     json_add_u64(not_exercised, "sockets", v->trial.sockets);
+    json_add_u64(not_exercised, "special", v->trial.special);
+    json_add_bool(line, "user_namespace", v->is_namespaced);
     add_problems(line, v);
     json_add_str(line, "reason", v->why);
     return cmd_print_line(&line, err);
@@ -130,6 +132,20 @@ static void print_count(uint64_t n, const char *text)
         printf("  not exercised: %llu %s\n", (unsigned long long)n, text);
 }
 
+static void print_not_exercised(const struct verifying *v)
+{
+    print_count(v->trial.inexact, "entries have metadata that the scratch space cannot hold, or this user may not give");
+    print_count(v->trial.owners, v->is_namespaced ? "entries belong to others than their owners, whose numbers this user's range in /etc/subuid or /etc/subgid does not reach"
+                                                  : "entries belong to this user instead of their owners (verify as root, or install uidmap and give this user a range in "
+                                                    "/etc/subuid and /etc/subgid, to exercise that)");
+    print_count(v->trial.special, "devices or FIFOs, which the scratch space cannot have, or this user may not make (verify as root to exercise that)");
+    print_count(v->trial.sockets, "sockets, which are never restored");
+    for (const char *at = buf_str(&v->trial.problems); *at != '\0'; at += strcspn(at, "\n") + 1)
+        printf("    %.*s\n", (int)strcspn(at, "\n"), at);
+    if (v->trial.n_problems > TRIAL_PROBLEMS_KEPT)
+        printf("    and %llu more\n", (unsigned long long)(v->trial.n_problems - TRIAL_PROBLEMS_KEPT));
+}
+
 static void print_text(const struct verifying *v)
 {
     char bytes[CLOCK_TEXT_MAX], when[CLOCK_TEXT_MAX];
@@ -146,11 +162,7 @@ static void print_text(const struct verifying *v)
         print_phases(v);
     if (v->is_proven)
         print_sample(v);
-    for (const char *at = buf_str(&v->trial.problems); *at != '\0' && !v->is_proven; at += strcspn(at, "\n") + 1)
-        printf("  %.*s\n", (int)strcspn(at, "\n"), at);
-    print_count(v->trial.inexact, "entries have metadata that the scratch space cannot hold, or this user may not give");
-    print_count(v->trial.owners, "entries belong to this user instead of their owners (verify as root to exercise that)");
-    print_count(v->trial.sockets, "sockets, which are never restored");
+    print_not_exercised(v);
 }
 
 // ---- the record

@@ -146,13 +146,9 @@ static int check_far(struct planning_work *w, const struct policy_check *check, 
 
 static int check_here(struct planning_work *w, const struct policy_check *check, struct error *err)
 {
-    struct check_tree tree = { .io = w->ctx->io, .path = w->place.tree, .fd = -1, .policy = w->system->policy, .snapshot = w->snapshot, .stop = planning_is_interrupted };
-    struct check_outcome outcome = { 0 };
-    int r = io_open(w->ctx->io, AT_FDCWD, w->place.tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, &tree.fd, err);
-    if (r < 0)
-        return r;
+    const struct check_tree tree = { .io = w->ctx->io, .path = w->place.tree, .policy = w->system->policy, .snapshot = w->snapshot, .stop = planning_is_interrupted };
+    struct check_outcome outcome;
     check_execute(&tree, check, &outcome);
-    io_close_quietly(w->ctx->io, &tree.fd);
     w->said(w->arg, w->step, outcome.message);
     return outcome.passed ? 0 : error_set(err, ERROR_FAILED, "check '%s' failed: %s", check->name[0] == '\0' ? check_type_name(check->type) : check->name, outcome.message);
 }

@@ -9,6 +9,7 @@
 #include "bkd/base/clock.h"
 #include "bkd/base/crypto.h"
 #include "bkd/base/curve.h"
+#include "bkd/base/fs.h"
 #include "bkd/base/interrupt.h"
 #include "bkd/base/log.h"
 #include "bkd/choosing.h"
@@ -215,19 +216,31 @@ static int ask_passphrase(const struct preparation *p, int *ret_fd, struct error
     return r;
 }
 
-static int restore(const struct preparation *p, const struct scratch *scratch, struct verifying *v, struct error *err)
+// What belongs to root belongs to nobody within a user namespace, and is not believed there: a copy of our own is.
+static int keep_signers(struct preparation *p, const struct scratch *scratch, struct error *err)
+{
+    if (scratch->userns_fd == 0)
+        return 0;
+    free(p->signers);
+    p->signers = xasprintf("%s/signers", scratch->path);
+    return fs_create_file(p->setup.ctx->io, AT_FDCWD, p->signers, 0600, p->setup.signers.data, p->setup.signers.len, err);
+}
+
+static int restore(struct preparation *p, const struct scratch *scratch, struct verifying *v, struct error *err)
 {
     char chain[33];
     int passphrase_fd = 0;
     _cleanup_free_ char *program = programs_path("bkd-restore");
     bool remote = policy_store_is_remote(p->place);
-    int r = ask_passphrase(p, &passphrase_fd, err);
+    int r = keep_signers(p, scratch, err);
+    if (r == 0)
+        r = ask_passphrase(p, &passphrase_fd, err);
     if (r < 0)
         return r;
     format_hex(chain, p->head->chain, sizeof p->head->chain);
     const struct trial_request request = {
         .program = program, .repository = p->place->url, .identity = p->identity, .signers = p->signers,
-        .ssh_identity = remote ? p->access.identity : NULL, .ssh_passphrase = passphrase_fd > 0 ? "/dev/stdin" : remote ? p->access.passphrase_file : NULL, .stdin_fd = passphrase_fd,
+        .ssh_identity = remote ? p->access.identity : NULL, .ssh_passphrase = passphrase_fd > 0 ? "/dev/stdin" : remote ? p->access.passphrase_file : NULL, .stdin_fd = passphrase_fd, .userns_fd = scratch->userns_fd,
         .ssh_config = remote ? p->access.config : NULL, .known_hosts = remote ? p->access.known_hosts : NULL,
         .chain = chain, .snapshot = v->snapshot, .paths = (const char *const *)p->sample.paths, .n_paths = p->sample.n, .target = scratch->tree, .stop = is_interrupted,
         .timeout_ms = p->setup.policy.verify.timeout_s * 1000,
@@ -257,12 +270,9 @@ static int execute_checks(const struct preparation *p, const struct scratch *scr
 {
     const struct policy_verification *rules = &p->setup.policy.verify;
     const struct io *io = p->setup.ctx->io;
-    struct check_tree tree = { .io = io, .path = scratch->tree, .fd = -1, .policy = p->setup.policy.name, .snapshot = v->snapshot, .stop = is_interrupted };
+    const struct check_tree tree = { .io = io, .path = scratch->tree, .userns_fd = scratch->userns_fd, .policy = p->setup.policy.name, .snapshot = v->snapshot, .stop = is_interrupted };
     struct stragglers stragglers;
     uint64_t since = io_monotonic_ns(io);
-    int r = io_open(io, AT_FDCWD, scratch->tree, O_RDONLY | O_DIRECTORY, 0, &tree.fd, err);
-    if (r < 0)
-        return r;
     v->checks = xcalloc(rules->check_count + 1, sizeof *v->checks);
     stragglers_watch(io, &stragglers);
     for (size_t i = 0; i < rules->check_count && !interrupt_requested(); i++) {
@@ -273,7 +283,6 @@ static int execute_checks(const struct preparation *p, const struct scratch *scr
             o->checked(o->arg, &rules->checks[i], &v->checks[v->n_checks]);
         v->n_checks++;
     }
-    io_close_quietly(io, &tree.fd);
     v->trial.phases.ns[PHASE_CHECKS] = io_monotonic_ns(io) - since;
     return interrupt_requested() ? error_set(err, ERROR_FAILED, "interrupted; nothing is proven") : 0;
 }
@@ -298,6 +307,7 @@ static int prove(struct preparation *p, const struct verifying_options *o, struc
         return r;
     if (o->began != NULL)
         o->began(o->arg, v->snapshot, v->url, scratch.tree);
+    v->is_namespaced = scratch.userns_fd > 0;
     r = restore(p, &scratch, v, err);
     if (r == 0)
         r = judge_trial(v, err);

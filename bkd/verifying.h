@@ -32,6 +32,7 @@ struct verifying {
     bool is_proven;
     uint64_t rto_ns;    // all phases; 0 when it was not restored
     bool misses_rto;    // restored in full, but slower than objectives.rto
+    bool is_namespaced; // not as root, but in a user namespace, where files had their owners
     struct trial trial; // nothing of it with VERIFYING_KEYLESS
     uint64_t drawn, snapshot_files; // VERIFYING_SAMPLE: by chance, of how many
     struct check_outcome *checks;   // one for each check of the policy; n_checks 0 when they were not executed; owned

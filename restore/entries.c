@@ -205,11 +205,12 @@ static int make_special(struct entries *r, const struct manifest_entry *e, struc
     return r->io->mknodat(r->io, dir->fd, name, type_of(e->type) | 0600, makedev(e->device_major, e->device_minor));
 }
 
-static int not_made(const struct entries *r, const struct manifest_entry *e, int os_errno, struct error *err)
+static int not_made(struct entries *r, const struct manifest_entry *e, int os_errno, struct error *err)
 {
     bool device = e->type == MANIFEST_CHAR || e->type == MANIFEST_BLOCK;
     if (os_errno != EPERM && os_errno != EOPNOTSUPP && os_errno != EIO) // the last: what some say instead; it would end the restore
         return error_set_errno(err, os_errno, "make it");
+    r->report->impossible++;
     return error_set(err, ERROR_FAILED, device && !r->self->root ? "only root may make devices" : "the target's file system has no such type of file");
 }
 

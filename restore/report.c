@@ -130,6 +130,7 @@ static void print_json(const struct report *r, const struct report_place *place,
     for (int i = 0; i < REPORT_KINDS; i++)
         json_add_u64(problems, kind_names[i], r->count[i]);
     json_add_u64(line, "owners_different", r->owners + r->owners_above);
+    json_add_u64(line, "special_impossible", r->impossible);
     json_add_u64(line, "sockets_skipped", r->sockets);
     json_add_u64(line, "streams_skipped", r->streams);
     json_add_u64(line, "changed_while_backed_up", r->unstable);

@@ -43,6 +43,7 @@ struct report {
     uint64_t kept, written; // bytes that were in the target already; bytes written to files
     uint64_t owners;       // entries whose owner could not be given (not counting the way to the sources)
     uint64_t owners_above; // the way to the sources
+    uint64_t impossible;   // of REPORT_FAILED: devices and the like that the target cannot have, or this user may not make
     uint64_t sockets, streams, unstable, mounts, excluded, existing_dirs;
 };
 

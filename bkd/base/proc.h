@@ -1,6 +1,6 @@
 // Running other programs: a list of arguments, never a shell; an environment, a directory and descriptors that are all stated; an end that always comes.
 //
-// The program leads a session of its own (no terminal, no signals of ours) and inherits three descriptors only, and no capabilities of a process that is not root's. Its standard output and error are read
+// The program leads a session of its own (no terminal, no signals of ours) and inherits three descriptors only, and no capabilities of a process that is not root's, unless told so. Its standard output and error are read
 // while it runs: the last bytes of each are kept, the rest is counted, so a flood costs no memory. When the time is up, or the caller says to stop, its whole
 // process group gets SIGTERM and, after a grace, SIGKILL; so it does when this process dies. When it ends, what it left running in its group is killed too;
 // a process that made a session of its own (a daemon it started) is left alone.
@@ -32,6 +32,8 @@ struct proc_options {
     const char *directory;   // to start in; NULL = "/"
     const char *user;        // run as this user with its groups (root may); NULL = as this process
     int stdin_fd;            // borrowed; 0 = /dev/null
+    int userns_fd;           // borrowed: enter this user namespace (bkd/base/userns.h); 0 = stay
+    bool keep_rights;        // inherit ambient capabilities, as within such a namespace; not with user
     uint64_t timeout_ms;     // 0 = none
     uint64_t grace_ms;       // from SIGTERM to SIGKILL; 0 = PROC_GRACE_MS
     size_t keep_bytes;       // of each stream; 0 = PROC_KEEP_BYTES

@@ -9,9 +9,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bkd/base/userns.h"
+
 enum { REPORT_FD = 3, OUT_OF_THE_WAY = 16 };
 
-enum step { STEP_PREPARE, STEP_USER, STEP_DIRECTORY, STEP_EXECUTE };
+enum step { STEP_PREPARE, STEP_NAMESPACE, STEP_USER, STEP_DIRECTORY, STEP_EXECUTE };
 
 struct failure {
     int os_errno;
@@ -57,9 +59,14 @@ static bool is_let_go(const int go[2])
 static enum step run(const struct proc_child *c, const int go[2], int *report_fd)
 {
     reset_signals();
-    if (setsid() < 0 || !is_let_go(go) || !place_descriptors(c, report_fd))
+    bool keeps_rights = c->user == NULL && (c->keep_rights || c->userns_fd > 0);
+    if (setsid() < 0 || !is_let_go(go))
         return STEP_PREPARE;
-    if (!become_user(c) || prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0) // our rights are ours
+    if (c->userns_fd > 0 && userns_enter(c->userns_fd) < 0)
+        return STEP_NAMESPACE;
+    if (!place_descriptors(c, report_fd))
+        return STEP_PREPARE;
+    if (!become_user(c) || (!keeps_rights && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)) // our rights are ours
         return STEP_USER;
     if (chdir(c->directory) < 0)
         return STEP_DIRECTORY;
@@ -91,6 +98,8 @@ static const char *execute_hint(const struct proc_child *c, int os_errno)
 static int set_failure(const struct proc_child *c, const struct failure *f, struct error *err)
 {
     switch (f->step) {
+    case STEP_NAMESPACE:
+        return error_set_errno(err, f->os_errno, "run '%s' in a user namespace", c->path);
     case STEP_USER:
         return error_set_errno(err, f->os_errno, "run '%s' as user '%s'", c->path, c->user);
     case STEP_DIRECTORY:

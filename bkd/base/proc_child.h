@@ -14,6 +14,8 @@ struct proc_child {
     const char *const *argv, *const *env;
     const char *directory;
     int input_fd, output_fd, error_fd; // borrowed
+    int userns_fd; // 0 = stay
+    bool keep_rights;
     int tell_fd; // its group, as "-NUMBER\n", is written here before the program begins; -1 = nowhere
     const char *user; // NULL = stay; for messages
     uid_t uid;

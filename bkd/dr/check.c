@@ -1,10 +1,12 @@
 #include "bkd/dr/check.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "bkd/base/env.h"
 #include "bkd/base/printable.h"
+#include "bkd/base/userns.h"
 #include "bkd/dr/check_kinds.h"
 
 static const struct {
@@ -21,17 +23,40 @@ static const struct {
 
 const char *check_type_name(uint64_t type) { return kinds[type].name; }
 
-void check_execute(const struct check_tree *tree, const struct policy_check *check, struct check_outcome *ret_outcome)
+static void execute(struct check_tree *tree, const struct policy_check *check, struct check_outcome *ret_outcome)
 {
     _cleanup_buf_ struct buf found = { 0 };
     _cleanup_buf_ struct buf line = { 0 };
     struct error why = { 0 };
     uint64_t started = io_monotonic_ns(tree->io);
-    bool passed = kinds[check->type].execute(tree, check, &found, &why) == 0;
+    tree->fd = -1;
+    bool passed = io_open(tree->io, AT_FDCWD, tree->path, O_RDONLY | O_DIRECTORY, 0, &tree->fd, &why) == 0 && kinds[check->type].execute(tree, check, &found, &why) == 0;
+    io_close_quietly(tree->io, &tree->fd);
     const char *text = passed ? buf_str(&found) : why.text;
     printable_add(&line, text, strlen(text));
     *ret_outcome = (struct check_outcome){ .passed = passed, .duration_ns = io_monotonic_ns(tree->io) - started };
     (void)snprintf(ret_outcome->message, sizeof ret_outcome->message, "%s", buf_str(&line));
+}
+
+struct execution {
+    struct check_tree tree;
+    const struct policy_check *check;
+};
+
+static int execute_within(void *arg, void *result, struct error *err)
+{
+    struct execution *e = arg;
+    (void)err;
+    execute(&e->tree, e->check, result);
+    return 0;
+}
+
+void check_execute(const struct check_tree *tree, const struct policy_check *check, struct check_outcome *ret_outcome)
+{
+    struct error err;
+    *ret_outcome = (struct check_outcome){ 0 };
+    if (userns_call(tree->userns_fd, execute_within, &(struct execution){ *tree, check }, ret_outcome, sizeof *ret_outcome, tree->stop, &err) < 0)
+        (void)snprintf(ret_outcome->message, sizeof ret_outcome->message, "%.*s", CHECK_MESSAGE_MAX - 1, err.text);
 }
 
 // ---- what several kinds need
@@ -74,7 +99,8 @@ int check_run(const struct check_tree *tree, const struct policy_check *check, c
     _cleanup_proc_result_ struct proc_result result = { 0 };
     make_env(tree, user, &env);
     int r = proc_run(tree->io,
-                     &(struct proc_options){ .argv = argv, .env = env.list, .directory = tree->path, .user = user, .timeout_ms = check->timeout_s * 1000, .stop = tree->stop },
+                     &(struct proc_options){ .argv = argv, .env = env.list, .directory = tree->path, .user = user, .keep_rights = tree->userns_fd > 0,
+                                             .timeout_ms = check->timeout_s * 1000, .stop = tree->stop },
                      &result, err);
     if (r < 0)
         return r;
@@ -116,8 +142,8 @@ int check_serve(const struct check_tree *tree, const struct policy_check *check,
     struct serving serving = { .tree = tree, .ask = ask, .arg = arg, .err = err };
     make_env(tree, user, &env);
     int r = proc_run(tree->io,
-                     &(struct proc_options){ .argv = argv, .env = env.list, .directory = tree->path, .user = user, .timeout_ms = check->timeout_s * 1000, .stop = is_answered,
-                                             .arg = &serving, .merge = true },
+                     &(struct proc_options){ .argv = argv, .env = env.list, .directory = tree->path, .user = user, .keep_rights = tree->userns_fd > 0,
+                                             .timeout_ms = check->timeout_s * 1000, .stop = is_answered, .arg = &serving, .merge = true },
                      &result, err);
     if (r < 0 || serving.result < 0)
         return r < 0 ? r : serving.result;

@@ -14,12 +14,14 @@
 struct check_tree {
     const struct io *io;
     const char *path; // absolute: the restored tree; checks have it as their working directory
-    int fd;           // of the same
+    int fd;           // of the same; set by check_execute
+    int userns_fd;    // borrowed; the user namespace that its owners are of; 0 = none
     const char *policy;
     uint64_t snapshot;
-    bool (*stop)(void *arg); // asked while a program runs; NULL = never
+    bool (*stop)(void *arg); // asked while a program runs, with NULL; NULL = never
 };
 
+// A plain value.
 struct check_outcome {
     bool passed;
     uint64_t duration_ns;

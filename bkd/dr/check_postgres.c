@@ -68,13 +68,14 @@ static int find_data(struct server *s, struct error *err)
     return newest_version(s->tree, number, &s->bin, err);
 }
 
-// PostgreSQL does not run as root: as the user that is named, else as the owner of the data, else as postgres.
+// PostgreSQL does not run as root: as the user that is named, else as the owner of the data, else as postgres. Who cannot become another runs it themselves.
 static int find_user(struct server *s, struct error *err)
 {
     struct stat st;
-    if (geteuid() != 0)
+    bool has_owner = s->data != NULL && stat(s->data, &st) == 0 && st.st_uid != 0;
+    if (geteuid() != 0 && (s->tree->userns_fd == 0 || (s->check->user[0] == '\0' && (!has_owner || st.st_uid == geteuid()))))
         return 0;
-    struct passwd *owner = s->data != NULL && stat(s->data, &st) == 0 && st.st_uid != 0 ? getpwuid(st.st_uid) : NULL;
+    struct passwd *owner = has_owner ? getpwuid(st.st_uid) : NULL;
     s->name = xstrdup(s->check->user[0] != '\0' ? s->check->user : owner != NULL ? owner->pw_name : "postgres");
     s->user = s->name;
     return getpwnam(s->name) != NULL ? 0 : error_set(err, ERROR_FAILED, "there is no user '%s' to run the server as", s->name);

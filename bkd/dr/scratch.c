@@ -8,6 +8,7 @@
 #include "bkd/base/buf.h"
 #include "bkd/base/fs.h"
 #include "bkd/base/log.h"
+#include "bkd/base/userns.h"
 #include "bkd/dr/clear.h"
 
 #define PREFIX "bkd-verify-"
@@ -17,8 +18,27 @@ enum { NAME_BYTES = 12 };
 struct sweep {
     const struct io *io;
     const char *place;
+    int userns_fd;
     uint64_t removed;
 };
+
+struct clearing {
+    const struct io *io;
+    const char *path;
+};
+
+static int clear(void *arg, void *result, struct error *err)
+{
+    const struct clearing *c = arg;
+    (void)result;
+    return clear_tree(c->io, c->path, err);
+}
+
+// Its files may belong to numbers that only the namespace knows.
+static int clear_within(const struct io *io, int userns_fd, const char *path, struct error *err)
+{
+    return userns_call(userns_fd, clear, &(struct clearing){ io, path }, NULL, 0, NULL, err);
+}
 
 // The lock of a directory that is being removed by another process goes with it; one that cannot be taken belongs to the living.
 static int sweep_one(void *arg, const char *name, unsigned char type, struct error *err)
@@ -36,7 +56,7 @@ static int sweep_one(void *arg, const char *name, unsigned char type, struct err
         return 0;
     if (fs_lock(s->io, AT_FDCWD, lock, &lock_fd, &ignored) < 0)
         return 0;
-    if (clear_tree(s->io, path, &ignored) == 0)
+    if (clear_within(s->io, s->userns_fd, path, &ignored) == 0)
         s->removed++;
     io_close_quietly(s->io, &lock_fd);
     return 0;
@@ -48,9 +68,12 @@ int scratch_make(const struct io *io, const char *place, struct scratch *ret_scr
     struct sweep sweep = { .io = io, .place = place };
     _cleanup_buf_ struct buf name = { 0 };
     uint8_t random[NAME_BYTES];
+    s.userns_fd = sweep.userns_fd = userns_open(io);
     int r = fs_list_dir(io, AT_FDCWD, place, sweep_one, &sweep, err);
-    if (r < 0)
+    if (r < 0) {
+        scratch_done(&s);
         return error_prefix(err, "scratch space");
+    }
     io_random(io, random, sizeof random);
     buf_add_hex(&name, random, sizeof random);
     s.path = xasprintf("%s/" PREFIX "%s", strcmp(place, "/") == 0 ? "" : place, buf_str(&name));
@@ -72,9 +95,10 @@ int scratch_make(const struct io *io, const char *place, struct scratch *ret_scr
 
 int scratch_remove(struct scratch *s, struct error *err)
 {
-    int r = s->path == NULL ? 0 : clear_tree(s->io, s->path, err);
+    int r = s->path == NULL ? 0 : clear_within(s->io, s->userns_fd, s->path, err);
     if (s->path != NULL)
         io_close_quietly(s->io, &s->lock_fd);
+    userns_close(s->io, &s->userns_fd);
     free(s->path);
     free(s->tree);
     s->path = s->tree = NULL;

@@ -1,5 +1,6 @@
 // Scratch space for a trial restore: a directory of its own, which only its maker may list, gone at the end whatever happened. What a killed process left is
-// removed by the next one that makes scratch space in the same place; a lock tells the living from the dead.
+// removed by the next one that makes scratch space in the same place; a lock tells the living from the dead. Who is not root gets a user namespace with it,
+// where there can be one: what is restored and checked within has the owners it should, and is removed from within.
 #ifndef BKD_DR_SCRATCH_H
 #define BKD_DR_SCRATCH_H
 
@@ -10,6 +11,7 @@ struct scratch {
     char *path; // absolute; owned. Mode 0711: checks run by other users may enter what they know the name of
     char *tree; // path/tree, which does not exist yet; owned
     int lock_fd;
+    int userns_fd; // a user namespace in which the tree's files can have other owners (bkd/base/userns.h); 0 = none
     uint64_t removed; // directories of the dead that were removed
 };
 

@@ -123,9 +123,11 @@ static uint64_t number_of(const struct json *object, const char *key)
 // Whatever is neither what was signed nor something the target cannot hold means that it did not come back.
 static bool all_came_back(const struct json *summary, int exit_code)
 {
-    static const char *const fatal[] = { "lost", "refused", "exists", "failed", "skipped", "differs", "stripped" };
+    static const char *const fatal[] = { "lost", "refused", "exists", "skipped", "differs", "stripped" };
     const struct json *problems = summary == NULL ? NULL : json_get(summary, "problems");
     if (problems == NULL || (exit_code != 0 && exit_code != 3))
+        return false;
+    if (number_of(problems, "failed") > number_of(summary, "special_impossible"))
         return false;
     for (size_t i = 0; i < sizeof fatal / sizeof *fatal; i++)
         if (number_of(problems, fatal[i]) > 0)
@@ -147,6 +149,7 @@ static void take_summary(struct trial *t, const struct json *s)
     t->inexact = number_of(json_get(s, "problems"), "metadata");
     t->owners = number_of(s, "owners_different");
     t->sockets = number_of(s, "sockets_skipped");
+    t->special = number_of(s, "special_impossible");
     phases_of_restore(s, t->wall_ns, &t->phases);
 }
 
@@ -189,7 +192,7 @@ int trial_run(const struct io *io, const struct trial_request *request, struct t
     env_add(&env, "SSH_AUTH_SOCK", getenv("SSH_AUTH_SOCK"));
     env_add(&env, "CREDENTIALS_DIRECTORY", getenv("CREDENTIALS_DIRECTORY"));
     uint64_t since = io_monotonic_ns(io);
-    int r = proc_run(io, &(struct proc_options){ .argv = command.list, .env = env.list, .stdin_fd = request->stdin_fd, .timeout_ms = request->timeout_ms, .line = take_line, .stop = asks_to_stop, .arg = &listening }, &result, err);
+    int r = proc_run(io, &(struct proc_options){ .argv = command.list, .env = env.list, .stdin_fd = request->stdin_fd, .userns_fd = request->userns_fd, .timeout_ms = request->timeout_ms, .line = take_line, .stop = asks_to_stop, .arg = &listening }, &result, err);
     trial.wall_ns = io_monotonic_ns(io) - since;
     trial.exit_code = result.end == PROC_EXITED ? result.code : -1;
     if (r == 0)

@@ -17,6 +17,7 @@ struct trial_request {
     const char *repository; // directory or address
     const char *identity, *signers, *ssh_identity, *ssh_passphrase, *ssh_config, *known_hosts;
     int stdin_fd;           // borrowed; what it reads; 0 = nothing
+    int userns_fd;          // borrowed; the user namespace to run it in; 0 = none
     const char *chain;      // hex
     uint64_t snapshot;
     const char *const *paths; // only these; n_paths 0 = everything
@@ -36,6 +37,7 @@ struct trial {
     uint64_t inexact;   // entries whose metadata the target cannot hold, or this user may not give
     uint64_t owners;    // entries that belong to this user instead of their owners
     uint64_t sockets;   // never restored
+    uint64_t special;   // devices and the like that the target cannot have, or this user may not make
     uint64_t wall_ns;
     struct phases phases;
     struct buf problems; // up to TRIAL_PROBLEMS_KEPT lines "path: reason"
