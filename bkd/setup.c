@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bkd/base/curve.h"
@@ -153,6 +155,29 @@ void setup_access(const struct cmd_context *ctx, const struct policy_store *plac
     struct error ignored;
     (void)!bandwidth_parse(place->bandwidth, &a.access.bandwidth, &ignored); // checked when the policy was read
     *ret_access = a;
+}
+
+int setup_ask_passphrase(const struct cmd_context *ctx, const struct policy_store *place, int *ret_fd, struct error *err)
+{
+    const char *const *argv = (const char *const *)place->ssh_passphrase_command.items;
+    char *passphrase = NULL;
+    if (argv == NULL || !policy_store_is_remote(place))
+        return 0;
+    int r = store_ask_passphrase(ctx->io, argv, &passphrase, err);
+    if (r < 0)
+        return r;
+    int fd = memfd_create("bkd-passphrase", MFD_CLOEXEC);
+    if (fd < 0 || fchmod(fd, 0600) < 0)
+        r = error_set_errno(err, errno, "make room for the passphrase in memory");
+    if (r == 0)
+        r = io_write_all(ctx->io, fd, passphrase, strlen(passphrase), "the passphrase in memory", err);
+    curve_wipe(passphrase, strlen(passphrase));
+    free(passphrase);
+    if (r < 0)
+        io_close_quietly(ctx->io, &fd);
+    else
+        *ret_fd = fd;
+    return r;
 }
 
 int setup_open_store(const struct setup *s, bool create, struct store **ret_store, struct error *err)

@@ -40,6 +40,9 @@ struct setup_access {
 void setup_access(const struct cmd_context *ctx, const struct policy_store *place, struct setup_access *ret_access);
 void setup_access_done(struct setup_access *a);
 #define _cleanup_setup_access_ __attribute__((cleanup(setup_access_done)))
+// What the place's passphrase_command says, in a file in memory, for a program that knows files and runs no programs. *ret_fd stays as it is where there is no such
+// command; the caller closes it. ERROR_KEY: it says nothing.
+MUST_USE int setup_ask_passphrase(const struct cmd_context *ctx, const struct policy_store *place, int *ret_fd, struct error *err);
 // Opens the place of the policy's repository, whether or not there is one.
 MUST_USE int setup_open_store(const struct setup *s, bool create, struct store **ret_store, struct error *err);
 // Opens the policy's repository, heads verified.

@@ -1,14 +1,10 @@
 #include "bkd/verifying.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 
 #include "bkd/base/clock.h"
 #include "bkd/base/crypto.h"
-#include "bkd/base/curve.h"
 #include "bkd/base/fs.h"
 #include "bkd/base/interrupt.h"
 #include "bkd/base/log.h"
@@ -191,31 +187,6 @@ static bool is_interrupted(void *arg)
     return interrupt_requested();
 }
 
-// What a passphrase_command says, in memory only, for bkd-restore to read: it knows files, and runs no programs.
-static int ask_passphrase(const struct preparation *p, int *ret_fd, struct error *err)
-{
-    const struct io *io = p->setup.ctx->io;
-    const char *const *argv = (const char *const *)p->place->ssh_passphrase_command.items;
-    char *passphrase = NULL;
-    if (argv == NULL || !policy_store_is_remote(p->place))
-        return 0;
-    int r = store_ask_passphrase(io, argv, &passphrase, err);
-    if (r < 0)
-        return r;
-    int fd = memfd_create("bkd-passphrase", MFD_CLOEXEC);
-    if (fd < 0 || fchmod(fd, 0600) < 0)
-        r = error_set_errno(err, errno, "make room for the passphrase in memory");
-    if (r == 0)
-        r = io_write_all(io, fd, passphrase, strlen(passphrase), "the passphrase in memory", err);
-    curve_wipe(passphrase, strlen(passphrase));
-    free(passphrase);
-    if (r < 0)
-        io_close_quietly(io, &fd);
-    else
-        *ret_fd = fd;
-    return r;
-}
-
 // What belongs to root belongs to nobody within a user namespace, and is not believed there: a copy of our own is.
 static int keep_signers(struct preparation *p, const struct scratch *scratch, struct error *err)
 {
@@ -234,7 +205,7 @@ static int restore(struct preparation *p, const struct scratch *scratch, struct 
     bool remote = policy_store_is_remote(p->place);
     int r = keep_signers(p, scratch, err);
     if (r == 0)
-        r = ask_passphrase(p, &passphrase_fd, err);
+        r = setup_ask_passphrase(p->setup.ctx, p->place, &passphrase_fd, err);
     if (r < 0)
         return r;
     format_hex(chain, p->head->chain, sizeof p->head->chain);

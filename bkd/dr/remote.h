@@ -6,10 +6,12 @@
 #include "bkd/base/proc.h"
 
 #define REMOTE_WORDS_MAX 32
+#define REMOTE_FAILED 255 // exit status of ssh(1) when it failed itself
 
 struct remote {
     const char *address;                // HOST, USER@HOST, ssh://USER@HOST:PORT
     const char *identity, *known_hosts; // files; NULL = as ssh finds them
+    bool forwards_agent;                // what runs there may use the keys of our SSH agent
     char options[2][1100];              // of remote_words
 };
 
@@ -17,12 +19,5 @@ struct remote {
 void remote_words(struct remote *remote, const char *ret_words[REMOTE_WORDS_MAX]);
 // What ssh needs of our environment.
 void remote_env(struct env *ret_env);
-
-// Runs a command of the shell there. input: descriptor it reads from; 0 = nothing. ERROR_UNREACHABLE: ssh could not get there; ERROR_FAILED: it did not end with 0; each with the last line
-// that was said. ret_line, where it is not NULL, gets the last line of the output.
-MUST_USE int remote_run(const struct io *io, struct remote *remote, const char *command, int input, uint64_t timeout_ms, bool (*stop)(void *arg), struct buf *ret_line,
-                        struct error *err);
-// Copies a file there.
-MUST_USE int remote_send(const struct io *io, struct remote *remote, const char *file, const char *path, bool executable, bool (*stop)(void *arg), struct error *err);
 
 #endif

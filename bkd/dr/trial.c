@@ -57,12 +57,13 @@ static void make_command(const struct trial_request *q, const char *number, stru
 }
 
 // The whole command as one word behind those that bring it elsewhere; *text holds it.
-static void wrap(const char *const *through, struct words *w, struct buf *text)
+static void wrap(const struct trial_request *q, struct words *w, struct buf *text)
 {
     struct words outer = { 0 };
+    buf_add_str(text, q->shell == NULL ? "" : q->shell);
     shell_add_command(text, w->list);
-    for (size_t i = 0; through[i] != NULL; i++)
-        add_word(&outer, through[i]);
+    for (size_t i = 0; q->through[i] != NULL; i++)
+        add_word(&outer, q->through[i]);
     add_word(&outer, buf_str(text));
     words_done(w);
     *w = outer;
@@ -186,7 +187,7 @@ int trial_run(const struct io *io, const struct trial_request *request, struct t
     (void)snprintf(number, sizeof number, "%llu", (unsigned long long)request->snapshot);
     make_command(request, number, &command);
     if (request->through != NULL)
-        wrap(request->through, &command, &wrapped);
+        wrap(request, &command, &wrapped);
     env_init(&env, NULL);
     env_add(&env, "TMPDIR", getenv("TMPDIR"));
     env_add(&env, "SSH_AUTH_SOCK", getenv("SSH_AUTH_SOCK"));
