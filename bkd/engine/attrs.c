@@ -9,7 +9,10 @@
 
 #include "bkd/base/inode_flags.h"
 
-enum { LIST_MAX = 65536, VALUE_MAX = 65536 }; // XATTR_LIST_MAX, XATTR_SIZE_MAX of the kernel
+enum {
+    LIST_MAX = 65536, VALUE_MAX = 65536, // XATTR_LIST_MAX, XATTR_SIZE_MAX of the kernel
+    LIST_USUAL = 1024, // the kernel allocates as much as it is offered, for each file anew
+};
 
 static int compare_names(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
 
@@ -31,14 +34,15 @@ struct asked {
     char name[40];
 };
 
-static ssize_t list_names(struct asked *file, char *list)
+static ssize_t list_names(struct asked *file, char *list, size_t n)
 {
-    ssize_t n = flistxattr(file->fd, list, LIST_MAX);
-    if (n >= 0 || errno != EBADF)
-        return n;
-    (void)snprintf(file->name, sizeof file->name, "/proc/self/fd/%d", file->fd);
+    ssize_t r = file->fd < 0 ? -1 : flistxattr(file->fd, list, n);
+    if (r >= 0 || (file->fd >= 0 && errno != EBADF))
+        return r;
+    if (file->fd >= 0)
+        (void)snprintf(file->name, sizeof file->name, "/proc/self/fd/%d", file->fd);
     file->fd = -1;
-    return listxattr(file->name, list, LIST_MAX);
+    return listxattr(file->name, list, n);
 }
 
 static ssize_t read_value(const struct asked *file, const char *name, char *value)
@@ -60,30 +64,44 @@ static int add_attribute(const struct asked *file, const char *path, const char 
     return 0;
 }
 
+// The attributes whose names stand in `list`, one behind the other.
+static int add_attributes(const struct asked *file, const char *path, const char *list, size_t list_len, struct buf *out, struct error *err)
+{
+    size_t count = 0, at = 0;
+    for (size_t i = 0; i < list_len; i++)
+        count += list[i] == '\0';
+    _cleanup_free_ char *value = xmalloc(VALUE_MAX);
+    const char **names = xcalloc(count, sizeof *names);
+    for (size_t i = 0; i < count; i++, at += strlen(list + at) + 1)
+        names[i] = list + at;
+    qsort(names, count, sizeof *names, compare_names);
+    int r = 0;
+    for (size_t i = 0; i < count; i++) { // one that cannot be read leaves the others
+        int one = add_attribute(file, path, names[i], value, out, err);
+        r = r < 0 ? r : one;
+    }
+    free(names);
+    return r;
+}
+
 int attrs_read_xattrs(const struct io *io, int fd, const char *path, struct buf *ret_text, struct error *err)
 {
     (void)io;
     struct asked file = { .fd = fd };
-    char list[LIST_MAX];
-    ssize_t n = list_names(&file, list);
+    char usual[LIST_USUAL], *list = usual;
+    _cleanup_free_ char *large = NULL;
+    ssize_t n = list_names(&file, usual, sizeof usual);
+    if (n < 0 && errno == ERANGE) {
+        list = large = xmalloc(LIST_MAX);
+        n = list_names(&file, large, LIST_MAX);
+    }
     if (n == 0 || (n < 0 && (errno == ENOTSUP || errno == ENOSYS || errno == EPERM)))
         return 0;
     if (n < 0 && errno == ENOENT)
         return error_set(err, ERROR_FAILED, "attributes of '%s' cannot be read where /proc is not mounted", path);
     if (n < 0)
         return error_set_errno(err, errno, "list the attributes of '%s'", path);
-    const char *names[LIST_MAX / 2]; // a name and its NUL take two bytes at least
-    size_t count = 0;
-    for (const char *p = list; p < list + n; p += strlen(p) + 1)
-        names[count++] = p;
-    qsort(names, count, sizeof *names, compare_names);
-    _cleanup_free_ char *value = xmalloc(VALUE_MAX);
-    int r = 0;
-    for (size_t i = 0; i < count; i++) { // one that cannot be read leaves the others
-        int one = add_attribute(&file, path, names[i], value, ret_text, err);
-        r = r < 0 ? r : one;
-    }
-    return r;
+    return add_attributes(&file, path, list, (size_t)n, ret_text, err);
 }
 
 uint32_t attrs_read_flags(int fd)

@@ -3,8 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bkd/base/crypto.h"
-
 struct batch *batch_new(void)
 {
     struct batch *b = xcalloc(1, sizeof *b);
@@ -62,15 +60,16 @@ void batch_add(struct batch *b, const struct select_item *from, uint64_t size)
 static enum source_file_result read_item(struct batch *b, struct batch_item *item, struct batch_worker *worker, struct error *err)
 {
     struct source_file file;
-    enum source_file_result result = source_file_open(&file, &worker->chain, worker->names, &item->entry, err);
+    item->data = b->content.len;
+    enum source_file_result result =
+        select_reads(item->action)
+            ? source_file_read(&file, &worker->chain, worker->names, &item->entry, &item->planned, worker->small_max, &b->content, err)
+            : source_file_open(&file, &worker->chain, worker->names, &item->entry, err);
     if (result != SOURCE_FILE_READ)
         return result;
-    item->data = b->content.len;
-    if (select_reads(item->action))
-        result = source_file_read(&file, worker->io, worker->names, worker->small_max, &b->content, err);
     item->data_len = b->content.len - item->data;
     item->xattrs = b->content.len;
-    if (result == SOURCE_FILE_READ && source_file_attrs(&file, worker->io, &b->content, err) != SOURCE_FILE_READ)
+    if (source_file_attrs(&file, worker->io, &b->content, err) != SOURCE_FILE_READ)
         item->problem = xstrdup(err->text);
     worker->touched += file.touched;
     item->xattrs_len = b->content.len - item->xattrs;
@@ -88,8 +87,10 @@ static void work_item(struct batch *b, struct batch_item *item, struct batch_wor
     item->result = manifest_parse(line, item->line_len, &item->entry, &err) < 0 ? SOURCE_FILE_PROBLEM : read_item(b, item, worker, &err);
     if (item->result == SOURCE_FILE_PROBLEM)
         item->problem = xstrdup(err.text);
-    if (item->result == SOURCE_FILE_READ && item->data_len > 0)
-        crypto_sha256(b->content.data + item->data, item->data_len, item->sha256);
+    if (item->result != SOURCE_FILE_READ || item->data_len == 0)
+        return;
+    crypto_sha256_update(&worker->hash, b->content.data + item->data, item->data_len);
+    crypto_sha256_final(&worker->hash, item->sha256);
 }
 
 void batch_work(struct batch *b, struct batch_worker *worker)

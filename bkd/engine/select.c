@@ -18,6 +18,7 @@ struct select_plan {
     struct previous_entry old; // head of the previous stream
     bool has_old, old_loaded;
     bool old_is_held; // a file below today's sources
+    bool had_entries; // there was a snapshot, so that something may have been moved
     scan_problem_fn *problem;
     void *problem_arg;
     struct select_counts counts;
@@ -177,7 +178,7 @@ static int to_read(struct select_plan *p, const struct manifest_entry *now, cons
         count_renewal(p, read_cost(now, blocks));
     int r = add_plan(p, !content ? SELECT_ATTRS : renew ? SELECT_RENEW : SELECT_READ, &stat, blocks, buf_str(&p->line), p->line.len - 1, is_known ? p->old.line : NULL,
                      is_known ? p->old.line_len : 0, err);
-    if (r == 0 && !is_known && has_content(now))
+    if (r == 0 && !is_known && has_content(now) && p->had_entries)
         r = add_join(p->fresh, &p->line, now, &stat, false, NULL, 0, err);
     return r;
 }
@@ -318,6 +319,8 @@ static int join_moves(struct select_plan *p, struct error *err)
     const void *gone = NULL, *fresh = NULL;
     size_t gone_len = 0, fresh_len = 0;
     bool is_found = false; // this gone one, by an earlier new one
+    if (spill_count(p->gone) == 0)
+        return spill_sort(p->moves, err); // nothing was moved
     int r = spill_sort(p->gone, err);
     if (r == 0)
         r = spill_sort(p->fresh, err);
@@ -363,6 +366,7 @@ int select_run(const struct io *io, const struct select_options *options, struct
     int r = open_scratch(io, scratch, &p->fd, err);
     if (r == 0)
         r = load_old(p, err);
+    p->had_entries = p->has_old;
     if (r == 0)
         r = scan_run(io, &options->scan, &callbacks, err);
     for (size_t i = 0; r == 0 && i < options->n_streams; i++)

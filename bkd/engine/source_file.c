@@ -45,7 +45,8 @@ static int open_entry(struct source_file *f, const struct io *io, int dirfd, con
     return io_open(io, dirfd, name, O_PATH | O_NOFOLLOW, 0, &f->fd, err);
 }
 
-enum source_file_result source_file_open(struct source_file *f, struct dirchain *chain, struct scan_names *names, struct manifest_entry *entry, struct error *err)
+// Opens, and does not look.
+static enum source_file_result open_path(struct source_file *f, struct dirchain *chain, struct manifest_entry *entry, struct error *err)
 {
     *f = (struct source_file){ .fd = -1, .entry = entry };
     int dirfd;
@@ -53,13 +54,23 @@ enum source_file_result source_file_open(struct source_file *f, struct dirchain 
     // A file that is gone is gone; a directory that is gone was moved as a rule, and what it holds is then in no snapshot: worth a word.
     if (dirchain_parent(chain, buf_str(&entry->path), &dirfd, &name, err) < 0)
         return SOURCE_FILE_PROBLEM;
-    if (open_entry(f, chain->io, dirfd, name, err) < 0)
-        return failure(err);
-    enum source_file_result result = refresh(f, chain->io, names, err);
+    return open_entry(f, chain->io, dirfd, name, err) < 0 ? failure(err) : SOURCE_FILE_READ;
+}
+
+// What was opened counts from here on.
+static enum source_file_result look(struct source_file *f, const struct io *io, struct scan_names *names, struct error *err)
+{
+    enum source_file_result result = refresh(f, io, names, err);
     f->opened = f->stat;
     if (result != SOURCE_FILE_READ)
-        source_file_close(f, chain->io);
+        source_file_close(f, io);
     return result;
+}
+
+enum source_file_result source_file_open(struct source_file *f, struct dirchain *chain, struct scan_names *names, struct manifest_entry *entry, struct error *err)
+{
+    enum source_file_result result = open_path(f, chain, entry, err);
+    return result == SOURCE_FILE_READ ? look(f, chain->io, names, err) : result;
 }
 
 void source_file_close(struct source_file *f, const struct io *io) { io_close_quietly(io, &f->fd); }
@@ -76,19 +87,26 @@ enum source_file_result source_file_changed(struct source_file *f, const struct 
     return result;
 }
 
-enum source_file_result source_file_read(struct source_file *f, const struct io *io, struct scan_names *names, size_t max, struct buf *data, struct error *err)
+// Reads entry->size bytes, max at most; *ret_n is how many there were.
+static int read_content(struct source_file *f, const struct io *io, size_t max, struct buf *data, size_t *ret_n, struct error *err)
+{
+    size_t start = data->len, size = f->entry->size < max ? (size_t)f->entry->size : max, got = 0;
+    int r = io_pread_full(io, f->fd, buf_extend(data, size), size, 0, buf_str(&f->entry->path), &got, err);
+    data->len = r < 0 ? start : start + got;
+    *ret_n = got;
+    return r;
+}
+
+// Reads until it stays as it is while it is read.
+static enum source_file_result read_settled(struct source_file *f, const struct io *io, struct scan_names *names, size_t max, struct buf *data, struct error *err)
 {
     size_t start = data->len;
     for (int try = 1;; try++) {
-        size_t size = f->entry->size < max ? (size_t)f->entry->size : max, got = 0;
+        size_t got = 0;
         bool changed = false;
         data->len = start;
-        int r = io_pread_full(io, f->fd, buf_extend(data, size), size, 0, buf_str(&f->entry->path), &got, err);
-        if (r < 0) {
-            data->len = start;
+        if (read_content(f, io, max, data, &got, err) < 0)
             return failure(err);
-        }
-        data->len = start + got;
         enum source_file_result result = source_file_changed(f, io, names, &changed, err);
         if (result != SOURCE_FILE_READ)
             return result;
@@ -100,6 +118,37 @@ enum source_file_result source_file_read(struct source_file *f, const struct io 
         f->entry->notes |= MANIFEST_UNSTABLE;
         return SOURCE_FILE_READ;
     }
+}
+
+static bool is_as_scanned(const struct source_file *f, const struct io *io, const struct scan_stat *scanned)
+{
+    struct error ignored; // then it is looked at again
+    struct statx st;
+    const struct manifest_entry *e = f->entry;
+    return io_stat(io, f->fd, "", AT_EMPTY_PATH, &st, &ignored) == 0 && scan_type(st.stx_mode) == e->type && st.stx_size == e->size &&
+           st.stx_mtime.tv_sec == e->mtime_s && st.stx_mtime.tv_nsec == e->mtime_ns && st.stx_ino == scanned->inode &&
+           st.stx_ctime.tv_sec == scanned->ctime_s && st.stx_ctime.tv_nsec == scanned->ctime_ns;
+}
+
+enum source_file_result source_file_read(struct source_file *f, struct dirchain *chain, struct scan_names *names, struct manifest_entry *entry,
+                                         const struct scan_stat *scanned, size_t max, struct buf *data, struct error *err)
+{
+    size_t start = data->len, got = 0;
+    enum source_file_result result = open_path(f, chain, entry, err);
+    if (result != SOURCE_FILE_READ)
+        return result;
+    f->stat = f->opened = *scanned;
+    if (read_content(f, chain->io, max, data, &got, err) == 0 && got == entry->size && is_as_scanned(f, chain->io, scanned))
+        return SOURCE_FILE_READ;
+    data->len = start;
+    result = look(f, chain->io, names, err);
+    if (result == SOURCE_FILE_READ)
+        result = read_settled(f, chain->io, names, max, data, err);
+    if (result != SOURCE_FILE_READ) {
+        data->len = start;
+        source_file_close(f, chain->io);
+    }
+    return result;
 }
 
 enum source_file_result source_file_attrs(struct source_file *f, const struct io *io, struct buf *xattrs, struct error *err)

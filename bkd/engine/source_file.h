@@ -34,9 +34,11 @@ enum source_file_result source_file_open(struct source_file *f, struct dirchain 
 void source_file_close(struct source_file *f, const struct io *io);
 // Has the file changed since it was opened? *ret_now gets its metadata (entry->size …) and is kept.
 enum source_file_result source_file_changed(struct source_file *f, const struct io *io, struct scan_names *names, bool *ret_changed, struct error *err);
-// Reads a whole small file (entry->size bytes at most max) into data, appended; again when it changed, SOURCE_FILE_TRIES times, then as read with
-// MANIFEST_UNSTABLE. entry->size is what was read.
-enum source_file_result source_file_read(struct source_file *f, const struct io *io, struct scan_names *names, size_t max, struct buf *data, struct error *err);
+// Opens a small file and reads it whole (entry->size bytes, max at most) into data, appended. One look after the reading is enough where it finds what the
+// scan saw: then nothing has changed since. Else it is read until it stays as it is, SOURCE_FILE_TRIES times, then stored as read with MANIFEST_UNSTABLE.
+// entry->size is what was read. Open afterwards when the result is SOURCE_FILE_READ.
+enum source_file_result source_file_read(struct source_file *f, struct dirchain *chain, struct scan_names *names, struct manifest_entry *entry,
+                                         const struct scan_stat *scanned, size_t max, struct buf *data, struct error *err);
 // Extended attributes appended as text, inode flags into the entry. After a problem xattrs holds what could be read: the entry is worth storing.
 enum source_file_result source_file_attrs(struct source_file *f, const struct io *io, struct buf *xattrs, struct error *err);
 
