@@ -70,7 +70,7 @@ static void show_said(void *arg, const char *name, const char *line)
     log_info("stream '%s' says: %s", name, line);
 }
 
-static int print_json(const struct setup *s, const struct backup_result *r, bool dry_run, bool is_held, struct error *err)
+static int print_json(const struct setup *s, const struct backup_result *r, const struct profile *profile, bool dry_run, bool is_held, struct error *err)
 {
     struct json *line = json_line_new("summary");
     json_add_str(line, "policy", s->policy.name);
@@ -106,7 +106,7 @@ static int print_json(const struct setup *s, const struct backup_result *r, bool
     json_add_u64(phases, "scan_ms", r->scan_ns / 1000000);
     json_add_u64(phases, "read_ms", r->read_ns / 1000000);
     json_add_u64(phases, "commit_ms", r->commit_ns / 1000000);
-    json_add_u64(phases, "compress_cpu_ms", r->compress_ns / 1000000);
+    json_add_u64(phases, "compress_cpu_ms", profile->ns[PROFILE_COMPRESS][PROFILE_CPU] / 1000000);
     json_add_bool(line, "suspect", r->night.suspect);
     json_add_str(line, "suspect_reason", r->night.suspect ? r->suspect_reason : NULL);
     json_add_bool(line, "complete", r->complete);
@@ -205,10 +205,10 @@ static void record(const struct cmd_context *ctx, const struct backup_result *r)
     recording_figure(ctx, "store_clock_off_s", (uint64_t)llabs(r->store_clock_off_ns / 1000000000));
 }
 
-static int report(const struct setup *s, const struct backup_result *r, bool dry_run, bool is_held, struct error *err)
+static int report(const struct setup *s, const struct backup_result *r, const struct profile *profile, bool dry_run, bool is_held, struct error *err)
 {
     if (s->ctx->json) {
-        int rc = print_json(s, r, dry_run, is_held, err);
+        int rc = print_json(s, r, profile, dry_run, is_held, err);
         if (rc < 0)
             return rc;
     } else if (s->ctx->verbosity >= 0) {
@@ -312,6 +312,7 @@ static int run_backup(struct setup *s, const struct cli_args *args, struct displ
         return r;
     _cleanup_setup_access_ struct setup_access access = { 0 };
     setup_access(ctx, &s->policy.repository, &access);
+    struct profile profile = { 0 };
     struct backup_options options = {
         .state_dir = ctx->state_dir, .policy = s->policy.name, .host = s->host, .repository = s->policy.repository.url, .access = &access.access,
         .signers = buf_str(&s->signers),
@@ -322,7 +323,7 @@ static int run_backup(struct setup *s, const struct cli_args *args, struct displ
         .delta_max_chain = (uint32_t)s->policy.delta_max_chain, .delta_max_share_percent = (uint32_t)s->policy.delta_max_share_percent,
         .renewal_budget_percent = (uint32_t)s->policy.renewal_budget_percent, .renewal_budget_bytes = s->policy.renewal_budget_bytes,
         .jobs = (unsigned)jobs, .accept_source_change = cli_args_flag(args, "accept-source-change"), .guard = guard_limits(&s->policy), .dry_run = dry_run,
-        .tag = cli_args_option(args, "tag"), .progress = show_progress, .problem = show_problem, .said = show_said, .arg = display,
+        .tag = cli_args_option(args, "tag"), .progress = show_progress, .problem = show_problem, .said = show_said, .arg = display, .profile = &profile,
         .interrupted = interrupt_requested, .around = around == NULL ? NULL : &around->around,
     };
     if (s->policy.renewal && policy_keep_is_set(&s->policy.keep)) // where nothing goes, nothing is won
@@ -343,7 +344,7 @@ static int run_backup(struct setup *s, const struct cli_args *args, struct displ
     if (!dry_run)
         cataloguing_snapshot(s, &result, options.tag);
     result.complete = result.complete && (around == NULL || !surroundings_failed(around));
-    r = report(s, &result, dry_run, is_to_hold && follow.held == 0, err);
+    r = report(s, &result, &profile, dry_run, is_to_hold && follow.held == 0, err);
     if (follow.held < 0) { // weighs more than what report may have found missing
         *err = follow.hold_error;
         return follow.held;

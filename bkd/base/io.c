@@ -348,11 +348,15 @@ uint64_t io_realtime_ns(const struct io *io)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-uint64_t io_monotonic_ns(const struct io *io)
+static uint64_t elapsed_ns(const struct io *io, clockid_t clock)
 {
-    struct timespec now = ask_clock(io, CLOCK_MONOTONIC);
+    struct timespec now = ask_clock(io, clock);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
+
+uint64_t io_monotonic_ns(const struct io *io) { return elapsed_ns(io, CLOCK_MONOTONIC); }
+uint64_t io_thread_cpu_ns(const struct io *io) { return elapsed_ns(io, CLOCK_THREAD_CPUTIME_ID); }
+uint64_t io_process_cpu_ns(const struct io *io) { return elapsed_ns(io, CLOCK_PROCESS_CPUTIME_ID); }
 
 void io_random(const struct io *io, void *data, size_t n)
 {

@@ -83,6 +83,8 @@ MUST_USE int io_stat(const struct io *io, int dirfd, const char *path, int flags
 
 uint64_t io_realtime_ns(const struct io *io);  // since 1970-01-01 UTC; from one second to INT64_MAX (year 2262), whatever the clock says
 uint64_t io_monotonic_ns(const struct io *io); // for durations only
+uint64_t io_thread_cpu_ns(const struct io *io);  // the processor's time of the calling thread; a system call
+uint64_t io_process_cpu_ns(const struct io *io); // and of all threads
 // Fills with kernel randomness; a failure ends the process (there is no safe way on).
 void io_random(const struct io *io, void *data, size_t n);
 // NULL becomes ERROR_FAILED naming `what` and the size.

@@ -149,6 +149,7 @@ static int run_steps(struct run *run, struct error *err)
         r = scan_and_select(run, err);
     if (r < 0 || run->options->dry_run)
         return r < 0 ? r : only_plan(run, err);
+    profile_to(&run->lap, PROFILE_PLACE);
     r = read_and_store(run, err);
     return r < 0 ? r : run_commit(run, err);
 }
@@ -169,7 +170,9 @@ int backup_run(const struct io *io, const struct backup_options *options, struct
     struct run run = { .io = io, .options = &o, .output = { .manifest = { .fd = -1 }, .stat = { .fd = -1 } } };
     run.started_ns = io_realtime_ns(io);
     run.started_mono_ns = io_monotonic_ns(io);
+    profile_begin(&run.lap, o.profile, io, PROFILE_SCAN);
     int r = run_steps(&run, err);
+    profile_end(&run.lap);
     if (r == ERROR_NO_SPACE)
         r = say_what_is_full(&o, err);
     run.result.duration_ns = io_monotonic_ns(io) - run.started_mono_ns;

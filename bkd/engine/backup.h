@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "bkd/base/io.h"
+#include "bkd/base/profile.h"
 #include "bkd/codec/age.h"
 #include "bkd/engine/masschange.h"
 #include "bkd/engine/scan.h"
@@ -63,6 +64,7 @@ struct backup_options {
     void *arg;
     bool (*interrupted)(void); // somebody wants the run to end; may be NULL
     const struct backup_around *around; // NULL = nothing
+    struct profile *profile; // where the time goes is added here; NULL = nobody asks
 };
 
 struct backup_result {
@@ -81,7 +83,6 @@ struct backup_result {
     uint64_t excluded[EXCLUDE_REASONS]; // left out by rule, see bkd/engine/exclude.h
     uint64_t damaged_objects; // of earlier snapshots, missing or of another size: nothing new refers to them
     uint64_t duration_ns, scan_ns, read_ns, commit_ns;
-    uint64_t compress_ns; // sum over threads
     bool complete;
     uint64_t store_free, store_total; // room at the repository after the commit; both 0 = it does not tell
     int64_t store_clock_off_ns;       // the clock of the place against ours: positive is ahead; 0 = it does not tell

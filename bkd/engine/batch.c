@@ -32,7 +32,6 @@ void batch_reset(struct batch *b)
     }
     b->count = 0;
     b->expected = 0;
-    b->read_ns = 0;
     buf_reset(&b->text);
     buf_reset(&b->content);
 }
@@ -79,7 +78,7 @@ static enum source_file_result read_item(struct batch *b, struct batch_item *ite
     return result;
 }
 
-static void work_item(struct batch *b, struct batch_item *item, struct batch_worker *worker)
+static void work_item(struct batch *b, struct batch_item *item, struct batch_worker *worker, struct profile_lap *lap)
 {
     struct error err;
     const char *line = buf_str(&b->text) + item->line;
@@ -89,15 +88,15 @@ static void work_item(struct batch *b, struct batch_item *item, struct batch_wor
         item->problem = xstrdup(err.text);
     if (item->result != SOURCE_FILE_READ || item->data_len == 0)
         return;
+    profile_to(lap, PROFILE_HASH);
     crypto_sha256_update(&worker->hash, b->content.data + item->data, item->data_len);
     crypto_sha256_final(&worker->hash, item->sha256);
+    profile_to(lap, PROFILE_READ);
 }
 
-void batch_work(struct batch *b, struct batch_worker *worker)
+void batch_work(struct batch *b, struct batch_worker *worker, struct profile_lap *lap)
 {
-    uint64_t start = io_monotonic_ns(worker->io);
     for (size_t i = 0; i < b->count; i++)
         if (b->items[i].action != SELECT_KEEP)
-            work_item(b, &b->items[i], worker);
-    b->read_ns = io_monotonic_ns(worker->io) - start;
+            work_item(b, &b->items[i], worker, lap);
 }

@@ -3,6 +3,7 @@
 #define BKD_ENGINE_BATCH_H
 
 #include "bkd/base/crypto.h"
+#include "bkd/base/profile.h"
 #include "bkd/engine/select.h"
 #include "bkd/engine/source_file.h"
 
@@ -29,7 +30,6 @@ struct batch {
     size_t count;
     struct buf text, content;
     uint64_t expected; // bytes of content to be read
-    uint64_t read_ns;
 };
 
 // What a worker keeps between batches.
@@ -47,6 +47,7 @@ void batch_free(struct batch *b);
 void batch_reset(struct batch *b);
 bool batch_is_full(const struct batch *b);
 void batch_add(struct batch *b, const struct select_item *item, uint64_t size);
-void batch_work(struct batch *b, struct batch_worker *worker);
+// The lap is of the calling thread, in PROFILE_READ.
+void batch_work(struct batch *b, struct batch_worker *worker, struct profile_lap *lap);
 
 #endif

@@ -325,12 +325,14 @@ static int compare_with_base(struct bigfile_job *job)
 
 uint32_t bigfile_job_length(const struct bigfile_job *job) { return job->length; }
 
-void bigfile_piece_work(struct bigfile_job *job)
+void bigfile_piece_work(struct bigfile_job *job, struct profile_lap *lap)
 {
     struct bigfile *f = job->file;
+    profile_to(lap, PROFILE_READ);
     job->status = read_piece(job);
     if (job->status < 0 || job->length == 0)
         return;
+    profile_to(lap, PROFILE_DELTA);
     job->texture = job->is_hole ? TEXTURE_UNKNOWN : texture_of(job->data, job->length);
     if (f->compares)
         job->status = compare_with_base(job);
@@ -340,6 +342,7 @@ void bigfile_piece_work(struct bigfile_job *job)
         return;
     job->same = job->piece.class == PIECE_SAME && job->index < f->base.recipe.n_pieces && f->base.recipe.pieces[job->index].length == job->length;
     job->has_delta = job->piece.class == PIECE_DELTA;
+    profile_to(lap, PROFILE_HASH);
     if (job->same && !f->anew) // what is stored anew is hashed anew
         memcpy(job->sha256, f->base.recipe.pieces[job->index].sha256, sizeof job->sha256);
     else if (job->is_hole && job->length == RECIPE_PIECE_SIZE)
@@ -485,8 +488,10 @@ int bigfile_take(struct bigfile_job *job, bool *ret_source_failed, struct error 
     f->position += job->length;
     f->bytes_read += job->is_hole ? 0 : job->length;
     texture_add(&f->texture, job->texture);
+    profile_to(f->ctx->lap, PROFILE_HASH);
     if (f->hash_whole)
         crypto_sha256_update(&f->hash, job->data, job->length);
+    profile_to(f->ctx->lap, PROFILE_PLACE);
     int r = place_piece(f, job, err);
     if (r == 0 && f->cache != NULL) {
         r = version_cache_add(f->cache, job->tags, (size_t)sameplace_count(job->length), job->entries.data, job->entries.len / DELTA_SIGNATURE_ENTRY, err);

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bkd/base/profile.h"
 #include "bkd/engine/ancestry.h"
 #include "bkd/engine/journal.h"
 #include "bkd/engine/known.h"
@@ -19,6 +20,7 @@
 // What storing versions needs of the run. Borrowed.
 struct bigfile_context {
     const struct io *io;
+    struct profile_lap *lap; // of the main thread
     struct object_writer *writer;
     struct known *known;
     struct versions *versions;
@@ -55,7 +57,7 @@ void bigfile_piece(struct bigfile *f, uint64_t index, struct bigfile_job *job);
 // The next piece of a stream: `length` bytes (only the last piece has fewer than RECIPE_PIECE_SIZE) that stand in the job's space of that size.
 uint8_t *bigfile_job_space(struct bigfile_job *job);
 void bigfile_stream_piece(struct bigfile *f, struct bigfile_job *job, uint32_t length);
-void bigfile_piece_work(struct bigfile_job *job); // any thread
+void bigfile_piece_work(struct bigfile_job *job, struct profile_lap *lap); // any thread; the lap is its own, and left in the stage that came last
 uint32_t bigfile_job_length(const struct bigfile_job *job); // bytes, as read once the work is done
 // Places the next piece. A read error of the source is ERROR_FAILED with *ret_source_failed true.
 MUST_USE int bigfile_take(struct bigfile_job *job, bool *ret_source_failed, struct error *err);

@@ -215,7 +215,6 @@ static int place_batch(struct intake *in, struct batch *b, struct error *err)
         bytes += item->data_len;
         files += select_reads(item->action);
     }
-    in->stats.read_ns += b->read_ns;
     if (files > 0)
         intake_note_progress(in, bytes, files);
     return 0;
@@ -226,10 +225,13 @@ static int place_batch(struct intake *in, struct batch *b, struct error *err)
 static void work_job(void *arg, unsigned worker)
 {
     struct intake_job *job = arg;
+    struct profile_lap lap;
+    profile_begin(&lap, job->in->options->big.lap->profile, job->in->io, PROFILE_READ);
     if (job->batch != NULL)
-        batch_work(job->batch, &job->in->workers[worker]);
+        batch_work(job->batch, &job->in->workers[worker], &lap);
     else
-        bigfile_piece_work(job->piece);
+        bigfile_piece_work(job->piece, &lap);
+    profile_end(&lap);
 }
 
 static void recycle(struct intake *in, struct intake_job *job)
@@ -249,7 +251,9 @@ static void recycle(struct intake *in, struct intake_job *job)
 
 static int place_next(struct intake *in, struct error *err)
 {
+    profile_pause(in->options->big.lap);
     struct intake_job *job = work_next(in->pool);
+    profile_resume(in->options->big.lap, PROFILE_STARVED);
     int r = job->batch != NULL ? place_batch(in, job->batch, err) : intake_place_piece(in, job, err);
     recycle(in, job);
     return r;
@@ -368,6 +372,9 @@ int intake_run(const struct io *io, const struct intake_options *options, struct
     struct intake in = { .io = io, .options = options };
     unsigned jobs = options->jobs == 0 ? 1 : options->jobs;
     in.pool = work_new(jobs);
+    profile_threads(options->big.lap->profile, PROFILE_READ, jobs);
+    profile_threads(options->big.lap->profile, PROFILE_HASH, jobs);
+    profile_threads(options->big.lap->profile, PROFILE_DELTA, jobs);
     in.workers = xcalloc(jobs, sizeof *in.workers);
     int r = open_worker(&in.own, &in, err);
     for (unsigned i = 0; r == 0 && i < jobs; i++)

@@ -42,7 +42,6 @@ struct intake_stats {
     uint64_t skipped; // entries that could not be read, or not all of them
     uint64_t touched; // files whose access time was changed by reading
     uint64_t gone;    // entries that disappeared meanwhile
-    uint64_t read_ns; // sum over threads: reading and hashing
     bool stream_failed; // of a run that failed: a command did, nothing of ours
 };
 

@@ -41,7 +41,7 @@ static int read_again(struct intake *in, struct intake_big *big, struct bigfile_
     struct bigfile_job *piece = bigfile_job_new();
     for (uint64_t i = 0; r == 0 && i < bigfile_pieces(big->file); i++) {
         bigfile_piece(big->file, i, piece);
-        bigfile_piece_work(piece);
+        bigfile_piece_work(piece, in->options->big.lap);
         r = bigfile_take(piece, ret_source_failed, err);
     }
     bigfile_job_free(piece);

@@ -1,6 +1,5 @@
 #include "bkd/engine/object_writer.h"
 
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +49,8 @@ struct object_writer {
     uint64_t written;
     struct buf meta;
     struct object_writer_stats stats;
-    _Atomic uint64_t compress_ns;
+    struct profile_lap *lap, no_lap; // of the calling thread
+    struct profile *profile;
 };
 
 static void free_job(struct frame_job *job)
@@ -66,10 +66,11 @@ static void compress_frame(void *arg, unsigned worker)
 {
     struct frame_job *job = arg;
     struct object_writer *w = job->writer;
-    uint64_t start = io_monotonic_ns(w->io);
+    struct profile_lap lap;
+    profile_begin(&lap, w->profile, w->io, PROFILE_COMPRESS);
     buf_reset(&job->compressed);
     job->status = zframe_compress(w->compressors[worker], job->plain.data, job->plain.len, &job->compressed, &job->err);
-    atomic_fetch_add(&w->compress_ns, io_monotonic_ns(w->io) - start);
+    profile_end(&lap);
 }
 
 int object_writer_new(const struct io *io, const struct object_writer_options *options, struct object_writer **ret_writer, struct error *err)
@@ -81,7 +82,10 @@ int object_writer_new(const struct io *io, const struct object_writer_options *o
     w->next_number = options->first_object;
     w->fd = -1;
     w->frame_target = FRAME;
+    w->lap = options->lap == NULL ? &w->no_lap : options->lap;
+    w->profile = w->lap->profile;
     unsigned jobs = options->jobs == 0 ? 1 : options->jobs;
+    profile_threads(w->profile, PROFILE_COMPRESS, jobs);
     w->pool = work_new(jobs);
     w->compressors = xcalloc(jobs, sizeof *w->compressors);
     for (unsigned i = 0; i < jobs; i++)
@@ -137,28 +141,33 @@ void free_object_writerp(struct object_writer **w) { object_writer_free(*w); }
 
 static int write_out(struct object_writer *w, struct error *err)
 {
-    uint64_t start = io_monotonic_ns(w->io);
+    profile_to(w->lap, PROFILE_ENCRYPT);
     crypto_sha256_update(&w->hash, w->out.data, w->out.len);
+    profile_to(w->lap, PROFILE_WRITE);
     int r = io_write_all(w->io, w->fd, w->out.data, w->out.len, w->spool, err);
+    profile_to(w->lap, PROFILE_PLACE);
     w->written += w->out.len;
     buf_reset(&w->out);
-    w->stats.write_ns += io_monotonic_ns(w->io) - start;
     return r < 0 ? error_prefix(err, "repository %s", w->options.store->url) : 0;
 }
 
 static int store_bytes(struct object_writer *w, const void *data, size_t n, struct error *err)
 {
+    profile_to(w->lap, PROFILE_ENCRYPT);
     if (w->options.n_recipients > 0)
         age_encrypt_update(&w->age, data, n, &w->out);
     else
         buf_add(&w->out, data, n);
+    profile_to(w->lap, PROFILE_PLACE);
     return w->out.len < WRITE_MIN ? 0 : write_out(w, err);
 }
 
 // Takes the oldest compressed frame into the stored stream.
 static int take_frame(struct object_writer *w, struct error *err)
 {
+    profile_pause(w->lap);
     struct frame_job *job = work_next(w->pool);
+    profile_resume(w->lap, PROFILE_BLOCKED);
     int r = job->status;
     if (r < 0)
         *err = job->err;
@@ -311,7 +320,9 @@ static int put_object(struct object_writer *w, struct error *err)
             return r;
         }
     }
+    profile_to(w->lap, PROFILE_WRITE);
     int r = store->ops->put_spool(store, name, fd, spool, err);
+    profile_to(w->lap, PROFILE_PLACE);
     if (r == ERROR_EXISTS)
         r = take_existing(w, &object, name, err);
     if (r < 0)
@@ -374,5 +385,4 @@ uint32_t object_writer_open_object(const struct object_writer *w) { return w->nu
 void object_writer_stats(const struct object_writer *w, struct object_writer_stats *ret_stats)
 {
     *ret_stats = w->stats;
-    ret_stats->compress_ns = atomic_load(&w->compress_ns);
 }

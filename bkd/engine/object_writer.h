@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "bkd/base/buf.h"
+#include "bkd/base/profile.h"
 #include "bkd/codec/age.h"
 #include "bkd/repo/format.h"
 #include "bkd/repo/store.h"
@@ -29,6 +30,7 @@ struct object_writer_options {
     object_finished_fn *finished;
     object_finished_fn *sealed; // NULL = none. The object has its last byte and is about to be put: whoever notes this finds out later whether it was
     void *arg;                  // of both
+    struct profile_lap *lap;    // of the calling thread; NULL: nobody asks where the time goes
 };
 
 MUST_USE int object_writer_new(const struct io *io, const struct object_writer_options *options, struct object_writer **ret_writer, struct error *err);
@@ -47,10 +49,9 @@ MUST_USE int object_writer_finish(struct object_writer *w, struct error *err);
 uint32_t object_writer_next_object(const struct object_writer *w);
 // Number of the open object, 0 when none is open: what was placed there is not durable yet.
 uint32_t object_writer_open_object(const struct object_writer *w);
-// Stored bytes of finished objects, and nanoseconds spent compressing (sum over threads) and writing.
+// Finished objects, and their stored bytes.
 struct object_writer_stats {
     uint64_t objects, stored_bytes, tar_bytes;
-    uint64_t compress_ns, write_ns;
 };
 void object_writer_stats(const struct object_writer *w, struct object_writer_stats *ret_stats);
 

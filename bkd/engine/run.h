@@ -27,6 +27,7 @@ struct run {
     uint64_t marked_mono_ns;
     uint64_t records; // files there were at the beginning
     uint64_t started_ns, started_mono_ns;
+    struct profile_lap lap; // of the main thread
     struct objects objects;
     struct spill *overlay;
     struct journal *journal;

@@ -78,7 +78,7 @@ static int store_manifest(struct run *run, struct error *err)
     for (uint64_t i = 0; r == 0 && i < bigfile_pieces(file); i++) {
         bool source_failed;
         bigfile_piece(file, i, piece);
-        bigfile_piece_work(piece);
+        bigfile_piece_work(piece, &run->lap);
         r = bigfile_take(piece, &source_failed, err);
     }
     if (r == 0)
@@ -278,7 +278,6 @@ void run_fill_result(struct run *run)
     result->skipped = run->intake.skipped + counts->problems;
     result->bytes_stored = stats.stored_bytes + anew.stored_bytes;
     result->objects = stats.objects + anew.objects;
-    result->compress_ns = stats.compress_ns + anew.compress_ns;
     result->renewed_files = is_read ? run->intake.renewed_files : counts->renew_files;
     result->renewed_bytes = is_read ? run->intake.renewed_bytes : counts->renew_bytes;
     result->differing_files = run->intake.differing_files;

@@ -232,7 +232,7 @@ static void fill_writer_options(struct run *run, struct object_writer_options *r
     *ret_options = (struct object_writer_options){
         .store = run->store, .recipients = o->recipients, .n_recipients = o->n_recipients, .level = o->compression_level,
         .jobs = o->jobs, .object_size = run->repository->info.object_size, .finished = object_finished,
-        .sealed = object_sealed, .arg = run,
+        .sealed = object_sealed, .arg = run, .lap = &run->lap,
     };
     memcpy(ret_options->repository, run->repository->info.id, sizeof ret_options->repository);
     memcpy(ret_options->chain, run->parent.chain, sizeof ret_options->chain);
@@ -264,7 +264,7 @@ struct bigfile_context run_big_context(struct run *run)
 {
     const struct backup_options *o = run->options;
     return (struct bigfile_context){
-        .io = run->io, .writer = run->writer, .renew = &run->renew, .open_renewer = run_open_renewer, .known = run->known, .versions = &run->versions, .journal = run->journal,
+        .io = run->io, .lap = &run->lap, .writer = run->writer, .renew = &run->renew, .open_renewer = run_open_renewer, .known = run->known, .versions = &run->versions, .journal = run->journal,
         .usable = run_usable, .usable_arg = run, .block_size = o->delta_block_size,
         .ancestry = { .max_chain = o->delta_max_chain, .max_share_percent = o->delta_max_share_percent },
     };

@@ -29,6 +29,8 @@ struct shop {
     uint32_t finished;
     char *names[OBJECTS_MAX]; // of finished objects, by number
     uint64_t sizes[OBJECTS_MAX];
+    struct profile profile;
+    struct profile_lap lap;
 };
 
 static int note_finished(void *arg, const struct format_ref *object, struct error *err)
@@ -70,6 +72,8 @@ static struct shop *open_shop(size_t recipients)
                                                  .object_size = OBJECT_SIZE, .first_object = 5, .finished = note_finished, .arg = s };
     memset(s->options.repository, 0xab, 16);
     memset(s->options.chain, 0xcd, 16);
+    profile_begin(&s->lap, &s->profile, &s->io, PROFILE_PLACE);
+    s->options.lap = &s->lap;
     scratch_ok(object_writer_new(&s->io, &s->options, &s->writer, &err), &err);
     return s;
 }
@@ -206,7 +210,9 @@ static void test_stock_tools_open_it(void **state)
     object_writer_stats(s->writer, &stats);
     assert_int_equal(stats.objects, s->finished);
     assert_int_equal(stats.stored_bytes, stored);
-    assert_true(stats.compress_ns > 0);
+    assert_true(s->profile.ns[PROFILE_COMPRESS][PROFILE_CPU] > 0);
+    profile_end(&s->lap);
+    assert_true(s->profile.ns[PROFILE_ENCRYPT][PROFILE_CPU] > 0);
     scratch_run("cd '%s' && test $(find repo -type f | wc -l) = %u", s->scratch.dir, s->finished); // no spool is left
 }
 
