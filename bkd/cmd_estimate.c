@@ -1,189 +1,16 @@
-// bkd estimate: how long the recovery of a policy would take after a disaster, by what was measured before it.
+// bkd estimate: how long the recovery of a policy would take after a disaster, by what was measured before it. Of a plan: plan_estimating.h.
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "bkd/base/clock.h"
-#include "bkd/cmd.h"
-#include "bkd/dr/estimate.h"
-#include "bkd/policy/units.h"
-#include "bkd/record/runs.h"
-#include "bkd/record/snapshots.h"
+#include "bkd/estimating.h"
+#include "bkd/plan_estimating.h"
+#include "bkd/planning.h"
 
-enum { RUNS_MAX = 200, PARALLEL_MAX = 1000 };
-
-// What is left after it, so where to restore from. After an attack the last clean snapshot has to be found: one restore aside, one in earnest.
-static const struct scenario {
-    const char *name;
-    bool from_repository;
-    unsigned restores;
-    const char *text;
-} scenarios[] = {
-    { "disk-loss", true, 1, "the disk with the files is gone, the repository is there" },
-    { "host-loss", false, 1, "the host is gone with all its disks" },
-    { "site-loss", false, 1, "the place is gone; people and machines meet elsewhere" },
-    { "ransomware", false, 2, "nothing here can be believed; a clean snapshot is looked for in a restore aside" },
-};
-
-struct estimating {
-    const struct cmd_context *ctx;
-    struct policy policy;
-    struct catalogue catalogue;
-    struct estimate_run *runs; // owned
-    size_t n;
-    struct estimate_model model;
-    uint64_t snapshot, files, bytes;
-    double line_rate, people_s;
-    unsigned parallel;
-};
-
-static void estimating_done(struct estimating *e)
-{
-    free(e->runs);
-    catalogue_close(&e->catalogue);
-    policy_done(&e->policy);
-}
-
-// ---- what was measured
-
-struct seen {
-    struct estimate_run run;
-    double total_s;
-};
-
-static int see_phase(void *arg, const char *name, uint64_t value, struct error *err)
-{
-    struct seen *s = arg;
-    double seconds = (double)value / 1e9;
-    (void)err;
-    s->total_s += seconds;
-    s->run.fetch_s = strcmp(name, "fetch") == 0 ? seconds : s->run.fetch_s;
-    s->run.checks_s = strcmp(name, "checks") == 0 ? seconds : s->run.checks_s;
-    return 0;
-}
-
-static int see_figure(void *arg, const char *name, uint64_t value, struct error *err)
-{
-    struct seen *s = arg;
-    (void)err;
-    if (strcmp(name, "files") == 0)
-        s->run.files = value;
-    else if (strcmp(name, "bytes") == 0)
-        s->run.bytes = value;
-    else if (strcmp(name, "bytes_fetched") == 0)
-        s->run.fetched_bytes = value;
-    else if (strcmp(name, "offsite") == 0)
-        s->run.is_offsite = value != 0;
-    return 0;
-}
-
-// One that restored something and was right; also when it was slower than promised.
-static int see_run(void *arg, const struct run_record *run, struct error *err)
-{
-    struct estimating *e = arg;
-    struct seen seen = { .total_s = 0 };
-    if (run->state != RUN_ENDED || (run->exit_code != 0 && run->exit_code != 5))
-        return 0;
-    int r = runs_phases(&e->catalogue, run->id, see_phase, &seen, err);
-    if (r == 0)
-        r = runs_figures(&e->catalogue, run->id, see_figure, &seen, err);
-    if (r < 0 || seen.run.files == 0)
-        return r;
-    seen.run.local_s = seen.total_s - seen.run.fetch_s - seen.run.checks_s;
-    e->runs = xrealloc(e->runs, (e->n + 1) * sizeof *e->runs);
-    e->runs[e->n++] = seen.run;
-    return 0;
-}
-
-static int see_snapshot(void *arg, const struct snapshot_record *s, struct error *err)
-{
-    struct estimating *e = arg;
-    (void)err;
-    e->snapshot = s->number;
-    e->files = s->files;
-    e->bytes = s->bytes_source;
-    return 0;
-}
-
-static int load(struct estimating *e, struct error *err)
-{
-    const struct runs_filter filter = { .policy = e->policy.name, .kind = "verify", .limit = RUNS_MAX };
-    int r = catalogue_open(e->ctx->io, e->ctx->state_dir, CATALOGUE_READ, &e->catalogue, err);
-    if (r == 0)
-        r = snapshots_list(&e->catalogue, e->policy.name, 1, see_snapshot, e, err);
-    if (r == 0)
-        r = runs_list(&e->catalogue, &filter, see_run, e, err);
-    if (r == 0 && e->snapshot == 0)
-        r = error_set(err, ERROR_NOT_FOUND, "policy %s has no snapshot that could be restored: run `bkd backup %s`", e->policy.name, e->policy.name);
-    if (r < 0 && r != ERROR_NOT_FOUND)
-        return r;
-    if (e->n == 0)
-        return error_set(err, ERROR_NOT_FOUND, "no restore of policy %s was ever measured on this host, and without one an estimate would be a guess: run `bkd verify %s`",
-                         e->policy.name, e->policy.name);
-    for (size_t i = 0; i < e->n / 2; i++) { // they came newest first
-        struct estimate_run swap = e->runs[i];
-        e->runs[i] = e->runs[e->n - 1 - i];
-        e->runs[e->n - 1 - i] = swap;
-    }
-    estimate_fit(e->runs, e->n, &e->model);
-    return r;
-}
-
-// ---- what is asked
-
-// "100Mbit/s" as lines are sold, or "12MiB/s".
-static int read_line(const char *text, double *ret_rate, struct error *err)
-{
-    static const struct { const char *unit; double bits; } units[] = { { "kbit/s", 1e3 }, { "Mbit/s", 1e6 }, { "Gbit/s", 1e9 } };
-    char *end = NULL;
-    struct error ignored; // what is no size is said below
-    uint64_t bytes = 0;
-    if (text == NULL)
-        return 0;
-    double value = strtod(text, &end);
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-        if (value > 0 && value < 1e9 && strcmp(end, units[i].unit) == 0) {
-            *ret_rate = value * units[i].bits / 8;
-            return 0;
-        }
-    size_t n = strlen(text);
-    _cleanup_free_ char *size = n > 2 && strcmp(text + n - 2, "/s") == 0 ? xstrndup(text, n - 2) : NULL;
-    if (size == NULL || units_parse_size(size, &bytes, &ignored) < 0 || bytes == 0)
-        return error_set(err, ERROR_USAGE, "--link is a rate such as 100Mbit/s or 12MiB/s, not '%s'", text);
-    *ret_rate = (double)bytes;
-    return 0;
-}
-
-static int read_options(const struct cli_args *args, struct estimating *e, struct error *err)
-{
-    unsigned long parallel = 0;
-    uint64_t people_s = 0;
-    const char *arrival = cli_args_option(args, "arrival");
-    int r = read_line(cli_args_option(args, "link"), &e->line_rate, err);
-    if (r == 0)
-        r = cli_args_number(args, "parallel", PARALLEL_MAX, &parallel, err);
-    if (r == 0 && arrival != NULL)
-        r = units_parse_duration(arrival, &people_s, err);
-    e->parallel = (unsigned)parallel;
-    e->people_s = (double)people_s;
-    return r;
-}
-
-static int check_scenario(const char *name, struct error *err)
-{
-    for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++)
-        if (name == NULL || strcmp(scenarios[i].name, name) == 0)
-            return 0;
-    return error_set(err, ERROR_USAGE, "--scenario is disk-loss, host-loss, site-loss or ransomware, not '%s'", name);
-}
-
-// ---- telling
-
-static uint64_t ms_of(double seconds) { return (uint64_t)(seconds * 1000 + 0.5); }
+enum { TESTS_SHOWN = 5 };
 
 static const char *place_of(const struct estimating *e, bool is_offsite) { return is_offsite ? e->policy.offsite.items[0].url : e->policy.repository.url; }
 
-static int print_json(const struct estimating *e, const struct scenario *s, bool is_offsite, const struct estimate *x, struct error *err)
+static int print_json(const struct estimating *e, const struct estimating_scenario *s, bool is_offsite, const struct estimate *x, struct error *err)
 {
     const struct estimate_model *m = &e->model;
     struct json *line = json_line_new("estimate");
@@ -193,14 +20,14 @@ static int print_json(const struct estimating *e, const struct scenario *s, bool
     json_add_u64(line, "snapshot", e->snapshot);
     json_add_u64(line, "files", e->files);
     json_add_u64(line, "bytes", e->bytes);
-    json_add_u64(line, "likely_ms", ms_of(x->likely_s));
-    json_add_u64(line, "low_ms", ms_of(x->low_s));
-    json_add_u64(line, "high_ms", ms_of(x->high_s));
+    json_add_u64(line, "likely_ms", estimating_ms(x->likely_s));
+    json_add_u64(line, "low_ms", estimating_ms(x->low_s));
+    json_add_u64(line, "high_ms", estimating_ms(x->high_s));
     struct json *parts = json_add_object(line, "parts");
     for (int i = 0; i < ESTIMATE_PARTS; i++) {
         char key[32];
         (void)snprintf(key, sizeof key, "%s_ms", estimate_part_name((enum estimate_part)i));
-        json_add_u64(parts, key, ms_of(x->part_s[i]));
+        json_add_u64(parts, key, estimating_ms(x->part_s[i]));
     }
     json_add_str(line, "bottleneck", estimate_part_name(x->bottleneck));
     json_add_str(line, "help", estimate_part_help(x->bottleneck));
@@ -224,18 +51,16 @@ static int print_json(const struct estimating *e, const struct scenario *s, bool
     return cmd_print_line(&line, err);
 }
 
-static void format_s(char ret_text[CLOCK_TEXT_MAX], double seconds) { clock_format_duration(ret_text, (uint64_t)(seconds * 1e9)); }
-
-static void print_text(const struct estimating *e, const struct scenario *s, bool is_offsite, const struct estimate *x)
+static void print_text(const struct estimating *e, const struct estimating_scenario *s, bool is_offsite, const struct estimate *x)
 {
     char likely[CLOCK_TEXT_MAX], low[CLOCK_TEXT_MAX], high[CLOCK_TEXT_MAX], part[CLOCK_TEXT_MAX], promised[CLOCK_TEXT_MAX];
-    format_s(likely, x->likely_s);
-    format_s(low, x->low_s);
-    format_s(high, x->high_s);
-    format_s(promised, (double)e->policy.objectives.rto_s);
+    estimating_format(likely, x->likely_s);
+    estimating_format(low, x->low_s);
+    estimating_format(high, x->high_s);
+    estimating_format(promised, (double)e->policy.objectives.rto_s);
     printf("%s, %s: %s, between %s and %s, from %s\n  (%s)\n  ", e->policy.name, s->name, likely, low, high, place_of(e, is_offsite), s->text);
     for (int i = 0; i < ESTIMATE_PARTS; i++) {
-        format_s(part, x->part_s[i]);
+        estimating_format(part, x->part_s[i]);
         if (x->part_s[i] >= 0.0005)
             printf(" %s %s", estimate_part_name((enum estimate_part)i), part);
     }
@@ -258,16 +83,38 @@ static void print_model(const struct estimating *e)
         printf("%zu of them foretold from those before: wrong by %.0f %% in the middle, by %.0f %% at worst\n", m->tested, m->median_error * 100, m->worst_error * 100);
 }
 
-// Does a copy outlive that? A repository on the host itself does not.
-static bool is_survived(const struct estimating *e, const struct scenario *s)
+// The last estimates that a measurement followed, and how far off they were.
+static int tell_tests(const struct cmd_context *ctx, const struct estimating *e, struct error *err)
 {
-    return s->from_repository || e->policy.offsite.count > 0 || policy_store_is_remote(&e->policy.repository) || policy_only_verifies(&e->policy);
+    size_t first = e->n > ESTIMATE_LEARN + TESTS_SHOWN ? e->n - TESTS_SHOWN : ESTIMATE_LEARN;
+    for (size_t k = first; k < e->n; k++) {
+        char told[CLOCK_TEXT_MAX], took[CLOCK_TEXT_MAX], when[CLOCK_TEXT_MAX];
+        double told_s, took_s;
+        estimate_foretell(e->runs, k, &told_s, &took_s);
+        if (ctx->json) {
+            struct json *line = json_line_new("estimate_test");
+            json_add_str(line, "policy", e->policy.name);
+            json_add_time(line, "time", e->runs[k].time_ns);
+            json_add_u64(line, "told_ms", estimating_ms(told_s));
+            json_add_u64(line, "took_ms", estimating_ms(took_s));
+            json_add_double(line, "error", (told_s - took_s) / took_s);
+            int r = cmd_print_line(&line, err);
+            if (r < 0)
+                return r;
+            continue;
+        }
+        estimating_format(told, told_s);
+        estimating_format(took, took_s);
+        clock_format_utc(when, e->runs[k].time_ns, false);
+        printf("  %s: foretold %s, took %s (%+.0f %%)\n", when, told, took, (told_s - took_s) / took_s * 100);
+    }
+    return 0;
 }
 
-static int tell_lost(const struct estimating *e, const struct scenario *s, struct error *err)
+static int tell_lost(const struct cmd_context *ctx, const struct estimating *e, const struct estimating_scenario *s, struct error *err)
 {
     static const char reason[] = "nothing would be left: the policy has no copy elsewhere; list one below `offsite`";
-    if (!e->ctx->json) {
+    if (!ctx->json) {
         printf("%s, %s: %s\n", e->policy.name, s->name, reason);
         return 0;
     }
@@ -279,36 +126,64 @@ static int tell_lost(const struct estimating *e, const struct scenario *s, struc
     return cmd_print_line(&line, err);
 }
 
-static int answer(const struct estimating *e, const struct scenario *s, struct error *err)
+static int answer(const struct cmd_context *ctx, const struct estimating *e, const struct estimating_options *o, const struct config *config, const struct estimating_scenario *s,
+                  struct error *err)
 {
     struct estimate x;
     bool is_offsite = !s->from_repository && e->policy.offsite.count > 0;
-    const struct estimate_question q = { .files = e->files, .bytes = e->bytes, .is_offsite = is_offsite, .line_rate = s->from_repository && !policy_store_is_remote(&e->policy.repository) ? 0 : e->line_rate,
-                                         .parallel = e->parallel, .restores = s->restores, .people_s = e->people_s };
-    if (!is_survived(e, s))
-        return tell_lost(e, s, err);
+    const struct estimate_question q = {
+        .files = e->files, .bytes = e->bytes, .is_offsite = is_offsite, .line_rate = s->from_repository && !policy_store_is_remote(&e->policy.repository) ? 0 : o->line_rate,
+        .parallel = o->parallel, .restores = s->restores, .people_s = estimating_people_s(o, config, s),
+    };
+    if (!estimating_is_survived(&e->policy, s))
+        return tell_lost(ctx, e, s, err);
     estimate_answer(&e->model, &q, &x);
-    if (e->ctx->json)
+    if (ctx->json)
         return print_json(e, s, is_offsite, &x, err);
     print_text(e, s, is_offsite, &x);
     return 0;
 }
 
+static int estimate_policy(const struct cmd_context *ctx, struct catalogue *catalogue, const char *name, const struct estimating_options *o, const struct config *config,
+                           struct error *err)
+{
+    _cleanup_estimating_ struct estimating e = { 0 };
+    int r = estimating_load(ctx, catalogue, name, 0, &e, err);
+    if (r == 0 && ctx->json)
+        r = tell_tests(ctx, &e, err);
+    for (size_t i = 0; r == 0 && i < ESTIMATING_SCENARIOS; i++)
+        if (o->scenario == NULL || o->scenario == &estimating_scenarios[i])
+            r = answer(ctx, &e, o, config, &estimating_scenarios[i], err);
+    if (r < 0 || ctx->json)
+        return r;
+    print_model(&e);
+    return tell_tests(ctx, &e, err);
+}
+
+// A policy, unless there is only a plan of that name, or a plan is meant.
+static bool is_plan(const struct cmd_context *ctx, const struct cli_args *args)
+{
+    _cleanup_free_ char *policy = cmd_policy_path(ctx, cli_args_value(args, 0)), *plan = planning_path(ctx, cli_args_value(args, 0));
+    struct statx st;
+    struct error ignored;
+    return cli_args_flag(args, "plan") || (io_stat(ctx->io, AT_FDCWD, policy, 0, &st, &ignored) < 0 && io_stat(ctx->io, AT_FDCWD, plan, 0, &st, &ignored) == 0);
+}
+
 int cmd_estimate(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
 {
-    __attribute__((cleanup(estimating_done))) struct estimating e = { .ctx = ctx };
-    const char *only = cli_args_option(args, "scenario");
-    int r = check_scenario(only, err);
+    _cleanup_catalogue_ struct catalogue catalogue = { 0 };
+    _cleanup_config_ struct config config = { 0 };
+    struct estimating_options options;
+    int r = estimating_read_options(args, &options, err);
     if (r == 0)
-        r = read_options(args, &e, err);
+        r = cmd_load_config(ctx, &config, err);
     if (r == 0)
-        r = cmd_load_policy(ctx, cli_args_value(args, 0), &e.policy, err);
-    if (r == 0)
-        r = load(&e, err);
-    for (size_t i = 0; r == 0 && i < sizeof scenarios / sizeof *scenarios; i++)
-        if (only == NULL || strcmp(only, scenarios[i].name) == 0)
-            r = answer(&e, &scenarios[i], err);
-    if (r == 0 && !ctx->json)
-        print_model(&e);
-    return r;
+        r = catalogue_open(ctx->io, ctx->state_dir, CATALOGUE_READ, &catalogue, err);
+    if (r == ERROR_NOT_FOUND)
+        return error_set(err, r, "nothing was ever measured on this host: run `bkd verify`, then ask again");
+    if (r < 0)
+        return r;
+    if (is_plan(ctx, args))
+        return plan_estimating_tell(ctx, &catalogue, cli_args_value(args, 0), &options, &config, err);
+    return estimate_policy(ctx, &catalogue, cli_args_value(args, 0), &options, &config, err);
 }

@@ -202,8 +202,9 @@ static const struct cli_option evidence_options[] = {
 static const struct cli_option estimate_options[] = {
     { "scenario", 0, "NAME", "disk-loss, host-loss, site-loss or ransomware (all four)" },
     { "link", 0, "RATE", "of the line at the place of recovery, such as 100Mbit/s or 12MiB/s (as measured)" },
-    { "parallel", 0, "N", "so many restores share the line (1)" },
-    { "arrival", 0, "DURATION", "until somebody is there and begins, such as 2h (not counted)" },
+    { "parallel", 0, "N", "so many restores share the line (1); of a plan: so many run at once at most (as the plan allows)" },
+    { "arrival", 0, "DURATION", "until somebody is there and begins, such as 2h (as bkd.yaml and the plan's roles say)" },
+    { "plan", 0, NULL, "the name is that of a plan, also where a policy has the same" },
     { 0 },
 };
 
@@ -462,10 +463,13 @@ static const struct cli_command commands[] = {
       "From six on a trend that outliers do not bend, and when it will be above objectives.rto; and what the files that samples drew in the last 30 days say together. "
       "Without a policy: of all.",
       rto_options, cmd_rto },
-    { "estimate", "POLICY", 1, 1, "say how long a recovery would take, before there is a disaster",
+    { "estimate", "POLICY|PLAN", 1, 1, "say how long a recovery would take, before there is a disaster",
       "A small model is fitted to the restores that `bkd verify` measured on this host: a fixed part, so much for each file and each byte, the line, the checks. It gives an interval, "
       "what takes most of the time and what would help. Each measured restore is also foretold from those before it, so that the model's own error is known: the interval is "
-      "as wide as the worst of these errors. After host-loss and site-loss the first copy below `offsite` is restored from; after ransomware twice, once aside to find a clean snapshot.",
+      "as wide as the worst of these errors. After host-loss and site-loss the first copy below `offsite` is restored from; after ransomware twice, once aside to find a clean snapshot. "
+      "Of a recovery plan: its steps in their order, restores by the models of their policies (those that run at once share the line), the other steps by what they took in earlier runs and "
+      "rehearsals, else by their deadlines; who has to come first (`arrival` in bkd.yaml and of roles). It names the steps that make it as long as it is, and how much what would help saves; each earlier "
+      "run is foretold from what was known before it.",
       estimate_options, cmd_estimate },
     { "rpo", "[POLICY]", 0, 1, "say how much would be lost, as far as it is proven",
       "The age of the newest snapshot; of the newest that is in another place; and of the newest that was proven, by a full verification, to restore from there. And the worst over the "

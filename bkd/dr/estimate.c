@@ -150,14 +150,21 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double error_of(const struct estimate_run *runs, size_t k)
+void estimate_foretell(const struct estimate_run *runs, size_t k, double *ret_told_s, double *ret_took_s)
 {
     struct estimate_model earlier;
     struct estimate told;
-    double took = fmax(runs[k].local_s + runs[k].fetch_s + runs[k].checks_s, SECONDS_LEAST);
     fit(runs, k, &earlier);
     estimate_answer(&earlier, &(struct estimate_question){ .files = runs[k].files, .bytes = runs[k].bytes, .is_offsite = runs[k].is_offsite }, &told);
-    return fabs(told.likely_s - took) / took;
+    *ret_told_s = told.likely_s;
+    *ret_took_s = fmax(runs[k].local_s + runs[k].fetch_s + runs[k].checks_s, SECONDS_LEAST);
+}
+
+static double error_of(const struct estimate_run *runs, size_t k)
+{
+    double told, took;
+    estimate_foretell(runs, k, &told, &took);
+    return fabs(told - took) / took;
 }
 
 void estimate_fit(const struct estimate_run *runs, size_t n, struct estimate_model *ret_model)

@@ -14,6 +14,7 @@ enum { ESTIMATE_LEARN = 3 };
 
 // A restore that was measured. Times in seconds.
 struct estimate_run {
+    uint64_t time_ns; // wall clock, when it began
     uint64_t files, bytes, fetched_bytes;
     bool is_offsite;
     double local_s, fetch_s, checks_s; // they add up to the whole
@@ -32,6 +33,9 @@ struct estimate_model {
 
 // runs: in the order they were made. Without any the model knows nothing (runs 0).
 void estimate_fit(const struct estimate_run *runs, size_t n, struct estimate_model *ret_model);
+
+// What would have been said of run k (ESTIMATE_LEARN at least) by those before it, and what it took.
+void estimate_foretell(const struct estimate_run *runs, size_t k, double *ret_told_s, double *ret_took_s);
 
 struct estimate_question {
     uint64_t files, bytes;

@@ -85,6 +85,7 @@ struct config {
     bool exists;
     uint64_t max_parallel; // runs at once, of all policies together
     char *timezone;        // of times of day here: "host", or a name such as Europe/Berlin
+    uint64_t arrival_s, arrival_elsewhere_s; // until somebody is there and begins a recovery: here; where one meets when the place is gone
     struct config_notify notify;
     struct config_metrics metrics;
     uint64_t history_runs_s, history_details_s; // how long the catalogue keeps runs, and their figures

@@ -21,6 +21,7 @@ struct recovery_at {
 // Who answers for something, and who does when the holder cannot be reached.
 struct recovery_role {
     char *name, *holder, *deputy, *contact, *deputy_contact, *place; // "" when not given
+    uint64_t arrival_s; // until one of them is there; 0 = is not said
     struct recovery_at at;
 };
 

@@ -33,6 +33,8 @@ static const struct schema_key keys[] = {
     { "roles.contact", SCHEMA_TEXT, AT_ROLE(contact), 0, 300, "", false, NULL, "one line of text", "How to reach the holder, when the usual ways are gone: a telephone." },
     { "roles.deputy_contact", SCHEMA_TEXT, AT_ROLE(deputy_contact), 0, 300, "", false, NULL, "one line of text", "How to reach the deputy." },
     { "roles.place", SCHEMA_TEXT, AT_ROLE(place), 0, 300, "", false, NULL, "one line of text", "Where the role is carried out." },
+    { "roles.arrival", SCHEMA_DURATION, AT_ROLE(arrival_s), 1, YEAR, "none", false, "none", "none or a duration such as 45min",
+      "How long it takes, after a disaster, until the holder or the deputy can do something. \\fBbkd estimate\\fR lets their manual steps and decisions wait for it." },
     { "hosts", SCHEMA_MAPS, AT(hosts), 0, RECOVERY_HOSTS_MAX, NULL, false, NULL, "a list of maps with 'name' and 'address'",
       "Machines that steps run on, by \\fBssh\\fR(1), which is never asked for a password. For a restore there, bkd-restore and the keys it needs are copied there, and removed again." },
     { "hosts.name", SCHEMA_TEXT, AT_HOST(name), 1, POLICY_NAME_MAX, NULL, true, NULL, "a word", "What systems and steps call it." },

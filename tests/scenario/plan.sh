@@ -167,6 +167,23 @@ status=0
 wait $pid || status=$?
 fits "abort ends it" '[ $status = 1 ] && grep -q aborted "$tree/run"'
 
+# ---- before the disaster
+rm "$config/plans/erp.yaml"
+plan true
+sed -i 's/place: room 1/arrival: 2h, place: room 1/; s/^review:.*/rto: 1h/' "$config/plans/erp.yaml"
+is 0 "an estimate of a plan" run_bkd estimate erp --scenario host-loss --json
+says "waits for people" '"step":"go","start_ms":7200000,.*"source":"(deadline|runs|unknown)","critical":true'
+says "counts what was measured" '"step":"restore",.*"source":"runs"'
+says "and is tested against the runs before" '"type":"estimate","schema":1,"plan":"erp",.*"bottleneck":"people".*"model":\{"tested":[1-9].*"worst_error":[0-9.e+-]+\},"objective_rto_ms":3600000,"met":false'
+is 0 "with whoever is there at once" run_bkd estimate erp --arrival 1s
+says "it names what makes it long" 'so long because of: .*arrival of lead 2 h 0 min'
+says "and what would help" 'what would help: people who are there at once.*saves 2 h'
+run_bkd verify p -q --from repository >"$tree/out" 2>&1
+is 0 "of a path, too" run_bkd estimate "$config/plans/erp.yaml" --plan --scenario disk-loss --json
+says "restores count by their model, once they were measured" '"step":"restore",.*"source":"model"'
+is 2 "a disaster that is none" run_bkd estimate erp --scenario flood
+is 2 "neither a policy nor a plan" run_bkd estimate nothing
+
 # ---- on another host, from a copy on a server
 if sshd_available; then
     sshd_start standby "Subsystem sftp internal-sftp"
