@@ -441,8 +441,8 @@ static const struct cli_command commands[] = {
     { "drill list", "[PLAN|POLICY]", 0, 1, "list drills, and how they went", "With --json each line is the whole record of a drill.", drill_list_options, cmd_drill_list },
     { "drill negative", "POLICY", 1, 1, "prove that damage and deceit are noticed",
       "Copies what the newest snapshot needs into scratch space (verify.scratch), and there flips a bit of an object, removes it, cuts it off at 60 %, puts an old state back, and withholds the "
-      "key. `bkd check` and bkd-restore have to notice each, with the right exit code. The repository itself is only read. The result goes on record; ends with 4 "
-      "when something was not noticed.",
+      "key. Of a copy on a server it also cuts the line when 60 % have come, and pins another host key than the server's. `bkd check` and bkd-restore have to notice each, with the right exit code. "
+      "The repository itself is only read. The result goes on record; ends with 4 when something was not noticed, which is an alarm of `bkd status` until a drill finds all noticed.",
       drill_options, cmd_drill_negative },
     { "drill report", "ID", 1, 1, "write the report of a drill",
       "A page of HTML that stands by itself, for the screen and for paper: what was rehearsed, when, where and by whom, each step with its time, what was not exercised, problems, improvements, the "

@@ -13,6 +13,7 @@
 #include "bkd/dr/sabotage.h"
 #include "bkd/dr/trial.h"
 #include "bkd/engine/state.h"
+#include "bkd/negative_line.h"
 #include "bkd/programs.h"
 
 enum { EXIT_ALARM = 4, EXIT_KEY = 9 };
@@ -23,6 +24,7 @@ struct negative {
     char *bkd, *restore;         // programs; owned
     char *object;                // of the copy: the one that the snapshot uses most of; owned
     uint64_t copied_bytes;
+    uint64_t fetched_bytes;      // by a restore of it; 0 = none was tried
 };
 
 static void negative_done(struct negative *n)
@@ -183,6 +185,7 @@ static int step_whole(struct negative *n, struct error *err)
     r = run_restore(n, n->d->identity, &trial, err);
     if (r == 0 && !trial.is_restored)
         return error_set(err, ERROR_INTEGRITY, "the copy does not restore before anything was done to it: %s", trial.why == NULL ? "bkd-restore was ended by a signal" : trial.why);
+    n->fetched_bytes = trial.bytes_fetched;
     return r < 0 ? r : drilling_step(n->d, "undamaged copy", since(n, start), DRILL_PASSED, err, "%llu files restore from it", (unsigned long long)trial.files);
 }
 
@@ -261,15 +264,32 @@ static int try_without_key(struct negative *n, const char *name, struct error *e
                                      none.exit_code, other.exit_code);
 }
 
+static struct negative_line line_of(const struct negative *n) { return (struct negative_line){ .d = n->d, .restore = n->restore, .fetched_bytes = n->fetched_bytes }; }
+
+static int try_cut_line(struct negative *n, const char *name, struct error *err)
+{
+    struct negative_line line = line_of(n);
+    return negative_line_cut(&line, name, err);
+}
+
+static int try_host_key(struct negative *n, const char *name, struct error *err)
+{
+    struct negative_line line = line_of(n);
+    return negative_line_host_key(&line, name, err);
+}
+
 static const struct trick {
     const char *name;
     int (*attempt)(struct negative *n, const char *name, struct error *err);
+    bool is_far; // takes a server
 } tricks[] = {
-    { "a flipped bit in an object", try_flip },
-    { "an object that was removed", try_remove },
-    { "an object that ends at 60 %", try_cut },
-    { "an old state put back", try_replay },
-    { "a key that is withheld", try_without_key },
+    { "a flipped bit in an object", try_flip, false },
+    { "an object that was removed", try_remove, false },
+    { "an object that ends at 60 %", try_cut, false },
+    { "an old state put back", try_replay, false },
+    { "a key that is withheld", try_without_key, false },
+    { "a line that is cut at 60 %", try_cut_line, true },
+    { "a wrong host key", try_host_key, true },
 };
 
 static int tell_limits(struct negative *n, struct error *err)
@@ -277,8 +297,8 @@ static int tell_limits(struct negative *n, struct error *err)
     int r = drill_not_exercised(&n->d->drill, "records (tags, holds, proofs) that are taken back alone: only the copies' records tell", err);
     if (r == 0 && !can_restore(n))
         r = drill_not_exercised(&n->d->drill, "whether bkd-restore notices the damage: this host has no identity", err);
-    if (r == 0)
-        r = drill_not_exercised(&n->d->drill, "a line that is cut, and a wrong host key of a server", err);
+    if (r == 0 && !policy_store_is_remote(n->d->place))
+        r = drill_not_exercised(&n->d->drill, "a line that is cut, and a wrong host key: this copy lies on no server", err);
     return r;
 }
 
@@ -289,6 +309,6 @@ int negative_run(struct drilling *d, struct error *err)
     if (r == 0)
         r = step_whole(&n, err);
     for (size_t i = 0; r == 0 && i < sizeof tricks / sizeof *tricks; i++)
-        r = tricks[i].attempt(&n, tricks[i].name, err);
+        r = tricks[i].is_far && !policy_store_is_remote(d->place) ? 0 : tricks[i].attempt(&n, tricks[i].name, err);
     return r < 0 ? r : tell_limits(&n, err);
 }

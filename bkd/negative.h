@@ -1,5 +1,5 @@
 // The negative drill: damage and deceit, done to a scratch copy of what the newest snapshot needs, must each be noticed by `bkd check` and bkd-restore. What it
-// works on is never the repository itself.
+// works on is never the repository itself. Of a copy on a server the way there is tried, too (negative_line.h).
 #ifndef BKD_NEGATIVE_H
 #define BKD_NEGATIVE_H
 

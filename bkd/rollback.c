@@ -1,5 +1,7 @@
 #include "bkd/rollback.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -85,6 +87,8 @@ void rollback_done(struct rollback *rb)
     if (rb->has_policy)
         policy_done(&rb->policy);
     io_close_quietly(rb->ctx->io, &rb->scratch_fd);
+    if (rb->passphrase_fd > 0)
+        io_close_quietly(rb->ctx->io, &rb->passphrase_fd);
     rb->ctx = NULL;
 }
 
@@ -225,14 +229,28 @@ static void add_option(struct args *args, const char *option, const char *value)
 }
 
 // What opens the way to the repository, when it is on a server.
-static void add_access(struct args *args, const struct rollback *rb, const struct setup_access *access)
+static void add_access(struct args *args, const struct rollback *rb, const struct setup_access *access, const char *passphrase)
 {
     if (!policy_store_is_remote(&rb->policy.repository))
         return;
     add_option(args, "--ssh-identity", access->identity);
-    add_option(args, "--ssh-passphrase", access->passphrase_file);
+    add_option(args, "--ssh-passphrase", passphrase != NULL ? passphrase : access->passphrase_file);
     add_option(args, "--known-hosts", access->known_hosts);
     add_option(args, "--ssh-config", access->config);
+}
+
+// Asked for once; the children that run on this terminal get it as a file of their own.
+static int find_passphrase(struct rollback *rb, char **ret_path, struct error *err)
+{
+    if (rb->passphrase_fd == 0) {
+        int r = setup_ask_passphrase(rb->ctx, &rb->policy.repository, &rb->passphrase_fd, err);
+        if (r < 0 || rb->passphrase_fd == 0)
+            return r;
+        if (fcntl(rb->passphrase_fd, F_SETFD, 0) < 0)
+            return error_set_errno(err, errno, "hand the passphrase on");
+    }
+    *ret_path = xasprintf("/proc/self/fd/%d", rb->passphrase_fd);
+    return 0;
 }
 
 // `bkd-restore … restore NUMBER PATH… --in-place --overwrite MODE`, with `more` (NULL: nothing). Owners by number: this is the host they come from.
@@ -242,14 +260,18 @@ static int run_restore(struct rollback *rb, const char *const *paths, size_t n_p
     int code = 0;
     char chain[33], number[24];
     _cleanup_free_ char *program = programs_path("bkd-restore"), *signers = cmd_key_path(rb->ctx, "allowed_signers");
+    _cleanup_free_ char *passphrase = NULL;
     _cleanup_setup_access_ struct setup_access access = { 0 };
     _cleanup_args_ struct args args = { 0 };
+    int r = find_passphrase(rb, &passphrase, err);
+    if (r < 0)
+        return r;
     format_hex(chain, rb->chain, sizeof rb->chain);
     (void)snprintf(number, sizeof number, "%llu", (unsigned long long)rb->number);
     setup_access(rb->ctx, &rb->policy.repository, &access);
     add_option(&args, program, "restore");
     add_option(&args, "-r", rb->policy.repository.url);
-    add_access(&args, rb, &access);
+    add_access(&args, rb, &access, passphrase);
     add_option(&args, "-s", signers);
     add_option(&args, "-i", rb->options->identity);
     add_option(&args, "--chain", chain);
@@ -263,7 +285,7 @@ static int run_restore(struct rollback *rb, const char *const *paths, size_t n_p
         add_option(&args, "--exclude", rb->spared.paths[i].is_stored ? rb->spared.paths[i].pattern : NULL);
     for (size_t i = 0; i < n_paths; i++)
         add_word(&args, paths[i]);
-    int r = programs_run(args.list, is_silent(rb, say), &code, err);
+    r = programs_run(args.list, is_silent(rb, say), &code, err);
     if (r == ERROR_NOT_FOUND)
         return error_set(err, ERROR_FAILED, "there is no bkd-restore beside bkd or in PATH; install it, or restore elsewhere");
     enum error_code failure = programs_error(code);

@@ -34,6 +34,7 @@ struct rollback {
     struct appeared appeared;
     struct spared spared; // what stays as it is
     int scratch_fd;
+    int passphrase_fd; // of the repository's key, in memory; 0 = nobody was asked for one
     uint64_t problems;
     char backup_tag[ROLLBACK_TAG_SIZE]; // of the snapshot that was made first; "" = none
 };
