@@ -286,6 +286,11 @@ if sshd_available; then
     echo bad >>"$source/file"
     is 0 "server: rollback" roll good --yes
     same "server: all is back" "$tree/server-before"
+    ssh-keygen -q -p -N 'a word' -f "$config/keys/ssh_ed25519" >"$tree/out" 2>&1
+    sed -i "s|known_hosts: known_hosts}|known_hosts: known_hosts, passphrase_command: [echo, a word]}|" "$config/policies/p.yaml"
+    echo worse >>"$source/file"
+    is 0 "server: rollback with a key whose passphrase a command gives" roll good --yes
+    same "server: all is back again" "$tree/server-before"
     is 0 "server: release" run_bkd release p good
     is 0 "server: check" run_bkd check p
 else
