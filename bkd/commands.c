@@ -154,6 +154,17 @@ static const struct cli_option drill_options[] = {
     { 0 },
 };
 
+static const struct cli_option drill_key_options[] = {
+    { "from", 0, "COPY", "the copy to work from: repository, offsite (the first one), or an address (as the policy says for verifications)" },
+    { "identity", 'i', "FILE", "the age identity that lies offline; - = standard input, where it can be typed in" },
+    { "passphrase-file", 0, "FILE", "its first line is the passphrase of that file (`age -p`); credential:NAME is one of systemd's (it is asked for at the terminal)" },
+    { "passphrase-command", 0, "COMMAND", "what sh(1) runs to get that passphrase: the first line of its output" },
+    { "responsible", 0, "NAME", "who is responsible for the drill (whoever runs it)" },
+    { "participants", 0, "NAMES", "who takes part" },
+    { "place", 0, "TEXT", "where it takes place (this host)" },
+    { 0 },
+};
+
 static const struct cli_option drill_list_options[] = {
     { "kind", 0, "KIND", "only negative, by-hand, key, rehearsal or tabletop" },
     { 0 },
@@ -435,9 +446,9 @@ static const struct cli_command commands[] = {
       "The time is recorded by itself, and is no part of `bkd rto`. Ends with 4 when the result is not what was signed.",
       drill_options, cmd_drill_by_hand },
     { "drill key", "POLICY", 1, 1, "prove that the offline key opens the backups",
-      "Takes the identity that lies offline (-i recovery.txt), makes sure that the newest snapshot is encrypted for it, and decrypts the smallest object of it, whole. The date is recorded: "
+      "Takes the identity that lies offline (-i recovery.txt; `age -p` files as well, and `-i -` to pipe or type it in), makes sure that the newest snapshot is encrypted for it, and decrypts the smallest object of it, whole. The date is recorded: "
       "`bkd status` warns when the last time is more than 180 days ago, and says when there was none. Ends with 9 when the key opens nothing, and for the key that verifications use anyway.",
-      drill_options, cmd_drill_key },
+      drill_key_options, cmd_drill_key },
     { "drill list", "[PLAN|POLICY]", 0, 1, "list drills, and how they went", "With --json each line is the whole record of a drill.", drill_list_options, cmd_drill_list },
     { "drill negative", "POLICY", 1, 1, "prove that damage and deceit are noticed",
       "Copies what the newest snapshot needs into scratch space (verify.scratch), and there flips a bit of an object, removes it, cuts it off at 60 %, puts an old state back, and withholds the "

@@ -53,6 +53,10 @@ static int find_identity(struct drilling *d, const char *given, bool is_needed, 
 {
     if (!d->repository->info.encrypted)
         return 0;
+    if (given != NULL && strcmp(given, "-") == 0) {
+        d->identity = xstrdup("standard input");
+        return 0;
+    }
     int r = verifying_find_identity(d->setup.ctx, &d->setup.policy, given, &d->identity, err);
     if (r == 0 && is_needed && d->identity == NULL)
         r = error_set(err, ERROR_KEY, "this drill takes an identity that opens the backups of policy %s, and there is none on this host: give it with -i FILE", d->setup.policy.name);

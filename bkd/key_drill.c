@@ -33,16 +33,16 @@ static int refuse_everyday_key(const struct drilling *d, const char *recipient, 
 {
     _cleanup_age_identities_ struct age_identities everyday = { 0 };
     _cleanup_free_ char *path = cmd_key_path(d->setup.ctx, d->setup.policy.verify.identity);
-    struct error ignored; // it is not here, as is best
-    if (d->head->head.n_recipients < 2 || setup_load_identities(&d->setup, path, &everyday, &ignored) < 0 || !is_among(&everyday, recipient))
+    struct error ignored; // it is not here, as is best, or under a passphrase
+    if (d->head->head.n_recipients < 2 || age_identities_load(d->setup.ctx->io, AT_FDCWD, path, NULL, &everyday, &ignored) < 0 || !is_among(&everyday, recipient))
         return 0;
     return error_set(err, ERROR_KEY, "'%s' is the identity of '%s', which verifications use anyway: bring the one that lies offline (recovery.txt)", d->identity, path);
 }
 
-static int step_identity(struct drilling *d, struct age_identities *ret_identities, struct error *err)
+static int step_identity(struct drilling *d, const struct unlock *key, struct age_identities *ret_identities, struct error *err)
 {
     uint64_t start = io_monotonic_ns(d->setup.ctx->io);
-    int r = setup_load_identities(&d->setup, d->identity, ret_identities, err);
+    int r = unlock_identities(d->setup.ctx->io, key, ret_identities, err);
     if (r < 0)
         return r;
     const char *recipient = find_recipient(&d->head->head, ret_identities);
@@ -113,12 +113,12 @@ static int step_canary(struct drilling *d, const struct age_identities *identiti
                                      (unsigned long long)size);
 }
 
-int key_drill_run(struct drilling *d, struct error *err)
+int key_drill_run(struct drilling *d, const struct unlock *key, struct error *err)
 {
     _cleanup_age_identities_ struct age_identities identities = { 0 };
     if (!d->repository->info.encrypted)
         return error_set(err, ERROR_USAGE, "the repository of policy %s is not encrypted: there is no key to try", d->setup.policy.name);
-    int r = step_identity(d, &identities, err);
+    int r = step_identity(d, key, &identities, err);
     if (r == 0)
         r = step_canary(d, &identities, err);
     return r < 0 ? r : drill_not_exercised(&d->drill, "a restore with this key; the paper copy of it, where there is one", err);

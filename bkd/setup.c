@@ -15,6 +15,7 @@
 #include "bkd/engine/previous.h"
 #include "bkd/engine/state.h"
 #include "bkd/repo/tags.h"
+#include "bkd/repo/unlock.h"
 
 void setup_done(struct setup *s)
 {
@@ -249,7 +250,7 @@ int setup_load_identities(const struct setup *s, const char *identity, struct ag
 {
     if (identity == NULL)
         return 0;
-    return age_identities_load(s->ctx->io, AT_FDCWD, identity, NULL, ret_identities, err);
+    return unlock_identities(s->ctx->io, &(struct unlock){ .identity = identity }, ret_identities, err);
 }
 
 void setup_manifest_done(struct setup_manifest *m)

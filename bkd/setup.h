@@ -54,7 +54,7 @@ MUST_USE int setup_find_chain(const struct setup *s, const struct repository *re
 // What a person calls a snapshot (a number, latest, latest~N, a tag) in this policy's chain.
 MUST_USE int setup_find_snapshot(const struct setup *s, const struct repository *repository, const char *snapshot, const struct repository_head **ret_head,
                                  struct error *err);
-// Identities from the file given with -i, none when identity is NULL.
+// Identities from the file given with -i, none when identity is NULL; a passphrase is asked for at the terminal.
 MUST_USE int setup_load_identities(const struct setup *s, const char *identity, struct age_identities *ret_identities, struct error *err);
 
 // A manifest in an unlinked scratch file (or the local copy), for reading with manifest_reader.

@@ -9,6 +9,7 @@
 #include "bkd/base/log.h"
 #include "bkd/codec/signers.h"
 #include "bkd/repo/tags.h"
+#include "bkd/repo/unlock.h"
 
 static int read_signers(struct session *s, const char *path, struct error *err)
 {
@@ -104,15 +105,7 @@ int session_unlock(struct session *s, struct error *err)
         return error_set(
             err, ERROR_KEY,
             "the repository is encrypted: give -i FILE with an age identity (the operations key, or the recovery key kept elsewhere)");
-    int r = age_identities_load(s->io, AT_FDCWD, path, NULL, &s->identities, err);
-    // An identity under a passphrase is for a person at a terminal.
-    if (r == ERROR_KEY && isatty(STDIN_FILENO) && strstr(err->text, "passphrase") != NULL) {
-        char *passphrase = getpass("Passphrase of the identity: ");
-        if (passphrase != NULL) {
-            r = age_identities_load(s->io, AT_FDCWD, path, passphrase, &s->identities, err);
-            explicit_bzero(passphrase, strlen(passphrase));
-        }
-    }
+    int r = unlock_identities(s->io, &(struct unlock){ .identity = path }, &s->identities, err);
     if (r == ERROR_NOT_FOUND)
         return error_set(err, ERROR_KEY, "there is no identity file '%s'; give -i FILE with the operations or the recovery key", path);
     return r;

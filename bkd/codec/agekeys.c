@@ -137,29 +137,51 @@ static int open_wrapped(const struct buf *file, const char *path, const char *pa
     return r < 0 ? error_prefix(err, "identity file '%s'", path) : 0;
 }
 
-static int load_identities(const struct io *io, int dirfd, const char *path, const char *passphrase,
-                           struct age_identities *ret_identities, struct error *err)
+// What is inside the armor, where there is one; else the file itself.
+static int strip_armor(const struct buf *file, const char *name, struct buf *plain, const struct buf **ret_bytes, struct error *err)
 {
-    _cleanup_keyfile_ struct buf file = { 0 }, text = { 0 };
+    int r = agearmor_is(file->data, file->len) ? agearmor_decode(file->data, file->len, plain, err) : 0;
+    *ret_bytes = plain->len > 0 ? plain : file;
+    return r < 0 ? error_prefix(err, "identity file '%s'", name) : 0;
+}
+
+static bool is_wrapped(const struct buf *bytes)
+{
+    const size_t version = strlen(AGEHEADER_VERSION_LINE);
+    return bytes->len >= version && memcmp(bytes->data, AGEHEADER_VERSION_LINE, version) == 0;
+}
+
+bool age_identities_are_wrapped(const struct buf *file)
+{
     _cleanup_buf_ struct buf plain = { 0 };
-    int r = keyfile_read(io, dirfd, path, &file, err);
+    const struct buf *bytes;
+    struct error ignored; // whoever opens it is told
+    return strip_armor(file, "", &plain, &bytes, &ignored) == 0 && is_wrapped(bytes);
+}
+
+static int open_identities(const struct buf *file, const char *name, const char *passphrase, struct age_identities *ret_identities, struct error *err)
+{
+    _cleanup_keyfile_ struct buf text = { 0 };
+    _cleanup_buf_ struct buf plain = { 0 };
+    const struct buf *bytes;
+    int r = strip_armor(file, name, &plain, &bytes, err);
     if (r < 0)
         return r;
-    if (agearmor_is(file.data, file.len)) {
-        r = agearmor_decode(file.data, file.len, &plain, err);
-        if (r < 0)
-            return error_prefix(err, "identity file '%s'", path);
-    }
-    const struct buf *wrapped = plain.len > 0 ? &plain : &file;
-    const size_t version = strlen(AGEHEADER_VERSION_LINE);
-    if (wrapped->len < version || memcmp(wrapped->data, AGEHEADER_VERSION_LINE, version) != 0)
-        return age_identities_parse(buf_str(&file), file.len, path, ret_identities, err);
-    r = open_wrapped(wrapped, path, passphrase, &text, err);
-    return r < 0 ? r : age_identities_parse(buf_str(&text), text.len, path, ret_identities, err);
+    if (!is_wrapped(bytes))
+        return age_identities_parse(buf_str(file), file->len, name, ret_identities, err);
+    r = open_wrapped(bytes, name, passphrase, &text, err);
+    return r < 0 ? r : age_identities_parse(buf_str(&text), text.len, name, ret_identities, err);
+}
+
+int age_identities_open(const struct buf *file, const char *name, const char *passphrase, struct age_identities *ret_identities, struct error *err)
+{
+    return keyfile_wrong(open_identities(file, name, passphrase, ret_identities, err), err);
 }
 
 int age_identities_load(const struct io *io, int dirfd, const char *path, const char *passphrase,
                         struct age_identities *ret_identities, struct error *err)
 {
-    return keyfile_wrong(load_identities(io, dirfd, path, passphrase, ret_identities, err), err);
+    _cleanup_keyfile_ struct buf file = { 0 };
+    int r = keyfile_read(io, dirfd, path, &file, err);
+    return r < 0 ? keyfile_wrong(r, err) : age_identities_open(&file, path, passphrase, ret_identities, err);
 }

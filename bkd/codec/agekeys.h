@@ -30,6 +30,10 @@ MUST_USE int age_recipients_load(const struct io *io, int dirfd, const char *pat
 // Parses the text of an identity file.
 MUST_USE int age_identities_parse(const char *text, size_t n, const char *name, struct age_identities *ret_identities,
                                   struct error *err);
+// Is that what `age -p` wrapped, so that it takes a passphrase?
+bool age_identities_are_wrapped(const struct buf *file);
+// The identities in the bytes of a file, as age_identities_load says.
+MUST_USE int age_identities_open(const struct buf *file, const char *name, const char *passphrase, struct age_identities *ret_identities, struct error *err);
 // Reads an identity file with the checks of keyfile.h. A file that `age -p` wrapped (binary or armored) is opened with the
 // passphrase; ERROR_KEY when that is NULL or wrong, and when the file is malformed.
 MUST_USE int age_identities_load(const struct io *io, int dirfd, const char *path, const char *passphrase,

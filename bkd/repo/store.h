@@ -109,6 +109,8 @@ struct store_access {
     bool far_sha256sum;          // commands may be run there, to hash files where the SFTP server does not
 };
 
+// The first line of a file that others cannot read, or of "credential:NAME". ERROR_KEY. Caller wipes and frees.
+MUST_USE int store_read_passphrase(const struct io *io, const char *name, char **ret_passphrase, struct error *err);
 // The passphrase that a `passphrase_command` gives. ERROR_KEY: it does not. Caller wipes and frees.
 MUST_USE int store_ask_passphrase(const struct io *io, const char *const *argv, char **ret_passphrase, struct error *err);
 

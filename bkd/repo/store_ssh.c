@@ -74,8 +74,7 @@ static int run_command(void *arg, const char *command, struct stream **ret_strea
     return r;
 }
 
-// The first line of the file, which others must not be able to read.
-static int load_passphrase(const struct io *io, const char *name, char **ret_passphrase, struct error *err)
+int store_read_passphrase(const struct io *io, const char *name, char **ret_passphrase, struct error *err)
 {
     _cleanup_keyfile_ struct buf text = { 0 };
     _cleanup_free_ char *path = NULL;
@@ -103,7 +102,7 @@ int store_ask_passphrase(const struct io *io, const char *const *argv, char **re
         free(env[i]);
     if (r == 0 && !proc_result_ok(&result)) {
         proc_result_text(&result, how);
-        r = error_set(err, ERROR_KEY, "'%s', which gives the SSH key's passphrase, %s: %.200s", argv[0], how, buf_str(&result.error.tail));
+        r = error_set(err, ERROR_KEY, "'%s', which is to give the passphrase, %s: %.200s", argv[0], how, buf_str(&result.error.tail));
     }
     const char *text = buf_str(&result.output.tail);
     if (r == 0)
@@ -125,7 +124,7 @@ static int load_access(struct address *a, const struct store_access *access, str
     a->pace = (struct sftp_pace){ .may_send = pace_may_send, .arg = &a->bucket };
     if (access->passphrase_command != NULL)
         return store_ask_passphrase(a->io, access->passphrase_command, &a->passphrase, err);
-    return access->passphrase_file == NULL ? 0 : load_passphrase(a->io, access->passphrase_file, &a->passphrase, err);
+    return access->passphrase_file == NULL ? 0 : store_read_passphrase(a->io, access->passphrase_file, &a->passphrase, err);
 }
 
 static int load_address(const struct io *io, const char *url, const struct store_access *access, struct address **ret_address, struct error *err)

@@ -83,6 +83,42 @@ step "which is whole" "the canary" passed
 run_bkd status p --json >"$tree/out" 2>&1
 says_not "status knows of it" '"kind":"key-drill"'
 is 2 "it must be brought" drill key p
+is 0 "it can be piped in, as by a command that fetches it" sh -c "'$BKD_BIN/bkd' --config-dir '$config' --state-dir '$state' drill key p -i - <'$config/keys/recovery.txt'"
+is 2 "which other drills do not take" drill negative p -i -
+if command -v script >/dev/null && command -v age >/dev/null; then
+    typed() { # COMMAND LINES: on a terminal, when it asks
+        : >"$tree/tty"
+        { n=0; until grep -qE 'assphrase|dentity \(' "$tree/tty" || [ $n = 200 ]; do sleep 0.05; n=$((n + 1)); done; printf '%s\n' "$2"; } | script -qefc "$1" "$tree/tty"
+    }
+    typed "age -p -o '$tree/recovery.age' '$config/keys/recovery.txt'" "a word
+a word" >"$tree/out" 2>&1
+    chmod 600 "$tree/recovery.age"
+    echo "a word" >"$tree/word"
+    echo "another" >"$tree/another"
+    chmod 600 "$tree/word" "$tree/another"
+    locked="'$BKD_BIN/bkd' --config-dir '$config' --state-dir '$state' drill key p -i '$tree/recovery.age'"
+    is 9 "one under a passphrase, and nobody to ask" drill key p -i "$tree/recovery.age"
+    is 0 "its passphrase in a file" drill key p -i "$tree/recovery.age" --passphrase-file "$tree/word"
+    is 9 "a wrong one" drill key p -i "$tree/recovery.age" --passphrase-file "$tree/another"
+    is 0 "from a command" drill key p -i "$tree/recovery.age" --passphrase-command "cat $tree/word"
+    is 9 "that fails" drill key p -i "$tree/recovery.age" --passphrase-command "echo lost >&2; exit 3"
+    says "and says why" "lost"
+    is 0 "at the terminal" typed "$locked" "a word"
+    is 9 "a mistake there" typed "$locked" "a wrod"
+    is 0 "the key itself, typed in" typed "'$BKD_BIN/bkd' --config-dir '$config' --state-dir '$state' drill key p -i -" "$(grep AGE-SECRET "$config/keys/recovery.txt")"
+    says_not "is not shown" "AGE-SECRET-KEY-1[A-Z0-9]{20}"
+    is 0 "bkd-restore asks for a passphrase, too" typed "'$BKD_BIN/bkd-restore' -r '$repo' -i '$tree/recovery.age' -s '$config/keys/allowed_signers' dump latest '$source/erp dir/numbers'" "a word"
+else
+    echo "ok $((number += 1)) - a key under a passphrase # SKIP script or age is not installed"
+fi
+if command -v sqlite3 >/dev/null; then
+    sqlite3 "$state/catalogue.db" "UPDATE drills SET ended_ns = ended_ns - 181 * 86400000000000 WHERE kind = 'key'"
+    run_bkd status p --json >"$tree/out" 2>&1
+    says "tried more than 180 days ago it is an alarm" '"kind":"key-drill","severity":"warning"'
+    is 0 "until it is tried again" drill key p -i "$config/keys/recovery.txt"
+    run_bkd status p --json >"$tree/out" 2>&1
+    says_not "which ends it" '"kind":"key-drill"'
+fi
 is 9 "the key of every night is not the one that lies offline" drill key p -i "$config/keys/operations.txt"
 printf 'AGE-SECRET-KEY-1%s\n' "QQQQQQ" >"$tree/wrong.txt"
 chmod 600 "$tree/wrong.txt"
