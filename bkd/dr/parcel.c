@@ -15,7 +15,7 @@
 enum { NAME_BYTES = 16, PIECE = 64 << 10, TICK_MS = 100 };
 
 // The arguments: the directory; name and size of each file; --; the program and its arguments. The first ones to hear of the end are the keys; a program that does
-// not end when it is told to is killed.
+// not end when it is told to is killed. The guard reads the line by itself: another process would hold it open when the guard is ended, and sshd would wait for it.
 static const char script[] =
     "umask 077; dir=$1; shift; keys=; child=; "
     "end() { rm -rf -- \"$dir\" ${keys:+\"$keys\"}; [ -z \"$child\" ] || kill \"$child\" 2>/dev/null; }; "
@@ -27,7 +27,7 @@ static const char script[] =
     "head -c \"$2\" <&3 >\"$dir/$1\" && [ \"$(wc -c <\"$dir/$1\")\" -eq \"$2\" ] || { echo \"'$1' did not arrive whole in $dir\" >&2; exit 125; }; "
     "shift 2; done; shift; chmod 700 \"$1\"; "
     "\"$@\" 3<&- & child=$!; "
-    "{ cat; end; sleep 10; kill -s KILL \"$child\"; } <&3 >/dev/null 2>&1 & guard=$!; "
+    "{ read -r nothing; end; sleep 10; kill -s KILL \"$child\"; } <&3 >/dev/null 2>&1 & guard=$!; exec 3<&-; "
     "wait \"$child\"; status=$?; child=; kill \"$guard\"; exit \"$status\"";
 
 void parcel_init(const struct io *io, struct parcel *ret_parcel)
