@@ -85,7 +85,7 @@ static const struct schema_key keys[] = {
       "Of \\fBcommand\\fR and \\fBnotify\\fR: also in a rehearsal, which leaves live systems alone. Such a command runs on this host; it finds the restored tree in BKD_TREE." },
     { "steps.checks", SCHEMA_CHECKS, AT_STEP(checks), 0, 0, NULL, false, NULL, "a list of maps with 'type'",
       "Of \\fBcheck\\fR: what must work, as \\fBverify.checks\\fR of \\fBbkd\\-policy\\fR(5); without it the checks of the system's policy." },
-    { "steps.instruction", SCHEMA_TEXT, AT_STEP(instruction), 0, 4000, "", false, NULL, "text", "Of \\fBmanual\\fR and \\fBdecision\\fR, required: what to do or decide." },
+    { "steps.instruction", SCHEMA_PROSE, AT_STEP(instruction), 0, 4000, "", false, NULL, "text, also of several lines,", "Of \\fBmanual\\fR and \\fBdecision\\fR, required: what to do or decide." },
     { "steps.choices", SCHEMA_WORDS, AT_STEP(choices), 0, 0, NULL, false, NULL, "a list of words",
       "Of \\fBdecision\\fR, required: what can be decided. The word \\fBabort\\fR, where it is one and is chosen, ends the plan." },
     { "steps.message", SCHEMA_TEXT, AT_STEP(message), 0, 1000, "", false, NULL, "one line of text", "Of \\fBnotify\\fR, required: what is told." },

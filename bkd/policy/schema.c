@@ -474,10 +474,13 @@ static int set_map_or_none(const struct schema_key *key, const char *text, bool 
 
 static int set_text(const struct schema_key *key, const char *text, char **at, struct error *err)
 {
-    if (strchr(text, '\n') || strlen(text) > key->max)
+    size_t n = strlen(text);
+    while (key->type == SCHEMA_PROSE && n > 0 && text[n - 1] == '\n')
+        n--;
+    if ((key->type != SCHEMA_PROSE && strchr(text, '\n')) || n > key->max)
         return error_set(err, ERROR_USAGE, "'%s' must be %s of at most %" PRIu64 " bytes", schema_leaf(key), key->form, key->max);
     free(*at);
-    *at = xstrdup(text);
+    *at = xstrndup(text, n);
     return 0;
 }
 
@@ -492,6 +495,7 @@ int schema_set(const struct schema_key *key, const char *text, void *base, struc
 {
     void *at = (char *)base + key->offset;
     switch (key->type) {
+    case SCHEMA_PROSE:
     case SCHEMA_TEXT: return set_text(key, text, at, err);
     case SCHEMA_BANDWIDTH: return set_bandwidth(key, text, at, err);
     case SCHEMA_BOOL: return set_bool(key, text, at, err);
@@ -521,6 +525,7 @@ void schema_get(const struct schema_key *key, const void *base, struct buf *ret_
     const void *at = (const char *)base + key->offset;
     char text[UNITS_TEXT_MAX];
     switch (key->type) {
+    case SCHEMA_PROSE:
     case SCHEMA_TEXT:
     case SCHEMA_ZONE:
     case SCHEMA_BANDWIDTH: buf_add_str(ret_text, *(char *const *)at); break;

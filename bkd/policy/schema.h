@@ -13,6 +13,7 @@
 
 enum schema_type {
     SCHEMA_TEXT,        // one line of text
+    SCHEMA_PROSE,       // text of several lines; line ends at its end do not count
     SCHEMA_BOOL,        // true or false
     SCHEMA_NUMBER,      // whole number from min to max
     SCHEMA_SIZE,        // "512MiB" from min to max; the word in `choices` stands for 0

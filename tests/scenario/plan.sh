@@ -221,6 +221,8 @@ for language in en zh; do
     cp "$tree/plan.$language.html" "$tree/out"
     says "whom to call" '王芳.*\+49 2|\+49 2'
     says "with a QR code of the command" '<svg '
+    says "with a time line" '<i class="critical" style="left:'
+    says "with boxes to sign" '<table class="sign">'
     says_not "complete in itself" '(src|href)="https?:'
     if command -v python3 >/dev/null; then
         fits "well formed" 'python3 -c "import sys, xml.dom.minidom; xml.dom.minidom.parse(sys.argv[1])" "$tree/plan.$language.html"'
