@@ -1,4 +1,4 @@
-#include "bkd/engine/bigfile.h"
+#include "bkd/engine/bigfile_parts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -6,7 +6,6 @@
 #include "bkd/base/crypto.h"
 #include "bkd/base/log.h"
 #include "bkd/codec/ranges.h"
-#include "bkd/codec/sameplace.h"
 #include "bkd/engine/extents.h"
 
 // Beyond this many bytes of holes a whole-file hash would cost more than the data; the pieces' hashes remain.
@@ -15,53 +14,6 @@
 #define TAGGED_HOLES_MAX (UINT64_C(64) << 30)
 // A stream that outgrew what was expected of it has a larger signature than a file of its size; beyond this much memory it is not searched.
 #define SEARCH_MEMORY_MAX (UINT64_C(4) * DELTA_SIGNATURE_MEMORY)
-
-struct bigfile {
-    const struct bigfile_context *ctx;
-    int fd; // borrowed; -1: a stream
-    char *name;
-    uint64_t size; // of a stream: of the pieces so far
-    struct versions_base base;
-    bool has_base;
-    bool on_anchor; // the base is not the version before, but that one's anchor
-    bool anew;      // nothing of it shall be in objects that are being emptied
-    struct object_writer *writer;
-    uint64_t anew_bytes;
-    bool whole;     // no new delta: what the base has in deltas is stored whole
-    struct piece_search search;
-    struct version_cache_writer *cache;
-    struct version_cache_info cache_info;
-    struct recipe recipe;
-    struct versions_needs needs; // the places of this version; the base's are added at the end
-    struct versions_needs taken; // members of the base that are this version's too: they count when the base does not
-    struct crypto_sha256 hash;
-    bool hash_whole;
-    uint8_t hole_sha256[CRYPTO_SHA256_SIZE]; // of a whole piece of zeros; set when the file has holes
-    bool compares;    // pieces are compared with the base, and their tags kept
-    bool uses_base;   // some piece is a delta against it or the same as its delta
-    bool all_same;
-    bool short_read;
-    struct texture_sum texture;
-    uint64_t bytes_read, position;
-    uint64_t pieces;
-};
-
-struct bigfile_job {
-    struct bigfile *file;
-    uint64_t index;
-    uint32_t length; // to be read, then as read
-    bool is_hole, same;
-    bool is_read; // the bytes stand in `data` already
-    uint8_t *data;
-    uint8_t sha256[CRYPTO_SHA256_SIZE];
-    uint8_t *tags;
-    struct buf entries;
-    struct piece_output piece;
-    bool has_delta;
-    enum texture texture;
-    int status;
-    struct error err;
-};
 
 // ---- beginning
 
@@ -135,17 +87,6 @@ static int begin_cache(struct bigfile *f, uint64_t expected_size, struct error *
     return versions_begin_cache(f->ctx->versions, info, &f->cache, err);
 }
 
-// Holes need not be hashed again and again.
-static void hash_zeros(uint8_t ret_sha256[CRYPTO_SHA256_SIZE])
-{
-    static const uint8_t zeros[65536];
-    _cleanup_crypto_sha256_ struct crypto_sha256 hash;
-    crypto_sha256_init(&hash);
-    for (uint32_t n = 0; n < RECIPE_PIECE_SIZE; n += sizeof zeros)
-        crypto_sha256_update(&hash, zeros, sizeof zeros);
-    crypto_sha256_final(&hash, ret_sha256);
-}
-
 // Takes f: frees it when it fails.
 static int begin(struct bigfile *f, uint64_t expected_size, const struct place *base, struct bigfile **ret_file, struct error *err)
 {
@@ -154,8 +95,11 @@ static int begin(struct bigfile *f, uint64_t expected_size, const struct place *
     if (base != NULL && place_is_set(base))
         load_base(f, base);
     f->hash_whole = extents_hole_bytes(&f->recipe, f->size) <= HASHED_HOLES_MAX;
-    crypto_sha256_init(&f->hash);
+    file_hash_init(&f->hash);
+    turns_init(&f->hashing);
     int r = begin_cache(f, expected_size, err);
+    if (r == 0 && f->recipe.n_extents > 0 && f->size >= RECIPE_PIECE_SIZE)
+        r = bigfile_make_zeros(f, err);
     if (r < 0) {
         bigfile_free(f);
         return r;
@@ -174,8 +118,6 @@ int bigfile_begin(const struct bigfile_context *ctx, int fd, const char *name, u
     extents_find(ctx->io, fd, size, &f->recipe);
     for (size_t i = 0; index_from != NULL && i < index_from->n_index; i++)
         recipe_add_index(&f->recipe, index_from->index[i].offset, index_from->index[i].path, strlen(index_from->index[i].path));
-    if (f->recipe.n_extents > 0)
-        hash_zeros(f->hole_sha256);
     return begin(f, size, base, ret_file, err);
 }
 
@@ -197,7 +139,8 @@ void bigfile_free(struct bigfile *f)
     recipe_done(&f->recipe);
     versions_needs_done(&f->needs);
     versions_needs_done(&f->taken);
-    crypto_sha256_done(&f->hash);
+    file_hash_done(&f->hash);
+    turns_done(&f->hashing);
     free(f->name);
     free(f);
 }
@@ -218,138 +161,6 @@ int bigfile_renew(struct bigfile *f, struct error *err)
 }
 
 uint64_t bigfile_pieces(const struct bigfile *f) { return f->pieces; }
-
-// ---- one piece, in a worker
-
-struct bigfile_job *bigfile_job_new(void)
-{
-    struct bigfile_job *job = xcalloc(1, sizeof *job);
-    return job;
-}
-
-void bigfile_job_free(struct bigfile_job *job)
-{
-    if (job == NULL)
-        return;
-    free(job->data);
-    free(job->tags);
-    buf_done(&job->entries);
-    piece_output_done(&job->piece);
-    free(job);
-}
-
-void bigfile_piece(struct bigfile *f, uint64_t index, struct bigfile_job *job)
-{
-    uint64_t offset = index * RECIPE_PIECE_SIZE;
-    job->file = f;
-    job->index = index;
-    job->length = f->size - offset < RECIPE_PIECE_SIZE ? (uint32_t)(f->size - offset) : RECIPE_PIECE_SIZE;
-    job->is_hole = extents_is_hole(&f->recipe, offset, job->length);
-    job->same = job->has_delta = job->is_read = false;
-    job->texture = TEXTURE_UNKNOWN;
-    job->status = 0;
-    buf_reset(&job->entries);
-}
-
-uint8_t *bigfile_job_space(struct bigfile_job *job)
-{
-    if (job->data == NULL)
-        job->data = xmalloc(RECIPE_PIECE_SIZE);
-    return job->data;
-}
-
-void bigfile_stream_piece(struct bigfile *f, struct bigfile_job *job, uint32_t length)
-{
-    f->size += length;
-    bigfile_piece(f, f->pieces++, job);
-    job->is_read = true;
-}
-
-static int read_piece(struct bigfile_job *job)
-{
-    const struct bigfile *f = job->file;
-    if (job->is_read)
-        return 0;
-    (void)bigfile_job_space(job);
-    if (job->is_hole) {
-        if (f->hash_whole || f->compares || job->length < RECIPE_PIECE_SIZE) // else nobody looks at them
-            memset(job->data, 0, job->length);
-        return 0;
-    }
-    size_t got = 0;
-    int r = io_pread_full(f->ctx->io, f->fd, job->data, job->length, job->index * RECIPE_PIECE_SIZE, f->name, &got, &job->err);
-    job->length = (uint32_t)got;
-    return r;
-}
-
-// The base's tags of this piece: all of them, or none.
-static const uint8_t *base_tags(const struct bigfile *f, uint64_t index, uint8_t *space)
-{
-    size_t n = 0;
-    struct error ignored;
-    if (!f->has_base || f->base.cache == NULL)
-        return NULL;
-    if (version_cache_tags(f->base.cache, index * PIECE_TAGS, PIECE_TAGS, space, &n, &ignored) < 0 || n == 0)
-        return NULL;
-    return space;
-}
-
-static int compare_with_base(struct bigfile_job *job)
-{
-    struct bigfile *f = job->file;
-    if (job->tags == NULL)
-        job->tags = xmalloc(2 * PIECE_TAGS * SAMEPLACE_TAG);
-    _cleanup_sameplace_hasher_ struct sameplace_hasher *hasher = sameplace_hasher_new(f->cache_info.key);
-    sameplace_hash(hasher, job->data, job->length, job->tags);
-    struct piece_input in = {
-        .data = job->data, .length = job->length, .offset = job->index * RECIPE_PIECE_SIZE, .tags = job->tags,
-        .base_size = f->has_base ? f->base.recipe.size : 0,
-        .base_tags = base_tags(f, job->index, job->tags + PIECE_TAGS * SAMEPLACE_TAG),
-    };
-    int r = 0;
-    job->piece.class = PIECE_WHOLE;
-    if (f->has_base && f->base.recipe.size > 0)
-        r = piece_delta_make(&in, &f->search, &job->piece, &job->err);
-    uint32_t block = f->cache_info.signature_block;
-    if (r < 0 || block == 0)
-        return r;
-    size_t entries = RECIPE_PIECE_SIZE / block, got = 0;
-    _cleanup_free_ char *old = NULL;
-    if (in.base_tags != NULL && version_cache_info(f->base.cache)->signature_block == block) {
-        old = xcalloc(entries, DELTA_SIGNATURE_ENTRY);
-        if (version_cache_entries(f->base.cache, job->index * entries, entries, (uint8_t *)old, &got, &job->err) < 0)
-            got = 0;
-    }
-    return piece_delta_signature(&in, block, got > 0 ? (const uint8_t *)old : NULL, &job->entries, &job->err);
-}
-
-uint32_t bigfile_job_length(const struct bigfile_job *job) { return job->length; }
-
-void bigfile_piece_work(struct bigfile_job *job, struct profile_lap *lap)
-{
-    struct bigfile *f = job->file;
-    profile_to(lap, PROFILE_READ);
-    job->status = read_piece(job);
-    if (job->status < 0 || job->length == 0)
-        return;
-    profile_to(lap, PROFILE_DELTA);
-    job->texture = job->is_hole ? TEXTURE_UNKNOWN : texture_of(job->data, job->length);
-    if (f->compares)
-        job->status = compare_with_base(job);
-    else
-        job->piece.class = PIECE_WHOLE;
-    if (job->status < 0)
-        return;
-    job->same = job->piece.class == PIECE_SAME && job->index < f->base.recipe.n_pieces && f->base.recipe.pieces[job->index].length == job->length;
-    job->has_delta = job->piece.class == PIECE_DELTA;
-    profile_to(lap, PROFILE_HASH);
-    if (job->same && !f->anew) // what is stored anew is hashed anew
-        memcpy(job->sha256, f->base.recipe.pieces[job->index].sha256, sizeof job->sha256);
-    else if (job->is_hole && job->length == RECIPE_PIECE_SIZE)
-        memcpy(job->sha256, f->hole_sha256, sizeof job->sha256);
-    else
-        crypto_sha256(job->data, job->length, job->sha256);
-}
 
 // ---- placing, in order
 
@@ -488,10 +299,12 @@ int bigfile_take(struct bigfile_job *job, bool *ret_source_failed, struct error 
     f->position += job->length;
     f->bytes_read += job->is_hole ? 0 : job->length;
     texture_add(&f->texture, job->texture);
-    profile_to(f->ctx->lap, PROFILE_HASH);
-    if (f->hash_whole)
-        crypto_sha256_update(&f->hash, job->data, job->length);
-    profile_to(f->ctx->lap, PROFILE_PLACE);
+    if (job->belied) {
+        log_warn("what is kept on this host of '%s' is damaged: a piece was unchanged by its tags, and is not by its hash. It is stored again, and the "
+                 "file is stored whole next time",
+                 f->name);
+        version_cache_abort(&f->cache);
+    }
     int r = place_piece(f, job, err);
     if (r == 0 && f->cache != NULL) {
         r = version_cache_add(f->cache, job->tags, (size_t)sameplace_count(job->length), job->entries.data, job->entries.len / DELTA_SIGNATURE_ENTRY, err);
@@ -555,8 +368,8 @@ static int store_recipe(struct bigfile *f, struct bigfile_result *result, struct
     r = versions_save(f->ctx->versions, &result->version, &text, &f->needs, has_cache ? recipe->id : NULL, err);
     if (r == 0 && result->has_sha256)
         r = known_add(f->ctx->known, KNOWN_VERSION, result->sha256, &result->version, err);
-    if (r == 0 && recipe->n_pieces > 1)
-        r = known_add(f->ctx->known, KNOWN_FIRST, recipe->pieces[0].sha256, &result->version, err);
+    if (r == 0 && f->has_head)
+        r = known_add(f->ctx->known, KNOWN_HEAD, f->head_sha256, &result->version, err);
     if (r == 0)
         r = versions_use(f->ctx->versions, &result->version, &result->needs, err);
     return r;
@@ -567,9 +380,8 @@ int bigfile_finish(struct bigfile *f, struct bigfile_result *ret_result, struct 
     struct bigfile_result result = { .size = f->position, .short_read = f->short_read, .bytes_read = f->bytes_read, .has_sha256 = f->hash_whole,
                                     .texture = texture_whole(&f->texture),
                                     .hole_bytes = extents_hole_bytes(&f->recipe, f->position) };
-    crypto_sha256_final(&f->hash, result.sha256);
-    if (!f->hash_whole)
-        memset(result.sha256, 0, sizeof result.sha256);
+    if (f->hash_whole)
+        file_hash_final(&f->hash, result.sha256);
     result.is_anew = f->anew;
     result.all_same = f->all_same;
     bool same_as_base = !f->anew && f->has_base && f->all_same && f->position == f->base.recipe.size && !f->short_read && extents_equal(&f->recipe, &f->base.recipe);

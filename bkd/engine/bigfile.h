@@ -33,6 +33,12 @@ struct bigfile_context {
     int (*open_renewer)(void *arg, struct error *err); // makes renew->writer; arg is usable_arg
 };
 
+#define BIGFILE_HEAD (64u << 10)
+
+// The SHA-256 of a file's first BIGFILE_HEAD bytes, by which a version it may continue is found (KNOWN_HEAD). False when they say nothing of the file: all
+// one byte.
+bool bigfile_head(const void *data, size_t n, uint8_t ret_sha256[32]);
+
 struct bigfile;
 
 // Begins a version of the file open as fd (borrowed until free). base: place of a version it probably continues (NULL: none).

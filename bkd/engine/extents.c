@@ -44,11 +44,10 @@ uint64_t extents_hole_bytes(const struct recipe *recipe, uint64_t size)
     return recipe->n_extents == 0 ? 0 : size - data;
 }
 
-bool extents_is_hole(const struct recipe *recipe, uint64_t offset, uint64_t length)
+// The first extent that ends behind offset; NULL: there is none.
+static const struct recipe_extent *extent_from(const struct recipe *recipe, uint64_t offset)
 {
-    if (recipe->n_extents == 0)
-        return false;
-    size_t low = 0, high = recipe->n_extents; // the first extent that ends behind offset
+    size_t low = 0, high = recipe->n_extents;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         if (recipe->extents[middle].offset + recipe->extents[middle].length <= offset)
@@ -56,7 +55,24 @@ bool extents_is_hole(const struct recipe *recipe, uint64_t offset, uint64_t leng
         else
             high = middle;
     }
-    return low == recipe->n_extents || recipe->extents[low].offset >= offset + length;
+    return low == recipe->n_extents ? NULL : &recipe->extents[low];
+}
+
+void extents_next_data(const struct recipe *recipe, uint64_t at, uint64_t end, uint64_t *ret_from, uint64_t *ret_to)
+{
+    const struct recipe_extent *extent = extent_from(recipe, at);
+    bool is_solid = recipe->n_extents == 0;
+    uint64_t from = is_solid ? at : extent == NULL ? end : extent->offset > at ? extent->offset : at;
+    uint64_t to = is_solid || extent == NULL ? end : extent->offset + extent->length;
+    *ret_from = from < end ? from : end;
+    *ret_to = to < end ? to : end;
+}
+
+bool extents_is_hole(const struct recipe *recipe, uint64_t offset, uint64_t length)
+{
+    uint64_t from, to;
+    extents_next_data(recipe, offset, offset + length, &from, &to);
+    return from == offset + length;
 }
 
 bool extents_equal(const struct recipe *a, const struct recipe *b)

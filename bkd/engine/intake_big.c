@@ -164,12 +164,12 @@ static int submit_pieces(struct intake *in, struct intake_big *big, struct error
     return r;
 }
 
-// A new big file whose first piece is stored already is probably a copy or a moved file: its version is the base then.
-static void guess_base(struct intake *in, struct intake_big *big, const void *first, size_t n, bool is_all)
+// A new big file that begins as one that is stored is probably a copy, or a moved file: that version is its base then.
+static void guess_base(struct intake *in, struct intake_big *big, const void *first, size_t n)
 {
     uint8_t sha256[CRYPTO_SHA256_SIZE];
-    crypto_sha256(first, n, sha256);
-    (void)known_find(in->options->big.known, is_all ? KNOWN_VERSION : KNOWN_FIRST, sha256, &big->old.version);
+    if (bigfile_head(first, n, sha256))
+        (void)known_find(in->options->big.known, KNOWN_HEAD, sha256, &big->old.version);
 }
 
 // Space that is reserved and not written is a hole only until it is read: then its pages are in memory, and ext4 takes them for data.
@@ -183,13 +183,11 @@ static bool reading_hides_holes(const struct intake *in, const struct intake_big
 
 static void guess_base_of_file(struct intake *in, struct intake_big *big)
 {
-    size_t n = big->entry.size < RECIPE_PIECE_SIZE ? (size_t)big->entry.size : RECIPE_PIECE_SIZE, got = 0;
+    uint8_t data[BIGFILE_HEAD];
+    size_t n = big->entry.size < sizeof data ? (size_t)big->entry.size : sizeof data, got = 0;
     struct error ignored;
-    if (reading_hides_holes(in, big, n))
-        return;
-    _cleanup_free_ char *data = xmalloc(n);
-    if (io_pread_full(in->io, big->source.fd, data, n, 0, buf_str(&big->entry.path), &got, &ignored) == 0 && got == n)
-        guess_base(in, big, data, n, big->entry.size <= RECIPE_PIECE_SIZE);
+    if (!reading_hides_holes(in, big, n) && io_pread_full(in->io, big->source.fd, data, n, 0, buf_str(&big->entry.path), &got, &ignored) == 0 && got == n)
+        guess_base(in, big, data, n);
 }
 
 static int parse_big(struct intake *in, const struct select_item *item, struct intake_big **ret_big, struct error *err)
@@ -247,7 +245,7 @@ static int begin_stream(struct intake *in, struct intake_big *big, const void *f
     bool is_all = n < RECIPE_PIECE_SIZE;
     uint64_t expected = big->old.size > 0 ? big->old.size + big->old.size / 4 : STREAM_SIZE_GUESS;
     if (!place_is_set(&big->old.version))
-        guess_base(in, big, first, n, is_all);
+        guess_base(in, big, first, n);
     const struct place *base = place_is_set(&big->old.version) ? &big->old.version : NULL;
     return bigfile_begin_stream(&in->options->big, buf_str(&big->entry.path), is_all ? n : expected, base, &big->file, err);
 }

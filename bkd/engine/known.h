@@ -18,7 +18,7 @@
 enum known_kind {
     KNOWN_WHOLE = 'w',   // key: SHA-256 of a piece or small file; place: its bytes
     KNOWN_VERSION = 'v', // key: SHA-256 of a file with a recipe; place: the recipe
-    KNOWN_FIRST = 'f',   // key: SHA-256 of the first piece of a version of several pieces; place: that version's recipe
+    KNOWN_HEAD = 'h',    // key: of a version's first bytes (bigfile_head); place: that version's recipe
     KNOWN_XATTR = 'x',   // key: SHA-256 of an xattr text; place: its member
 };
 

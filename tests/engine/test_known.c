@@ -98,11 +98,11 @@ static void test_find_in_this_run(void **state)
     assert_int_equal(find(k, KNOWN_VERSION, 1), 0); // kinds are apart
     assert_int_equal(find(k, KNOWN_XATTR, 1), 0);
     add(k, KNOWN_XATTR, 1, 6);
-    add(k, KNOWN_FIRST, 1, 7);
+    add(k, KNOWN_HEAD, 1, 7);
     add(k, KNOWN_VERSION, 1, 8);
     assert_int_equal(find(k, KNOWN_WHOLE, 1), 5); // one does not drive the other out
     assert_int_equal(find(k, KNOWN_XATTR, 1), 6);
-    assert_int_equal(find(k, KNOWN_FIRST, 1), 7);
+    assert_int_equal(find(k, KNOWN_HEAD, 1), 7);
     assert_int_equal(find(k, KNOWN_VERSION, 1), 8);
     known_free(k);
 }
@@ -122,15 +122,15 @@ static void test_generations(void **state)
     for (unsigned i = 1; i < N; i += 4)
         add(k, KNOWN_WHOLE, i, 4);
     for (unsigned i = 0; i < N; i += 1000)
-        add(k, KNOWN_FIRST, i, 4);
+        add(k, KNOWN_HEAD, i, 4);
     save(k, head2);
     k = open_known(p, head2);
     save(k, head3); // nothing new
     k = open_known(p, head3);
     for (unsigned i = 0; i < N; i++)
         assert_int_equal(find(k, KNOWN_WHOLE, i), i % 2 == 0 ? 3 : i % 4 == 1 ? 4 : 0);
-    assert_int_equal(find(k, KNOWN_FIRST, 7000), 4);
-    assert_int_equal(find(k, KNOWN_FIRST, 7001), 0);
+    assert_int_equal(find(k, KNOWN_HEAD, 7000), 4);
+    assert_int_equal(find(k, KNOWN_HEAD, 7001), 0);
     known_free(k);
     scratch_run("test $(ls '%s' | wc -l) = 1", p->scratch.dir); // earlier ones are gone
 }
