@@ -4,23 +4,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bkd/base/crypto.h"
 #include "bkd/base/work.h"
 #include "bkd/codec/pack.h"
 #include "bkd/codec/zframe.h"
-#include "bkd/engine/objects.h"
-#include "bkd/repo/format.h"
+#include "bkd/engine/object_out.h"
 
 enum {
     FRAME = 1 << 20,       // small files and deltas: fine-grained random access
     FRAME_BIG = 4 << 20,   // pieces of this size and more: 0.3 % lost against one stream, instead of 2 % (measured)
     META_MAX = 1 << 20,    // manifest lines collected before they become a member
-    WRITE_MIN = 1 << 20,
+    AHEAD = 2,             // frames that wait for a compressing thread
+    SEALING_MAX = 2,       // frames that wait to be sealed and written, or are
 };
 
+// One frame on its way through the stages. Every stage hands its jobs on in order.
 struct frame_job {
     struct object_writer *writer;
+    struct object_out *object;
+    bool last; // of its object, which is the job's own then
     struct buf plain, compressed;
+    size_t plain_size;
     int status;
     struct error err;
 };
@@ -28,25 +31,24 @@ struct frame_job {
 struct object_writer {
     const struct io *io;
     struct object_writer_options options;
-    struct work_pool *pool;
+    struct work_pool *compressing, *sealing, *putting;
     struct zframe_compressor **compressors; // one a thread
-    struct frame_job **idle;                // finished jobs for reuse
+    struct frame_job **idle; // for reuse, without a plain buffer
     size_t n_idle;
+    struct buf *spare; // plain buffers for reuse: they are needed only until their frame is compressed
+    size_t n_spare;
+    size_t jobs_max;
     struct frame_job *frame; // being filled
     size_t frame_target;
+    int failed; // an error code, or 0: frames are missing from then on
+    struct error why;
     // The open object
     uint32_t number; // 0 = none open
     uint32_t next_number; // of the writer that gives the numbers
     uint32_t members;
     struct pack *pack;
-    struct zframe_table table;
-    struct age_encrypt age;
-    int fd;
-    char *spool;
-    struct format_ref opening; // what is known of the object as soon as its age header is written
-    struct crypto_sha256 hash;
-    struct buf out; // stored bytes not written yet
-    uint64_t written;
+    struct object_out *object; // until its last frame is submitted
+    uint64_t written;          // bytes of its compressed frames
     struct buf meta;
     struct object_writer_stats stats;
     struct profile_lap *lap, no_lap; // of the calling thread
@@ -62,17 +64,6 @@ static void free_job(struct frame_job *job)
     free(job);
 }
 
-static void compress_frame(void *arg, unsigned worker)
-{
-    struct frame_job *job = arg;
-    struct object_writer *w = job->writer;
-    struct profile_lap lap;
-    profile_begin(&lap, w->profile, w->io, PROFILE_COMPRESS);
-    buf_reset(&job->compressed);
-    job->status = zframe_compress(w->compressors[worker], job->plain.data, job->plain.len, &job->compressed, &job->err);
-    profile_end(&lap);
-}
-
 int object_writer_new(const struct io *io, const struct object_writer_options *options, struct object_writer **ret_writer, struct error *err)
 {
     (void)err;
@@ -80,120 +71,226 @@ int object_writer_new(const struct io *io, const struct object_writer_options *o
     w->io = io;
     w->options = *options;
     w->next_number = options->first_object;
-    w->fd = -1;
     w->frame_target = FRAME;
     w->lap = options->lap == NULL ? &w->no_lap : options->lap;
     w->profile = w->lap->profile;
     unsigned jobs = options->jobs == 0 ? 1 : options->jobs;
     profile_threads(w->profile, PROFILE_COMPRESS, jobs);
-    w->pool = work_new(jobs);
+    w->compressing = work_new(jobs);
+    w->sealing = work_new(1);
+    w->putting = work_new(1);
     w->compressors = xcalloc(jobs, sizeof *w->compressors);
     for (unsigned i = 0; i < jobs; i++)
         w->compressors[i] = zframe_compressor_new(options->level);
-    w->idle = xcalloc(jobs + 2, sizeof *w->idle);
+    w->jobs_max = jobs + AHEAD + SEALING_MAX + 3; // one being filled, two that end objects
+    w->idle = xcalloc(w->jobs_max, sizeof *w->idle);
+    w->spare = xcalloc(w->jobs_max, sizeof *w->spare);
     *ret_writer = w;
     return 0;
 }
 
-// Forgets the object under way.
-static void drop_object(struct object_writer *w)
+// ---- jobs for reuse
+
+static struct frame_job *new_job(struct object_writer *w)
+{
+    struct frame_job *job = w->n_idle > 0 ? w->idle[--w->n_idle] : xcalloc(1, sizeof *job);
+    if (w->n_spare > 0)
+        job->plain = w->spare[--w->n_spare];
+    buf_reset(&job->plain);
+    buf_reserve(&job->plain, w->frame_target);
+    buf_reset(&job->compressed);
+    job->writer = w;
+    job->object = w->object;
+    job->last = false;
+    return job;
+}
+
+static void keep_plain(struct object_writer *w, struct frame_job *job)
+{
+    job->plain_size = job->plain.len;
+    if (w->n_spare < w->jobs_max)
+        w->spare[w->n_spare++] = job->plain;
+    else
+        buf_done(&job->plain);
+    job->plain = (struct buf){ 0 };
+}
+
+// The job has come to its end, with the object whose last one it is.
+static void retire(struct object_writer *w, struct frame_job *job)
+{
+    if (job->last)
+        object_out_free(job->object);
+    if (w->n_idle < w->jobs_max && job->plain.data == NULL)
+        w->idle[w->n_idle++] = job;
+    else
+        free_job(job);
+}
+
+static void retire_all(struct object_writer *w, struct work_pool *stage)
 {
     struct frame_job *job;
-    while ((job = work_next(w->pool)) != NULL)
-        free_job(job);
-    pack_free(w->pack);
-    w->pack = NULL;
-    zframe_table_done(&w->table);
-    w->table = (struct zframe_table){ 0 };
-    if (w->number != 0)
-        age_encrypt_done(&w->age);
-    io_close_quietly(w->io, &w->fd);
-    if (w->spool != NULL)
-        w->options.store->ops->spool_drop(w->options.store, w->spool);
-    free(w->spool);
-    w->spool = NULL;
-    crypto_sha256_done(&w->hash);
-    buf_reset(&w->out);
-    buf_reset(&w->meta);
-    w->number = 0;
+    while ((job = work_next(stage)) != NULL)
+        retire(w, job);
 }
 
 void object_writer_free(struct object_writer *w)
 {
     if (w == NULL)
         return;
-    drop_object(w);
-    unsigned threads = work_threads(w->pool);
-    work_free(w->pool);
+    unsigned threads = work_threads(w->compressing);
+    retire_all(w, w->putting);
+    retire_all(w, w->sealing); // works on objects whose last job is still being compressed
+    retire_all(w, w->compressing);
+    work_free(w->compressing);
+    work_free(w->sealing);
+    work_free(w->putting);
+    pack_free(w->pack);
+    object_out_free(w->object);
     for (unsigned i = 0; i < threads; i++)
         zframe_compressor_free(w->compressors[i]);
     free(w->compressors);
     for (size_t i = 0; i < w->n_idle; i++)
         free_job(w->idle[i]);
     free(w->idle);
+    for (size_t i = 0; i < w->n_spare; i++)
+        buf_done(&w->spare[i]);
+    free(w->spare);
     free_job(w->frame);
-    buf_done(&w->out);
     buf_done(&w->meta);
     free(w);
 }
 
 void free_object_writerp(struct object_writer **w) { object_writer_free(*w); }
 
-static int write_out(struct object_writer *w, struct error *err)
+// ---- the stages, each in threads of its own
+
+static void compress_frame(void *arg, unsigned worker)
 {
-    profile_to(w->lap, PROFILE_ENCRYPT);
-    crypto_sha256_update(&w->hash, w->out.data, w->out.len);
-    profile_to(w->lap, PROFILE_WRITE);
-    int r = io_write_all(w->io, w->fd, w->out.data, w->out.len, w->spool, err);
-    profile_to(w->lap, PROFILE_PLACE);
-    w->written += w->out.len;
-    buf_reset(&w->out);
-    return r < 0 ? error_prefix(err, "repository %s", w->options.store->url) : 0;
+    struct frame_job *job = arg;
+    struct object_writer *w = job->writer;
+    struct profile_lap lap;
+    profile_begin(&lap, w->profile, w->io, PROFILE_COMPRESS);
+    job->status = 0;
+    if (job->plain.len > 0) // an object's last one may be empty
+        job->status = zframe_compress(w->compressors[worker], job->plain.data, job->plain.len, &job->compressed, &job->err);
+    profile_end(&lap);
 }
 
-static int store_bytes(struct object_writer *w, const void *data, size_t n, struct error *err)
+static void seal_frame(void *arg, unsigned worker)
 {
-    profile_to(w->lap, PROFILE_ENCRYPT);
-    if (w->options.n_recipients > 0)
-        age_encrypt_update(&w->age, data, n, &w->out);
-    else
-        buf_add(&w->out, data, n);
-    profile_to(w->lap, PROFILE_PLACE);
-    return w->out.len < WRITE_MIN ? 0 : write_out(w, err);
+    struct frame_job *job = arg;
+    struct profile_lap lap;
+    (void)worker;
+    profile_begin(&lap, job->writer->profile, job->writer->io, PROFILE_ENCRYPT);
+    if (job->status == 0 && job->plain_size > 0)
+        job->status = object_out_add_frame(job->object, job->compressed.data, job->compressed.len, job->plain_size, &lap, &job->err);
+    if (job->status == 0 && job->last)
+        job->status = object_out_end(job->object, &lap, &job->err);
+    profile_end(&lap);
 }
 
-// Takes the oldest compressed frame into the stored stream.
-static int take_frame(struct object_writer *w, struct error *err)
+static void put_object(void *arg, unsigned worker)
+{
+    struct frame_job *job = arg;
+    struct profile_lap lap;
+    (void)worker;
+    profile_begin(&lap, job->writer->profile, job->writer->io, PROFILE_WRITE);
+    job->status = object_out_put(job->object, &job->err);
+    profile_end(&lap);
+}
+
+// ---- from stage to stage, in the calling thread. What a stage may hold is bounded: who hands a job on waits for room.
+
+static struct frame_job *wait_for_next(struct object_writer *w, struct work_pool *stage)
 {
     profile_pause(w->lap);
-    struct frame_job *job = work_next(w->pool);
+    struct frame_job *job = work_next(stage);
     profile_resume(w->lap, PROFILE_BLOCKED);
+    return job;
+}
+
+static int take_put(struct object_writer *w, struct error *err)
+{
+    struct frame_job *job = wait_for_next(w, w->putting);
+    struct format_ref ref = *object_out_ref(job->object);
     int r = job->status;
     if (r < 0)
         *err = job->err;
-    else if (!zframe_table_add(&w->table, (uint32_t)job->compressed.len, (uint32_t)job->plain.len))
-        r = error_set(err, ERROR_FAILED, "object %u has too many frames", w->number);
-    if (r == 0)
-        r = store_bytes(w, job->compressed.data, job->compressed.len, err);
-    if (w->n_idle < work_threads(w->pool) + 2)
-        w->idle[w->n_idle++] = job;
+    retire(w, job);
+    if (r < 0)
+        return r;
+    w->stats.objects++;
+    w->stats.stored_bytes += ref.stored_size;
+    return w->options.finished(w->options.arg, &ref, err);
+}
+
+// One object is put while the next one is filled.
+static int submit_put(struct object_writer *w, struct frame_job *job, struct error *err)
+{
+    int r = 0;
+    while (r == 0 && work_count(w->putting) > 0)
+        r = take_put(w, err);
+    if (r == 0 && w->options.sealed != NULL)
+        r = w->options.sealed(w->options.arg, object_out_ref(job->object), err);
+    if (r < 0)
+        retire(w, job);
     else
-        free_job(job);
+        work_submit(w->putting, put_object, job);
     return r;
 }
 
-static int end_frame(struct object_writer *w, struct error *err)
+static int take_sealed(struct object_writer *w, struct error *err)
 {
-    if (w->frame == NULL || w->frame->plain.len == 0)
-        return 0;
-    while (work_count(w->pool) > work_threads(w->pool)) {
-        int r = take_frame(w, err);
-        if (r < 0)
-            return r;
-    }
-    work_submit(w->pool, compress_frame, TAKE(w->frame));
-    return 0;
+    struct frame_job *job = wait_for_next(w, w->sealing);
+    int r = job->status;
+    if (r == 0 && job->last)
+        return submit_put(w, job, err);
+    if (r < 0)
+        *err = job->err;
+    retire(w, job);
+    return r;
 }
+
+static int take_compressed(struct object_writer *w, struct error *err)
+{
+    struct frame_job *job = wait_for_next(w, w->compressing);
+    int r = job->status;
+    if (r < 0)
+        *err = job->err;
+    keep_plain(w, job);
+    if (job->object == w->object)
+        w->written += job->compressed.len;
+    while (r == 0 && work_count(w->sealing) >= SEALING_MAX)
+        r = take_sealed(w, err);
+    work_submit(w->sealing, seal_frame, job); // after a failure too: those before it may be at work on the same object
+    return r;
+}
+
+static int submit_frame(struct object_writer *w, struct error *err)
+{
+    int r = 0;
+    while (r == 0 && work_count(w->compressing) >= work_threads(w->compressing) + AHEAD)
+        r = take_compressed(w, err);
+    if (r == 0)
+        work_submit(w->compressing, compress_frame, TAKE(w->frame));
+    return r;
+}
+
+static int wait_for_all(struct object_writer *w, struct error *err)
+{
+    int r = 0;
+    while (r == 0 && work_count(w->compressing) > 0)
+        r = take_compressed(w, err);
+    while (r == 0 && work_count(w->sealing) > 0)
+        r = take_sealed(w, err);
+    while (r == 0 && work_count(w->putting) > 0)
+        r = take_put(w, err);
+    return r;
+}
+
+// ---- filling the open object
+
+static int end_frame(struct object_writer *w, struct error *err) { return w->frame == NULL || w->frame->plain.len == 0 ? 0 : submit_frame(w, err); }
 
 // Receives the tar stream.
 static int sink(void *arg, const void *data, size_t n, struct error *err)
@@ -201,17 +298,14 @@ static int sink(void *arg, const void *data, size_t n, struct error *err)
     struct object_writer *w = arg;
     const uint8_t *at = data;
     while (n > 0) {
-        if (w->frame == NULL) {
-            w->frame = w->n_idle > 0 ? w->idle[--w->n_idle] : xcalloc(1, sizeof *w->frame);
-            w->frame->writer = w;
-            buf_reset(&w->frame->plain);
-        }
+        if (w->frame == NULL)
+            w->frame = new_job(w);
         size_t room = w->frame_target - w->frame->plain.len;
         size_t take = n < room ? n : room;
         buf_add(&w->frame->plain, at, take);
         at += take;
         n -= take;
-        int r = w->frame->plain.len < w->frame_target ? 0 : end_frame(w, err);
+        int r = w->frame->plain.len < w->frame_target ? 0 : submit_frame(w, err);
         if (r < 0)
             return r;
     }
@@ -222,21 +316,16 @@ static struct object_writer *numbers_of(struct object_writer *w) { return w->opt
 
 static int open_object(struct object_writer *w, struct error *err)
 {
-    struct store *store = w->options.store;
-    int r = store->ops->spool_open(store, &w->fd, &w->spool, err);
-    if (r < 0)
-        return r;
-    buf_reset(&w->out);
-    if (w->options.n_recipients > 0)
-        r = age_encrypt_begin(w->io, w->options.recipients, w->options.n_recipients, &w->out, &w->age, err);
-    w->opening = (struct format_ref){ .opening_size = (uint32_t)w->out.len };
-    crypto_sha256(w->out.data, w->out.len, w->opening.opening_sha256);
+    const struct object_writer_options *o = &w->options;
+    struct object_out_options out = { .store = o->store, .recipients = o->recipients, .n_recipients = o->n_recipients };
+    uint32_t number = numbers_of(w)->next_number;
+    int r = object_out_open(w->io, &out, number, &w->object, err);
     if (r == 0)
         r = pack_open(sink, w, &w->pack, err);
     if (r < 0)
         return r;
-    crypto_sha256_init(&w->hash);
-    w->number = numbers_of(w)->next_number++;
+    numbers_of(w)->next_number++;
+    w->number = number;
     w->members = 0;
     w->written = 0;
     return 0;
@@ -292,74 +381,29 @@ static int flush_meta(struct object_writer *w, struct error *err)
     return add_member(w, "meta", text.data, text.len, &ignored, err);
 }
 
-// Without encryption equal content makes equal objects: one that a cut-off run left behind is as good, when it is whole.
-static int take_existing(struct object_writer *w, const struct format_ref *object, const char *name, struct error *err)
-{
-    struct store *store = w->options.store;
-    if (objects_check_stored(store, w->options.n_recipients > 0, object))
-        return 0;
-    return error_set(err, ERROR_INTEGRITY, "'%s' stands in repository '%s' with other bytes than its name says; move it away and run again", name, store->url);
-}
-
-static int put_object(struct object_writer *w, struct error *err)
-{
-    struct format_ref object = w->opening;
-    object.object = w->number;
-    object.stored_size = w->written;
-    crypto_sha256_final(&w->hash, object.sha256);
-    _cleanup_free_ char *name = format_object_name(object.sha256, w->options.n_recipients > 0);
-    _cleanup_free_ char *spool = TAKE(w->spool);
-    int fd = w->fd;
-    w->fd = -1;
-    struct store *store = w->options.store;
-    if (w->options.sealed != NULL) {
-        int r = w->options.sealed(w->options.arg, &object, err);
-        if (r < 0) {
-            io_close_quietly(w->io, &fd);
-            store->ops->spool_drop(store, spool);
-            return r;
-        }
-    }
-    profile_to(w->lap, PROFILE_WRITE);
-    int r = store->ops->put_spool(store, name, fd, spool, err);
-    profile_to(w->lap, PROFILE_PLACE);
-    if (r == ERROR_EXISTS)
-        r = take_existing(w, &object, name, err);
-    if (r < 0)
-        return error_prefix(err, "object %u", w->number);
-    w->stats.objects++;
-    w->stats.stored_bytes += w->written;
-    drop_object(w);
-    return w->options.finished(w->options.arg, &object, err);
-}
-
+// Its last frame ends it, when that has come through the stages.
 static int close_object(struct object_writer *w, struct error *err)
 {
     int r = flush_meta(w, err);
     if (r == 0)
         r = pack_close(w->pack, err);
-    if (r == 0)
-        w->stats.tar_bytes += pack_offset(w->pack);
-    if (r == 0)
-        r = end_frame(w, err);
-    while (r == 0 && work_count(w->pool) > 0)
-        r = take_frame(w, err);
     if (r < 0)
         return r;
-    _cleanup_buf_ struct buf table = { 0 };
-    zframe_table_append(&w->table, &table);
-    r = store_bytes(w, table.data, table.len, err);
-    if (r == 0 && w->options.n_recipients > 0)
-        age_encrypt_final(&w->age, &w->out);
-    if (r == 0)
-        r = write_out(w, err);
-    return r < 0 ? r : put_object(w, err);
+    w->stats.tar_bytes += pack_offset(w->pack);
+    pack_free(w->pack);
+    w->pack = NULL;
+    if (w->frame == NULL)
+        w->frame = new_job(w);
+    w->frame->last = true;
+    w->object = NULL;
+    w->number = 0;
+    return submit_frame(w, err);
 }
 
-int object_writer_add(struct object_writer *w, const char *kind, const void *data, size_t n, struct place *ret_place, struct error *err)
+static int add(struct object_writer *w, const char *kind, const void *data, size_t n, struct place *ret_place, struct error *err)
 {
     int r = 0;
-    if (w->number != 0 && w->written + w->out.len >= w->options.object_size)
+    if (w->number != 0 && w->written >= w->options.object_size)
         r = close_object(w, err);
     if (r == 0 && w->number == 0)
         r = open_object(w, err);
@@ -368,6 +412,33 @@ int object_writer_add(struct object_writer *w, const char *kind, const void *dat
     return r < 0 ? r : add_member(w, kind, data, n, ret_place, err);
 }
 
+static int finish(struct object_writer *w, struct error *err)
+{
+    int r = w->number == 0 ? 0 : close_object(w, err);
+    return r < 0 ? r : wait_for_all(w, err);
+}
+
+static int failed_before(const struct object_writer *w, struct error *err)
+{
+    *err = w->why;
+    return w->failed;
+}
+
+static int note_failure(struct object_writer *w, int r, const struct error *err)
+{
+    w->failed = r;
+    if (r < 0)
+        w->why = *err;
+    return r;
+}
+
+int object_writer_add(struct object_writer *w, const char *kind, const void *data, size_t n, struct place *ret_place, struct error *err)
+{
+    return w->failed < 0 ? failed_before(w, err) : note_failure(w, add(w, kind, data, n, ret_place, err), err);
+}
+
+int object_writer_finish(struct object_writer *w, struct error *err) { return w->failed < 0 ? failed_before(w, err) : note_failure(w, finish(w, err), err); }
+
 int object_writer_note_entry(struct object_writer *w, const char *line, size_t n, struct error *err)
 {
     if (w->number == 0)
@@ -375,14 +446,10 @@ int object_writer_note_entry(struct object_writer *w, const char *line, size_t n
     buf_add_str(&w->meta, "entry ");
     buf_add(&w->meta, line, n);
     buf_add_char(&w->meta, '\n');
-    return w->meta.len < META_MAX ? 0 : flush_meta(w, err);
+    return w->meta.len < META_MAX || w->failed < 0 ? 0 : note_failure(w, flush_meta(w, err), err);
 }
 
-int object_writer_finish(struct object_writer *w, struct error *err) { return w->number == 0 ? 0 : close_object(w, err); }
 uint32_t object_writer_next_object(const struct object_writer *w) { return w->next_number; }
 uint32_t object_writer_open_object(const struct object_writer *w) { return w->number; }
 
-void object_writer_stats(const struct object_writer *w, struct object_writer_stats *ret_stats)
-{
-    *ret_stats = w->stats;
-}
+void object_writer_stats(const struct object_writer *w, struct object_writer_stats *ret_stats) { *ret_stats = w->stats; }

@@ -1,6 +1,7 @@
-// Filling objects: members go into a tar stream, which is cut into independent zstd frames (compressed by worker threads), sealed by age,
-// written to the store's spool, named by SHA-256 and put. The place of a member is known at once; its object exists when
-// the `finished` callback says so. Everything but compression happens in the calling thread.
+// Filling objects: members go into a tar stream, which is cut into independent zstd frames. From there a frame passes through three stages with bounded
+// queues: compressing (several threads), sealing (one: age, SHA-256, the store's spool) and, behind an object's last frame, putting (one).
+// The place of a member is known at once; its object exists when the `finished` callback says so. Making the tar stream, handing jobs from stage to
+// stage and the callbacks happen in the calling thread, which waits where a stage is full. Objects are put one after the other, in their order.
 #ifndef BKD_ENGINE_OBJECT_WRITER_H
 #define BKD_ENGINE_OBJECT_WRITER_H
 
@@ -43,11 +44,11 @@ void free_object_writerp(struct object_writer **w);
 MUST_USE int object_writer_add(struct object_writer *w, const char *kind, const void *data, size_t n, struct place *ret_place, struct error *err);
 // Records a manifest line (without LF) whose content was completed in the open object, for salvage.
 MUST_USE int object_writer_note_entry(struct object_writer *w, const char *line, size_t n, struct error *err);
-// Ends the open object, if any, and waits until it is durable.
+// Ends the open object, if any, and waits until it and those before it are durable. After a failure every call fails with the same error.
 MUST_USE int object_writer_finish(struct object_writer *w, struct error *err);
 // Number the next object will get (the open one's successor).
 uint32_t object_writer_next_object(const struct object_writer *w);
-// Number of the open object, 0 when none is open: what was placed there is not durable yet.
+// Number of the open object, 0 when none is open: what was placed there, or in the one before, may not be durable yet.
 uint32_t object_writer_open_object(const struct object_writer *w);
 // Finished objects, and their stored bytes.
 struct object_writer_stats {

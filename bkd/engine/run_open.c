@@ -7,6 +7,7 @@
 #include "bkd/engine/run.h"
 
 #define OBJECTS_RESERVED 64u
+#define OBJECTS_UNDER_WAY 8u
 #define CLOCK_GAP_NS (UINT64_C(400) * 24 * 3600 * 1000000000) // longer without a backup is rather a clock than a holiday
 
 bool run_usable(void *arg, uint32_t object)
@@ -21,10 +22,11 @@ static bool usable_before(void *arg, uint32_t object)
     return objects_usable_before(&run->objects, object) && !renew_is_due(&run->renew, object);
 }
 
-// Numbers are reserved in steps, ahead of their use; two objects may be under way.
+// Numbers are reserved in steps, ahead of their use. Several objects may be under way: of each writer one is filled, one on its way through the stages
+// and one being put.
 static int reserve_objects(struct run *run, uint32_t next, struct error *err)
 {
-    return next + 1 < run->state.objects ? 0 : state_reserve_objects(&run->state, next + OBJECTS_RESERVED, err);
+    return next + OBJECTS_UNDER_WAY < run->state.objects ? 0 : state_reserve_objects(&run->state, next + OBJECTS_RESERVED, err);
 }
 
 static int object_finished(void *arg, const struct format_ref *object, struct error *err)
