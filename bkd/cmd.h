@@ -75,6 +75,7 @@ int cmd_daemon(struct cmd_context *ctx, const struct cli_args *args, struct erro
 int cmd_diff(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_drill_by_hand(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_drill_key(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int cmd_drill_history(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_drill_list(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_drill_negative(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_drill_report(struct cmd_context *ctx, const struct cli_args *args, struct error *err);

@@ -30,8 +30,10 @@ int cmd_drill_report(struct cmd_context *ctx, const struct cli_args *args, struc
         r = history_open(ctx, &catalogue, err);
     if (r == 0)
         r = drill_reports_find(&catalogue, cli_args_value(args, 0), &record, err);
-    if (r == 0 && ctx->json)
-        return cmd_print_line(&record, err);
+    if (r == 0 && ctx->json) {
+        r = drill_reports_add_improvements(ctx, record, err);
+        return r < 0 ? r : cmd_print_line(&record, err);
+    }
     if (r == 0)
         r = drill_reports_html(ctx, &catalogue, record, language, &html, err);
     return r < 0 ? r : write_html(ctx, cli_args_option(args, "output"), &html, err);

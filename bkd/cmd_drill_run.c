@@ -45,7 +45,7 @@ static int add_step(struct drill *d, const struct recovery *plan, const struct p
     enum drill_result result = s->state == PLANNING_DONE ? DRILL_PASSED : s->state == PLANNING_SKIPPED ? DRILL_SKIPPED : DRILL_FAILED;
     _cleanup_free_ char *text = xasprintf("%s%s%s%s%s", s->message == NULL ? "" : s->message, s->is_late ? " (late)" : "", s->by != NULL && s->by[0] != '\0' ? " — " : "",
                                           s->by == NULL ? "" : s->by, s->state == PLANNING_WAITING ? "it was not come to" : "");
-    const struct drill_step step = { .name = p->ids[i], .planned_ms = i < plan->step_count ? plan->steps[i].deadline_s * 1000 : 0, .took_ns = s->took_ns, .result = result, .text = text };
+    const struct drill_step step = { .name = p->ids[i], .planned_ms = i < plan->step_count ? plan->steps[i].deadline_s * 1000 : 0, .took_ns = s->took_ns, .begun_ns = &s->begun_ns, .result = result, .text = text };
     int r = drill_step(d, &step, err);
     if (r == 0 && result == DRILL_SKIPPED) {
         _cleanup_free_ char *skipped = xasprintf("step %s", p->ids[i]);
@@ -101,7 +101,7 @@ int cmd_drill_run(struct cmd_context *ctx, const struct cli_args *args, struct e
     const char *kind = tabletop ? DRILL_TABLETOP : DRILL_REHEARSAL;
     const struct planning_options options = {
         .plan = cli_args_value(args, 0), .scenario = cli_args_option(args, "scenario"), .identity = cli_args_option(args, "identity"),
-        .mode = tabletop ? PLANNING_TABLETOP : PLANNING_REHEARSE, .unattended = cli_args_flag(args, "unattended"), .may_ask = !ctx->json,
+        .mode = tabletop ? PLANNING_TABLETOP : PLANNING_REHEARSE, .unattended = cli_args_flag(args, "unattended"), .anew = !cli_args_flag(args, "resume"), .may_ask = !ctx->json,
     };
     if (options.unattended && tabletop)
         return error_set(err, ERROR_USAGE, "--unattended leaves people out, and --tabletop is about nothing else: choose one");

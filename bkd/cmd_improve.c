@@ -35,26 +35,18 @@ int cmd_improve_add(struct cmd_context *ctx, const struct cli_args *args, struct
     return cmd_print_line(&line, err);
 }
 
-static int print_json(const struct improvement *i, bool is_overdue, struct error *err)
+static int print_json(const struct improvement *i, uint64_t now_ns, struct error *err)
 {
     struct json *line = json_line_new("improvement");
-    json_add_u64(line, "id", i->id);
-    json_add_str(line, "drill", i->drill);
-    json_add_str(line, "text", i->text);
-    json_add_str(line, "owner", i->owner);
-    json_add_str(line, "due", i->due);
-    json_add_str(line, "opened", i->opened);
-    json_add_str(line, "closed", i->closed);
-    json_add_str(line, "closed_by", i->closed_by);
-    json_add_str(line, "note", i->note);
-    json_add_bool(line, "overdue", is_overdue);
+    improvements_describe(i, now_ns, line);
     return cmd_print_line(&line, err);
 }
 
-static int print(const struct cmd_context *ctx, const struct improvement *i, bool is_overdue, struct error *err)
+static int print(const struct cmd_context *ctx, const struct improvement *i, uint64_t now_ns, struct error *err)
 {
+    bool is_overdue = improvements_is_overdue(i, now_ns);
     if (ctx->json)
-        return print_json(i, is_overdue, err);
+        return print_json(i, now_ns, err);
     printf("%4llu  %s  %-8s  %s: %s (drill %s)\n", (unsigned long long)i->id, i->due, i->closed != NULL ? "closed" : is_overdue ? "OVERDUE" : "open", i->owner, i->text, i->drill);
     return 0;
 }
@@ -66,12 +58,11 @@ int cmd_improve_list(struct cmd_context *ctx, const struct cli_args *args, struc
     int r = improvements_load(ctx->io, ctx->state_dir, &improvements, err);
     for (size_t i = 0; r == 0 && i < improvements.n; i++) {
         const struct improvement *item = &improvements.items[i];
-        bool is_overdue = improvements_is_overdue(item, now);
         if (item->closed != NULL && !cli_args_flag(args, "all"))
             continue;
         shown++;
-        overdue += is_overdue;
-        r = print(ctx, item, is_overdue, err);
+        overdue += improvements_is_overdue(item, now);
+        r = print(ctx, item, now, err);
     }
     if (r < 0 || (!ctx->json && shown > 0))
         return r;

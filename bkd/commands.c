@@ -165,6 +165,11 @@ static const struct cli_option drill_key_options[] = {
     { 0 },
 };
 
+static const struct cli_option drill_history_options[] = {
+    { "quarters", 0, "N", "at most so many, up to this one (8)" },
+    { 0 },
+};
+
 static const struct cli_option drill_list_options[] = {
     { "kind", 0, "KIND", "only negative, by-hand, key, rehearsal or tabletop" },
     { 0 },
@@ -174,6 +179,7 @@ static const struct cli_option drill_run_options[] = {
     { "scenario", 's', "NAME", "what happened, such as host-loss" },
     { "tabletop", 0, NULL, "restore nothing: people answer for every step, and times are taken" },
     { "unattended", 0, NULL, "manual steps and decisions are left out, and listed as not exercised" },
+    { "resume", 0, NULL, "go on with one that was interrupted; its time counts from then" },
     { "identity", 'i', "FILE", "age identity that opens the backups (each policy's verify.identity)" },
     { "responsible", 0, "NAME", "who is responsible for the drill (whoever runs it)" },
     { "participants", 0, "NAMES", "who takes part" },
@@ -445,6 +451,10 @@ static const struct cli_command commands[] = {
       "repository's own recover.sh on a copy of what the newest snapshot needs. Compares the result with the manifest: content with sha256sum, types, modes, owners, times and links with lstat(2). "
       "The time is recorded by itself, and is no part of `bkd rto`. Ends with 4 when the result is not what was signed.",
       drill_options, cmd_drill_by_hand },
+    { "drill history", "[PLAN|POLICY]", 0, 1, "show drills by quarters: planned, held, passed, and how long the recovery took",
+      "For each plan, and each kind of drill of a policy, a line a quarter: the dates that `drill` of the plan names, the drills that were held and that passed, and the longest recovery of those "
+      "that passed (of a rehearsal its restores and checks, of a by-hand drill recover.sh) against what was promised. The trend compares the last quarter that measured one with the first.",
+      drill_history_options, cmd_drill_history },
     { "drill key", "POLICY", 1, 1, "prove that the offline key opens the backups",
       "Takes the identity that lies offline (-i recovery.txt; `age -p` files as well, and `-i -` to pipe or type it in), makes sure that the newest snapshot is encrypted for it, and decrypts the smallest object of it, whole. The date is recorded: "
       "`bkd status` warns when the last time is more than 180 days ago, and says when there was none. Ends with 9 when the key opens nothing, and for the key that verifications use anyway.",

@@ -35,6 +35,24 @@ int drill_reports_find(struct catalogue *c, const char *id, struct json **ret_re
     return r;
 }
 
+int drill_reports_add_improvements(const struct cmd_context *ctx, struct json *record, struct error *err)
+{
+    _cleanup_improvements_ struct improvements improvements = { 0 };
+    const char *id = json_get_str(record, "id");
+    int r = improvements_load(ctx->io, ctx->state_dir, &improvements, err);
+    if (r < 0)
+        return r;
+    struct json *list = json_add_array(record, "improvements");
+    for (size_t i = 0; i < improvements.n; i++) {
+        const struct improvement *item = &improvements.items[i];
+        if (id == NULL || strcmp(item->drill, id) != 0)
+            continue;
+        struct json *object = json_append_object(list);
+        improvements_describe(item, io_realtime_ns(ctx->io), object);
+    }
+    return 0;
+}
+
 struct trend {
     struct json *records[TREND_MAX]; // owned
     size_t n;

@@ -8,6 +8,8 @@
 
 // The record of the drill whose id begins with `id`. ERROR_NOT_FOUND; ERROR_USAGE: several do. Free with json_free.
 MUST_USE int drill_reports_find(struct catalogue *c, const char *id, struct json **ret_record, struct error *err);
+// Adds the improvements that it asked for, with what became of them.
+MUST_USE int drill_reports_add_improvements(const struct cmd_context *ctx, struct json *record, struct error *err);
 // Its report, with the trend of the last drills of the same plan and kind.
 MUST_USE int drill_reports_html(const struct cmd_context *ctx, struct catalogue *c, const struct json *record, enum drill_report_language language, struct buf *ret_html,
                                 struct error *err);

@@ -100,7 +100,8 @@ static void load_dates(const struct cmd_context *ctx, struct catalogue *c, uint6
         return;
     }
     int64_t last_s = p->last.id == NULL ? INT64_MIN : (int64_t)(p->last.started_ns / NS_PER_S);
-    p->dates = drill_dates_of(&p->schedule, in_force_since_s(c, p), last_s, drill->announce_s, (int64_t)(now_ns / NS_PER_S));
+    p->since_s = in_force_since_s(c, p);
+    p->dates = drill_dates_of(&p->schedule, p->since_s, last_s, drill->announce_s, (int64_t)(now_ns / NS_PER_S));
 }
 
 static void load_plan(const struct cmd_context *ctx, struct catalogue *c, uint64_t now_ns, struct watch_plan *p)

@@ -29,6 +29,7 @@ struct watch_plan {
     bool was_rehearsed, is_rehearsed; // some text of it; this one
     struct watch_drill last; // rehearsal or tabletop
     struct schedule schedule; // of its drills; none when nobody asks for them
+    int64_t since_s;          // when that came into force
     struct drill_dates dates;
 };
 

@@ -86,11 +86,12 @@ int drill_begin(const struct io *io, const char *state_dir, const struct drill_a
     return 0;
 }
 
-static void add_step(struct json *object, const struct drill_step *step)
+static void add_step(struct json *object, const struct drill_step *step, uint64_t begun_ns)
 {
     json_add_str(object, "name", step->name);
     if (step->planned_ms > 0)
         json_add_u64(object, "planned_ms", step->planned_ms);
+    json_add_u64(object, "begun_ms", begun_ns / 1000000);
     json_add_u64(object, "took_ms", step->took_ns / 1000000);
     json_add_str(object, "result", drill_result_name(step->result));
     json_add_str(object, "text", step->text);
@@ -99,10 +100,11 @@ static void add_step(struct json *object, const struct drill_step *step)
 int drill_step(struct drill *d, const struct drill_step *step, struct error *err)
 {
     _cleanup_json_ struct json *line = json_line_new("step");
+    uint64_t since_ns = io_monotonic_ns(d->io) - d->since_ns, begun_ns = step->begun_ns != NULL ? *step->begun_ns : since_ns > step->took_ns ? since_ns - step->took_ns : 0;
     d->n_failed += step->result == DRILL_FAILED;
-    add_step(json_append_object(d->steps), step);
+    add_step(json_append_object(d->steps), step, begun_ns);
     json_add_time(line, "time", io_realtime_ns(d->io));
-    add_step(line, step);
+    add_step(line, step, begun_ns);
     return write_line(d, line, err);
 }
 

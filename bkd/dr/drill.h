@@ -36,6 +36,7 @@ struct drill_step {
     const char *name; // what was done, a few words
     uint64_t planned_ms; // 0 = no time was planned
     uint64_t took_ns;
+    const uint64_t *begun_ns; // from the begin of the drill, or of the run of its plan; NULL = the step ends now
     enum drill_result result;
     const char *text; // what came of it, one sentence
 };

@@ -10,17 +10,17 @@ enum text {
     TEXT_TITLE, TEXT_PASSED, TEXT_FAILED, TEXT_NOT_ENDED, TEXT_ID, TEXT_PLAN, TEXT_VERSION, TEXT_KIND, TEXT_BEGAN, TEXT_ENDED, TEXT_PLACE, TEXT_RESPONSIBLE, TEXT_PARTICIPANTS,
     TEXT_SCOPE, TEXT_COPY, TEXT_SNAPSHOT, TEXT_STEPS, TEXT_STEP, TEXT_PLANNED, TEXT_MEASURED, TEXT_RESULT, TEXT_SAID, TEXT_RTO, TEXT_RPO, TEXT_TOOK, TEXT_BY_HAND, TEXT_NOT_EXERCISED,
     TEXT_EVALUATION, TEXT_PROBLEMS, TEXT_IMPROVEMENTS, TEXT_OWNER, TEXT_DUE, TEXT_STATE, TEXT_OPEN, TEXT_CLOSED, TEXT_NONE, TEXT_TREND, TEXT_SIGNATURES, TEXT_NAME, TEXT_DATE,
-    TEXT_SIGNATURE, TEXT_APPROVER, TEXT_STEP_PASSED, TEXT_STEP_FAILED, TEXT_STEP_SKIPPED, TEXT_NUMBER, TEXTS
+    TEXT_SIGNATURE, TEXT_APPROVER, TEXT_STEP_PASSED, TEXT_STEP_FAILED, TEXT_STEP_SKIPPED, TEXT_NUMBER, TEXT_RECOVERY, TEXT_TIMELINE, TEXT_TIMELINE_KEY, TEXTS
 };
 
 static const char *const texts[2][TEXTS] = {
     { "Drill report", "PASSED", "NOT PASSED", "NOT ENDED", "Drill", "Plan or policy", "Version (SHA-256)", "Kind", "Began", "Ended", "Place", "Responsible", "Participants", "Scope",
       "Copy used", "Snapshot", "Steps", "Step", "Planned", "Measured", "Result", "What came of it", "Promised recovery time (RTO)", "Promised loss at most (RPO)", "Whole drill",
       "Recovery by hand", "Not exercised", "Evaluation", "Problems", "Improvements", "Owner", "Due", "State", "open", "closed", "none", "Trend", "Signatures", "Name", "Date", "Signature",
-      "Approved by", "passed", "failed", "skipped", "No." },
+      "Approved by", "passed", "failed", "skipped", "No.", "Recovery", "Timeline", "Bars: when each step ran. Grey: how long it was planned to take." },
     { "演练报告", "通过", "未通过", "未结束", "演练编号", "预案或策略", "版本(SHA-256)", "类型", "开始", "结束", "地点", "负责人", "参加人员", "范围", "所用副本", "快照", "步骤", "步骤", "计划用时", "实际用时", "结果",
       "说明", "承诺恢复时间(RTO)", "承诺最大数据丢失(RPO)", "演练总用时", "手工恢复用时", "未演练内容", "评价", "发现的问题", "改进措施", "负责人", "期限", "状态", "未完成", "已完成", "无", "趋势", "签字", "姓名", "日期",
-      "签名", "批准人", "通过", "失败", "跳过", "编号" },
+      "签名", "批准人", "通过", "失败", "跳过", "编号", "恢复用时", "时间线", "色条:各步骤的实际起止时间;灰条:计划用时。" },
 };
 
 int drill_report_language(const char *name, enum drill_report_language *ret_language, struct error *err)
@@ -42,8 +42,11 @@ static const char style[] =
     "th,td{text-align:left;vertical-align:top;padding:.35em .6em;border-bottom:1px solid #d0d7de;overflow-wrap:anywhere}thead th{background:#f3f5f7}tr{break-inside:avoid}"
     ".facts th{width:15em;font-weight:600}.n{text-align:right;white-space:nowrap}.verdict{display:inline-block;padding:.2em .8em;border-radius:4px;color:#fff;font-weight:700;margin:.5em 0}"
     ".passed{color:#1a7f37}.failed{color:#b42318;font-weight:700}.skipped{color:#57606a}.verdict.passed{background:#1a7f37;color:#fff}.verdict.failed{background:#b42318;color:#fff}"
-    ".bar{background:#e7ebef;height:.8em;min-width:8em;margin-top:.4em}.bar i{display:block;height:100%;min-width:1px;background:#0969da}.sign td{height:3.2em}"
-    "@media print{body{margin:0;max-width:none;padding:0;font-size:11px}.verdict,.bar,.bar i{print-color-adjust:exact;-webkit-print-color-adjust:exact}}";
+    ".gantt{display:grid;grid-template-columns:minmax(6em,14em) 1fr auto;gap:.3em .8em;align-items:center}.gantt span{overflow-wrap:anywhere}"
+    ".lane{position:relative;height:1.3em;overflow:hidden;background:linear-gradient(90deg,#d0d7de 1px,#fff 1px) 0 0/25% 100%;border-right:1px solid #d0d7de}"
+    ".lane i{position:absolute;top:.25em;height:.8em;min-width:2px;background:#0969da}.lane .plan{top:.05em;height:1.2em;background:#d8dee4}.lane .failed{background:#b42318}"
+    ".axis{display:flex;justify-content:space-between;color:#57606a;font-size:.85em}.key{color:#57606a;font-size:.85em}.sign td{height:3.2em}"
+    "@media print{body{margin:0;max-width:none;padding:0;font-size:11px}.verdict,.lane,.lane i{print-color-adjust:exact;-webkit-print-color-adjust:exact}}";
 
 static void add_escaped(struct buf *out, const char *text)
 {
@@ -138,6 +141,7 @@ static void add_facts(const struct drill_report *r, struct buf *out)
     }
     add_duration_fact(r, out, TEXT_RTO, "objective_rto_ms");
     add_duration_fact(r, out, TEXT_RPO, "objective_rpo_ms");
+    add_duration_fact(r, out, TEXT_RECOVERY, "recovery_ms");
     add_duration_fact(r, out, TEXT_BY_HAND, "by_hand_ms");
     add_duration_fact(r, out, TEXT_TOOK, "took_ms");
     end_table(out);
@@ -149,35 +153,89 @@ static const char *step_result(const struct drill_report *r, const char *result)
     return say(r, text);
 }
 
-// A bar as long as the step's part of the longest one.
-static void add_step(const struct drill_report *r, struct buf *out, const struct json *step, uint64_t longest_ms)
+static uint64_t figure_of(const struct json *object, const char *key)
+{
+    uint64_t value = 0;
+    return json_get_u64(object, key, &value) ? value : 0;
+}
+
+static const char *class_of(const struct json *step)
 {
     const char *result = json_get_str(step, "result");
-    uint64_t ms = 0;
-    (void)json_get_u64(step, "took_ms", &ms);
-    result = result == NULL ? "skipped" : result;
+    return result != NULL && (strcmp(result, "passed") == 0 || strcmp(result, "failed") == 0) ? result : "skipped";
+}
+
+static void add_step(const struct drill_report *r, struct buf *out, const struct json *step)
+{
     buf_add_str(out, "<tr>");
     add_cell(out, json_get_str(step, "name"));
     add_duration_cell(out, step, "planned_ms");
     add_duration_cell(out, step, "took_ms");
-    buf_addf(out, "<td class=\"%s\">%s</td><td>", strcmp(result, "passed") == 0 || strcmp(result, "failed") == 0 ? result : "skipped", step_result(r, result));
-    add_escaped(out, json_get_str(step, "text"));
-    buf_addf(out, "<div class=\"bar\"><i style=\"width:%llu%%\"></i></div></td></tr>\n", (unsigned long long)(longest_ms == 0 ? 0 : ms * 100 / longest_ms));
+    buf_addf(out, "<td class=\"%s\">%s</td>", class_of(step), step_result(r, class_of(step)));
+    add_cell(out, json_get_str(step, "text"));
+    buf_add_str(out, "</tr>\n");
 }
 
 static void add_steps(const struct drill_report *r, struct buf *out)
 {
     const struct json *steps = json_get(r->record, "steps");
-    uint64_t longest = 0, ms;
     size_t n = steps == NULL ? 0 : json_length(steps);
     add_heading(r, out, TEXT_STEPS);
     BEGIN_TABLE(r, out, TEXT_STEP, TEXT_PLANNED, TEXT_MEASURED, TEXT_RESULT, TEXT_SAID);
     for (size_t i = 0; i < n; i++)
-        if (json_get_u64(json_at(steps, i), "took_ms", &ms) && ms > longest)
-            longest = ms;
-    for (size_t i = 0; i < n; i++)
-        add_step(r, out, json_at(steps, i), longest);
+        add_step(r, out, json_at(steps, i));
     end_table(out);
+}
+
+// ---- the timeline: what ran side by side stands below each other
+
+static void add_bar(struct buf *out, const char *class, uint64_t begun_ms, uint64_t took_ms, uint64_t total_ms)
+{
+    if (took_ms > 0)
+        buf_addf(out, "<i class=\"%s\" style=\"left:%.2f%%;width:%.2f%%\"></i>", class, (double)begun_ms * 100 / (double)total_ms, (double)took_ms * 100 / (double)total_ms);
+}
+
+static void add_lane(struct buf *out, const struct json *step, uint64_t total_ms)
+{
+    char took[CLOCK_TEXT_MAX];
+    uint64_t begun_ms = figure_of(step, "begun_ms"), took_ms = figure_of(step, "took_ms");
+    clock_format_duration(took, took_ms * 1000000);
+    buf_add_str(out, "<span>");
+    add_escaped(out, json_get_str(step, "name"));
+    buf_add_str(out, "</span><span class=\"lane\">");
+    add_bar(out, "plan", begun_ms, figure_of(step, "planned_ms"), total_ms);
+    add_bar(out, class_of(step), begun_ms, took_ms == 0 ? 1 : took_ms, total_ms);
+    buf_addf(out, "</span><span class=\"n\">%s</span>\n", took);
+}
+
+static void add_axis(struct buf *out, uint64_t total_ms)
+{
+    char half[CLOCK_TEXT_MAX], all[CLOCK_TEXT_MAX];
+    clock_format_duration(half, total_ms / 2 * 1000000);
+    clock_format_duration(all, total_ms * 1000000);
+    buf_addf(out, "<span></span><span class=\"axis\"><span>0</span><span>%s</span><span>%s</span></span><span></span>\n", half, all);
+}
+
+// As wide as what was measured: a plan that allows for hours would leave nothing to be seen of minutes. Records of before have no begins.
+static void add_timeline(const struct drill_report *r, struct buf *out)
+{
+    const struct json *steps = json_get(r->record, "steps");
+    size_t n = steps == NULL ? 0 : json_length(steps), shown = 0;
+    uint64_t total_ms = 1, ignored;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t end_ms = figure_of(json_at(steps, i), "begun_ms") + figure_of(json_at(steps, i), "took_ms");
+        total_ms = end_ms > total_ms ? end_ms : total_ms;
+        shown += json_get_u64(json_at(steps, i), "begun_ms", &ignored);
+    }
+    if (shown < n || n == 0)
+        return;
+    add_heading(r, out, TEXT_TIMELINE);
+    buf_add_str(out, "<div class=\"gantt\">\n");
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(class_of(json_at(steps, i)), "skipped") != 0)
+            add_lane(out, json_at(steps, i), total_ms);
+    add_axis(out, total_ms);
+    buf_addf(out, "</div>\n<p class=\"key\">%s</p>\n", say(r, TEXT_TIMELINE_KEY));
 }
 
 static void add_list(const struct drill_report *r, struct buf *out, enum text title, const char *key)
@@ -227,7 +285,7 @@ static void add_improvements(const struct drill_report *r, struct buf *out)
 static void add_trend(const struct drill_report *r, struct buf *out)
 {
     add_heading(r, out, TEXT_TREND);
-    BEGIN_TABLE(r, out, TEXT_BEGAN, TEXT_ID, TEXT_RESULT, TEXT_TOOK, TEXT_BY_HAND);
+    BEGIN_TABLE(r, out, TEXT_BEGAN, TEXT_ID, TEXT_RESULT, TEXT_TOOK, TEXT_RECOVERY, TEXT_RTO);
     for (size_t i = 0; i < r->n_earlier; i++) {
         enum text verdict = verdict_of(r->earlier[i]);
         buf_add_str(out, "<tr>");
@@ -235,7 +293,8 @@ static void add_trend(const struct drill_report *r, struct buf *out)
         add_cell(out, json_get_str(r->earlier[i], "id"));
         buf_addf(out, "<td class=\"%s\">%s</td>", verdict == TEXT_PASSED ? "passed" : "failed", say(r, verdict));
         add_duration_cell(out, r->earlier[i], "took_ms");
-        add_duration_cell(out, r->earlier[i], "by_hand_ms");
+        add_duration_cell(out, r->earlier[i], figure_of(r->earlier[i], "by_hand_ms") > 0 ? "by_hand_ms" : "recovery_ms");
+        add_duration_cell(out, r->earlier[i], "objective_rto_ms");
         buf_add_str(out, "</tr>\n");
     }
     end_table(out);
@@ -262,6 +321,7 @@ void drill_report_html(const struct drill_report *r, struct buf *ret_html)
     add_verdict(r, out);
     add_facts(r, out);
     add_steps(r, out);
+    add_timeline(r, out);
     add_evaluation(r, out);
     add_list(r, out, TEXT_NOT_EXERCISED, "not_exercised");
     add_list(r, out, TEXT_PROBLEMS, "problems");

@@ -194,3 +194,17 @@ bool improvements_is_overdue(const struct improvement *improvement, uint64_t now
     clock_format_utc(today, now_ns, false);
     return improvement->closed == NULL && strncmp(today, improvement->due, DATE_LENGTH) > 0;
 }
+
+void improvements_describe(const struct improvement *i, uint64_t now_ns, struct json *object)
+{
+    json_add_u64(object, "id", i->id);
+    json_add_str(object, "drill", i->drill);
+    json_add_str(object, "text", i->text);
+    json_add_str(object, "owner", i->owner);
+    json_add_str(object, "due", i->due);
+    json_add_str(object, "opened", i->opened);
+    json_add_str(object, "closed", i->closed);
+    json_add_str(object, "closed_by", i->closed_by);
+    json_add_str(object, "note", i->note);
+    json_add_bool(object, "overdue", improvements_is_overdue(i, now_ns));
+}

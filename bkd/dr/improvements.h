@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "bkd/base/io.h"
+#include "bkd/base/json.h"
 
 struct improvement {
     uint64_t id;        // from 1
@@ -34,5 +35,7 @@ MUST_USE int improvements_add(const struct io *io, const char *state_dir, const 
 MUST_USE int improvements_close(const struct io *io, const char *state_dir, uint64_t id, const char *by, const char *note, struct error *err);
 // Is it open, and was it due before `now_ns`? (The day it is due counts as in time, in UTC.)
 bool improvements_is_overdue(const struct improvement *improvement, uint64_t now_ns);
+// Its fields, in a JSON object.
+void improvements_describe(const struct improvement *improvement, uint64_t now_ns, struct json *object);
 
 #endif

@@ -103,6 +103,12 @@ alarms "2027-05-11 14:00:00"
 says_not "until it is done" '"kind":"improvement"'
 alarms "2027-06-01 00:00:01"
 says "the review date is watched" '"kind":"plan-review","severity":"warning"'
+at "2027-06-02 00:00:00" drill history erp --json >"$tree/out"
+says "the history has the quarter with its drill, against what is promised" '"quarter":"2027Q1","planned":1,"held":1,"passed":1,"recovery_ms":[0-9]+,"objective_rto_ms":3600000,"within_rto":true'
+says "and one with two, of which one passed" '"quarter":"2027Q2","planned":1,"held":2,"passed":1,"recovery_ms":[0-9]{1,6},'
+says "and the trend" '"type":"trend".*"plan":"erp","kind":"plan","recovery_change_percent":-?[0-9]'
+at "2027-07-20 00:00:00" drill history >"$tree/out"
+says "as text, with a quarter in which none was held" '2027Q3 +1 +0 +0 +- +-'
 sed -i 's/^review:.*/review: 2028-06-01/; s/^drill:.*/drill: none/' "$config/plans/erp.yaml"
 alarms "2027-12-01 00:00:00"
 says_not "until it is set anew; without drills nobody misses one" '"kind":"(plan-review|drill-overdue)"'

@@ -5,7 +5,7 @@
 fits() { if eval "$2"; then ok "$1"; else bad "$1"; fi; } # TITLE TEST
 drill() { run_bkd drill "$@"; }
 leftovers() { find "$scratch" -mindepth 1 | wc -l; }
-step() { says "$1" "\"name\":\"$2\",\"took_ms\":[0-9]+,\"result\":\"$3\""; } # TITLE STEP RESULT
+step() { says "$1" "\"name\":\"$2\",\"begun_ms\":[0-9]+,\"took_ms\":[0-9]+,\"result\":\"$3\""; } # TITLE STEP RESULT
 
 host h "{allow_single_recipient: false}"
 scratch=$tree/scratch
@@ -143,7 +143,7 @@ EOF
 is 0 "a plan is rehearsed" drill run erp --unattended --json --participants 李雷
 says "and passes" '"mode":"rehearsal","passed":true'
 run_bkd drill list erp --json >"$tree/out"
-says "with planned and measured times" '"name":"restore","planned_ms":1800000,"took_ms":[0-9]+,"result":"passed"'
+says "with planned and measured times" '"name":"restore","planned_ms":1800000,"begun_ms":[0-9]+,"took_ms":[0-9]+,"result":"passed"'
 says "what was left out is listed" '"not_exercised":\["step tell"\]'
 
 # ---- evidence, verified with stock tools as its README.txt says
@@ -164,6 +164,10 @@ is 1 "does not replace a file" drill report "$id" -o "$tree/report.html"
 is 0 "in English, on standard output" drill report "$id"
 says "escapes what was said" 'a &lt;faster&gt; line &amp; more'
 fits "the Chinese one is Chinese" 'grep -q "<h1>演练报告: p</h1>" "$tree/report.html" && grep -q "<td>王芳</td>" "$tree/report.html"'
+is 0 "as JSON" drill report "$id" --json
+says "with what it asked for, and what became of that" '"improvements":\[\{"id":1,.*"due":"2000-01-31",.*"note":"done","overdue":false\},\{"id":2,.*"overdue":false\}\]'
+says "and when each step began" '"name":"a flipped bit in an object","begun_ms":[0-9]+,"took_ms"'
+fits "the Chinese report has a time line" 'grep -q "<h2>时间线</h2>" "$tree/report.html" && grep -q "<i class=\"passed\" style=\"left:[0-9.]*%;width:[0-9.]*%\">" "$tree/report.html"'
 fits "it needs nothing from elsewhere" '! grep -qE "https?://|<script|<link|<img" "$tree/report.html"'
 if command -v python3 >/dev/null; then
     cat >"$tree/wellformed.py" <<'PYTHON'
