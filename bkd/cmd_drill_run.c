@@ -5,7 +5,7 @@
 #include "bkd/base/clock.h"
 #include "bkd/base/interrupt.h"
 #include "bkd/base/log.h"
-#include "bkd/dr/drill.h"
+#include "bkd/drill_evidence.h"
 #include "bkd/planning.h"
 #include "bkd/record/drills.h"
 #include "bkd/watch_run.h"
@@ -116,6 +116,8 @@ int cmd_drill_run(struct cmd_context *ctx, const struct cli_args *args, struct e
         planning_record(ctx, &p);
     struct error why;
     int recorded = r == 0 ? record(&d, &plan, &p, &why) : drill_end(&d, DRILL_BROKEN_OFF, err->text, &why);
+    if (r == 0)
+        drill_evidence_plan(ctx, &d, &plan, &p);
     catalogue_it(ctx, &d, plan.name, kind);
     watch_after_drill(ctx);
     if (r == 0 && recorded < 0) {

@@ -9,11 +9,10 @@
 #include "bkd/base/crypto.h"
 #include "bkd/base/fs.h"
 #include "bkd/base/log.h"
+#include "bkd/drill_evidence.h"
 #include "bkd/holding.h"
 #include "bkd/record/drills.h"
 #include "bkd/verifying.h"
-
-enum { SIGNED_MAX = 64 << 10 };
 
 // ---- the record in the catalogue
 
@@ -74,22 +73,11 @@ static void version_of(const struct cmd_context *ctx, const char *policy, char r
     format_hex(ret_version, sha256, sizeof sha256);
 }
 
-// The signed head of the snapshot, and what the repository is, as they were at the time: a record that names them by more than a number.
-static int keep_signed(struct drilling *d, const char *stored, const char *name, struct error *err)
-{
-    _cleanup_buf_ struct buf data = { 0 };
-    _cleanup_free_ char *path = xasprintf("%s/%s", d->drill.dir, name);
-    int r = store_get_all(d->repository->store, stored, SIGNED_MAX, &data, err);
-    return r < 0 ? r : fs_create_file(d->setup.ctx->io, AT_FDCWD, path, 0600, data.data, data.len, err);
-}
-
 static int keep_evidence(struct drilling *d, struct error *err)
 {
-    _cleanup_free_ char *head = format_head_name(d->head->chain, d->head->number);
     json_add_hex(d->drill.record, "chain", d->head->chain, sizeof d->head->chain);
     json_add_hex(d->drill.record, "head_sha256", d->head->sha256, sizeof d->head->sha256);
-    int r = keep_signed(d, head, "head", err);
-    return r < 0 ? r : keep_signed(d, "bkd-repository", "bkd-repository", err);
+    return drill_evidence_head(&d->drill, d->repository, d->head, "", err);
 }
 
 static int begin_record(struct drilling *d, const struct cli_args *args, const char *kind, const char *scope, struct error *err)

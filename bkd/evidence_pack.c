@@ -134,6 +134,14 @@ static int add_drill(void *arg, const struct drill_row *row, struct error *err)
     return r == ERROR_NOT_FOUND ? 0 : r;
 }
 
+// What drills asked for, all of it: later lines say what became of earlier ones.
+static int add_improvements(struct pack *p, struct error *err)
+{
+    _cleanup_free_ char *journal = xasprintf("%s/drills/improvements.jsonl", p->ctx->state_dir);
+    int r = copy_file(p, journal, "improvements.jsonl", err);
+    return r == ERROR_NOT_FOUND ? 0 : r;
+}
+
 static int add_drills(struct pack *p, struct error *err)
 {
     int r = drills_list(p->catalogue, NULL, NULL, add_drill, p, err);
@@ -312,6 +320,8 @@ static int fill(struct pack *p, struct error *err)
         return r;
     p->dir = xasprintf("%s/%s", p->scratch.tree, p->options->name);
     r = add_drills(p, err);
+    if (r == 0)
+        r = add_improvements(p, err);
     if (r == 0)
         r = add_history(p, err);
     return r < 0 ? r : sign(p, err);

@@ -210,6 +210,13 @@ fits "reports in both languages are in it" '[ -s "drills/$id/report-en.html" ] &
 fits "the head is signed by the host that was backed up" 'verify_signature "$tree/head.sig" bkd-head@v1 <"$tree/head.txt" >/dev/null'
 fits "it is the one in the record" 'grep -q "\"head_sha256\":\"$(sha256sum <"drills/$id/head" | cut -d " " -f 1)\"" "drills/$id/record.json"'
 fits "no secret is in it" '! grep -rqE "AGE-SECRET-KEY-1[A-Z0-9]{20}|PRIVATE KEY-----" .'
+of_plan=$(grep -l '"kind":"rehearsal"' drills/*/record.json | sed 's|/record.json||')
+fits "a plan's drill has the plan that it names" 'grep -q "\"plan_version\":\"$(sha256sum <"$of_plan/plan.yaml" | cut -d " " -f 1)\"" "$of_plan/record.json"'
+fits "and the journal of its run" 'grep -q "\"type\":\"end\"" "$of_plan/run.jsonl"'
+sed '/^-----BEGIN SSH SIGNATURE-----$/,$d' "$of_plan/head-files" >"$tree/head.txt"
+sed -n '/^-----BEGIN SSH SIGNATURE-----$/,$p' "$of_plan/head-files" >"$tree/head.sig"
+fits "and the signed head of what was restored" 'verify_signature "$tree/head.sig" bkd-head@v1 <"$tree/head.txt" >/dev/null'
+fits "what drills asked for is in it" 'grep -q "\"type\":\"closed\"" improvements.jsonl'
 echo x >>"drills/$id/journal.jsonl"
 fits "a changed file is found" '! sha256sum --check --strict --quiet SHA256SUMS >/dev/null 2>&1'
 finish
