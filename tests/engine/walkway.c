@@ -11,7 +11,7 @@ int walkway_setup(void **state)
     p->root = xasprintf("%s/tree", p->scratch.dir);
     assert_int_equal(mkdir(p->root, 0755), 0);
     p->sources[0] = (struct scan_source){ .path = p->root };
-    p->options = (struct scan_options){ .sources = p->sources, .n_sources = 1, .scratch_fd = p->dirfd };
+    p->options = (struct scan_options){ .sources = p->sources, .n_sources = 1, .scratch_fd = p->dirfd, .helpers = 4 };
     *state = p;
     return 0;
 }
