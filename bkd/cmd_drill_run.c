@@ -1,6 +1,7 @@
 // bkd drill run: a recovery plan rehearsed in isolation, or walked through, as a drill on record.
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bkd/base/clock.h"
 #include "bkd/base/interrupt.h"
@@ -28,14 +29,30 @@ static void catalogue_it(const struct cmd_context *ctx, const struct drill *d, c
 
 static int begin(const struct cmd_context *ctx, const struct cli_args *args, const struct recovery *plan, const char *kind, struct drill *ret_drill, struct error *err)
 {
-    char who[WHO_MAX];
-    const char *responsible = cli_args_option(args, "responsible");
+    char who[WHO_MAX], host[256] = "";
+    const char *responsible = cli_args_option(args, "responsible"), *place = cli_args_option(args, "place");
     who_am_i(who);
+    (void)gethostname(host, sizeof host - 1);
     const struct drill_about about = {
-        .kind = kind, .plan = plan->name, .plan_version = plan->sha256, .place = cli_args_option(args, "place"), .responsible = responsible != NULL ? responsible : who,
+        .kind = kind, .plan = plan->name, .plan_version = plan->sha256, .place = place != NULL ? place : host, .responsible = responsible != NULL ? responsible : who,
         .participants = cli_args_option(args, "participants"), .scope = plan->description, .objective_rto_ms = plan->rto_s * 1000,
     };
     return drill_begin(ctx->io, ctx->state_dir, &about, ret_drill, err);
+}
+
+// "snapshot 3: 12 files … (late), from sftp://vault/… — 王芳".
+static void describe_step(const struct planning_step *s, struct buf *ret_text)
+{
+    if (s->state == PLANNING_WAITING)
+        buf_add_str(ret_text, "it was not come to");
+    if (s->message != NULL)
+        buf_add_str(ret_text, s->message);
+    if (s->is_late)
+        buf_add_str(ret_text, " (late)");
+    if (s->copy != NULL && s->copy[0] != '\0')
+        buf_addf(ret_text, ", from %s", s->copy);
+    if (s->by != NULL && s->by[0] != '\0')
+        buf_addf(ret_text, " — %s", s->by);
 }
 
 // A step that has not ended when the run has, did not do what it was for.
@@ -43,9 +60,9 @@ static int add_step(struct drill *d, const struct recovery *plan, const struct p
 {
     const struct planning_step *s = &p->steps[i];
     enum drill_result result = s->state == PLANNING_DONE ? DRILL_PASSED : s->state == PLANNING_SKIPPED ? DRILL_SKIPPED : DRILL_FAILED;
-    _cleanup_free_ char *text = xasprintf("%s%s%s%s%s", s->message == NULL ? "" : s->message, s->is_late ? " (late)" : "", s->by != NULL && s->by[0] != '\0' ? " — " : "",
-                                          s->by == NULL ? "" : s->by, s->state == PLANNING_WAITING ? "it was not come to" : "");
-    const struct drill_step step = { .name = p->ids[i], .planned_ms = i < plan->step_count ? plan->steps[i].deadline_s * 1000 : 0, .took_ns = s->took_ns, .begun_ns = &s->begun_ns, .result = result, .text = text };
+    _cleanup_buf_ struct buf text = { 0 };
+    describe_step(s, &text);
+    const struct drill_step step = { .name = p->ids[i], .planned_ms = i < plan->step_count ? plan->steps[i].deadline_s * 1000 : 0, .took_ns = s->took_ns, .begun_ns = &s->begun_ns, .result = result, .text = buf_str(&text) };
     int r = drill_step(d, &step, err);
     if (r == 0 && result == DRILL_SKIPPED) {
         _cleanup_free_ char *skipped = xasprintf("step %s", p->ids[i]);

@@ -41,19 +41,6 @@ static void add_trend(struct json *line, const struct known *k)
     add_ms(line, "objective_crossed_in_days", k->crossing_days != TREND_NEVER, k->crossing_days);
 }
 
-static void add_draws(struct json *line, const struct draws *d)
-{
-    if (d->files == 0)
-        return;
-    struct json *samples = json_add_object(line, "samples");
-    json_add_u64(samples, "days", DRAWS_DAYS);
-    json_add_u64(samples, "nights", d->nights);
-    json_add_u64(samples, "drawn_files", d->files);
-    json_add_u64(samples, "bad_files", d->bad);
-    json_add_double(samples, "bad_share_at_most", d->bad_share);
-    json_add_u64(samples, "confidence_percent", (uint64_t)(EVIDENCE_CONFIDENCE * 100 + 0.5));
-}
-
 static int print_json(const struct known *k, struct error *err)
 {
     const struct policy *policy = &k->policy;
@@ -73,7 +60,7 @@ static int print_json(const struct known *k, struct error *err)
     if (policy->objectives.rto_s > 0 && e->runs > 0)
         json_add_bool(line, "met", e->worst <= policy->objectives.rto_s * 1000);
     add_trend(line, k);
-    add_draws(line, &k->draws);
+    draws_add_json(line, &k->draws);
     if (c->has_newest)
         json_add_time(line, "newest", c->newest_ns);
     return cmd_print_line(&line, err);
@@ -95,9 +82,10 @@ static void print_trend(const struct known *k)
 
 static void print_draws(const struct draws *d)
 {
+    _cleanup_buf_ struct buf text = { 0 };
+    draws_format(d, &text);
     if (d->files > 0)
-        printf("  %llu files drawn at random in %llu nights (%d days), %llu of them bad: at most %.2g %% of all files cannot be restored, with %.0f %% confidence\n",
-               (unsigned long long)d->files, (unsigned long long)d->nights, DRAWS_DAYS, (unsigned long long)d->bad, d->bad_share * 100, EVIDENCE_CONFIDENCE * 100);
+        printf("  %s\n", buf_str(&text));
 }
 
 static void print_text(const struct known *k, bool asks_copy)

@@ -183,7 +183,7 @@ static const struct cli_option drill_run_options[] = {
     { "identity", 'i', "FILE", "age identity that opens the backups (each policy's verify.identity)" },
     { "responsible", 0, "NAME", "who is responsible for the drill (whoever runs it)" },
     { "participants", 0, "NAMES", "who takes part" },
-    { "place", 0, "TEXT", "where it takes place" },
+    { "place", 0, "TEXT", "where it takes place (this host)" },
     { 0 },
 };
 

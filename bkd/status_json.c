@@ -112,6 +112,7 @@ static void add_objectives(struct json *line, const struct watched_policy *item,
     add_time_if(line, "next_run", w->next_slot_ns);
     add_time_if(line, "paused_since", w->paused_ns);
     add_time_if(line, "verified", w->verified_ns);
+    draws_add_json(line, &w->draws);
 }
 
 static int print_policy(const struct watched *watched, const struct watched_policy *item, struct error *err)

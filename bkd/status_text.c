@@ -286,7 +286,7 @@ static void rows_copies(const struct watched_policy *item, uint64_t now_ns)
 
 static void rows_runs(const struct watch_facts *w, uint64_t now_ns)
 {
-    _cleanup_buf_ struct buf last = { 0 }, next = { 0 }, proved = { 0 };
+    _cleanup_buf_ struct buf last = { 0 }, next = { 0 }, proved = { 0 }, samples = { 0 };
     if (w->running_since_ns > 0) {
         add_age(&last, w->running_since_ns, now_ns);
         print_row("Running for", buf_str(&last));
@@ -310,6 +310,9 @@ static void rows_runs(const struct watch_facts *w, uint64_t now_ns)
         buf_add_str(&proved, w->verification_failed ? " ago: FAILED" : " ago, by a restore that was compared");
     }
     print_row("Proved", w->verified_ns > 0 ? buf_str(&proved) : "not yet by a restore; bkd check looks through what is stored");
+    draws_format(&w->draws, &samples);
+    if (w->draws.files > 0)
+        print_row("Samples", buf_str(&samples));
 }
 
 static void row_disk(const struct watch_disk *disk)

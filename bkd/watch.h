@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bkd/dr/draws.h"
 #include "bkd/record/events.h"
 
 #define WATCH_TEXT_MAX 512
@@ -102,6 +103,7 @@ struct watch_facts {
     uint64_t rto_ns;                // 0 = nothing is promised
     uint64_t measured_ns;           // how long the newest restore in full took; 0 = none was measured
     uint64_t rto_crossed_in_days;   // by the trend of restores; UINT64_MAX = never, as far as is known
+    struct draws draws;             // what restores of random files say together; files 0 = none was drawn
     uint64_t proof_due_ns;          // the second slot of the schedule of verifications since the last one; 0 = it is still to come, or there is no schedule
     uint64_t refuted;               // snapshot of the last verification from the repository, when that failed; 0 = it did not
     bool has_key;            // backups are encrypted, so that somebody needs a key one day

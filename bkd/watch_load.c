@@ -306,6 +306,8 @@ static void load_rto(const struct watch_source *source, const struct policy *pol
     _cleanup_comparable_ struct comparable restores = { 0 };
     struct error ignored; // a catalogue that cannot be read is told of by itself
     w->rto_ns = policy->objectives.rto_s * NS_PER_S;
+    if (source->catalogue != NULL)
+        (void)!draws_load(source->catalogue, policy->name, source->now_ns, &w->draws, &ignored);
     w->rto_crossed_in_days = TREND_NEVER;
     if (w->rto_ns == 0 || source->catalogue == NULL || comparable_load(source->catalogue, policy->name, NULL, &restores, &ignored) < 0 || !restores.has_newest)
         return;

@@ -2,6 +2,7 @@
 #ifndef BKD_DR_DRAWS_H
 #define BKD_DR_DRAWS_H
 
+#include "bkd/base/json.h"
 #include "bkd/record/catalogue.h"
 
 enum { DRAWS_DAYS = 30, DRAWS_RUNS_MAX = 1000 };
@@ -16,5 +17,9 @@ struct draws {
 
 // Of this host's verifications in the DRAWS_DAYS days before now. Files drawn in different nights are drawn with replacement: Clopper and Pearson holds.
 MUST_USE int draws_load(struct catalogue *c, const char *policy, uint64_t now_ns, struct draws *ret_draws, struct error *err);
+// "samples", with the claim, in a JSON object; nothing when nothing was drawn.
+void draws_add_json(struct json *line, const struct draws *draws);
+// The claim as a sentence: "at most 0.5 % of files cannot be restored, with 95 % confidence, n = 598 (…)".
+void draws_format(const struct draws *draws, struct buf *ret_text);
 
 #endif

@@ -39,6 +39,11 @@ is 0 "from the repository, a snapshot drawn at random" verify --from repository 
 says "from there" "\"from\":\"$repo\""
 is 0 "a sample" verify --sample 2
 says "says how many were drawn, and of how many" '"mode":"sample".*"drawn_files":2,"snapshot_files":3'
+run_bkd status p --json >"$tree/out" 2>&1
+says "status has the claim, with its n" '"samples":\{"days":30,"nights":[0-9]+,"drawn_files":[0-9]+,"bad_files":0,"bad_share_at_most":0\.[0-9]+,"confidence_percent":95\}'
+run_bkd status p >"$tree/text" 2>&1
+tr -s ' \n' '  ' <"$tree/text" >"$tree/out"
+says "in words, too" 'Samples at most [0-9.e+]+ % of files cannot be restored, with 95 % confidence, n = [0-9]+'
 is 2 "a sample that is none is refused" verify --sample lots
 is 2 "a copy that is none is refused" verify --from /nowhere
 is 1 "a snapshot that is not there is refused" verify --snapshot 77
