@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bkd/base/clock.h"
+#include "bkd/plan_lint_far.h"
 #include "bkd/plan_times.h"
 #include "bkd/planning.h"
 
@@ -105,6 +106,7 @@ static int check(struct cmd_context *ctx, const char *name, bool lint, struct er
         lint_policies(ctx, &plan, &errors);
         lint_people(&plan, &errors);
         lint_checks(ctx, &plan, &errors);
+        plan_lint_far(ctx, &plan, &errors);
         lint_objectives(ctx, &plan, &errors);
         policy_errors_sort(&errors);
     }

@@ -1,11 +1,13 @@
 // bkd plan print.
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "bkd/base/clock.h"
 #include "bkd/base/fs.h"
 #include "bkd/handbook.h"
+#include "bkd/handbook_command.h"
 #include "bkd/planning.h"
 
 static bool is_rehearsal_of(const void *arg, const struct planning *p) { return p->passed && p->mode == PLANNING_REHEARSE && strcmp(p->sha256, arg) == 0; }
@@ -17,6 +19,24 @@ static int write_page(const struct cmd_context *ctx, const struct buf *page, con
     return fwrite(page->data, 1, page->len, stdout) == page->len && fflush(stdout) == 0 ? 0 : error_set(err, ERROR_FAILED, "cannot write to standard output");
 }
 
+static void free_commands(char ***commands)
+{
+    for (size_t i = 0; *commands != NULL && (*commands)[i] != NULL; i++)
+        free((*commands)[i]);
+    free(*commands);
+}
+
+static char **make_commands(const struct cmd_context *ctx, const struct recovery *plan, const char *scenario)
+{
+    char **commands = xcalloc(plan->step_count + 1, sizeof *commands);
+    for (size_t i = 0; i < plan->step_count; i++) {
+        struct buf text = { 0 };
+        handbook_command(ctx, plan, &plan->steps[i], scenario, &text);
+        commands[i] = buf_take_str(&text);
+    }
+    return commands;
+}
+
 int cmd_plan_print(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_recovery_ struct recovery plan = { 0 };
@@ -25,7 +45,8 @@ int cmd_plan_print(struct cmd_context *ctx, const struct cli_args *args, struct 
     _cleanup_buf_ struct buf page = { 0 };
     char host[256] = "", printed[CLOCK_TEXT_MAX], rehearsed[CLOCK_TEXT_MAX];
     const char *language = cli_args_option(args, "lang"), *file = cli_args_option(args, "output");
-    struct handbook handbook = { .plan = &plan, .times = &times, .host = host, .printed = printed };
+    __attribute__((cleanup(free_commands))) char **commands = NULL;
+    struct handbook handbook = { .plan = &plan, .times = &times, .host = host, .printed = printed, .scenario = cli_args_option(args, "scenario") };
     if (!handbook_parse_language(language == NULL ? "en" : language, &handbook.language))
         return error_set(err, ERROR_USAGE, "--lang is en or zh, not '%s'", language);
     if (ctx->json && file == NULL)
@@ -33,7 +54,10 @@ int cmd_plan_print(struct cmd_context *ctx, const struct cli_args *args, struct 
     int r = planning_load(ctx, cli_args_value(args, 0), &plan, err);
     if (r < 0)
         return r;
+    if (handbook.scenario != NULL && !recovery_has_scenario(&plan, handbook.scenario))
+        return error_set(err, ERROR_USAGE, "plan %s says nothing of a scenario '%s': no system has a target for it", plan.name, handbook.scenario);
     plan_times_load(ctx, &plan, &times);
+    handbook.commands = commands = make_commands(ctx, &plan, handbook.scenario);
     if (planning_find(ctx, plan.name, is_rehearsal_of, plan.sha256, &rehearsal)) {
         clock_format_utc(rehearsed, rehearsal.ended_ns, false);
         handbook.rehearsed = rehearsed;

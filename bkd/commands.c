@@ -68,6 +68,7 @@ static const struct cli_option plan_answer_options[] = {
 static const struct cli_option plan_print_options[] = {
     { "lang", 0, "en|zh", "the language (en)" },
     { "output", 'o', "FILE", "where to write it (standard output)" },
+    { "scenario", 0, "NAME", "with the commands for this disaster: what is restored where (none in particular: in place)" },
     { 0 },
 };
 
@@ -546,7 +547,7 @@ static const struct cli_command commands[] = {
       NULL, cmd_plan_check },
     { "plan lint", "PLAN", 1, 1, "find what is weak in a recovery plan",
       "Beside what `bkd plan check` finds: policies that are not there, steps for which nobody answers, roles without a deputy or a way to reach the holder, checks that "
-      "check nothing, and objectives that cannot be kept: the longest way through the steps, by measured times where there are any, takes longer. Exits with 2 when there is something.",
+      "check nothing, copies and checks that another host cannot use, and objectives that cannot be kept: the longest way through the steps, by measured times where there are any, takes longer. Exits with 2 when there is something.",
       NULL, cmd_plan_lint },
     { "plan show", "PLAN", 1, 1, "show the steps of a recovery plan on a time line",
       "When each step can begin and end at the earliest, by what was measured (the median of the policy's verifications; the plan's last run or rehearsal), else by its deadline; and which steps "
@@ -563,7 +564,8 @@ static const struct cli_command commands[] = {
     { "plan list", "", 0, 0, "list the recovery plans, and whether they were rehearsed",
       "A plan counts as rehearsed when a whole rehearsal of exactly this text passed: any change sets it back. Says also when a plan is to be looked through again.", NULL, cmd_plan_list },
     { "plan print", "PLAN", 1, 1, "print a recovery plan as a handbook for the emergency",
-      "HTML for paper (A4), complete in one file: contents, whom to call, every step with its command as a QR code and boxes to sign.", plan_print_options, cmd_plan_print },
+      "HTML for paper (A4), complete in one file: contents, whom to call, every step with its command as a QR code and boxes to sign. The commands do each step by hand: restores with bkd-restore, "
+      "also on stand-bys where it has to be brought first.", plan_print_options, cmd_plan_print },
     { "config check", "", 0, 0, "check the host's configuration file",
       "Shows every mistake of CONFIG_DIR/bkd.yaml (see bkd.yaml(5)) with its place and exits with 2 when there is one. `bkd notify test` tries whether messages arrive.", NULL,
       cmd_config_check },

@@ -231,25 +231,6 @@ static int add_command(struct buf *out, const char *command, struct error *err)
     return 0;
 }
 
-// What somebody types who does the step without bkd's plan; "" = nothing.
-static void command_of(const struct recovery *plan, const struct recovery_step *step, struct buf *out)
-{
-    const struct recovery_system *system = recovery_find_system(plan, step->system);
-    bool at_target = system != NULL && strcmp(step->host, "target") == 0; // by the book: where the system lives
-    const struct recovery_host *host = recovery_find_host(plan, at_target ? system->host : step->host);
-    if (step->type == RECOVERY_COMMAND && host != NULL) {
-        _cleanup_buf_ struct buf inner = { 0 };
-        shell_add_command(&inner, (const char *const *)step->command.items);
-        const char *const words[] = { "ssh", host->address, buf_str(&inner), NULL };
-        shell_add_command(out, words);
-    } else if (step->type == RECOVERY_COMMAND) {
-        shell_add_command(out, (const char *const *)step->command.items);
-    } else if (step->type == RECOVERY_RESTORE && system != NULL) {
-        const char *const words[] = { "bkd", "rollback", system->policy, step->snapshot, NULL };
-        shell_add_command(out, words);
-    }
-}
-
 // "15min, expected 12.0 s".
 static char *limit_of(const struct handbook *h, size_t i)
 {
@@ -306,8 +287,7 @@ static void add_signing(const struct handbook *h, struct buf *out)
 static int add_step(const struct handbook *h, size_t i, struct buf *out, struct error *err)
 {
     const struct recovery_step *step = &h->plan->steps[i];
-    const char *text = step->type == RECOVERY_NOTIFY ? step->message : step->instruction;
-    _cleanup_buf_ struct buf command = { 0 };
+    const char *text = step->type == RECOVERY_NOTIFY ? step->message : step->instruction, *command = h->commands[i];
     int r = 0;
     buf_addf(out, "<div class=\"step\" id=\"step-%zu\"><header><span class=\"box\"></span><h3>%zu. ", i + 1, i + 1);
     html_add_text(out, step->title[0] != '\0' ? step->title : step->id);
@@ -316,9 +296,8 @@ static int add_step(const struct handbook *h, size_t i, struct buf *out, struct 
     if (text[0] != '\0')
         html_add_element(out, "p", text);
     add_choices(h, step, out);
-    command_of(h->plan, step, &command);
-    if (command.len > 0)
-        r = add_command(out, buf_str(&command), err);
+    if (command[0] != '\0')
+        r = add_command(out, command, err);
     add_signing(h, out);
     return r < 0 ? error_prefix(err, "step '%s'", step->id) : 0;
 }
@@ -338,7 +317,7 @@ static void add_approval(const struct handbook *h, struct buf *out)
 
 int handbook_format(const struct handbook *handbook, struct buf *ret_html, struct error *err)
 {
-    const char *const all[] = { "bkd", "plan", "run", handbook->plan->name, NULL };
+    const char *const all[] = { "bkd", "plan", "run", handbook->plan->name, handbook->scenario == NULL ? NULL : "--scenario", handbook->scenario, NULL };
     _cleanup_buf_ struct buf command = { 0 };
     add_head(handbook, ret_html);
     add_title(handbook, ret_html);

@@ -14,6 +14,8 @@ struct handbook {
     enum handbook_language language;
     const char *host, *printed; // where and when: "2026-11-26T08:00:00Z"
     const char *rehearsed;      // when this very text was rehearsed; NULL = it was not
+    const char *scenario;       // that it is printed for; NULL = none in particular
+    char *const *commands;      // of each step, for who does it by hand (handbook_command.h); "" = it has none
 };
 
 // Appends the page. ERROR_FAILED: a QR code cannot be made.

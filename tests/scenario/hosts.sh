@@ -28,7 +28,7 @@ clean_up() {
     trap '' INT TERM
     kill ${plan:+"$plan"} ${agent:+"$agent"} 2>/dev/null
     for host in $running; do power_off "${host%=*}"; done
-    for ns in $(ip netns list | sed -n "s/^\($prefix[a-z-]*\).*/\1/p"); do ip netns del "$ns"; done
+    for ns in $(ip netns list | sed -n "s/^\(${prefix}[a-z-]*\).*/\1/p"); do ip netns del "$ns"; done
     rm -rf "$tree"
 }
 trap clean_up EXIT
@@ -282,6 +282,16 @@ fits "the database is what it was" '[ "$(echo "$answer" | sql standby-db)" = "$k
 is 0 "the record of the run" bkd history erp --json
 says "says so" '"kind":"plan","policy":"erp".*"exit":0'
 fits "no keys on any stand-by" 'until_clean && [ -z "$(ls -A "$tree/hosts/standby-app/tmp")$(ls -A "$tree/hosts/standby-web/tmp")" ]'
+
+# ---- by hand, as it stands in the handbook
+
+is 0 "the handbook of this disaster" bkd plan print erp --scenario site-loss -o "$tree/plan.html"
+by_hand=$(/usr/bin/python3 -c 'import re, sys, html
+print(next(t for t in map(html.unescape, re.findall("<pre>(.*?)</pre>", open(sys.argv[1], encoding="utf-8").read(), re.S)) if "/web" in t and "bkd-restore" in t))' "$tree/plan.html")
+rm -rf "$tree/hosts/standby-web/srv/web"
+is 0 "its command for a stand-by" office sh -c "$by_hand"
+(cd "$tree/hosts/standby-web" && listing srv/web) >"$tree/web.after"
+fits "restores there, and leaves nothing" 'cmp -s "$tree/web.before" "$tree/web.after" && [ -z "$(ls "/proc/$(init_of standby-web)/root/dev/shm")" ]'
 
 # ---- whatever opens the way to the copy here opens it there
 

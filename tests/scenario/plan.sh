@@ -44,6 +44,17 @@ says "a step for which nobody answers" "nobody answers for step 'a'"
 says "a role without deputy" "role 'dba' has nobody when Ana cannot be reached"
 says "an objective that what comes before makes impossible" "system 'app' cannot be back in 1 min 30 s: with what comes before it, it takes 1 min 35 s"
 says_not "one that can be kept is not named" "system 'db' cannot"
+cat >"$config/plans/bad.yaml" <<EOF
+roles: [{name: dba, holder: Ana, deputy: Ben, contact: "1"}]
+hosts: [{name: standby, address: standby.example.net}]
+systems: [{name: db, policy: p, targets: [{scenario: host-loss, to: in-place, host: standby}]}]
+steps:
+  - {id: a, type: restore, system: db, owner: dba}
+  - {id: b, type: check, system: db, owner: dba, after: a}
+EOF
+is 2 "what another host cannot do" run_bkd plan lint bad
+says "it reads no directory of this one" "step 'a': host 'standby' cannot read '$tree/copy', a directory of this one; restore from a copy on a server"
+says "nor are there checks for it but commands" "step 'b': a check of type file works on this host only, and its system is restored on host 'standby'"
 is 2 "a plan that is not there" run_bkd plan show nowhere
 printf 'roles: []\nsteps:\n  - {id: a, type: manual, instruction: x}\n' >"$config/plans/open.yaml"
 chmod 666 "$config/plans/open.yaml"
@@ -228,5 +239,11 @@ for language in en zh; do
         fits "well formed" 'python3 -c "import sys, xml.dom.minidom; xml.dom.minidom.parse(sys.argv[1])" "$tree/plan.$language.html"'
     fi
 done
+says "with the command that restores by hand" 'bkd-restore restore latest --policy p -r [^ ]* .*--in-place --overwrite if-changed'
+is 0 "for a disaster" run_bkd plan print erp --scenario host-loss -o "$tree/plan.html"
+cp "$tree/plan.html" "$tree/out"
+says "with what is restored where" 'bkd-restore restore .*--target [^ ]*/standby --overwrite if-changed'
+says "and how bkd carries it out" 'bkd plan run erp --scenario host-loss'
+is 2 "a disaster that it says nothing of" run_bkd plan print erp --scenario flood
 is 2 "a language it is not in" run_bkd plan print erp --lang xx
 finish
