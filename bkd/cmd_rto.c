@@ -55,6 +55,7 @@ static int print_json(const struct known *k, struct error *err)
     add_ms(line, "worst_ms", e->runs > 0, e->worst);
     add_ms(line, "bound_p90_ms", e->has_bound_p90, e->bound_p90);
     json_add_str(line, "evidence", k->text);
+    json_add_str(line, "host", c->host);
     json_add_u64(line, "not_comparable", c->others);
     add_ms(line, "objective_rto_ms", policy->objectives.rto_s > 0, policy->objectives.rto_s * 1000);
     if (policy->objectives.rto_s > 0 && e->runs > 0)
@@ -108,7 +109,7 @@ static void print_text(const struct known *k, bool asks_copy)
     print_trend(k);
     print_draws(&k->draws);
     if (c->others > 0)
-        printf("  %llu other restores are not comparable (another copy, another size)\n", (unsigned long long)c->others);
+        printf("  %llu other restores are not comparable (another copy, host or size)\n", (unsigned long long)c->others);
 }
 
 static int load(const struct cmd_context *ctx, struct catalogue *c, const char *from, struct known *k, struct error *err)

@@ -174,7 +174,7 @@ static void remember(const struct cmd_context *ctx, const struct verifying *v)
     struct error err;
     const struct verification record = {
         .uid = v->uid, .policy = v->policy.name, .copy = v->is_offsite ? v->url : "", .snapshot = v->snapshot, .mode = verifying_mode_name(v->mode), .is_proven = v->is_proven,
-        .duration_ns = v->rto_ns, .files = v->trial.files, .bytes = v->trial.bytes, .message = v->why,
+        .duration_ns = v->rto_ns, .files = v->trial.files, .bytes = v->trial.bytes, .message = v->why, .host = v->host,
     };
     recording_snapshot(ctx, v->snapshot);
     recording_figure(ctx, "files", v->trial.files);

@@ -480,7 +480,7 @@ static const struct cli_command commands[] = {
       "host. It is verified without bkd and without a network, with tar, zstd, sha256sum and ssh-keygen: README.txt in it says how, in English and Chinese.",
       evidence_options, cmd_evidence_pack },
     { "rto", "[POLICY]", 0, 1, "say how long restores take, as far as it was measured",
-      "Of the verifications of whole snapshots that are like the newest (same copy, size within a factor of two): median, 90th percentile and worst, and what so many "
+      "Of the verifications of whole snapshots that are like the newest (same copy, same host, size within a factor of two): median, 90th percentile and worst, and what so many "
       "runs support about restores to come: 29 of them bound nine in ten with 95 % confidence; of fewer it is said what they do support. "
       "From six on a trend that outliers do not bend, and when it will be above objectives.rto; and what the files that samples drew in the last 30 days say together. "
       "Without a policy: of all.",

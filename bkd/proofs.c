@@ -47,17 +47,25 @@ static void name_place(const struct policy *policy, const char *at, const uint8_
     buf_add_hex(ret_url, place, CRYPTO_SHA256_SIZE);
 }
 
+// Who proved it is "USER@HOST", or "USER@HOST (sudo by …)".
+static char *host_of(const char *by)
+{
+    const char *host = strchr(by, '@');
+    return host == NULL ? xstrdup("") : xstrndup(host + 1, strcspn(host + 1, " "));
+}
+
 static int import_one(struct catalogue *c, const struct policy *policy, const char *at, const struct records_item *item, struct error *err)
 {
     char uid[PROOFS_UID_MAX];
     _cleanup_buf_ struct buf url = { 0 };
     const struct record *record = &item->record;
+    _cleanup_free_ char *host = host_of(record->by);
     proofs_uid(record, item->signer, uid);
     name_place(policy, at, record->proof.place, &url);
     const struct verification verification = {
         .uid = uid, .policy = policy->name, .copy = buf_str(&url), .snapshot = record->snapshot, .time_ns = record->time_ns, .mode = record->proof.mode,
         .is_proven = record->proof.is_proven, .duration_ns = record->proof.duration_ms * 1000000, .files = record->proof.files, .bytes = record->proof.bytes,
-        .message = record->reason,
+        .message = record->reason, .host = host,
     };
     return verifications_add(c, &verification, err);
 }

@@ -130,6 +130,7 @@ static int prepare(const struct cmd_context *ctx, const struct verifying_options
 static void describe(const struct preparation *p, struct verifying *v)
 {
     v->url = xstrdup(p->place->url);
+    v->host = xstrdup(p->setup.host);
     v->is_offsite = p->place != &p->setup.policy.repository;
     v->snapshot = p->head->number;
     v->snapshot_time_ns = p->head->head.time_ns;
@@ -348,6 +349,7 @@ void verifying_done(struct verifying *v)
     policy_done(&v->policy);
     trial_done(&v->trial);
     free(v->url);
+    free(v->host);
     free(v->checks);
     free(v->why);
     *v = (struct verifying){ 0 };

@@ -27,6 +27,7 @@ struct verifying {
     struct policy policy;
     enum verifying_mode mode;
     char *url;          // of the copy it was restored from; owned
+    char *host;         // where it was restored; owned
     bool is_offsite;
     uint64_t snapshot, snapshot_time_ns;
     bool is_proven;

@@ -13,7 +13,7 @@ struct comparing {
 
 static bool is_alike(const struct comparable *c, const struct verification *v)
 {
-    return strcmp(c->copy, v->copy) == 0 && v->bytes <= 2 * c->bytes && c->bytes <= 2 * v->bytes;
+    return strcmp(c->copy, v->copy) == 0 && strcmp(c->host, v->host) == 0 && v->bytes <= 2 * c->bytes && c->bytes <= 2 * v->bytes;
 }
 
 static int take(void *arg, const struct verification *v, struct error *err)
@@ -26,6 +26,7 @@ static int take(void *arg, const struct verification *v, struct error *err)
     if (!c->has_newest && (comparing->from == NULL || strcmp(comparing->from, v->copy) == 0)) {
         c->has_newest = true;
         c->copy = xstrdup(v->copy);
+        c->host = xstrdup(v->host);
         c->bytes = v->bytes;
         c->newest_ns = v->time_ns;
         c->newest_ms = v->duration_ns / 1000000;
@@ -49,6 +50,7 @@ int comparable_load(struct catalogue *c, const char *policy, const char *from, s
 void comparable_done(struct comparable *c)
 {
     free(c->copy);
+    free(c->host);
     free(c->runs);
     *c = (struct comparable){ 0 };
 }

@@ -1,4 +1,4 @@
-// Restores that may be compared with one another: proven in full, from the same copy, of a size within a factor of two of the newest.
+// Restores that may be compared with one another: proven in full, from the same copy, on the same host, of a size within a factor of two of the newest.
 #ifndef BKD_DR_COMPARABLE_H
 #define BKD_DR_COMPARABLE_H
 
@@ -11,6 +11,7 @@ enum { COMPARABLE_MAX = 2000 }; // verifications looked at, the newest
 struct comparable {
     bool has_newest;
     char *copy; // address they were restored from; "" = the repository; owned
+    char *host; // where they were restored; "" = unknown; owned
     uint64_t bytes, newest_ns, newest_ms;
     struct trend_point *runs; // milliseconds; the newest first; owned
     size_t n;

@@ -72,7 +72,8 @@ int scratch_make(const struct io *io, const char *place, struct scratch *ret_scr
     int r = fs_list_dir(io, AT_FDCWD, place, sweep_one, &sweep, err);
     if (r < 0) {
         scratch_done(&s);
-        return error_prefix(err, "scratch space");
+        return r == ERROR_NOT_FOUND ? error_set(err, ERROR_FAILED, "there is no directory '%s' for scratch space: make it, or name another with verify.scratch", place)
+                                    : error_prefix(err, "scratch space");
     }
     io_random(io, random, sizeof random);
     buf_add_hex(&name, random, sizeof random);

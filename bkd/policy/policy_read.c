@@ -315,6 +315,8 @@ static void read_value(struct schema_reader *r, const struct schema_key *key, co
         reading(r)->places.window = node;
     if (strcmp(key->name, "retry") == 0)
         reading(r)->places.retry = node;
+    if (strcmp(key->name, "verify") == 0)
+        reading(r)->places.verify = node;
     switch (key->type) {
     case SCHEMA_PATH: read_path(r, key, node, base); break;
     case SCHEMA_URL: read_url(r, key, node, (char **)((char *)base + key->offset)); break;

@@ -201,6 +201,27 @@ static void check_times(const struct policy *policy, const struct policy_places 
             REPORT(errors, places->after->kind == POLICY_NODE_LIST ? places->after->items[i] : places->after, NULL, "a policy cannot come after itself");
 }
 
+// Is it a word, the repository, or a copy that the policy has?
+static bool is_place(const struct policy *policy, const char *from)
+{
+    bool found = strcmp(from, "auto") == 0 || strcmp(from, "repository") == 0 || strcmp(from, "offsite") == 0 || (policy->repository.url && strcmp(from, policy->repository.url) == 0);
+    for (size_t i = 0; i < policy->offsite.count && !found; i++)
+        found = policy->offsite.items[i].url && strcmp(from, policy->offsite.items[i].url) == 0;
+    return found;
+}
+
+static void check_verification(const struct policy *policy, const struct policy_places *places, struct policy_errors *errors)
+{
+    const struct policy_verification *v = &policy->verify;
+    const struct policy_node *from = places->verify ? value_of(places->verify, "from") : NULL, *scratch = places->verify ? value_of(places->verify, "scratch") : NULL;
+    if (from && v->from && places->complete && !is_place(policy, v->from))
+        REPORT(errors, from, "write auto, repository or offsite, or the address as it stands below 'offsite'", "'%.200s' is neither the repository nor a copy of this policy", v->from);
+    if (from && v->from && places->complete && strcmp(v->from, "offsite") == 0 && policy->offsite.count == 0 && !places->offsite && policy->source_count > 0)
+        REPORT(errors, from, "list one below 'offsite', or write repository", "there is no copy elsewhere to verify from");
+    if (scratch && v->scratch && v->scratch[0] != '/')
+        REPORT(errors, scratch, NULL, "'scratch' must be an absolute path");
+}
+
 void policy_rules_check(const struct policy *policy, const struct policy_places *places, struct policy_errors *errors)
 {
     for (size_t i = 0; i < policy->source_count; i++) {
@@ -218,6 +239,7 @@ void policy_rules_check(const struct policy *policy, const struct policy_places 
     for (size_t i = 0; i < policy->offsite.count; i++)
         check_copy(policy, places, i, errors);
     check_times(policy, places, errors);
+    check_verification(policy, places, errors);
     if (places->recipients && policy->recipients.count == 1 && policy_is_recipient(policy->recipients.items[0]) && !policy->allow_single_recipient)
         REPORT(errors, places->recipients, "add one, or set 'allow_single_recipient: true'",
                "a single recipient: when its identity is lost, so is every backup");

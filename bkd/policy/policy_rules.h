@@ -13,7 +13,7 @@ struct policy_places {
     const struct policy_node *exclude; // the list at the top level
     const struct policy_node *offsite; // the list; item i belongs to policy->offsite.items[i]
     const struct policy_node *recipients;
-    const struct policy_node *window, *retry, *after;
+    const struct policy_node *window, *retry, *after, *verify;
 };
 
 // Values that were wrong by themselves (reported already) are NULL in *policy and are passed over.

@@ -16,7 +16,7 @@
 #include "bkd/base/io.h"
 #include "bkd/record/sql.h"
 
-#define CATALOGUE_VERSION 1      // of the schema: PRAGMA user_version
+#define CATALOGUE_VERSION 2      // of the schema: PRAGMA user_version
 #define CATALOGUE_BUSY_MS 10000u // what a transaction waits for others
 #define CATALOGUE_BUSY_AGAIN_MS 500u // the same, while records wait in catalogue.pending since a moment ago
 #define CATALOGUE_NAME_MAX 65    // a policy's name, a kind, an action; and NUL

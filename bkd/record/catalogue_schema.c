@@ -100,7 +100,9 @@ static const char version_1[] =
     "CREATE VIEW history AS SELECT id, kind, policy, trigger, state, exit_code, datetime(started_ns / 1000000000, 'unixepoch') AS started,"
     "  (ended_ns - started_ns) / 1000000 AS duration_ms, snapshot, message FROM runs;";
 
-static const char *const scripts[] = { version_1 };
+static const char version_2[] = "ALTER TABLE verifications ADD COLUMN host TEXT NOT NULL DEFAULT '';";
+
+static const char *const scripts[] = { version_1, version_2 };
 
 const char *catalogue_schema_script(int version)
 {

@@ -16,6 +16,7 @@ struct verification {
     uint64_t duration_ns, files, bytes;
     const char *message;
     int64_t run; // 0 = unknown
+    const char *host; // where it was restored; "" or NULL = unknown
 };
 
 // One that is there already (by uid) stays as it is: proof records can be imported again.

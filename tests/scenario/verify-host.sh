@@ -88,6 +88,7 @@ says "of all four disasters" '"scenario":"disk-loss","from":"[^"]*repository"'
 says "from what would be left" '"scenario":"host-loss","from":"[^"]*copy"'
 says "which is marked as beyond what was measured" '"extrapolated":true'
 says "with its own error" '"model":\{"runs":8,.*"tested":5,"median_error":[0-9.e-]+,"worst_error":'
+says "and what it said of the last ones, beside what they took" '"type":"estimate_test",.*"told_ms":[0-9]+,"took_ms":[0-9]+,"error":'
 run_bkd estimate p --scenario site-loss --link 8kbit/s --arrival 1h --json >"$tree/out" 2>&1
 says "people and a slow line are counted" '"parts":\{"people_ms":3600000,.*"line_ms":[0-9]{3,},.*"bottleneck":"people"'
 fits "the estimate lies in its interval" '[ "$(value low_ms)" -le "$(value likely_ms)" ] && [ "$(value likely_ms)" -le "$(value high_ms)" ] && [ "$(value likely_ms)" -ge 3600000 ]'
