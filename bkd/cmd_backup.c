@@ -8,6 +8,7 @@
 #include "bkd/cataloguing.h"
 #include "bkd/exporting.h"
 #include "bkd/holding.h"
+#include "bkd/profiling.h"
 #include "bkd/recording.h"
 #include "bkd/repo/tags.h"
 #include "bkd/shipping.h"
@@ -70,15 +71,21 @@ static void show_said(void *arg, const char *name, const char *line)
     log_info("stream '%s' says: %s", name, line);
 }
 
-static int print_json(const struct setup *s, const struct backup_result *r, const struct profile *profile, bool dry_run, bool is_held, struct error *err)
+// How a run is told: profile is always there, and shown when it was asked for.
+struct telling {
+    const struct profile_report *profile;
+    bool shows_profile, dry_run, is_held;
+};
+
+static int print_json(const struct setup *s, const struct backup_result *r, const struct telling *t, struct error *err)
 {
     struct json *line = json_line_new("summary");
     json_add_str(line, "policy", s->policy.name);
-    if (dry_run)
+    if (t->dry_run)
         json_add_bool(line, "dry_run", true);
     else
         json_add_u64(line, "snapshot", r->snapshot);
-    json_add_bool(line, "held", is_held);
+    json_add_bool(line, "held", t->is_held);
     json_add_u64(line, "files", r->files);
     json_add_u64(line, "streams", r->streams);
     json_add_u64(line, "entries", r->entries);
@@ -106,10 +113,12 @@ static int print_json(const struct setup *s, const struct backup_result *r, cons
     json_add_u64(phases, "scan_ms", r->scan_ns / 1000000);
     json_add_u64(phases, "read_ms", r->read_ns / 1000000);
     json_add_u64(phases, "commit_ms", r->commit_ns / 1000000);
-    json_add_u64(phases, "compress_cpu_ms", profile->ns[PROFILE_COMPRESS][PROFILE_CPU] / 1000000);
+    json_add_u64(phases, "compress_cpu_ms", t->profile->ns[PROFILE_COMPRESS][PROFILE_CPU] / 1000000);
     json_add_bool(line, "suspect", r->night.suspect);
     json_add_str(line, "suspect_reason", r->night.suspect ? r->suspect_reason : NULL);
     json_add_bool(line, "complete", r->complete);
+    if (t->shows_profile)
+        profiling_add_json(line, t->profile);
     return cmd_print_line(&line, err);
 }
 
@@ -205,15 +214,17 @@ static void record(const struct cmd_context *ctx, const struct backup_result *r)
     recording_figure(ctx, "store_clock_off_s", (uint64_t)llabs(r->store_clock_off_ns / 1000000000));
 }
 
-static int report(const struct setup *s, const struct backup_result *r, const struct profile *profile, bool dry_run, bool is_held, struct error *err)
+static int report(const struct setup *s, const struct backup_result *r, const struct telling *t, struct error *err)
 {
     if (s->ctx->json) {
-        int rc = print_json(s, r, profile, dry_run, is_held, err);
+        int rc = print_json(s, r, t, err);
         if (rc < 0)
             return rc;
     } else if (s->ctx->verbosity >= 0) {
-        print_text(s, r, dry_run);
+        print_text(s, r, t->dry_run);
     }
+    if (t->shows_profile && !s->ctx->json)
+        profiling_print(t->profile);
     tell_touched(s, r);
     const char *name = s->policy.name;
     unsigned long long snapshot = r->snapshot;
@@ -228,7 +239,7 @@ static int report(const struct setup *s, const struct backup_result *r, const st
     if (r->complete)
         return 0;
     return error_set(err, ERROR_INCOMPLETE,
-                     dry_run ? "policy %s: %llu entries could not be read" : "policy %s: the snapshot is committed but incomplete: %llu entries could not be read, %llu files changed while they were read",
+                     t->dry_run ? "policy %s: %llu entries could not be read" : "policy %s: the snapshot is committed but incomplete: %llu entries could not be read, %llu files changed while they were read",
                      s->policy.name, (unsigned long long)r->skipped, (unsigned long long)r->unstable_files);
 }
 
@@ -272,6 +283,7 @@ struct follow_up {
     struct setup *setup;
     const char *hold_reason;
     bool is_to_hold, is_to_ship;
+    struct profile *profile;
     int held, shipped; // 0, or what became of it
     struct error hold_error, ship_error;
 };
@@ -281,7 +293,10 @@ static int follow_up(void *arg, const struct backup_result *result, struct error
     struct follow_up *f = arg;
     f->held = f->is_to_hold ? hold(f->setup, result, f->hold_reason, &f->hold_error) : 0;
     exporting_nightly(f->setup);
+    struct profile_lap lap;
+    profile_begin(&lap, f->profile, f->setup->ctx->io, PROFILE_SHIP);
     f->shipped = f->is_to_ship ? ship(f->setup, &f->ship_error) : 0;
+    profile_end(&lap);
     if (f->held < 0)
         *err = f->hold_error;
     else if (f->shipped < 0)
@@ -300,6 +315,8 @@ static struct masschange_limits guard_limits(const struct policy *policy)
 static int run_backup(struct setup *s, const struct cli_args *args, struct display *display, struct surroundings *around, struct error *err)
 {
     const struct cmd_context *ctx = s->ctx;
+    struct profiling profiling = { 0 };
+    profiling_begin(ctx, &profiling);
     unsigned long jobs = 0;
     bool dry_run = cli_args_flag(args, "dry-run");
     bool is_to_hold = (cli_args_flag(args, "hold") || cli_args_flag(args, "hold-reason")) && !dry_run;
@@ -312,7 +329,6 @@ static int run_backup(struct setup *s, const struct cli_args *args, struct displ
         return r;
     _cleanup_setup_access_ struct setup_access access = { 0 };
     setup_access(ctx, &s->policy.repository, &access);
-    struct profile profile = { 0 };
     struct backup_options options = {
         .state_dir = ctx->state_dir, .policy = s->policy.name, .host = s->host, .repository = s->policy.repository.url, .access = &access.access,
         .signers = buf_str(&s->signers),
@@ -323,13 +339,13 @@ static int run_backup(struct setup *s, const struct cli_args *args, struct displ
         .delta_max_chain = (uint32_t)s->policy.delta_max_chain, .delta_max_share_percent = (uint32_t)s->policy.delta_max_share_percent,
         .renewal_budget_percent = (uint32_t)s->policy.renewal_budget_percent, .renewal_budget_bytes = s->policy.renewal_budget_bytes,
         .jobs = (unsigned)jobs, .accept_source_change = cli_args_flag(args, "accept-source-change"), .guard = guard_limits(&s->policy), .dry_run = dry_run,
-        .tag = cli_args_option(args, "tag"), .progress = show_progress, .problem = show_problem, .said = show_said, .arg = display, .profile = &profile,
+        .tag = cli_args_option(args, "tag"), .progress = show_progress, .problem = show_problem, .said = show_said, .arg = display, .profile = &profiling.profile,
         .interrupted = interrupt_requested, .around = around == NULL ? NULL : &around->around,
     };
     if (s->policy.renewal && policy_keep_is_set(&s->policy.keep)) // where nothing goes, nothing is won
         options.renewal_min_live_percent = (uint32_t)s->policy.renewal_min_live_percent;
     struct follow_up follow = {
-        .setup = s, .hold_reason = cli_args_option(args, "hold-reason"), .is_to_hold = is_to_hold, .is_to_ship = !cli_args_flag(args, "no-ship"),
+        .setup = s, .hold_reason = cli_args_option(args, "hold-reason"), .is_to_hold = is_to_hold, .is_to_ship = !cli_args_flag(args, "no-ship"), .profile = &profiling.profile,
     };
     if (around != NULL) {
         around->committed = follow_up;
@@ -340,11 +356,15 @@ static int run_backup(struct setup *s, const struct cli_args *args, struct displ
     progress_free(&display->progress);
     if (r < 0)
         return error_prefix(err, "policy %s", s->policy.name);
+    struct profile_report profile;
+    profiling_take(ctx, &profiling, &profile);
     record(ctx, &result);
+    profiling_record(ctx, &profile);
     if (!dry_run)
         cataloguing_snapshot(s, &result, options.tag);
     result.complete = result.complete && (around == NULL || !surroundings_failed(around));
-    r = report(s, &result, &profile, dry_run, is_to_hold && follow.held == 0, err);
+    struct telling telling = { .profile = &profile, .shows_profile = cli_args_flag(args, "profile") && !dry_run, .dry_run = dry_run, .is_held = is_to_hold && follow.held == 0 };
+    r = report(s, &result, &telling, err);
     if (follow.held < 0) { // weighs more than what report may have found missing
         *err = follow.hold_error;
         return follow.held;

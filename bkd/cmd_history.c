@@ -6,6 +6,7 @@
 #include "bkd/base/clock.h"
 #include "bkd/base/printable.h"
 #include "bkd/history.h"
+#include "bkd/profiling.h"
 #include "bkd/record/snapshots.h"
 
 struct listing {
@@ -85,13 +86,22 @@ static void print_run(const struct run_record *run)
         printf("%-12s %llu\n", "snapshot", (unsigned long long)run->snapshot);
 }
 
+// What is known of a run beside the run: into a JSON line (NULL: text), but what belongs to its profile.
+struct parts {
+    struct json *phases, *figures;
+    struct profile_report profile;
+};
+
 static int show_phase(void *arg, const char *name, uint64_t value, struct error *err)
 {
+    struct parts *parts = arg;
     char text[CLOCK_TEXT_MAX];
     (void)err;
-    if (arg != NULL) {
+    if (profiling_read(&parts->profile, true, name, value))
+        return 0;
+    if (parts->phases != NULL) {
         _cleanup_free_ char *key = xasprintf("%s_ms", name);
-        json_add_u64(arg, key, value / 1000000);
+        json_add_u64(parts->phases, key, value / 1000000);
         return 0;
     }
     clock_format_duration(text, value);
@@ -101,10 +111,13 @@ static int show_phase(void *arg, const char *name, uint64_t value, struct error 
 
 static int show_figure(void *arg, const char *name, uint64_t value, struct error *err)
 {
+    struct parts *parts = arg;
     char text[CLOCK_TEXT_MAX];
     (void)err;
-    if (arg != NULL) {
-        json_add_u64(arg, name, value);
+    if (profiling_read(&parts->profile, false, name, value))
+        return 0;
+    if (parts->figures != NULL) {
+        json_add_u64(parts->figures, name, value);
         return 0;
     }
     clock_format_bytes(text, value);
@@ -145,24 +158,34 @@ static int show_places(struct catalogue *c, const struct run_record *run, struct
     return r < 0 ? r : snapshots_places(c, snapshot, show_place, line == NULL ? NULL : json_add_array(line, "places"), err);
 }
 
+static void show_profile(struct json *line, const struct profile_report *profile)
+{
+    if (line != NULL)
+        profiling_add_json(line, profile);
+    else
+        profiling_print(profile);
+}
+
 static int show_all(const struct cmd_context *ctx, struct catalogue *c, const struct run_record *run, struct error *err)
 {
     _cleanup_json_ struct json *line = NULL;
-    struct json *phases = NULL, *figures = NULL;
+    struct parts parts = { 0 };
     if (ctx->json) {
         line = json_line_new("run");
         history_add_json(line, ctx, run);
         json_add_str(line, "host", run->host);
         json_add_u64(line, "pid", (uint64_t)run->process.pid);
-        phases = json_add_object(line, "phases");
-        figures = json_add_object(line, "figures");
+        parts.phases = json_add_object(line, "phases");
+        parts.figures = json_add_object(line, "figures");
     } else {
         print_run(run);
         printf("phases and figures\n");
     }
-    int r = runs_phases(c, run->id, show_phase, phases, err);
+    int r = runs_phases(c, run->id, show_phase, &parts, err);
     if (r == 0)
-        r = runs_figures(c, run->id, show_figure, figures, err);
+        r = runs_figures(c, run->id, show_figure, &parts, err);
+    if (r == 0 && parts.profile.wall_ns > 0)
+        show_profile(line, &parts.profile);
     if (r == 0)
         r = show_places(c, run, line, err);
     return r < 0 || line == NULL ? r : cmd_print_line(&line, err);

@@ -29,6 +29,9 @@ struct work_pool {
     struct item *waiting, *waiting_last;
     size_t count;
     bool ending;
+    struct profile *profile;
+    const struct io *io;
+    enum profile_stage stage;
     unsigned threads;
     struct worker workers[];
 };
@@ -42,14 +45,25 @@ static struct item *take_waiting(struct work_pool *pool)
     return item;
 }
 
+// With the lock held: until there is a job to take, or never will be.
+static void wait_for_work(struct work_pool *pool)
+{
+    if (pool->waiting != NULL || pool->ending)
+        return;
+    uint64_t since = pool->profile == NULL ? 0 : io_monotonic_ns(pool->io);
+    while (pool->waiting == NULL && !pool->ending)
+        pthread_cond_wait(&pool->has_work, &pool->lock);
+    if (pool->profile != NULL && since != 0)
+        profile_add(pool->profile, pool->stage, PROFILE_STARVED, io_monotonic_ns(pool->io) - since);
+}
+
 static void *worker_main(void *arg)
 {
     struct worker *me = arg;
     struct work_pool *pool = me->pool;
     pthread_mutex_lock(&pool->lock);
     for (;;) {
-        while (pool->waiting == NULL && !pool->ending)
-            pthread_cond_wait(&pool->has_work, &pool->lock);
+        wait_for_work(pool);
         if (pool->waiting == NULL)
             break;
         struct item *item = take_waiting(pool);
@@ -112,6 +126,16 @@ void work_free(struct work_pool *pool)
 }
 
 unsigned work_threads(const struct work_pool *pool) { return pool->threads; }
+
+void work_profile(struct work_pool *pool, struct profile *profile, const struct io *io, enum profile_stage stage)
+{
+    pthread_mutex_lock(&pool->lock);
+    pool->profile = profile;
+    pool->io = io;
+    pool->stage = stage;
+    pthread_mutex_unlock(&pool->lock);
+    profile_threads(profile, stage, pool->threads);
+}
 
 void work_submit(struct work_pool *pool, work_fn *run, void *job)
 {

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "bkd/base/profile.h"
+
 struct work_pool;
 
 // Runs in a worker thread. Failures are kept in the job itself. `worker` counts from 0: per-thread state may be kept by it.
@@ -16,6 +18,8 @@ struct work_pool *work_new(unsigned threads);
 // Waits for all jobs under way; jobs not taken by work_next stay the caller's.
 void work_free(struct work_pool *pool);
 unsigned work_threads(const struct work_pool *pool);
+// Adds what the threads wait for jobs to what `stage` waits for its input. profile NULL: nothing. Before the first job; both are borrowed.
+void work_profile(struct work_pool *pool, struct profile *profile, const struct io *io, enum profile_stage stage);
 
 void work_submit(struct work_pool *pool, work_fn *run, void *job);
 // Jobs submitted and not yet taken.

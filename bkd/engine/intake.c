@@ -372,7 +372,7 @@ int intake_run(const struct io *io, const struct intake_options *options, struct
     struct intake in = { .io = io, .options = options };
     unsigned jobs = options->jobs == 0 ? 1 : options->jobs;
     in.pool = work_new(jobs);
-    profile_threads(options->big.lap->profile, PROFILE_READ, jobs);
+    work_profile(in.pool, options->big.lap->profile, io, PROFILE_READ);
     profile_threads(options->big.lap->profile, PROFILE_HASH, jobs);
     profile_threads(options->big.lap->profile, PROFILE_DELTA, jobs);
     in.workers = xcalloc(jobs, sizeof *in.workers);

@@ -75,10 +75,12 @@ int object_writer_new(const struct io *io, const struct object_writer_options *o
     w->lap = options->lap == NULL ? &w->no_lap : options->lap;
     w->profile = w->lap->profile;
     unsigned jobs = options->jobs == 0 ? 1 : options->jobs;
-    profile_threads(w->profile, PROFILE_COMPRESS, jobs);
     w->compressing = work_new(jobs);
     w->sealing = work_new(1);
     w->putting = work_new(1);
+    work_profile(w->compressing, w->profile, io, PROFILE_COMPRESS);
+    work_profile(w->sealing, w->profile, io, PROFILE_ENCRYPT);
+    work_profile(w->putting, w->profile, io, PROFILE_WRITE);
     w->compressors = xcalloc(jobs, sizeof *w->compressors);
     for (unsigned i = 0; i < jobs; i++)
         w->compressors[i] = zframe_compressor_new(options->level);

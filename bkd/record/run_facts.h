@@ -6,7 +6,7 @@
 #include "bkd/base/buf.h"
 #include "bkd/record/runs.h"
 
-#define RUN_FACTS_MAX 64
+#define RUN_FACTS_MAX 128
 
 struct run_fact {
     char name[CATALOGUE_NAME_MAX];
