@@ -103,6 +103,10 @@ static int record(struct drill *d, const struct recovery *plan, const struct pla
     int r = 0;
     for (size_t i = 0; r == 0 && i < p->n_steps; i++)
         r = add_step(d, plan, p, i, err);
+    struct json *policies = json_add_array(d->record, "policies");
+    for (size_t i = 0; i < plan->system_count; i++)
+        if (plan->systems[i].policy[0] != '\0')
+            json_append_str(policies, plan->systems[i].policy);
     json_add_str(d->record, "run", p->id);
     json_add_str(d->record, "scenario", p->scenario);
     drill_figure(d, "recovery_ms", p->took_ns / 1000000);

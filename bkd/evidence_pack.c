@@ -107,6 +107,18 @@ static int add_reports(struct pack *p, const struct drill_row *row, struct error
     return r;
 }
 
+// A plan's drill stands for the policies that it restored.
+static void remember_policies(struct pack *p, const struct drill_row *row)
+{
+    _cleanup_json_ struct json *record = NULL;
+    struct error ignored; // its report says so
+    remember_plan(p, row->plan);
+    const struct json *policies = json_parse(row->record, strlen(row->record), &record, &ignored) < 0 ? NULL : json_get(record, "policies");
+    for (size_t i = 0; policies != NULL && i < json_length(policies); i++)
+        if (json_str_at(policies, i) != NULL)
+            remember_plan(p, json_str_at(policies, i));
+}
+
 // The record comes from the catalogue: a drill of another host, or before its directory was lost, has only that.
 static int add_drill(void *arg, const struct drill_row *row, struct error *err)
 {
@@ -120,7 +132,7 @@ static int add_drill(void *arg, const struct drill_row *row, struct error *err)
     _cleanup_free_ char *dir = xasprintf("%s/drills/%s", p->ctx->state_dir, row->uid), *record = xasprintf("drills/%s/record.json", row->uid),
                         *text = xasprintf("%s\n", row->record);
     struct drill_files files = { .pack = p, .id = row->uid, .dir = dir };
-    remember_plan(p, row->plan);
+    remember_policies(p, row);
     if (o->drill != NULL) {
         p->from_ns = row->started_ns;
         p->until_ns = row->ended_ns > 0 ? row->ended_ns : UINT64_MAX;

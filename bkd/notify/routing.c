@@ -61,14 +61,15 @@ static void take_route(const struct config_route *route, bool direct, bool escal
         reach->repeat_ns = repeat_ns;
 }
 
-// since_ns: since when it stands and nobody acknowledged it; 0 = it is not escalated.
-static struct reach find_reach(const struct config_notify *notify, const char *channel, const char *policy, enum severity severity, uint64_t since_ns,
+// kind: of an event; NULL = of an alarm. since_ns: since when that stands and nobody acknowledged it; 0 = it is not escalated.
+static struct reach find_reach(const struct config_notify *notify, const char *channel, const char *kind, const char *policy, enum severity severity, uint64_t since_ns,
                                const struct routing_time *now)
 {
     struct reach reach = { 0 };
+    bool is_for_all = kind != NULL && strcmp(kind, ROUTING_ANNOUNCEMENT) == 0; // no route is too high for it
     for (size_t i = 0; i < notify->route_count; i++) {
         const struct config_route *route = &notify->routes[i];
-        if ((uint64_t)severity < route->severity || !is_about(route, policy))
+        if ((!is_for_all && (uint64_t)severity < route->severity) || !is_about(route, policy))
             continue;
         bool is_time = since_ns > 0 && route->escalate.after_s > 0 && now->now_ns >= since_ns + route->escalate.after_s * SECOND;
         take_route(route, has(&route->to, channel), is_time && has(&route->escalate.to, channel), quiet_left(route, severity, now), &reach);
@@ -131,7 +132,7 @@ struct routing_decision routing_alarm(const struct config_notify *notify, const 
     if (strcmp(alarm->kind, ROUTING_CHANNEL_ALARM) == 0 && strcmp(alarm->copy, channel) == 0)
         return nothing;
     uint64_t since_ns = active && alarm->acknowledged_ns == 0 ? alarm->opened_ns : 0;
-    struct reach reach = find_reach(notify, channel, alarm->policy, active ? alarm->severity : last != NULL ? last->severity : alarm->severity, since_ns, now);
+    struct reach reach = find_reach(notify, channel, NULL, alarm->policy, active ? alarm->severity : last != NULL ? last->severity : alarm->severity, since_ns, now);
     return active ? about_standing(notify, &reach, alarm, last, now) : about_over(&reach, last);
 }
 
@@ -156,9 +157,7 @@ struct telling routing_alarm_told(const struct config_notify *notify, const char
 struct routing_decision routing_event(const struct config_notify *notify, const char *channel, bool is_log, const struct event *event, const struct telling *last,
                                       const struct routing_time *now, uint64_t *ret_wait_ns, bool *ret_counts)
 {
-    // No route is too high for an announcement, but it waits as what is not critical.
-    bool is_for_all = strcmp(event->kind, ROUTING_ANNOUNCEMENT) == 0;
-    struct reach reach = find_reach(notify, channel, event->policy, is_for_all ? SEVERITY_CRITICAL : event->severity, 0, now);
+    struct reach reach = find_reach(notify, channel, event->kind, event->policy, event->severity, 0, now);
     *ret_wait_ns = 0;
     *ret_counts = false;
     if (!reach.fits || (!is_log && strcmp(event->kind, PING_RUN_STARTED) == 0))

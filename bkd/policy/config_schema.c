@@ -59,7 +59,8 @@ static const struct schema_key keys[] = {
     { "notify.channels.facility", SCHEMA_CHOICE, AT_CHANNEL(facility), 0, 0, "daemon", false, "daemon user local0 local1 local2 local3 local4 local5 local6 local7",
       "daemon, user or local0 to local7", "Of \\fBsyslog\\fR: the facility." },
     { "notify.routes", SCHEMA_MAPS, AT(notify.routes), 0, CONFIG_ROUTES_MAX, NULL, false, NULL, "a list of maps with 'to'",
-      "What is told to whom. Each route that fits tells; a channel gets a message once. A route that told of an alarm tells that it is over, too." },
+      "What is told to whom. Each route that fits tells; a channel gets a message once. A route that told of an alarm tells that it is over, too. Drills of recovery plans are announced "
+      "(\\fBbkd\\-plan\\fR(5)) by routes of every severity." },
     { "notify.routes.to", SCHEMA_WORDS, AT_ROUTE(to), 0, 0, NULL, true, NULL, "the name of a channel, or a list of them",
       "To which channels." },
     { "notify.routes.severity", SCHEMA_CHOICE, AT_ROUTE(severity), 0, 0, "warning", false, "info warning critical", "info, warning or critical",

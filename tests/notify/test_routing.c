@@ -304,6 +304,9 @@ static void test_events(void **state)
     assert_true(wait == 0);
     event.severity = SEVERITY_INFO;
     assert_false(routing_event(&w.config.notify, "chat", false, &event, NULL, &noon, &wait, &counts).tell);
+    event.kind = ROUTING_ANNOUNCEMENT; // for people, whatever the route's severity; but not at night
+    assert_true(routing_event(&w.config.notify, "chat", false, &event, NULL, &noon, &wait, &counts).tell && wait == 0);
+    assert_true(routing_event(&w.config.notify, "chat", false, &event, NULL, &night, &wait, &counts).tell && wait == 270 * MINUTE);
     event.kind = PING_RUN_STARTED;
     assert_false(routing_event(&w.config.notify, "mail", false, &event, NULL, &noon, &wait, &counts).tell);
     assert_true(routing_event(&w.config.notify, "mail", true, &event, NULL, &noon, &wait, &counts).tell);

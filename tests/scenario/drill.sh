@@ -216,6 +216,7 @@ fits "and the journal of its run" 'grep -q "\"type\":\"end\"" "$of_plan/run.json
 sed '/^-----BEGIN SSH SIGNATURE-----$/,$d' "$of_plan/head-files" >"$tree/head.txt"
 sed -n '/^-----BEGIN SSH SIGNATURE-----$/,$p' "$of_plan/head-files" >"$tree/head.sig"
 fits "and the signed head of what was restored" 'verify_signature "$tree/head.sig" bkd-head@v1 <"$tree/head.txt" >/dev/null'
+fits "and names the policies that it restored" 'grep -q "\"policies\":\[\"p\"\]" "$of_plan/record.json"'
 fits "what drills asked for is in it" 'grep -q "\"type\":\"closed\"" improvements.jsonl'
 echo x >>"drills/$id/journal.jsonl"
 fits "a changed file is found" '! sha256sum --check --strict --quiet SHA256SUMS >/dev/null 2>&1'
