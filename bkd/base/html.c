@@ -38,7 +38,7 @@ static const char style[] =
     "h1{font-size:1.9em;line-height:1.25;margin:0}h2{font-size:1.25em;margin:1.8em 0 .6em;padding-bottom:.2em;border-bottom:2px solid #1b1f24;break-after:avoid}"
     "h3{font-size:1.05em;margin:0;break-after:avoid}p{margin:.5em 0}p,dd,li{overflow-wrap:anywhere}a{color:inherit}"
     "table{border-collapse:collapse;width:100%}th,td{text-align:left;vertical-align:top;padding:.35em .6em;border-bottom:1px solid #d0d7de;overflow-wrap:break-word}"
-    "thead{display:table-header-group}thead th{background:#f3f5f7;border-bottom:1px solid #8c959f;white-space:nowrap}tr{break-inside:avoid}"
+    "thead{display:table-header-group}thead th{background:#f3f5f7;border-bottom:1px solid #8c959f}tr{break-inside:avoid}"
     "code,pre{font:13px/1.45 \"DejaVu Sans Mono\",\"Noto Sans Mono\",monospace;white-space:pre-wrap;overflow-wrap:anywhere}"
     "@media print{body{margin:0;max-width:none;padding:0;font-size:10.5pt}code,pre{font-size:9pt}a{text-decoration:none}"
     "*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}\n";

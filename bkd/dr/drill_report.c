@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bkd/base/clock.h"
+#include "bkd/base/html.h"
 
 // ---- what it says
 
@@ -37,36 +38,24 @@ static const char *say(const struct drill_report *r, enum text text) { return te
 // ---- HTML
 
 static const char style[] =
-    "@page{size:A4;margin:16mm}*{box-sizing:border-box}body{font:15px/1.5 \"Noto Sans\",\"Noto Sans CJK SC\",\"Microsoft YaHei\",sans-serif;color:#1b1f24;max-width:1040px;margin:2em auto;"
-    "padding:0 1.5em}h1{font-size:1.7em;margin:0}h2{font-size:1.1em;margin:1.6em 0 .4em;border-bottom:2px solid #d0d7de;break-after:avoid}table{border-collapse:collapse;width:100%}"
-    "th,td{text-align:left;vertical-align:top;padding:.35em .6em;border-bottom:1px solid #d0d7de;overflow-wrap:anywhere}thead th{background:#f3f5f7}tr{break-inside:avoid}"
-    ".facts th{width:15em;font-weight:600}.n{text-align:right;white-space:nowrap}.verdict{display:inline-block;padding:.2em .8em;border-radius:4px;color:#fff;font-weight:700;margin:.5em 0}"
+    ".cover{border-top:6px solid #1b1f24;padding-top:1em}.cover .kind{letter-spacing:.12em;color:#57606a;text-transform:uppercase;margin:0}section{break-inside:avoid}"
+    ".facts th{width:15em;font-weight:600}.n{text-align:right;white-space:nowrap}.verdict{display:inline-block;padding:.2em .8em;border-radius:4px;color:#fff;font-weight:700;margin:.6em 0}"
     ".passed{color:#1a7f37}.failed{color:#b42318;font-weight:700}.skipped{color:#57606a}.verdict.passed{background:#1a7f37;color:#fff}.verdict.failed{background:#b42318;color:#fff}"
     ".gantt{display:grid;grid-template-columns:minmax(6em,14em) 1fr auto;gap:.3em .8em;align-items:center}.gantt span{overflow-wrap:anywhere}"
     ".lane{position:relative;height:1.3em;overflow:hidden;background:linear-gradient(90deg,#d0d7de 1px,#fff 1px) 0 0/25% 100%;border-right:1px solid #d0d7de}"
     ".lane i{position:absolute;top:.25em;height:.8em;min-width:2px;background:#0969da}.lane .plan{top:.05em;height:1.2em;background:#d8dee4}.lane .failed{background:#b42318}"
-    ".axis{display:flex;justify-content:space-between;color:#57606a;font-size:.85em}.key{color:#57606a;font-size:.85em}.sign td{height:3.2em}"
-    "@media print{body{margin:0;max-width:none;padding:0;font-size:11px}.verdict,.lane,.lane i{print-color-adjust:exact;-webkit-print-color-adjust:exact}}";
-
-static void add_escaped(struct buf *out, const char *text)
-{
-    for (; text != NULL && *text != '\0'; text++) {
-        const char *entity = *text == '&' ? "&amp;" : *text == '<' ? "&lt;" : *text == '>' ? "&gt;" : *text == '"' ? "&quot;" : NULL;
-        if (entity != NULL)
-            buf_add_str(out, entity);
-        else
-            buf_add_char(out, *text);
-    }
-}
+    ".axis{display:flex;justify-content:space-between;color:#57606a;font-size:.85em}.key{color:#57606a;font-size:.85em}"
+    ".sign{table-layout:fixed}.sign td,.sign th{border:1px solid #8c959f}.sign td{height:3.2em}";
 
 static void add_cell(struct buf *out, const char *text)
 {
     buf_add_str(out, "<td>");
-    add_escaped(out, text);
+    html_add_text(out, text);
     buf_add_str(out, "</td>");
 }
 
-static void add_heading(const struct drill_report *r, struct buf *out, enum text text) { buf_addf(out, "<h2>%s</h2>\n", say(r, text)); }
+// What belongs to a heading stays on its page.
+static void add_heading(const struct drill_report *r, struct buf *out, enum text text) { buf_addf(out, "</section>\n<section><h2>%s</h2>\n", say(r, text)); }
 
 static void add_fact(const struct drill_report *r, struct buf *out, enum text text, const char *value)
 {
@@ -201,7 +190,7 @@ static void add_lane(struct buf *out, const struct json *step, uint64_t total_ms
     uint64_t begun_ms = figure_of(step, "begun_ms"), took_ms = figure_of(step, "took_ms");
     clock_format_duration(took, took_ms * 1000000);
     buf_add_str(out, "<span>");
-    add_escaped(out, json_get_str(step, "name"));
+    html_add_text(out, json_get_str(step, "name"));
     buf_add_str(out, "</span><span class=\"lane\">");
     add_bar(out, "plan", begun_ms, figure_of(step, "planned_ms"), total_ms);
     add_bar(out, class_of(step), begun_ms, took_ms == 0 ? 1 : took_ms, total_ms);
@@ -246,7 +235,7 @@ static void add_list(const struct drill_report *r, struct buf *out, enum text ti
     buf_add_str(out, "<ul>\n");
     for (size_t i = 0; i < n; i++) {
         buf_add_str(out, "<li>");
-        add_escaped(out, json_str_at(list, i));
+        html_add_text(out, json_str_at(list, i));
         buf_add_str(out, "</li>\n");
     }
     if (n == 0)
@@ -258,7 +247,7 @@ static void add_evaluation(const struct drill_report *r, struct buf *out)
 {
     add_heading(r, out, TEXT_EVALUATION);
     buf_add_str(out, "<p>");
-    add_escaped(out, json_get_str(r->record, "evaluation"));
+    html_add_text(out, json_get_str(r->record, "evaluation"));
     buf_add_str(out, "</p>\n");
 }
 
@@ -276,7 +265,7 @@ static void add_improvements(const struct drill_report *r, struct buf *out)
         add_cell(out, item->owner);
         add_cell(out, item->due);
         buf_addf(out, "<td>%s ", say(r, item->closed == NULL ? TEXT_OPEN : TEXT_CLOSED));
-        add_escaped(out, item->note);
+        html_add_text(out, item->note);
         buf_add_str(out, "</td></tr>\n");
     }
     end_table(out);
@@ -310,14 +299,23 @@ static void add_signatures(const struct drill_report *r, struct buf *out)
     end_table(out);
 }
 
+static void add_head(const struct drill_report *r, struct buf *out)
+{
+    const char *id = json_get_str(r->record, "id"), *plan = json_get_str(r->record, "plan");
+    _cleanup_free_ char *foot = xasprintf("%s: %s · %s", say(r, TEXT_TITLE), plan == NULL ? "" : plan, id == NULL ? "" : id);
+    buf_addf(out, "<!DOCTYPE html>\n<html lang=\"%s\">\n<head>\n<meta charset=\"utf-8\">\n<title>%s ", r->language == DRILL_REPORT_CHINESE ? "zh-CN" : "en", say(r, TEXT_TITLE));
+    html_add_text(out, id);
+    buf_add_str(out, "</title>\n<style>");
+    html_add_style(out, foot);
+    buf_addf(out, "%s</style>\n</head>\n<body>\n<section class=\"cover\"><p class=\"kind\">%s</p><h1>", style, say(r, TEXT_TITLE));
+    html_add_text(out, plan);
+    buf_add_str(out, "</h1>\n");
+}
+
 void drill_report_html(const struct drill_report *r, struct buf *ret_html)
 {
     struct buf *out = ret_html;
-    buf_addf(out, "<!DOCTYPE html>\n<html lang=\"%s\">\n<head>\n<meta charset=\"utf-8\">\n<title>%s ", r->language == DRILL_REPORT_CHINESE ? "zh-CN" : "en", say(r, TEXT_TITLE));
-    add_escaped(out, json_get_str(r->record, "id"));
-    buf_addf(out, "</title>\n<style>%s</style>\n</head>\n<body>\n<h1>%s: ", style, say(r, TEXT_TITLE));
-    add_escaped(out, json_get_str(r->record, "plan"));
-    buf_add_str(out, "</h1>\n");
+    add_head(r, out);
     add_verdict(r, out);
     add_facts(r, out);
     add_steps(r, out);
@@ -328,5 +326,5 @@ void drill_report_html(const struct drill_report *r, struct buf *ret_html)
     add_improvements(r, out);
     add_trend(r, out);
     add_signatures(r, out);
-    buf_add_str(out, "</body>\n</html>\n");
+    buf_add_str(out, "</section>\n</body>\n</html>\n");
 }
