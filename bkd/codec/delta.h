@@ -1,4 +1,4 @@
-// librsync: signatures of file versions and the rolling search against them.
+// Signatures of file versions as librsync makes them (delta.c), and the rolling search against them (delta_search.c).
 // A signature is in librsync's format (RabinKarp weak sums, BLAKE2b strong sums of 32 bytes): magic 0x72730147, block length, strong length,
 // then one entry of 4 + 32 bytes for each block; byte for byte what `rdiff -R rabinkarp -H blake2 -b B -S 32 signature` writes.
 // It is put together from runs of blocks, so that entries of unchanged blocks are copied instead of computed.
@@ -15,6 +15,7 @@
 #define DELTA_SIGNATURE_MAGIC 0x72730147u
 #define DELTA_SIGNATURE_HEAD 12u
 #define DELTA_SIGNATURE_ENTRY 36u
+#define DELTA_SIGNATURE_STRONG 32u
 #define DELTA_BLOCK_MIN 4096u
 #define DELTA_BLOCK_MAX (16u << 20)         // a piece; larger files have no signature
 #define DELTA_SIGNATURE_MEMORY (32u << 20)  // of one loaded signature, by default
@@ -23,7 +24,7 @@
 // Block length for a file of that size: 0 when it should have no signature, else the smallest power of two from DELTA_BLOCK_MIN
 // with which the loaded signature fits memory_limit bytes (0: DELTA_SIGNATURE_MEMORY). Pure.
 uint32_t delta_block_size(uint64_t file_size, uint64_t memory_limit);
-// Memory a loaded signature of that many blocks takes, in bytes (measured for librsync 2.3.2: entries plus the hash table's power of two).
+// Memory a loaded signature of that many blocks takes, in bytes.
 uint64_t delta_signature_memory(uint64_t blocks);
 // Entries of a file, the short last block included.
 uint64_t delta_signature_count(uint64_t file_size, uint32_t block_size);
@@ -41,8 +42,8 @@ void delta_search_free(struct delta_search *s);
 void delta_search_freep(struct delta_search **s);
 #define _cleanup_delta_search_ __attribute__((cleanup(delta_search_freep)))
 uint32_t delta_search_block_size(const struct delta_search *s);
-// Searches data for blocks of the base. Appends commands that make exactly these n bytes: copies (offset in the base) and literals
-// (offset within data). Safe for several threads, but one at a time searches (librsync counts statistics in the signature).
-MUST_USE int delta_search_run(struct delta_search *s, const void *data, size_t n, struct rdelta_list *ret_commands, struct error *err);
+// Searches data (n below 2^31) for blocks of the base. Appends commands that make exactly these n bytes: copies (offset in the base) and literals
+// (offset within data). Any number of threads at a time. Errors come from librsync only, which makes the strong sums where codec/blocksum.h cannot.
+MUST_USE int delta_search_run(const struct delta_search *s, const void *data, size_t n, struct rdelta_list *ret_commands, struct error *err);
 
 #endif

@@ -65,7 +65,7 @@ static uint32_t next_window(struct plan *plan, uint32_t rest)
         uint64_t more = limit - missed;
         window = more > rest ? rest : (uint32_t)more;
     } else {
-        uint32_t sample = plan->unexplained / 16 < PIECE_SEARCH_SAMPLE ? plan->unexplained / 16 : PIECE_SEARCH_SAMPLE;
+        uint32_t most = (uint32_t)(PIECE_SEARCH_SAMPLE * limit / missed), sample = plan->unexplained / 16 < most ? plan->unexplained / 16 : most;
         if (sample < least)
             sample = least;
         if (sample <= plan->sampled)

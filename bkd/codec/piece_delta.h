@@ -1,5 +1,5 @@
 // A piece of a file (up to 16 MiB) against the previous version of the file, from one buffer in one pass.
-// Blocks that did not change where they are become copies by comparing tags; what that does not explain is searched by librsync when the
+// Blocks that did not change where they are become copies by comparing tags; what that does not explain is searched for elsewhere when the
 // base has a signature; the rest is literal. The result is a complete librsync delta against the *whole* base version.
 //
 // A file's pieces may be made in parallel and in any order; they share a struct piece_search.
@@ -25,8 +25,8 @@ enum piece_class {
     PIECE_DELTA,    // `delta` and `commands` are set
 };
 
-// The search of one file, shared by its pieces: gives up early where nothing matches, since librsync's rolling search of data that matches
-// nothing is the slowest thing there is (60 MB/s). Each byte searched in vain counts; each byte found pays for 64 of them.
+// The search of one file, shared by its pieces: gives up early where nothing matches, since rolling over data that matches nothing is slower than
+// all else. Each byte searched in vain counts, and samples become smaller with their sum; each byte found pays for 64 of them.
 struct piece_search {
     struct delta_search *search; // borrowed; NULL: none
     uint64_t missed;             // accessed atomically

@@ -166,7 +166,7 @@ static void test_bad_signatures(void **state)
     assert_null(search);
 }
 
-// A signature with wrong sums may only make a search find nothing or librsync's claim be refused; never a copy beyond the base.
+// A signature with wrong sums may only make a search find less; never a copy beyond the base.
 static void test_lying_signature_stays_inside_the_base(void **state)
 {
     (void)state;
@@ -178,8 +178,8 @@ static void test_lying_signature_stays_inside_the_base(void **state)
     _cleanup_delta_search_ struct delta_search *search = NULL;
     scratch_ok(delta_search_new(sig.data, sig.len, 40960 - 1000, &search, &err), &err);
     _cleanup_rdelta_list_ struct rdelta_list list = { 0 };
-    assert_int_equal(delta_search_run(search, longer.data, longer.len, &list, &err), ERROR_FAILED);
-    assert_int_equal(list.count, 0);
+    scratch_ok(delta_search_run(search, longer.data, longer.len, &list, &err), &err);
+    assert_int_equal(check_commands(&longer, longer.data, longer.len, &list), 9 * 4096);
 }
 
 struct searcher {
