@@ -116,16 +116,24 @@ void apply_lose(struct apply *a, struct apply_file *f, const struct error *err)
         atomic_store(&a->stop, true);
 }
 
-enum { MODE_AT_CREATION = 0600 }; // whoever its group is meant to be, it is not yet
+// Nobody gets to read a part file whom the finished one would keep out: its own mode, where owner and attributes are right from the beginning. A run that
+// goes on must be able to open it.
+static uint32_t mode_at_creation(const struct apply *a, const struct apply_file *f)
+{
+    bool own = f->dir->plain_owner && f->attrs.uid == a->self->uid && f->attrs.gid == a->self->gid;
+    bool plain = f->attrs.xattr.length == 0 && !f->dir->imposes_acl && (f->attrs.mode & 07600) == 0600;
+    return own && plain ? f->attrs.mode : 0600;
+}
 
 int apply_make_part(struct apply *a, struct apply_file *f, struct error *err)
 {
     const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
     f->part = apply_part_name(a, f->sequence);
-    int r = io_open(a->io, f->dir->fd, f->part.name, flags, MODE_AT_CREATION, &f->fd, err);
+    f->mode = mode_at_creation(a, f);
+    int r = io_open(a->io, f->dir->fd, f->part.name, flags, f->mode, &f->fd, err);
     if (r == ERROR_EXISTS && a->resume) {
         replace_discard(a->io, f->dir->fd, f->part.name);
-        r = io_open(a->io, f->dir->fd, f->part.name, flags, MODE_AT_CREATION, &f->fd, err);
+        r = io_open(a->io, f->dir->fd, f->part.name, flags, f->mode, &f->fd, err);
     }
     // A part name that exists is an accident that must not look like an existing file.
     if (r == ERROR_EXISTS)
@@ -204,7 +212,7 @@ static void set_attributes(struct apply *a, unsigned worker, struct apply_file *
 {
     struct error err;
     struct attrs_object object = {
-        .fd = f->fd, .mode = MODE_AT_CREATION, .plain_owner = f->dir->plain_owner, .clear_acl = f->dir->imposes_acl
+        .fd = f->fd, .mode = f->mode, .plain_owner = f->dir->plain_owner, .clear_acl = f->dir->imposes_acl
     };
     if (f->reused) { // nothing is known of it
         object.mode = UINT32_MAX;

@@ -85,6 +85,7 @@ struct apply_file {
     int source_fd;  // the existing file, only read; -1 = none
     int fd;         // of the part file, while it is open
     struct apply_part part; // empty = none
+    uint32_t mode;          // it was made with
     // the result
     _Atomic enum apply_result result;
     struct error *error; // why not; owned, NULL when done

@@ -14,7 +14,14 @@
 #define FILES_S 0.15
 #define WRITE_S 0.25
 
-enum { DECODE_MAX = 48 << 20, FILES_MAX = 256, WRITE_STEP = 4 << 20, WRITE_MAX = 32 << 20, SMALL = 4096 };
+enum { SAMPLE_MAX = 48 << 20, FILES_MAX = 256, WRITE_STEP = 4 << 20, SMALL = 4096 };
+
+// A small restore is not measured for longer than a small part of what it takes.
+static uint64_t sample_bytes(const struct plan_totals *t)
+{
+    uint64_t part = t->bytes / 128;
+    return part < WRITE_STEP ? WRITE_STEP : part > SAMPLE_MAX ? SAMPLE_MAX : part;
+}
 
 double expect_seconds(const struct expect_rates *r, uint64_t files, uint64_t bytes, uint64_t stored_bytes, unsigned threads)
 {
@@ -48,7 +55,7 @@ struct decoding {
     struct snapshot *snapshot;
     uint32_t object, frame; // the last one
     double seconds, authentication_s;
-    uint64_t bytes, authentic_bytes;
+    uint64_t bytes, authentic_bytes, most_bytes;
     struct buf sample; // of what came out, to be written
 };
 
@@ -96,7 +103,7 @@ static void decode(struct decoding *d, const struct place *place)
 
 static bool is_enough(const struct decoding *d)
 {
-    return d->seconds > DECODE_S || d->bytes > DECODE_MAX || (d->authentication_s > DECODE_S && d->bytes > WRITE_STEP);
+    return d->seconds > DECODE_S || d->bytes >= d->most_bytes || (d->authentication_s > DECODE_S && d->bytes > WRITE_STEP);
 }
 
 static void decode_recipe(struct decoding *d, const struct manifest_entry *e)
@@ -182,7 +189,6 @@ static void measure_writing(const struct io *io, int dirfd, const struct buf *da
     rates->sync_s_per_byte = synced / (double)bytes;
 }
 
-// A small restore is not measured for longer than it takes.
 static void measure_target(const struct io *io, int target_fd, const struct plan_totals *t, struct buf *data, struct expect_rates *rates)
 {
     struct abilities_trial trial;
@@ -194,14 +200,14 @@ static void measure_target(const struct io *io, int target_fd, const struct plan
         io_random(io, buf_extend(data, WRITE_STEP - data->len), WRITE_STEP - data->len);
     measure_files(io, trial.fd, data->data, t->files / 8 + 8 < FILES_MAX ? (unsigned)(t->files / 8 + 8) : FILES_MAX, rates);
     if (t->bytes > 8 * WRITE_STEP)
-        measure_writing(io, trial.fd, data, WRITE_MAX, rates);
+        measure_writing(io, trial.fd, data, sample_bytes(t), rates);
     abilities_end_trying(io, &trial);
 }
 
 int expect_measure(const struct io *io, struct snapshot *snapshot, struct plan *plan, int target_fd, struct expect_rates *ret_rates,
                    struct error *err)
 {
-    struct decoding d = { .io = io, .snapshot = snapshot };
+    struct decoding d = { .io = io, .snapshot = snapshot, .most_bytes = sample_bytes(&plan->totals) };
     *ret_rates = (struct expect_rates){ 0 };
     int r = measure_decoding(&d, plan, err);
     if (r == 0) {

@@ -20,6 +20,7 @@ struct use {
     uint32_t object, frame;
     uint32_t in_frame, length;
     uint32_t piece, in_piece;
+    bool whole_frame;
 };
 
 struct task {
@@ -31,6 +32,7 @@ struct fetch {
     struct apply *apply;
     uint8_t *arena;
     size_t arena_used;
+    uint64_t bytes; // of all pieces
     struct apply_file **files, **empty;
     size_t n_files, n_empty, files_cap, empty_cap;
     struct piece *pieces;
@@ -58,7 +60,7 @@ struct fetch {
 int fetch_new(struct apply *apply, struct fetch **ret_fetch, struct error *err)
 {
     void *arena = NULL;
-    int r = io_alloc(apply->io, FETCH_ARENA, "the restore's window", &arena, err);
+    int r = io_alloc(apply->io, FETCH_BYTES_MAX, "the restore's window", &arena, err);
     if (r < 0)
         return r;
     struct fetch *w = xcalloc(1, sizeof *w);
@@ -73,6 +75,7 @@ void fetch_reset(struct fetch *w)
     for (size_t i = 0; i < w->n_files; i++)
         apply_file_free(w->files[i]);
     w->n_files = w->n_empty = w->n_pieces = w->n_uses = w->n_tasks = w->arena_used = 0;
+    w->bytes = 0;
     w->started = false;
 }
 
@@ -92,7 +95,7 @@ void fetch_free(struct fetch *w)
 
 bool fetch_room(const struct fetch *w, uint32_t length)
 {
-    return w->n_files < FETCH_FILES_MAX && w->n_uses < FETCH_USES_MAX && w->arena_used + length <= FETCH_ARENA;
+    return w->n_files < FETCH_FILES_MAX && w->n_uses < FETCH_USES_MAX && w->bytes + length <= FETCH_BYTES_MAX;
 }
 
 bool fetch_is_empty(const struct fetch *w) { return w->n_files == 0 && w->n_pieces == 0 && w->n_empty == 0; }
@@ -149,6 +152,7 @@ static int add_range(struct fetch *w, uint32_t piece, uint32_t in_piece, const s
             .length = n,
             .piece = piece,
             .in_piece = in_piece,
+            .whole_frame = n == w->near.size,
         };
         offset += n;
         in_piece += n;
@@ -198,6 +202,7 @@ void fetch_add_piece(struct fetch *w, struct apply_file *f, uint32_t index, uint
     GROW(w->pieces, w->n_pieces, w->pieces_cap);
     struct piece *p = &w->pieces[w->n_pieces++];
     *p = (struct piece){ .file = f, .offset = offset, .index = index, .length = length };
+    w->bytes += length;
     memcpy(p->sha256, sha256, sizeof p->sha256);
     atomic_init(&p->missing, stored);
     atomic_init(&p->failed, false);
@@ -229,18 +234,29 @@ static void complete_piece(struct fetch *w, unsigned worker, struct piece *p, co
         apply_piece(w->apply, worker, p->file, p->index, p->offset, data, p->length, p->sha256);
 }
 
-static void give_use(struct fetch *w, unsigned worker, const struct use *u, const struct object_frame *frame)
+// data: the use's bytes, in a frame or at their place in the piece; NULL: they cannot be had.
+static void give_use(struct fetch *w, unsigned worker, const struct use *u, const uint8_t *data)
 {
     struct piece *p = &w->pieces[u->piece];
-    const uint8_t *data = NULL;
-    if (frame == NULL)
+    if (data == NULL)
         atomic_store(&p->failed, true);
-    else
-        data = frame->data + u->in_frame;
-    if (p->data != NULL && data != NULL)
+    else if (p->data != NULL && data != p->data + u->in_piece)
         memcpy(p->data + u->in_piece, data, u->length);
     if (atomic_fetch_sub(&p->missing, u->length) == u->length)
         complete_piece(w, worker, p, p->data != NULL ? p->data : data);
+}
+
+// A frame that is needed for one thing only is decoded to its place.
+static void run_whole_frame(struct fetch *w, unsigned worker, const struct use *u)
+{
+    struct error err;
+    struct piece *p = &w->pieces[u->piece];
+    uint8_t *to = p->data + u->in_piece;
+    bool stopped = atomic_load(&w->apply->stop);
+    int r = stopped ? ERROR_FAILED : object_reader_frame_into(w->apply->reader, u->object, u->frame, to, u->length, &err);
+    if (r < 0 && !stopped)
+        apply_lose(w->apply, p->file, &err);
+    give_use(w, worker, u, r == 0 ? to : NULL);
 }
 
 // One frame: decoded once, given to all that need a part of it.
@@ -253,6 +269,10 @@ static void run_frame(void *job, unsigned worker)
     struct object_frame frame = { 0 };
     struct error err;
     bool stopped = atomic_load(&a->stop);
+    if (t->n == 1 && uses[0].whole_frame && w->pieces[uses[0].piece].data != NULL) {
+        run_whole_frame(w, worker, &uses[0]);
+        return;
+    }
     int r = stopped ? ERROR_FAILED : object_reader_frame(a->reader, uses[0].object, uses[0].frame, &frame, &err);
     for (size_t i = 0; i < t->n; i++) {
         bool good = r == 0 && frame.size >= uses[i].length && uses[i].in_frame <= frame.size - uses[i].length;
@@ -260,7 +280,7 @@ static void run_frame(void *job, unsigned worker)
             (void)error_set(&err, ERROR_INTEGRITY, "object %u: frame %u is shorter than its table says", uses[i].object, uses[i].frame);
         if (!good && !stopped)
             apply_lose(a, w->pieces[uses[i].piece].file, &err);
-        give_use(w, worker, &uses[i], good ? &frame : NULL);
+        give_use(w, worker, &uses[i], good ? frame.data + uses[i].in_frame : NULL);
     }
     if (r == 0)
         object_reader_release(a->reader, &frame);
@@ -313,10 +333,4 @@ struct apply_file *const *fetch_files(const struct fetch *w, size_t *ret_n)
     return w->files;
 }
 
-uint64_t fetch_bytes(const struct fetch *w)
-{
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < w->n_pieces; i++)
-        bytes += w->pieces[i].length;
-    return bytes;
-}
+uint64_t fetch_bytes(const struct fetch *w) { return w->bytes; }

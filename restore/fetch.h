@@ -2,10 +2,12 @@
 //
 // A window collects files (and pieces of large ones) with the ranges they need, cut at frame bounds; it then sorts the ranges by object
 // and frame, and worker threads decode each frame once and scatter it. A file that lies in one frame is compared and written straight from
-// the frame; everything else is put together in the window's arena. Memory: the arena, the ranges, and a few frames per worker.
+// the frame; everything else is put together in the window's arena, into which frames that are needed for nothing else are decoded at once. Memory:
+// the arena, the ranges, and a few frames per worker.
 //
 // fetch_new → (fetch_room → fetch_add …) → fetch_start → fetch_finish → results in `files` → fetch_reset → again.
-// Two windows take turns, so that the workers never wait for the planner. All functions belong to the planner's thread.
+// Windows take turns (restore/windows.h), so that the workers never wait for the planner. They are small, so that a frame the planner has looked into, or
+// that ends one window and begins the next, is still in the reader's cache. All functions belong to the planner's thread.
 #ifndef BKD_RESTORE_FETCH_H
 #define BKD_RESTORE_FETCH_H
 
@@ -16,7 +18,7 @@
 #include "bkd/base/work.h"
 #include "restore/apply.h"
 
-#define FETCH_ARENA (48u << 20)
+#define FETCH_BYTES_MAX RECIPE_PIECE_SIZE // of content in a window
 #define FETCH_FILES_MAX 4096u
 #define FETCH_USES_MAX 65536u
 

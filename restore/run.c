@@ -47,9 +47,12 @@ static int make_plan(struct run *r, struct error *err)
     return e < 0 ? e : selection_tell(r->options->selection, r->plan.totals.selected, r->options->json, err);
 }
 
+// One worker more than processors: some of them wait for the file system at any time.
+static unsigned workers_of(const struct run_options *o) { return o->jobs > 0 ? o->jobs : work_processors() + 1; }
+
 static int start_workers(struct run *r, struct error *err)
 {
-    unsigned jobs = r->options->jobs > 0 ? r->options->jobs : work_processors();
+    unsigned jobs = workers_of(r->options);
     r->apply = (struct apply){
         .reader = r->snapshot->reader,
         .timing = r->timing,
@@ -62,12 +65,14 @@ static int start_workers(struct run *r, struct error *err)
     if (r->apply.may_resume)
         r->apply.run = r->marker.parts;
     deferred_init(&r->deferred, r->io, r->scratch_fd, &r->rules);
+    r->flush = flush_new(r->io, r->target.root->fd, r->target.name);
     r->windows = (struct windows){
         .apply = &r->apply,
         .target = &r->target,
         .deferred = &r->deferred,
         .report = r->report,
         .progress = r->progress,
+        .flush = r->flush,
         .strip = r->options->strip,
         .open_dirs_max = raise_open_files(),
     };
@@ -179,12 +184,16 @@ static int run_mirror(struct run *r, struct error *err)
     return 0;
 }
 
+static int end_flush(struct run *r, struct error *err) { return flush_end(TAKE(r->flush), err); }
+
 static int write_tree(struct run *r, struct error *err)
 {
     struct deferred_context context = {
         .plan = &r->plan, .target = &r->target, .apply = &r->apply, .report = r->report, .strip = r->options->strip
     };
     int e = write_content(r, err);
+    if (e == 0)
+        e = end_flush(r, err);
     if (e == 0)
         e = deferred_link(&r->deferred, &context, err);
     if (e == 0)
@@ -276,6 +285,8 @@ static void clean_up(struct run *r)
     r->report->progress = NULL;
     progress_free(&r->progress);
     windows_done(&r->windows);
+    struct error ignored; // the restore has failed already
+    (void)!end_flush(r, &ignored);
     entries_done(&r->entries);
     if (r->apply.workers != NULL)
         apply_done(&r->apply);

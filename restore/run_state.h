@@ -4,6 +4,7 @@
 
 #include "restore/entries.h"
 #include "restore/expect.h"
+#include "restore/flush.h"
 #include "restore/marker.h"
 #include "restore/mirror.h"
 #include "restore/run.h"
@@ -30,6 +31,7 @@ struct run {
     struct meet meet;
     struct deferred deferred;
     struct windows windows;
+    struct flush *flush; // NULL when nothing is being written
     struct entries entries;
     struct progress *progress;
 };

@@ -87,6 +87,7 @@ static int finish_window(struct windows *w, struct fetch *window, struct error *
     }
     fetch_reset(window);
     progress_add(w->progress, w->report->files - done_files, bytes);
+    flush_written(w->flush, w->report->files - done_files, bytes);
     if (e == 0 && atomic_load(&w->apply->stop) && cause.code != ERROR_NONE && err->code == ERROR_NONE)
         *err = cause;
     return e;

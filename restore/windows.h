@@ -1,19 +1,21 @@
-// The windows of a restore taking turns: while workers decode one, the planner fills the other. Results of finished windows are told here.
+// The windows of a restore taking turns: while workers decode some, the planner fills another. Results of finished windows are told here.
 #ifndef BKD_RESTORE_WINDOWS_H
 #define BKD_RESTORE_WINDOWS_H
 
 #include "bkd/base/progress.h"
 #include "restore/deferred.h"
 #include "restore/fetch.h"
+#include "restore/flush.h"
 
-enum { WINDOWS = 2 };
+enum { WINDOWS = 3 }; // one is being filled, one worked on, and one takes over without a pause
 
 struct windows {
-    struct apply *apply; // borrowed, as the next five
+    struct apply *apply; // borrowed, as the next six
     struct target *target;
     struct deferred *deferred;
     struct report *report;
     struct progress *progress;
+    struct flush *flush;
     unsigned strip;
     unsigned open_dirs_max; // directories held by files under way
     struct work_pool *pool; // owned

@@ -86,6 +86,12 @@ static struct frame_cache_entry *find(struct frame_cache *c, uint32_t object, ui
     return e;
 }
 
+static void use(struct frame_cache *c, struct frame_cache_entry *e)
+{
+    if (e->users++ == 0 && e->data != NULL)
+        unlink_unused(c, e);
+}
+
 struct frame_cache_entry *frame_cache_take(struct frame_cache *c, uint32_t object, uint32_t frame, bool *ret_must_load)
 {
     pthread_mutex_lock(&c->lock);
@@ -101,10 +107,20 @@ struct frame_cache_entry *frame_cache_take(struct frame_cache *c, uint32_t objec
         struct frame_cache_entry **bucket = bucket_of(c, object, frame);
         e->bucket_next = *bucket;
         *bucket = e;
-    } else if (e->users == 0) {
-        unlink_unused(c, e);
     }
-    e->users++;
+    use(c, e);
+    pthread_mutex_unlock(&c->lock);
+    return e;
+}
+
+struct frame_cache_entry *frame_cache_find(struct frame_cache *c, uint32_t object, uint32_t frame)
+{
+    pthread_mutex_lock(&c->lock);
+    struct frame_cache_entry *e = find(c, object, frame);
+    if (e != NULL && e->data == NULL)
+        e = NULL;
+    if (e != NULL)
+        use(c, e);
     pthread_mutex_unlock(&c->lock);
     return e;
 }

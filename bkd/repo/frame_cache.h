@@ -27,6 +27,8 @@ void frame_cache_free(struct frame_cache *c); // no entry may be in use
 
 // Never fails. The entry is the caller's to release (or to fail).
 struct frame_cache_entry *frame_cache_take(struct frame_cache *c, uint32_t object, uint32_t frame, bool *ret_must_load);
+// The entry if it is there with its content, else NULL. The caller's to release.
+struct frame_cache_entry *frame_cache_find(struct frame_cache *c, uint32_t object, uint32_t frame);
 // Gives the entry its content; `data` is from malloc and belongs to the cache from now on.
 void frame_cache_filled(struct frame_cache *c, struct frame_cache_entry *entry, uint8_t *data, uint32_t size);
 // Loading failed: who waits for the entry tries for itself.

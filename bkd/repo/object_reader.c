@@ -295,26 +295,22 @@ int object_reader_locate(struct object_reader *r, uint32_t object, uint64_t offs
 }
 
 // The content is copied out of the shared memory before anybody looks at it: what was compared must be what is used.
-static int take_frame(struct object_reader *r, const struct decoder *d, const struct decode_reply *reply, size_t size, uint8_t **ret_plain,
-                      struct error *err)
+static int take_frame(struct object_reader *r, const struct decoder *d, const struct decode_reply *reply, void *plain, size_t size, struct error *err)
 {
-    void *plain;
     if (reply->size != size)
         return error_set(err, ERROR_INTEGRITY, "decoding gave %u of %zu bytes", reply->size, size);
-    int e = io_alloc(r->io, size, "a decoded frame", &plain, err);
-    if (e < 0)
-        return e;
     memcpy(plain, d->out, size);
     r->decoded_bytes += size;
-    *ret_plain = plain;
     return 0;
 }
 
-static int load_frame(struct object_reader *r, const struct object *o, uint32_t frame, uint8_t **ret_plain, uint32_t *ret_size,
-                      struct error *err)
+static uint32_t frame_size(const struct object *o, uint32_t frame) { return (uint32_t)(o->table.plain[frame + 1] - o->table.plain[frame]); }
+
+// plain: frame_size bytes.
+static int load_frame(struct object_reader *r, const struct object *o, uint32_t frame, void *plain, struct error *err)
 {
     uint64_t offset = o->table.stored[frame];
-    size_t n = (size_t)(o->table.stored[frame + 1] - offset), size = (size_t)(o->table.plain[frame + 1] - o->table.plain[frame]);
+    size_t n = (size_t)(o->table.stored[frame + 1] - offset), size = frame_size(o, frame);
     struct decode_job job = { .op = DECODE_FRAME, .frame_size = (uint32_t)size };
     struct decode_reply reply;
     struct decoder *d = NULL;
@@ -326,7 +322,7 @@ static int load_frame(struct object_reader *r, const struct object *o, uint32_t 
         if (e == 0)
             e = run(r, d, &job, &reply, err);
         if (e == 0)
-            e = take_frame(r, d, &reply, size, ret_plain, err);
+            e = take_frame(r, d, &reply, plain, size, err);
         if (!is_worth_rereading(r, o, e) || again) {
             if (e == 0 && again)
                 stored_tell_healed(r->stored, o->index);
@@ -335,9 +331,30 @@ static int load_frame(struct object_reader *r, const struct object *o, uint32_t 
         stored_forget(r->stored, o->index);
     }
     decoders_give(r->decoders, d);
-    if (e < 0)
-        return error_prefix(err, "frame %u", frame);
-    *ret_size = (uint32_t)size;
+    return e < 0 ? error_prefix(err, "frame %u", frame) : 0;
+}
+
+static int find_frame(struct object_reader *r, uint32_t object, uint32_t frame, struct object **ret_object, struct error *err)
+{
+    int e = find_object(r, object, ret_object, err);
+    if (e == 0 && frame >= (*ret_object)->table.count)
+        return error_set(err, ERROR_INTEGRITY, "object %u, %s: frame %u is needed but it has only %u", object,
+                         stored_name(r->stored, (*ret_object)->index), frame, (*ret_object)->table.count);
+    return e;
+}
+
+static int fill_entry(struct object_reader *r, const struct object *o, uint32_t frame, struct frame_cache_entry *entry, struct error *err)
+{
+    void *plain = NULL;
+    int e = io_alloc(r->io, frame_size(o, frame), "a decoded frame", &plain, err);
+    if (e == 0)
+        e = load_frame(r, o, frame, plain, err);
+    if (e < 0) {
+        free(plain);
+        frame_cache_failed(r->cache, entry);
+        return e;
+    }
+    frame_cache_filled(r->cache, entry, plain, frame_size(o, frame));
     return 0;
 }
 
@@ -345,24 +362,15 @@ int object_reader_frame(struct object_reader *r, uint32_t object, uint32_t frame
                         struct error *err)
 {
     struct object *o;
-    int e = find_object(r, object, &o, err);
+    bool must_load;
+    int e = find_frame(r, object, frame, &o, err);
     if (e < 0)
         return e;
-    if (frame >= o->table.count)
-        return error_set(err, ERROR_INTEGRITY, "object %u, %s: frame %u is needed but it has only %u", object,
-                         stored_name(r->stored, o->index), frame, o->table.count);
-    bool must_load;
     struct frame_cache_entry *entry = frame_cache_take(r->cache, object, frame, &must_load);
-    if (must_load) {
-        uint8_t *plain = NULL;
-        uint32_t size = 0;
-        e = load_frame(r, o, frame, &plain, &size, err);
-        if (e < 0) {
-            frame_cache_failed(r->cache, entry);
-            return object_error(r, o, e, err);
-        }
-        frame_cache_filled(r->cache, entry, plain, size);
-    }
+    if (must_load)
+        e = fill_entry(r, o, frame, entry, err);
+    if (e < 0)
+        return object_error(r, o, e, err);
     *ret_frame = (struct object_frame){ .data = entry->data, .size = entry->size, .handle = entry };
     return 0;
 }
@@ -372,6 +380,24 @@ void object_reader_release(struct object_reader *r, struct object_frame *frame)
     if (frame->handle != NULL)
         frame_cache_release(r->cache, frame->handle);
     *frame = (struct object_frame){ 0 };
+}
+
+int object_reader_frame_into(struct object_reader *r, uint32_t object, uint32_t frame, void *data, uint32_t size, struct error *err)
+{
+    struct object *o;
+    int e = find_frame(r, object, frame, &o, err);
+    if (e == 0 && frame_size(o, frame) != size)
+        e = error_set(err, ERROR_INTEGRITY, "object %u: frame %u has another size", object, frame);
+    if (e < 0)
+        return e;
+    struct frame_cache_entry *entry = frame_cache_find(r->cache, object, frame);
+    if (entry != NULL) {
+        memcpy(data, entry->data, size);
+        frame_cache_release(r->cache, entry);
+        return 0;
+    }
+    e = load_frame(r, o, frame, data, err);
+    return e < 0 ? object_error(r, o, e, err) : 0;
 }
 
 int object_reader_read(struct object_reader *r, const struct place *place, void *data, struct error *err)

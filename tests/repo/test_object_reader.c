@@ -92,6 +92,30 @@ static void test_ranges(void **state)
     object_reader_free(r);
 }
 
+// A frame into the caller's memory: decoded there, or copied where it is at hand; only as a whole.
+static void test_frame_into(void **state)
+{
+    struct fixture *f = *state;
+    struct object_reader *r = reader_of(f, f->identities, 2, 100000);
+    struct object_reader_stats before, after;
+    struct object_frame frame;
+    struct error err;
+    uint8_t *data = malloc(FRAME);
+    OK(object_reader_frame_into(r, 5, 2, data, FRAME, &err));
+    assert_memory_equal(data, f->plain.data + 2 * FRAME, FRAME);
+    OK(object_reader_frame(r, 5, 3, &frame, &err));
+    object_reader_release(r, &frame);
+    object_reader_stats(r, &before);
+    OK(object_reader_frame_into(r, 5, 3, data, FRAME, &err));
+    object_reader_stats(r, &after);
+    assert_memory_equal(data, f->plain.data + 3 * FRAME, FRAME);
+    assert_true(after.decoded_bytes == before.decoded_bytes);
+    assert_int_equal(object_reader_frame_into(r, 5, 1, data, FRAME - 1, &err), ERROR_INTEGRITY);
+    assert_int_equal(object_reader_frame_into(r, 5, 99, data, FRAME, &err), ERROR_INTEGRITY);
+    free(data);
+    object_reader_free(r);
+}
+
 // A store that hands a byte over wrong: at the read `at` (counted from 1), once, or at every read from there on.
 struct flipping {
     struct store store;
@@ -406,6 +430,7 @@ int main(void)
         BOTH(test_ranges),
         BOTH(test_long_table),
         BOTH(test_locate_and_frames),
+        BOTH(test_frame_into),
         BOTH(test_cache_is_bounded_and_reused),
         BOTH(test_fetches_only_what_is_needed),
         BOTH(test_threads),
