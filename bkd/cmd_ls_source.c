@@ -231,7 +231,7 @@ static int list_sources(struct listing *l, const struct sources *sources, struct
     if (r < 0)
         return error_prefix(err, "directory for scratch files (TMPDIR)");
     struct scan_options options = { .sources = sources->list, .n_sources = sources->count, .one_filesystem = l->policy->one_filesystem, .scratch_fd = scratch,
-                                    .helpers = SCAN_HELPERS, .only = l->only };
+                                    .helpers = scan_helpers(1), .only = l->only };
     struct scan_callbacks callbacks = { .visit = show_entry, .problem = show_problem, .excluded = show_excluded, .arg = l };
     r = scan_run(l->ctx->io, &options, &callbacks, err);
     io_close_quietly(l->ctx->io, &scratch);

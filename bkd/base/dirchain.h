@@ -9,7 +9,7 @@
 #include "bkd/base/error.h"
 #include "bkd/base/io.h"
 
-#define DIRCHAIN_OPEN_MAX 64 // descriptors kept at most
+#define DIRCHAIN_OPEN_MAX 32 // descriptors kept at most
 
 struct dirchain {
     const struct io *io;

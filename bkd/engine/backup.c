@@ -39,7 +39,7 @@ static int scan_and_select(struct run *run, struct error *err)
     make_stream_entries(run);
     struct select_options options = {
         .streams = run->streams, .n_streams = o->n_streams,
-        .scan = { .sources = o->sources, .n_sources = o->n_sources, .one_filesystem = o->one_filesystem, .scratch_fd = run->state.dirfd, .helpers = SCAN_HELPERS * o->jobs },
+        .scan = { .sources = o->sources, .n_sources = o->n_sources, .one_filesystem = o->one_filesystem, .scratch_fd = run->state.dirfd, .helpers = scan_helpers(o->jobs) },
         .keep = run_keep_content, .keep_arg = run, .compare_inode = o->compare_inode, .interrupted = o->interrupted,
     };
     uint64_t start = io_monotonic_ns(run->io);

@@ -7,8 +7,8 @@
 #include "bkd/engine/select.h"
 #include "bkd/engine/source_file.h"
 
-#define BATCH_ITEMS_MAX 1024u
-#define BATCH_BYTES_MAX (1u << 20) // of content and lines together, before another item is taken in
+#define BATCH_ITEMS_MAX 256u
+#define BATCH_BYTES_MAX (256u << 10) // of content and lines together, before another item is taken in
 
 struct batch_item {
     enum select_action action;

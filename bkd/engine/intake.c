@@ -236,6 +236,7 @@ static void work_job(void *arg, unsigned worker)
 
 static void recycle(struct intake *in, struct intake_job *job)
 {
+    in->n_pieces -= job->piece != NULL;
     if (job->batch != NULL && in->n_idle_batches < INTAKE_IDLE_MAX) {
         batch_reset(job->batch);
         in->idle_batch[in->n_idle_batches++] = job->batch;
@@ -264,7 +265,7 @@ int intake_submit(struct intake *in, struct batch *batch, struct bigfile_job *pi
     int r = 0;
     if (in->options->interrupted != NULL && in->options->interrupted())
         r = error_set(err, ERROR_FAILED, "interrupted; there is no new snapshot, and the next run goes on from what was stored");
-    while (r == 0 && work_count(in->pool) > work_threads(in->pool))
+    while (r == 0 && (work_count(in->pool) > work_threads(in->pool) || (piece != NULL && in->n_pieces > in->jobs)))
         r = place_next(in, err);
     if (r < 0) {
         batch_free(batch);
@@ -273,6 +274,7 @@ int intake_submit(struct intake *in, struct batch *batch, struct bigfile_job *pi
     }
     struct intake_job *job = xcalloc(1, sizeof *job);
     *job = (struct intake_job){ .in = in, .batch = batch, .piece = piece, .big = big };
+    in->n_pieces += piece != NULL;
     work_submit(in->pool, work_job, job);
     return 0;
 }
@@ -367,24 +369,33 @@ static void drop_queue(struct intake *in)
         intake_free_big(in, in->under_way);
 }
 
+// A cold disk answers many at the same time: threads that read small files mostly wait. What they hold is bounded by small batches, and by descriptors.
+static unsigned readers_for(unsigned jobs)
+{
+    unsigned readers = INTAKE_READERS * jobs;
+    readers = readers > INTAKE_READERS_MAX ? INTAKE_READERS_MAX : readers;
+    return readers > jobs ? readers : jobs;
+}
+
 int intake_run(const struct io *io, const struct intake_options *options, struct intake_stats *ret_stats, struct error *err)
 {
     struct intake in = { .io = io, .options = options };
-    unsigned jobs = options->jobs == 0 ? 1 : options->jobs;
-    in.pool = work_new(jobs);
+    unsigned jobs = options->jobs == 0 ? 1 : options->jobs, readers = readers_for(jobs);
+    in.jobs = jobs;
+    in.pool = work_new(readers);
     work_profile(in.pool, options->big.lap->profile, io, PROFILE_READ);
     profile_threads(options->big.lap->profile, PROFILE_HASH, jobs);
     profile_threads(options->big.lap->profile, PROFILE_DELTA, jobs);
-    in.workers = xcalloc(jobs, sizeof *in.workers);
+    in.workers = xcalloc(readers, sizeof *in.workers);
     int r = open_worker(&in.own, &in, err);
-    for (unsigned i = 0; r == 0 && i < jobs; i++)
+    for (unsigned i = 0; r == 0 && i < readers; i++)
         r = open_worker(&in.workers[i], &in, err);
     if (r == 0)
         r = feed(&in, err);
     drop_queue(&in);
     work_free(in.pool);
     in.stats.touched = in.own.touched;
-    for (unsigned i = 0; i < jobs; i++) {
+    for (unsigned i = 0; i < readers; i++) {
         in.stats.touched += in.workers[i].touched;
         close_worker(&in.workers[i]);
     }

@@ -7,7 +7,11 @@
 #include "bkd/engine/batch.h"
 #include "bkd/engine/intake.h"
 
-enum { INTAKE_IDLE_MAX = 8 };
+enum {
+    INTAKE_IDLE_MAX = 8,
+    INTAKE_READERS = 8, // threads for each job
+    INTAKE_READERS_MAX = 16,
+};
 
 struct intake;
 
@@ -39,6 +43,8 @@ struct intake {
     const struct io *io;
     const struct intake_options *options;
     struct work_pool *pool;
+    unsigned jobs;
+    size_t n_pieces; // in the queue: so many at a time as there are jobs, they are large
     struct batch_worker *workers;
     struct batch_worker own; // of the main thread, for big files
     struct intake_big *under_way;

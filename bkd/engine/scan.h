@@ -29,14 +29,14 @@ struct scan_source {
 };
 
 // Warm, two threads for each processor are as quick as one; cold, more of them wait for the disk at the same time.
-#define SCAN_HELPERS 4u
+static inline unsigned scan_helpers(unsigned jobs) { return jobs > 4 ? 16 : 4 * jobs; }
 
 struct scan_options {
     const struct scan_source *sources; // any order; none inside another
     size_t n_sources;
     bool one_filesystem;
     int scratch_fd; // directory for spilled listings
-    unsigned helpers; // threads that read directories ahead, SCAN_HELPERS for each job; 0 = the caller reads all
+    unsigned helpers; // threads that read directories ahead (scan_helpers); 0 = the caller reads all
     const char *only; // absolute: visit only this, what is below it and the directories on the way; NULL = everything
 };
 
