@@ -7,7 +7,7 @@ BUILD_PACKAGES="autoconf automake gcc libc6-dev make pkg-config
 # The tools that tests compare with, and that restores by hand use.
 TEST_PACKAGES="acl age attr btrfs-progs curl dosfstools dropbear-bin e2fsprogs exfat-fuse exfatprogs faketime git jq
     libarchive-tools libcap2-bin libcmocka-dev openssh-client openssh-server openssh-sftp-server openssl
-    postgresql procps proftpd-core proftpd-mod-crypto python3 python3-aiosmtpd rclone rdiff rsync sqlite3 systemd tzdata uidmap
+    postgresql procps proftpd-core proftpd-mod-crypto python3 python3-aiosmtpd rclone rdiff rsync sqlite3 systemd time tzdata uidmap
     xfsprogs xz-utils zbar-tools zlib1g-dev zstd"
 
 # need_packages PACKAGE…: installs what is missing; asks apt for nothing when everything is there.

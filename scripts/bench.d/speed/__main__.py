@@ -4,6 +4,7 @@ import argparse
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,7 @@ import tools
 import workloads
 from measure import Failed, Runner
 
-PACKAGES = ("e2fsprogs", "postgresql", "rsync", "time")
+PACKAGES = ("e2fsprogs", "openssh-client", "openssh-server", "postgresql", "rsync", "time")
 
 
 def words(text):
@@ -33,7 +34,7 @@ def size(text):
 def parse(argv):
     p = argparse.ArgumentParser(prog="scripts/bench speed", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, epilog="""
 jobs are W1.first, W1.next, W1.same, W1.restore, W1.file, the same of W2 (disk image), W3 (PostgreSQL), W4 (tiny files), W5 (a large file, wholly
-rewritten); --only W1,W2.next chooses. Full sizes (--scale 1): %s.
+rewritten), ssh.first, ssh.file (W1, 30 ms away), nights.restore-first, -last (W2), daemon.idle; --only W1,W2.next chooses. Full sizes (--scale 1): %s.
 Tools: %s; usually %s.""" % (workloads.Sizes(1, {}).text(), ", ".join(tools.ALL), ", ".join(tools.USUAL)))
     p.add_argument("--scale", type=float, default=0.04, help="sizes of all workloads, as a share of the full ones (%(default)s; 1 takes an hour or more)")
     for name, full in workloads.FULL.items():
@@ -43,6 +44,7 @@ Tools: %s; usually %s.""" % (workloads.Sizes(1, {}).text(), ", ".join(tools.ALL)
     p.add_argument("--tools", type=words, default=list(tools.USUAL), metavar="TOOL,…", help="these tools only")
     p.add_argument("--skip", type=words, default=[], metavar="TOOL,…", help="not these")
     p.add_argument("--also", type=words, default=[], metavar="TOOL,…", help="these, too")
+    p.add_argument("--nights", type=int, default=30, help="of the restore after many (%(default)s)")
     p.add_argument("--seed", default="1", help="of the workloads and their changes (%(default)s)")
     p.add_argument("--from", dest="roots", type=words, default=["/usr"], metavar="DIR,…", help="where real files are taken from (/usr)")
     p.add_argument("--policy", action="append", default=[], metavar="LINE", help="a line for bkd's policy, such as 'compression: 1'; may be repeated")
@@ -66,10 +68,9 @@ def complete(parser, o):
     unknown = [t for t in o.tools + o.skip if t not in tools.ALL]
     if unknown:
         parser.error("there is no tool '%s' here; there are: %s" % (unknown[0], ", ".join(tools.ALL)))
-    known = ["%s.%s" % (w, s) for w in workloads.ALL for s in jobs.STEPS]
-    unknown = [j for j in o.only if j not in known and j not in workloads.ALL]
+    unknown = [j for j in o.only if not any(j == k or k.startswith(j + ".") for k in jobs.KNOWN)]
     if unknown:
-        parser.error("there is no job '%s'; there are: %s" % (unknown[0], ", ".join(known)))
+        parser.error("there is no job '%s'; there are: %s" % (unknown[0], ", ".join(jobs.KNOWN)))
     if o.report and not o.results:
         parser.error("--report shows what stands in the file of --results")
     if o.rounds < 1 or o.scale <= 0:
@@ -77,7 +78,6 @@ def complete(parser, o):
     o.cold = o.cold or bool(o.slow_disk)
     if (o.cold or o.memory) and os.getuid() != 0:
         parser.error("--cold, --memory and --slow-disk need root")
-    o.workloads = list(workloads.ALL)
 
 
 def install(o):
@@ -98,7 +98,7 @@ def facts(o, sizes, kind):
     limit = (", at most %d MiB" % (o.memory >> 20) if o.memory else "") + (", a disk of %d MiB/s" % (o.slow_disk >> 20) if o.slow_disk else "")
     return {"machine": "%d × %s, %d GiB, Linux %s" % (os.cpu_count(), processor(), memory, platform.release()),
             "how": "%s, %s caches%s, seed %s, bkd --jobs %s" % (kind, caches, limit, o.seed, o.jobs or "as it chooses"), "sizes": sizes.text(),
-            "workloads": {w.name: "%s, %s" % (w.name, w.what) for w in workloads.ALL.values()},
+            "workloads": {**{w.name: "%s, %s" % (w.name, w.what) for w in workloads.ALL.values()}, "ssh": "W1 over SSH, 30 ms", "nights": "W2, many nights", "daemon": "daemon"},
             "versions": {t: "%s: %s" % (t, tools.ALL[t].version()) for t in o.tools}}
 
 
@@ -138,6 +138,7 @@ def write(path, text):
 
 def main():
     o = parse(sys.argv[1:])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is mounted goes
     found = results.Results(o.results)
     if o.results:
         found.load(o.results)

@@ -1,13 +1,15 @@
 """The jobs: what is measured, in which order. All tools take their turn in each step (A B A B), on the same data; then comes the next step, then the next round."""
 import os
 import shutil
+import subprocess
 import sys
 import time
 
+import far
 import same
 import tools
 import workloads
-from measure import Failed
+from measure import Failed, Measure
 
 STEPS = ("first", "same", "restore", "file", "next")
 
@@ -52,22 +54,10 @@ class Series:
         bench = self.bench
         if not any(self.wants(step) for step in STEPS):
             return
-        self.field = bench.places.fresh("field", self.workload.mib() * 6)
-        if bench.cage:
-            bench.cage.slow(bench.places.device(self.field))
-        self.source = os.path.join(self.field, "source")
-        os.mkdir(self.source)
-        say("%s: making the %s" % (self.name, self.workload.what))
-        begin = time.monotonic()
-        self.workload.make(self.source)
-        say("%s: made in %.0f s, %s" % (self.name, time.monotonic() - begin, describe(self.source)))
-        if not bench.options.cold:
-            bench.runner.run("tar -C '%s' -c . | cat >/dev/null" % self.source)  # all of it in the page cache, for whoever is first
-        try:
+        with Field(bench, self.workload, 6) as field:
+            self.field, self.source = field.path, field.source
             for round_ in range(1, bench.options.rounds + 1):
                 self.round(round_)
-        finally:
-            bench.places.drop(self.field)
 
     def round(self, round_):
         self.round_, self.used = round_, {}
@@ -109,7 +99,7 @@ class Series:
             if self.bench.cage:
                 self.bench.cage.slow(self.bench.places.device(out))
             measure = self.bench.runner.measure(tool.restore(out))
-            same.check(self.bench.runner, self.source, tool.restored(out))
+            same.check(self.bench.runner, self.source, tool.restored(out), tool.keeps_link_times)
             self.bench.note(job, tool.name, self.round_, measure, equal=True)
         finally:
             self.bench.places.drop(out)
@@ -140,7 +130,112 @@ def describe(source):
     return "%d files, %.0f MiB" % (files, size / 1048576)
 
 
+class Field:
+    """A file system with a workload on it, as a context."""
+
+    def __init__(self, bench, workload, times):
+        self.bench, self.workload, self.times = bench, workload, times
+
+    def __enter__(self):
+        bench, workload = self.bench, self.workload
+        self.path = bench.places.fresh("field", workload.mib() * self.times)
+        if bench.cage:
+            bench.cage.slow(bench.places.device(self.path))
+        self.source = os.path.join(self.path, "source")
+        os.mkdir(self.source)
+        say("%s: making the %s" % (workload.name, workload.what))
+        begin = time.monotonic()
+        try:
+            workload.make(self.source)
+        except Exception:
+            bench.places.drop(self.path)
+            raise
+        say("%s: made in %.0f s, %s" % (workload.name, time.monotonic() - begin, describe(self.source)))
+        if not bench.options.cold:
+            bench.runner.run("tar -C '%s' -c . | cat >/dev/null" % self.source)  # all of it in the page cache, for whoever is first
+        return self
+
+    def __exit__(self, *_):
+        self.bench.places.drop(self.path)
+
+
+class Nights:
+    """A disk image restored as it was after one night and after many, out of the same repository."""
+
+    JOBS = ("nights.restore-first", "nights.restore-last")
+
+    def __init__(self, bench, workload):
+        self.bench, self.workload = bench, workload
+
+    def run(self):
+        with Field(self.bench, self.workload, 8) as field:
+            tool = tools.Bkd(self.bench.runner, os.path.join(field.path, "bkd"), field.source, self.bench.options)
+            tool.start()
+            self.bench.runner.run(tool.backup())
+            early = os.path.join(field.path, "early")
+            for night in range(self.bench.options.nights):
+                self.workload.night(field.source)
+                self.bench.runner.run(tool.backup())
+                if night == 0:
+                    self.bench.runner.run("cp -a --sparse=always '%s' '%s'" % (field.source, early))
+            for round_ in range(1, self.bench.options.rounds + 1):
+                self.restore(self.JOBS[0], tool, "2", early, round_)
+                self.restore(self.JOBS[1], tool, "latest", field.source, round_)
+
+    def restore(self, job, tool, snapshot, wanted, round_):
+        out = self.bench.places.fresh("out", self.workload.mib() * 2)
+        try:
+            measure = self.bench.runner.measure(tool.reader("restore", snapshot, "--target", out, *tool.jobs()))
+            same.check(self.bench.runner, wanted, tool.restored(out))
+            self.bench.note(job, tool.name, round_, measure, equal=True)
+        finally:
+            self.bench.places.drop(out)
+
+
+class Idle:
+    """The memory of a daemon that has nothing to do."""
+
+    JOBS = ("daemon.idle",)
+    POLICIES, SETTLE_S = 3, 3
+
+    def __init__(self, bench):
+        self.bench = bench
+
+    def run(self):
+        home = os.path.join(self.bench.places.work, "daemon")
+        tool = tools.Bkd(self.bench.runner, home, self.bench.places.work, self.bench.options)
+        self.bench.runner.run(tool.bkd("keys", "init"))
+        policies = os.path.join(tool.config, "policies")
+        for n in range(self.POLICIES):
+            shutil.copy(policies + "/p.yaml", "%s/p%d.yaml" % (policies, n))
+            with open("%s/p%d.yaml" % (policies, n), "a") as f:
+                f.write('schedule: "0 3 1 1 *"\n')
+        os.unlink(policies + "/p.yaml")
+        daemon = subprocess.Popen(tool.bkd("daemon"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(self.SETTLE_S)
+        with open("/proc/%d/status" % daemon.pid) as f:
+            rss = next((int(line.split()[1]) for line in f if line.startswith("VmRSS")), None)
+        daemon.terminate()
+        daemon.wait()
+        if rss is None:
+            self.bench.fail(self.JOBS[0], "bkd", 1, "the daemon ended by itself")
+        else:
+            self.bench.note(self.JOBS[0], "bkd", 1, Measure(0, 0, rss))
+
+
+KNOWN = ["%s.%s" % (w, s) for w in workloads.ALL for s in STEPS] + list(far.JOBS + Nights.JOBS + Idle.JOBS)
+
+
 def run_all(bench, sizes):
-    for name in bench.options.workloads:
-        workload = workloads.ALL[name](bench.runner, sizes, bench.options.seed, bench.options.roots)
-        Series(bench, workload).run()
+    def workload(name):
+        return workloads.ALL[name](bench.runner, sizes, bench.options.seed, bench.options.roots)
+
+    for name in workloads.ALL:
+        Series(bench, workload(name)).run()
+    if any(bench.wants(job) for job in far.JOBS):
+        with Field(bench, workload("W1"), 3) as field:
+            far.Far(bench).run(field.source, one_file(field.source))
+    if any(bench.wants(job) for job in Nights.JOBS):
+        Nights(bench, workload("W2")).run()
+    if any(bench.wants(job) for job in Idle.JOBS):
+        Idle(bench).run()

@@ -15,7 +15,7 @@ td.bar{width:45%}td.bar i{display:block;height:.9rem;border-radius:2px;backgroun
 tr.own td:first-child{font-weight:600}.met{color:var(--own)}.missed{color:var(--bad);font-weight:600}
 @media (max-width:40rem){td.bar{width:25%}.wide{display:none}}
 """
-STEPS = {"first": "first backup", "next": "next night", "same": "nothing changed", "restore": "restore of everything", "file": "one file back"}
+STEPS = {"first": "first backup", "next": "next night", "same": "nothing changed", "restore": "restore of everything", "file": "one file back", "restore-first": "restored as after one night", "restore-last": "restored as after many nights"}
 
 
 def title(results, job):

@@ -4,9 +4,10 @@ from measure import Failed
 SHOWN = 5
 
 
-def check(runner, source, restored):
+def check(runner, source, restored, link_times=True):
     """Raises Failed with the first differences. Times to the second, as not all of the tools keep more."""
-    said = runner.run(["rsync", "-naHc", "--delete", "--itemize-changes", source + "/", restored + "/"])
+    times = [] if link_times else ["--omit-link-times"]
+    said = runner.run(["rsync", "-naHc", "--delete", "--itemize-changes", *times, source + "/", restored + "/"])
     lines = [line for line in said.split("\n") if line and not line.endswith(" ./")]
     if lines:
         raise Failed("%d differences between '%s' and '%s': %s" % (len(lines), source, restored, "; ".join(lines[:SHOWN])))

@@ -13,6 +13,7 @@ class Tool:
     packages = ()
     steps = ("first", "next", "same", "restore", "file")  # what it can do
     of = None  # with this workload only
+    keeps_link_times = True  # those of symbolic links
 
     def __init__(self, runner, home, source, options):
         self.runner, self.home, self.source, self.options = runner, home, source, options
@@ -156,6 +157,7 @@ class TarZstdAge(Tool):
 class Duplicity(Tool):
     name = "duplicity"
     packages = ("duplicity", "gnupg")
+    keeps_link_times = False
     version_command = "duplicity --version"
 
     def duplicity(self, *args):
@@ -184,6 +186,7 @@ class RdiffBackup(Tool):
 
     name = "rdiff-backup"
     packages = ("rdiff-backup",)
+    keeps_link_times = False
     version_command = "rdiff-backup --version 2>&1 | tail -n 1"
 
     def backup(self):
@@ -263,12 +266,11 @@ class Burp(Tool):
             os.makedirs(os.path.join(h, d))
         server = ["mode = server", "listen = 127.0.0.1:%d" % self.port, "directory = %s/repository" % h, "clientconfdir = %s/clients" % h, "protocol = 1",
                   "pidfile = %s/run/server" % h, "hardlinked_archive = 0", "working_dir_recovery_method = delete", "keep = 40", "max_children = 5", "compression = zlib3",
-                  "ca_conf = %s/CA.cnf" % h, "ca_name = bench", "ca_server_name = bench", "ca_burp_ca = /usr/sbin/burp_ca",
                   "ssl_cert_ca = %s/server/ca.pem" % h, "ssl_cert = %s/server/cert.pem" % h, "ssl_key = %s/server/cert.key" % h, "ssl_dhfile = %s/server/dh.pem" % h,
-                  "timer_script = /bin/true", "stdout = 0"]
+                  "timer_script = /bin/true", "dedup_group = global", "stdout = 1", "syslog = 0"]
         client = ["mode = client", "server = 127.0.0.1:%d" % self.port, "port = %d" % self.port, "protocol = 1", "password = bench", "cname = bench",
                   "pidfile = %s/run/client" % h, "ssl_cert_ca = %s/client/ca.pem" % h, "ssl_cert = %s/client/cert.pem" % h, "ssl_key = %s/client/cert.key" % h,
-                  "ssl_peer_cn = bench", "encryption_password = " + PASSWORD, "stdout = 0", "cross_all_filesystems = 1", "server_can_restore = 0", "include = " + self.source]
+                  "ssl_peer_cn = bench", "encryption_password = " + PASSWORD, "stdout = 1", "syslog = 0", "cross_all_filesystems = 1", "server_can_restore = 0", "include = " + self.source]
         self._write("server.conf", server)
         self._write("client.conf", client)
         self._write("clients/bench", ["password = bench"])
@@ -283,7 +285,9 @@ class Burp(Tool):
 
     def _with_server(self, client):
         return ("burp -F -c '%s/server.conf' & server=$!; n=0; until grep -qi ':%04X ' /proc/net/tcp || [ $n = 50 ]; do sleep 0.05; n=$((n + 1)); done; "
-                "burp -c '%s/client.conf' %s; status=$?; kill $server; wait $server; exit $status") % (self.home, self.port, self.home, client)
+                "burp -c '%s/client.conf' %s; status=$?; cd '%s/repository/bench'; "
+                "while [ -e working ] || [ -e finishing ]; do sleep 0.05; done; kill $server; wait $server; exit $status") % (
+                    self.home, self.port, self.home, client, self.home)
 
     def backup(self):
         return self._with_server("-a b")

@@ -6,6 +6,7 @@ import stat
 
 FULL = {"files": 100000, "tree_mib": 1500, "image_mib": 4096, "pgbench": 60, "tiny": 1000000, "rewritten_mib": 2048}
 BIGGEST = 64 << 20  # a larger file would be a workload of its own
+OUTLIER = 50  # times the mean
 BLOCK = 4096
 SKIP = ("/proc", "/sys", "/dev", "/run", "/tmp")
 
@@ -43,8 +44,9 @@ class Workload:
         raise NotImplementedError
 
 
-def pick(rand, roots, files_max, bytes_max):
-    """Files of whole directories, in a random order of these, up to so many; as names without the leading /."""
+def pick(rand, roots, bytes_max, files_max=None):
+    """Files of whole directories, in a random order of these, of so many bytes; as names without the leading /. With files_max about so many: then files far larger than the mean that
+    remains are left out."""
     directories = []
     for root in roots:
         for where, below, names in os.walk(root):
@@ -59,11 +61,12 @@ def pick(rand, roots, files_max, bytes_max):
                 st = os.lstat(path)
             except OSError:
                 continue
-            if st.st_size > min(BIGGEST, left) or not (stat.S_ISREG(st.st_mode) or stat.S_ISLNK(st.st_mode)):
+            most = min(BIGGEST, left if files_max is None else OUTLIER * left // (files_max - len(chosen)))
+            if st.st_size > most or not (stat.S_ISREG(st.st_mode) or stat.S_ISLNK(st.st_mode)):
                 continue
             left -= st.st_size
             chosen.append(path.lstrip("/"))
-            if len(chosen) >= files_max:
+            if len(chosen) == files_max:
                 return chosen
     return chosen
 
@@ -83,7 +86,7 @@ class Tree(Workload):
         return self.sizes.tree_mib + self.sizes.files // 128
 
     def make(self, path):
-        copy(self.runner, pick(self.random, self.roots, self.sizes.files, self.sizes.tree_mib << 20), path)
+        copy(self.runner, pick(self.random, self.roots, self.sizes.tree_mib << 20, self.sizes.files), path)
 
     def night(self, path):
         """One file in a hundred gets other bytes at a random place, and a directory another name."""
@@ -118,7 +121,7 @@ class Image(Workload):
         """An ext4 file system, filled to about a quarter with real files."""
         content = path + ".content"
         os.mkdir(content)
-        copy(self.runner, pick(self.random, self.roots, self.sizes.files, self.sizes.image_mib << 18), content)
+        copy(self.runner, pick(self.random, self.roots, self.sizes.image_mib << 18), content)
         image = os.path.join(path, "disk.img")
         with open(image, "wb") as f:
             f.truncate(self.sizes.image_mib << 20)
@@ -209,7 +212,7 @@ class Rewritten(Workload):
         """Real files, one after the other."""
         left = self.sizes.rewritten_mib << 20
         with open(os.path.join(path, "file"), "wb") as out:
-            for name in pick(self.random, self.roots, 1 << 30, left * 2):
+            for name in pick(self.random, self.roots, left * 2):
                 if os.path.islink("/" + name):
                     continue
                 with open("/" + name, "rb") as f:

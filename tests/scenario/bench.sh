@@ -1,0 +1,26 @@
+#!/bin/sh
+# scripts/bench speed on a handful of tiny files, without tools that would have to be installed: a table, JSON and a page; a restore that is not equal is told.
+. "$(dirname "$0")/lib.sh"
+
+if [ -z "${BKD_SOURCE:-}" ] || ! command -v python3 >/dev/null || [ ! -x /usr/bin/time ]; then
+    ok "bench # SKIP needs the sources, python3 and time"
+    finish
+fi
+bench() { sh "$BKD_SOURCE/scripts/bench" speed --work "$tree" --fs none --rounds 1 --tiny 300 --tools 'bkd,tar|zstd|age' "$@"; }
+results=$tree/results
+is 0 "a small comparison" bench --only W4.first,W4.restore --results "$results" --json "$tree/json" --html "$tree/html"
+says "bkd's restore was equal" '^W4.restore  *bkd .* yes$'
+says "the pipe's, too" '^W4.restore  *tar\|zstd\|age .* yes$'
+says "marks are judged" '^W4.first  *time .* 1 .* tar\|zstd\|age  *[0-9.]+  (met|MISSED)$'
+is 0 "all of it as JSON" jq -e '[.jobs[] | select(.tool == "bkd") | .wall_s > 0 and .rss_mib > 1] == [true, true] and .failures == []' "$tree/json"
+is 0 "and as a page" grep -q 'W4, tiny files: restore of everything' "$tree/html"
+is 0 "shown again" bench --results "$results" --report
+says "with the same jobs" '^W4.restore  *bkd '
+mkdir "$tree/bin"
+ln -s "$BKD_BIN/bkd" "$tree/bin/bkd"
+printf '#!/bin/sh\n"%s/bkd-restore" "$@" || exit\nfor last; do :; done\nf=$(find "$last" -name "*.txt" | head -n 1)\necho more >>"$f"\n' "$BKD_BIN" >"$tree/bin/bkd-restore"
+chmod 755 "$tree/bin/bkd-restore"
+is 1 "a restore with other bytes" env BKD_BIN="$tree/bin" sh "$BKD_SOURCE/scripts/bench" speed --work "$tree" --fs none --rounds 1 --tiny 100 --tools bkd --only W4.restore
+says "is told" '^FAILED: W4.restore, bkd, round 1: .*differences'
+is 2 "a job that is none" bench --only W9
+finish
