@@ -44,8 +44,9 @@ class Results:
         return [e for e in self.entries if "failed" in e]
 
     def facts(self):
-        """Of the last run: machine, sizes, versions."""
+        """Machine, sizes and how it was done of the last run; versions and workloads of all."""
         facts = {}
         for e in self.entries:
-            facts.update(e.get("facts", {}))
+            for name, value in e.get("facts", {}).items():
+                facts[name] = {**facts.get(name, {}), **value} if isinstance(value, dict) else value
         return facts

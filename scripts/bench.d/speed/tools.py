@@ -233,7 +233,7 @@ class Find(Tool):
 
 
 class Rdiff(Tool):
-    """librsync's own program, on the one large file: signature of the night before, delta against it."""
+    """librsync's own program, on the one large file: signature of the night before, delta against it, in blocks of 4 KiB as bkd compares."""
 
     name = "rdiff"
     packages = ("rdiff",)
@@ -248,7 +248,7 @@ class Rdiff(Tool):
 
     def backup(self):
         new = glob.glob(self.source + "/*")[0]
-        return "rdiff signature '%s' '%s/signature' && rdiff delta '%s/signature' '%s' '%s/delta'" % (self.old, self.home, self.home, new, self.repository)
+        return "rdiff -b 4096 signature '%s' '%s/signature' && rdiff delta '%s/signature' '%s' '%s/delta'" % (self.old, self.home, self.home, new, self.repository)
 
 
 class Burp(Tool):
