@@ -14,6 +14,13 @@
 #include "bkd/recording.h"
 #include "bkd/watch_run.h"
 
+// From the root on, as programs that are run elsewhere need it; it need not exist yet. Caller frees.
+static char *from_root(const char *dir)
+{
+    _cleanup_free_ char *here = dir[0] == '/' ? NULL : getcwd(NULL, 0);
+    return here == NULL ? xstrdup(dir) : xasprintf("%s/%s", here, dir);
+}
+
 // An option, else a variable, else the system's place, or the user's own when not root. Caller frees; NULL without HOME.
 static char *find_dir(const struct cli_args *args, const char *option, const char *variable, const char *system_dir, const char *xdg_variable, const char *home_dir)
 {
@@ -21,7 +28,7 @@ static char *find_dir(const struct cli_args *args, const char *option, const cha
     if (!given)
         given = getenv(variable);
     if (given && given[0])
-        return xstrdup(given);
+        return from_root(given);
     if (geteuid() == 0)
         return xstrdup(system_dir);
     const char *xdg = getenv(xdg_variable), *home = getenv("HOME");

@@ -37,6 +37,7 @@ fits "the number of files is that of find" '[ "$(value files)" = "$(find "$sourc
 fits "nothing stays in the scratch space" '[ "$(leftovers)" = 0 ]'
 is 0 "from the repository, a snapshot drawn at random" verify --from repository --snapshot random
 says "from there" "\"from\":\"$repo\""
+is 0 "and with a configuration directory told from here" sh -c "cd '$config/..' && '$BKD_BIN/bkd' --config-dir config --state-dir '$state' verify p --from repository --sample 1"
 is 0 "a sample" verify --sample 2
 says "says how many were drawn, and of how many" '"mode":"sample".*"drawn_files":2,"snapshot_files":3'
 run_bkd status p --json >"$tree/out" 2>&1
