@@ -5,7 +5,10 @@
 #include "bkd/engine/bigfile_parts.h"
 #include "bkd/engine/extents.h"
 
-enum { ZEROS = 64 << 10 };
+enum {
+    ZEROS = 64 << 10,
+    DELTA_KEPT = 1 << 20, // memory for a delta that is kept for the next piece: most are small, and a few are as large as a piece
+};
 
 struct bigfile_job *bigfile_job_new(void)
 {
@@ -34,6 +37,8 @@ void bigfile_piece(struct bigfile *f, uint64_t index, struct bigfile_job *job)
     job->same = job->has_delta = job->is_read = job->belied = false;
     job->texture = TEXTURE_UNKNOWN;
     job->piece.class = PIECE_WHOLE;
+    if (job->piece.delta.cap > DELTA_KEPT)
+        buf_done(&job->piece.delta);
     job->status = 0;
     buf_reset(&job->entries);
 }

@@ -243,7 +243,8 @@ static void recycle(struct intake *in, struct intake_job *job)
     } else {
         batch_free(job->batch);
     }
-    if (job->piece != NULL && in->n_idle_pieces < INTAKE_IDLE_MAX)
+    in->pieces_bytes -= job->piece_bytes;
+    if (job->piece != NULL && in->n_idle_pieces < INTAKE_PIECES_MAX)
         in->idle_piece[in->n_idle_pieces++] = job->piece;
     else
         bigfile_job_free(job->piece);
@@ -260,12 +261,18 @@ static int place_next(struct intake *in, struct error *err)
     return r;
 }
 
+// Pieces keep processors busy, not disks: one for each job and one more, as long as they are small.
+static bool has_room(const struct intake *in, const struct bigfile_job *piece)
+{
+    return in->n_pieces == 0 || (in->n_pieces <= in->jobs && in->pieces_bytes + bigfile_job_length(piece) <= INTAKE_PIECES_BYTES);
+}
+
 int intake_submit(struct intake *in, struct batch *batch, struct bigfile_job *piece, struct intake_big *big, struct error *err)
 {
     int r = 0;
     if (in->options->interrupted != NULL && in->options->interrupted())
         r = error_set(err, ERROR_FAILED, "interrupted; there is no new snapshot, and the next run goes on from what was stored");
-    while (r == 0 && (work_count(in->pool) > work_threads(in->pool) || (piece != NULL && in->n_pieces > in->jobs)))
+    while (r == 0 && (work_count(in->pool) > work_threads(in->pool) || (piece != NULL && !has_room(in, piece))))
         r = place_next(in, err);
     if (r < 0) {
         batch_free(batch);
@@ -274,7 +281,11 @@ int intake_submit(struct intake *in, struct batch *batch, struct bigfile_job *pi
     }
     struct intake_job *job = xcalloc(1, sizeof *job);
     *job = (struct intake_job){ .in = in, .batch = batch, .piece = piece, .big = big };
-    in->n_pieces += piece != NULL;
+    if (piece != NULL) {
+        job->piece_bytes = bigfile_job_length(piece);
+        in->pieces_bytes += job->piece_bytes;
+        in->n_pieces++;
+    }
     work_submit(in->pool, work_job, job);
     return 0;
 }

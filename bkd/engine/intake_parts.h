@@ -11,6 +11,8 @@ enum {
     INTAKE_IDLE_MAX = 8,
     INTAKE_READERS = 8, // threads for each job
     INTAKE_READERS_MAX = 16,
+    INTAKE_PIECES_MAX = 4, // whole pieces in memory at a time, however many threads there are: four are hashed and compared at many GB/s
+    INTAKE_PIECES_BYTES = INTAKE_PIECES_MAX * RECIPE_PIECE_SIZE,
 };
 
 struct intake;
@@ -36,6 +38,7 @@ struct intake_job {
     struct intake *in;
     struct batch *batch;
     struct bigfile_job *piece;
+    uint32_t piece_bytes; // as planned
     struct intake_big *big;
 };
 
@@ -51,8 +54,9 @@ struct intake {
     struct batch *filling;
     struct batch *idle_batch[INTAKE_IDLE_MAX];
     size_t n_idle_batches;
-    struct bigfile_job *idle_piece[INTAKE_IDLE_MAX];
+    struct bigfile_job *idle_piece[INTAKE_PIECES_MAX];
     size_t n_idle_pieces;
+    uint64_t pieces_bytes; // of the pieces in the queue
     struct intake_stats stats;
     struct buf line;
     uint64_t bytes_done, files_done;
