@@ -1,4 +1,5 @@
 // bkd: reads the command line, runs one command, reports its error once and returns the exit code (see bkd(1)).
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,9 @@ static char *from_root(const char *dir)
     _cleanup_free_ char *here = dir[0] == '/' ? NULL : getcwd(NULL, 0);
     return here == NULL ? xstrdup(dir) : xasprintf("%s/%s", here, dir);
 }
+// From this size on memory goes back to the system when it is freed. (glibc would raise the bound to the largest that was ever freed, and keep holes
+// between what its threads hold.)
+#define LARGE_MEMORY (1 << 20)
 
 // An option, else a variable, else the system's place, or the user's own when not root. Caller frees; NULL without HOME.
 static char *find_dir(const struct cli_args *args, const char *option, const char *variable, const char *system_dir, const char *xdg_variable, const char *home_dir)
@@ -111,6 +115,7 @@ int main(int argc, char **argv)
     sandbox_no_core(); // keys and content stay out of core files
     (void)signal(SIGPIPE, SIG_IGN); // a closed pipe is a failed write, reported as such
     (void)signal(SIGCHLD, SIG_DFL); // ignored by whoever started us, it would cost us how programs ended
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE_MEMORY);
     int rc = cli_parse(commands_program(), argc, argv, &args, &err);
     _cleanup_free_ char *config_dir = find_dir(&args, "config-dir", "BKD_CONFIG_DIR", "/etc/bkd", "XDG_CONFIG_HOME", ".config");
     _cleanup_free_ char *state_dir = find_dir(&args, "state-dir", "BKD_STATE_DIR", "/var/lib/bkd", "XDG_STATE_HOME", ".local/state");

@@ -28,6 +28,7 @@ struct zframe_compressor;
 struct zframe_decompressor;
 
 // level in ZFRAME_LEVEL_MIN..ZFRAME_LEVEL_MAX (clamped); content checksum and content size are always on, the window never exceeds 2^27.
+// At the levels that would search long for nothing, data that is compressed already is recognised by samples and passed over.
 struct zframe_compressor *zframe_compressor_new(int level);
 void zframe_compressor_free(struct zframe_compressor *c);
 // Appends one frame holding data (1..ZFRAME_PLAIN_MAX bytes, else ERROR_FAILED) to ret_frame; its size is what ret_frame grew by.

@@ -42,6 +42,33 @@ static void test_zstd_decodes_all(void **state)
     assert_memory_equal(back.data, plain.data, plain.len);
 }
 
+static size_t size_at(int level, const void *data, size_t n)
+{
+    struct zframe_compressor *c = zframe_compressor_new(level);
+    _cleanup_buf_ struct buf frame = { 0 };
+    struct error err;
+    scratch_ok(zframe_compress(c, data, n, &frame, &err), &err);
+    zframe_compressor_free(c);
+    return frame.len;
+}
+
+// High levels do not search what is compressed already; a part of it that is not is enough to search the frame.
+static void test_dense_is_passed_over(void **state)
+{
+    (void)state;
+    enum { N = 3 << 20 };
+    _cleanup_buf_ struct buf text = { 0 };
+    uint64_t seed = 5;
+    _cleanup_free_ char *noise = xmalloc(N);
+    scratch_fill(&seed, (uint8_t *)noise, N);
+    text_of(&text, N);
+    assert_int_equal(size_at(12, noise, N), size_at(1, noise, N));
+    assert_true(size_at(12, text.data, N) < size_at(1, text.data, N));
+    memcpy(noise + (1 << 20), text.data, 1 << 20);
+    assert_true(size_at(12, noise, N) < size_at(1, noise, N));
+    assert_true(size_at(6, noise, 1) > 0);
+}
+
 static void test_random_access(void **state)
 {
     (void)state;
@@ -197,6 +224,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_zstd_decodes_all),
+        cmocka_unit_test(test_dense_is_passed_over),
         cmocka_unit_test(test_random_access),
         cmocka_unit_test(test_damage_is_found),
         cmocka_unit_test(test_others_frames_without_size_are_refused),

@@ -220,12 +220,12 @@ static void test_stock_tools_open_it(void **state)
 static void test_object_size(void **state)
 {
     struct shop *s = *state;
-    for (unsigned i = 0; i < 300; i++)
-        add(s, "whole", i, 50000);
+    for (unsigned i = 0; i < 390; i++)
+        add(s, "whole", i, 100000);
     finish(s);
-    assert_in_range(s->finished, 3, 15);
+    assert_in_range(s->finished, 3, 36);
     for (uint32_t i = 5; i < 5 + s->finished - 1; i++)
-        assert_in_range(s->sizes[i], OBJECT_SIZE, OBJECT_SIZE + (5 << 20));
+        assert_in_range(s->sizes[i], OBJECT_SIZE, OBJECT_SIZE + (10 << 20)); // five frames
     assert_int_equal(object_writer_next_object(s->writer), 5 + s->finished);
     finish(s); // nothing is open: nothing happens
     assert_int_equal(object_writer_next_object(s->writer), 5 + s->finished);
@@ -300,9 +300,11 @@ static void test_store_fails(void **state)
     scratch_ok(object_writer_new(&s->io, &s->options, &s->writer, &err), &err);
     s->io.write = refusing_write;
     int r = 0;
-    for (unsigned i = 0; r == 0 && i < 100; i++)
+    for (unsigned i = 0; r == 0 && i < 300; i++) // more than the stages hold
         r = try_add(s, "whole", i, 100000, &err);
     assert_int_equal(r, ERROR_FAILED);
+    assert_int_equal(err.os_errno, EIO);
+    assert_int_equal(object_writer_finish(s->writer, &err), ERROR_FAILED); // and nothing is finished without the frames that are missing
     assert_int_equal(err.os_errno, EIO);
     assert_int_equal(s->finished, 0);
     object_writer_free(s->writer);

@@ -74,7 +74,7 @@ static void test_defaults(void **state)
     assert_false(policy.allow_single_recipient);
     assert_int_equal(policy.recipients.count, 1);
     assert_string_equal(policy.recipients.items[0], "recipients.txt");
-    assert_int_equal(policy.compression_level, 3);
+    assert_int_equal(policy.compression_level, 2);
     assert_int_equal(policy.delta_min_size_bytes, 0);
     assert_int_equal(policy.delta_max_chain, 20);
     assert_int_equal(policy.delta_max_share_percent, 100);
