@@ -141,3 +141,12 @@ int cmd_print_line(struct json **line, struct error *err)
 {
     return json_line_print(line, stdout, err);
 }
+
+int cmd_print_error(const struct error *failure, struct error *err)
+{
+    struct json *line = json_line_new("error");
+    json_add_str(line, "code", error_code_name(failure->code));
+    json_add_i64(line, "exit", error_exit_code(failure->code));
+    json_add_str(line, "message", failure->text);
+    return cmd_print_line(&line, err);
+}

@@ -20,6 +20,7 @@ struct cmd_context {
     bool json;              // --json: every result is one JSON object a line on stdout, nothing else is
     int verbosity;          // -1 = -q, 0, 1 = -v (the log level is set accordingly)
     int exit_code;          // of a handler that returns 0: what it found may ask for another than 0
+    bool has_concluded;     // with `json`: the handler's summary is the last line also when it fails, for it printed the line of the error before
     bool tells;             // a run was recorded that no daemon started: who is to be told of it is told at its end (bkd/notify.h)
     pid_t herald;           // tells meanwhile that the run began; 0 = nobody waits for that
     struct recording *recording; // of this run (bkd/recording.h); NULL = it is not recorded
@@ -53,9 +54,11 @@ char *cmd_clean_path(const char *path);
 void cmd_add_quoted(const char *text, struct buf *ret_text);
 // Prints one JSON line on stdout and frees it.
 MUST_USE int cmd_print_line(struct json **line, struct error *err);
+// The line of type error that a failure is told with.
+MUST_USE int cmd_print_error(const struct error *failure, struct error *err);
 
 // Handlers: 0, or a negative error_code and one sentence with the next step in *err; main prints it, once, and turns it
-// into the exit code. With ctx->json a handler's last line is its {"type":"summary",…}; main adds an error line behind it on failure,
+// into the exit code. With ctx->json a handler's last line is its {"type":"summary",…}; main adds an error line behind it on failure (unless `has_concluded`),
 // but not for ERROR_INCOMPLETE, which the summary tells ("complete":false).
 int cmd_accept(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
 int cmd_alarm_ack(struct cmd_context *ctx, const struct cli_args *args, struct error *err);

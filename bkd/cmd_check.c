@@ -5,8 +5,8 @@
 #include "bkd/base/log.h"
 #include "bkd/base/progress.h"
 #include "bkd/cataloguing.h"
-#include "bkd/engine/state.h"
 #include "bkd/record/alarms.h"
+#include "bkd/pinned.h"
 #include "bkd/recording.h"
 #include "bkd/repo/verify.h"
 #include "bkd/setup.h"
@@ -52,26 +52,22 @@ static void show_phase(void *arg, const char *phase, uint64_t files, uint64_t by
     progress_begin(d->progress, phase, files, bytes);
 }
 
-// The head this host pinned must be there, as it was written: else the repository was rolled back or exchanged.
-static void check_pin(const struct setup *s, const struct repository *repository, struct display *display, struct verify_totals *totals)
+// What this host made there, or brought there, must be there.
+static int check_pin(const struct setup *s, const struct repository *repository, const struct policy_store *place, struct display *display, struct verify_totals *totals,
+                     struct error *err)
 {
-    struct error ignored; // no state on this host: nothing is pinned
-    _cleanup_state_ struct state state = { 0 };
-    if (state_open_readonly(s->ctx->io, s->ctx->state_dir, s->policy.name, &state, &ignored) < 0 || !state.pin.is_set || !state.has_chain ||
-        memcmp(state.pin.repository, repository->info.id, sizeof state.pin.repository) != 0)
-        return;
-    for (size_t i = 0; i < repository->n_heads; i++) {
-        const struct repository_head *h = &repository->heads[i];
-        if (memcmp(h->chain, state.chain, sizeof h->chain) == 0 && h->number == state.pin.number && memcmp(h->sha256, state.pin.sha256, sizeof h->sha256) == 0)
-            return;
-    }
-    _cleanup_free_ char *name = format_head_name(state.chain, state.pin.number);
+    _cleanup_free_ char *name = NULL;
+    int r = pinned_find_missing(s, repository, place, &name, err);
+    if (r < 0 || name == NULL)
+        return r;
     struct verify_finding finding = {
         .severity = VERIFY_ALARM, .file = name,
-        .reason = "this host created it as the newest head, and it is not there as it was: the repository was rolled back, damaged or exchanged",
+        .reason = place == &s->policy.repository ? "this host created it as the newest head, and it is not there as it was: the repository was rolled back, damaged or exchanged"
+                                                 : "this host brought it there as the newest head, and it is not there as it was: the copy was rolled back, damaged or exchanged",
     };
     show_finding(display, &finding);
     totals->alarms++;
+    return 0;
 }
 
 // Where not everything was read here: how the objects were proved instead.
@@ -184,8 +180,8 @@ static int run_check(const struct setup *s, const struct cli_args *args, const s
     options.scratch_dirfd = scratch_fd;
     if (r == 0)
         r = verify_run(ctx->io, repository, &options, totals, err);
-    if (r == 0 && place == &s->policy.repository) // a copy may lack the newest
-        check_pin(s, repository, &display, totals);
+    if (r == 0)
+        r = check_pin(s, repository, place, &display, totals, err);
     io_close_quietly(ctx->io, &scratch_fd);
     progress_free(&display.progress);
     return r;

@@ -70,24 +70,37 @@ static void add_sample(struct json *line, const struct verifying *v)
     json_add_u64(line, "confidence_percent", (uint64_t)(EVIDENCE_CONFIDENCE * 100 + 0.5));
 }
 
+static void add_known_ms(struct json *line, const char *key, uint64_t ms, bool is_known)
+{
+    if (is_known)
+        json_add_u64(line, key, ms);
+    else
+        json_add_null(line, key);
+}
+
+// What was to be proven; null where it was not found.
+static void add_subject(struct json *line, const struct verifying *v)
+{
+    json_add_str(line, "policy", v->policy.name);
+    if (v->snapshot > 0) {
+        json_add_u64(line, "snapshot", v->snapshot);
+        json_add_time(line, "snapshot_time", v->snapshot_time_ns);
+    } else {
+        json_add_null(line, "snapshot");
+        json_add_null(line, "snapshot_time");
+    }
+    json_add_str(line, "from", v->url);
+    json_add_bool(line, "offsite", v->is_offsite);
+    json_add_str(line, "mode", v->snapshot > 0 ? verifying_mode_name(v->mode) : NULL);
+}
+
 static int print_json(const struct verifying *v, struct error *err)
 {
     struct json *line = json_line_new("summary");
-    json_add_str(line, "policy", v->policy.name);
-    json_add_u64(line, "snapshot", v->snapshot);
-    json_add_time(line, "snapshot_time", v->snapshot_time_ns);
-    json_add_str(line, "from", v->url);
-    json_add_bool(line, "offsite", v->is_offsite);
-    json_add_str(line, "mode", verifying_mode_name(v->mode));
+    add_subject(line, v);
     json_add_bool(line, "proven", v->is_proven);
-    if (v->rto_ns > 0)
-        json_add_u64(line, "rto_ms", v->rto_ns / 1000000);
-    else
-        json_add_null(line, "rto_ms");
-    if (v->policy.objectives.rto_s > 0)
-        json_add_u64(line, "objective_rto_ms", v->policy.objectives.rto_s * 1000);
-    else
-        json_add_null(line, "objective_rto_ms");
+    add_known_ms(line, "rto_ms", v->rto_ns / 1000000, v->rto_ns > 0);
+    add_known_ms(line, "objective_rto_ms", v->policy.objectives.rto_s * 1000, v->policy.objectives.rto_s > 0);
     json_add_u64(line, "files", v->trial.files);
     json_add_u64(line, "bytes", v->trial.bytes);
     json_add_u64(line, "bytes_fetched", v->trial.bytes_fetched);
@@ -196,6 +209,21 @@ static void remember(const struct cmd_context *ctx, const struct verifying *v)
         log_warn("this verification is not in the history: %s", err.text);
 }
 
+// The last line is the summary, whatever it came to: who reads only that knows.
+static int conclude(struct cmd_context *ctx, struct verifying *v, int result, struct error *err)
+{
+    struct error lost;
+    ctx->has_concluded = true;
+    if (result < 0 && v->why == NULL && !v->is_proven)
+        v->why = xstrdup(err->text);
+    if (result < 0 && err->code != ERROR_INCOMPLETE)
+        (void)!cmd_print_error(err, &lost); // a summary that cannot be printed either is told
+    int r = print_json(v, &lost);
+    if (r < 0 && result == 0)
+        *err = lost;
+    return result < 0 ? result : r;
+}
+
 int cmd_verify(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_verifying_ struct verifying v = { 0 };
@@ -206,11 +234,10 @@ int cmd_verify(struct cmd_context *ctx, const struct cli_args *args, struct erro
     interrupt_install();
     int r = verifying_run(ctx, &options, &v, err);
     if (r < 0)
-        return r;
+        return ctx->json && v.policy.name != NULL ? conclude(ctx, &v, r, err) : r;
     remember(ctx, &v);
-    if (ctx->json)
-        r = print_json(&v, err);
-    else if (ctx->verbosity >= 0)
+    if (!ctx->json && ctx->verbosity >= 0)
         print_text(&v);
-    return r < 0 ? r : verifying_result(&v, err);
+    r = verifying_result(&v, err);
+    return ctx->json ? conclude(ctx, &v, r, err) : r;
 }

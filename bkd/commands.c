@@ -445,8 +445,8 @@ static const struct cli_command commands[] = {
     { "verify", "POLICY", 1, 1, "prove that a snapshot can be restored, and measure how long it takes",
       "Runs bkd-restore into scratch space from one of the policy's copies, offsite where there is one, compares every restored byte and attribute with what was signed, "
       "runs the checks that the policy lists below `verify`, and measures each phase. What the scratch space cannot hold is listed as not exercised. Without an identity on "
-      "this host signatures, hashes and sizes are checked, and the snapshot is not proven (3). Ends with 4 when it does not restore or a check fails, with 5 when it does, but slower than "
-      "objectives.rto.",
+      "this host signatures, hashes and sizes are checked, and the snapshot is not proven (3). Ends with 4 when it does not restore, a check fails, or the place lacks the newest snapshot that "
+      "this host made or brought there, with 5 when it restores, but slower than objectives.rto. With --json the last line is the summary, also of a failure.",
       verify_options, cmd_verify },
     { "drill by-hand", "POLICY", 1, 1, "rebuild a snapshot without bkd, and measure how long it takes",
       "Makes a place where bkd is not installed (a root with sh, age, zstd, tar, rdiff, ssh-keygen and coreutils alone; for an ordinary user a PATH with only these), and there runs the "

@@ -89,15 +89,9 @@ static void report(const struct cmd_context *ctx, const struct error *err)
         log_warn("%s", err->text);
     else
         log_error("%s", err->text);
-    if (!ctx->json || err->code == ERROR_INCOMPLETE) // a run that is done but incomplete ends with its summary, which says so
-        return;
-    struct error ignored;
-    struct json *line = json_line_new("error");
-    json_add_str(line, "code", error_code_name(err->code));
-    json_add_i64(line, "exit", error_exit_code(err->code));
-    json_add_str(line, "message", err->text);
-    if (cmd_print_line(&line, &ignored) < 0)
-        return; // the exit code tells it as well
+    struct error ignored; // the exit code tells it as well
+    if (ctx->json && !ctx->has_concluded && err->code != ERROR_INCOMPLETE) // a run that is done but incomplete ends with its summary, which says so
+        (void)!cmd_print_error(err, &ignored);
 }
 
 // A list that was cut off by a full disk or a closed pipe is no success, whatever printed it.

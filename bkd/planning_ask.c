@@ -58,7 +58,7 @@ static char *text_of(const struct json *object, const char *key)
     return xstrdup(text == NULL ? "" : text);
 }
 
-bool planning_answer_take(const struct io *io, const char *directory, const char *step, struct planning_answer *ret_answer)
+bool planning_answer_read(const struct io *io, const char *directory, const char *step, struct planning_answer *ret_answer)
 {
     _cleanup_free_ char *path = xasprintf("%s/answers/%s.json", directory, step);
     _cleanup_buf_ struct buf text = { 0 };
@@ -68,8 +68,14 @@ bool planning_answer_take(const struct io *io, const char *directory, const char
         return false;
     *ret_answer = (struct planning_answer){ .by = text_of(object, "by"), .note = text_of(object, "note"), .choice = text_of(object, "choice") };
     (void)json_get_bool(object, "refused", &ret_answer->refused);
-    (void)!io_unlink(io, AT_FDCWD, path, 0, &err); // the journal has it; a step that failed is asked about again
     return true;
+}
+
+void planning_answer_drop(const struct io *io, const char *directory, const char *step)
+{
+    _cleanup_free_ char *path = xasprintf("%s/answers/%s.json", directory, step);
+    struct error ignored; // there may be none
+    (void)!io_unlink(io, AT_FDCWD, path, 0, &ignored);
 }
 
 // ---- on the terminal

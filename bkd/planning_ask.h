@@ -13,8 +13,9 @@ void planning_answer_done(struct planning_answer *a);
 
 // Leaves an answer for a run. ERROR_EXISTS: it was answered before.
 MUST_USE int planning_answer_write(const struct io *io, const char *directory, const char *step, const struct planning_answer *answer, struct error *err);
-// Takes an answer that was left; false when there is none.
-bool planning_answer_take(const struct io *io, const char *directory, const char *step, struct planning_answer *ret_answer);
+// Reads an answer that was left; false when there is none. It stays until planning_answer_drop, which comes once the journal has it: no kill loses an answer.
+bool planning_answer_read(const struct io *io, const char *directory, const char *step, struct planning_answer *ret_answer);
+void planning_answer_drop(const struct io *io, const char *directory, const char *step);
 
 // The dialogue on the terminal, one question after the other.
 struct planning_dialogue {

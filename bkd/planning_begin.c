@@ -8,6 +8,7 @@
 #include "bkd/base/clock.h"
 #include "bkd/base/log.h"
 #include "bkd/base/process.h"
+#include "bkd/planning_ask.h"
 #include "bkd/planning_note.h"
 #include "bkd/who.h"
 
@@ -26,6 +27,8 @@ static void forget_unfinished(struct planning_course *run)
         const struct recovery_target *target = system == NULL ? NULL : recovery_find_target(system, run->p->scenario);
         bool in_scratch = run->p->mode == PLANNING_REHEARSE || (target != NULL && target->to == RECOVERY_SCRATCH);
         bool is_over = run->p->steps[i].state == PLANNING_DONE || run->p->steps[i].state == PLANNING_SKIPPED;
+        if (run->p->steps[i].state == PLANNING_FAILED) // it is asked about again: an answer that is in the journal and was not removed any more is no new one
+            planning_answer_drop(run->ctx->io, run->directory, step->id);
         if (!is_over || (step->type == RECOVERY_RESTORE && in_scratch))
             run->p->steps[i].state = PLANNING_WAITING;
     }

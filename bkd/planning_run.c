@@ -13,6 +13,7 @@
 #include "bkd/planning_note.h"
 
 #define TICK_MS 100
+#define EXECUTED_MAX 32 // steps at a time, each with a process or two; questions to people do not count
 
 // ---- the end of a step
 
@@ -205,11 +206,13 @@ static void listen(struct planning_course *run)
     struct planning_dialogue *d = &run->dialogue;
     for (size_t i = 0; i < run->plan.step_count; i++) {
         _cleanup_planning_answer_ struct planning_answer answer = { 0 };
-        if (!run->workers[i].is_asked || !planning_answer_take(run->ctx->io, run->directory, run->plan.steps[i].id, &answer))
+        if (!run->workers[i].is_asked || !planning_answer_read(run->ctx->io, run->directory, run->plan.steps[i].id, &answer))
             continue;
         if (d->step == &run->plan.steps[i])
             planning_dialogue_drop(d);
         take_answer(run, i, &answer);
+        if (!run->in_trouble) // the journal has it
+            planning_answer_drop(run->ctx->io, run->directory, run->plan.steps[i].id);
     }
     for (size_t i = 0; d->enabled && d->step == NULL && i < run->plan.step_count; i++)
         if (run->workers[i].is_asked)
@@ -241,10 +244,31 @@ static size_t tend(struct planning_course *run, bool is_ending)
     return running;
 }
 
+static size_t count_executed(const struct planning_course *run)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < run->plan.step_count; i++)
+        n += run->workers[i].is_started;
+    return n;
+}
+
 static void copy_states(struct planning_course *run)
 {
     for (size_t i = 0; i < run->plan.step_count; i++)
         run->states[i] = run->p->steps[i].state;
+}
+
+// How many were started.
+static size_t start_ready(struct planning_course *run)
+{
+    size_t started = 0, n = plan_run_ready(&run->plan, &run->graph, run->states, run->ready);
+    for (size_t i = 0; i < n; i++) {
+        if (!is_for_people(run, &run->plan.steps[run->ready[i]]) && count_executed(run) >= EXECUTED_MAX)
+            continue;
+        start(run, run->ready[i]);
+        started++;
+    }
+    return started;
 }
 
 static void carry_out(struct planning_course *run)
@@ -255,12 +279,10 @@ static void carry_out(struct planning_course *run)
             listen(run);
         size_t running = tend(run, is_ending);
         copy_states(run);
-        size_t n = is_ending ? 0 : plan_run_ready(&run->plan, &run->graph, run->states, run->ready);
-        for (size_t i = 0; i < n; i++)
-            start(run, run->ready[i]);
-        if (n == 0 && running == 0)
+        size_t started = is_ending ? 0 : start_ready(run);
+        if (started == 0 && running == 0)
             return;
-        if (n == 0)
+        if (started == 0)
             wait_a_little(run);
     }
 }

@@ -13,6 +13,7 @@
 #include "bkd/dr/scratch.h"
 #include "bkd/dr/stragglers.h"
 #include "bkd/holding.h"
+#include "bkd/pinned.h"
 #include "bkd/policy/units.h"
 #include "bkd/programs.h"
 #include "bkd/proofs.h"
@@ -107,6 +108,18 @@ static int read_sample(struct preparation *p, const char *given, struct error *e
     return 0;
 }
 
+// Of a place that was put back to an older state the newest snapshot proves nothing of what this host counts on.
+static int refuse_old_state(const struct preparation *p, struct error *err)
+{
+    _cleanup_free_ char *name = NULL;
+    int r = pinned_find_missing(&p->setup, p->repository, p->place, &name, err);
+    if (r < 0 || name == NULL)
+        return r;
+    return error_set(err, ERROR_INTEGRITY, "'%s' was rolled back, damaged or exchanged: '%s', the newest head that this host %s, is not there as it was; `bkd check %s%s%s` says "
+                     "what else is wrong, and --snapshot N proves one that is left", p->place->url, name, p->place == &p->setup.policy.repository ? "made" : "brought there",
+                     p->setup.policy.name, p->place == &p->setup.policy.repository ? "" : " --from ", p->place == &p->setup.policy.repository ? "" : p->place->url);
+}
+
 static int prepare(const struct cmd_context *ctx, const struct verifying_options *o, struct preparation *p, struct error *err)
 {
     int r = setup_load(ctx, o->policy, &p->setup, err);
@@ -118,6 +131,8 @@ static int prepare(const struct cmd_context *ctx, const struct verifying_options
         r = open_place(p, err);
     if (r == 0)
         r = choosing_snapshot(&p->setup, p->repository, o->snapshot, &p->head, err);
+    if (r == 0 && (strcmp(o->snapshot, "latest") == 0 || strcmp(o->snapshot, "random") == 0))
+        r = refuse_old_state(p, err);
     if (r == 0 && p->repository->info.encrypted)
         r = verifying_find_identity(ctx, &p->setup.policy, o->identity, &p->identity, err);
     if (r < 0)
@@ -127,11 +142,16 @@ static int prepare(const struct cmd_context *ctx, const struct verifying_options
     return 0;
 }
 
+// As far as it is known: also what could not be tried is told by place and snapshot.
 static void describe(const struct preparation *p, struct verifying *v)
 {
-    v->url = xstrdup(p->place->url);
-    v->host = xstrdup(p->setup.host);
-    v->is_offsite = p->place != &p->setup.policy.repository;
+    v->host = p->setup.host == NULL ? NULL : xstrdup(p->setup.host);
+    if (p->place != NULL) {
+        v->url = xstrdup(p->place->url);
+        v->is_offsite = p->place != &p->setup.policy.repository;
+    }
+    if (p->head == NULL)
+        return;
     v->snapshot = p->head->number;
     v->snapshot_time_ns = p->head->head.time_ns;
     v->mode = p->repository->info.encrypted && p->identity == NULL ? VERIFYING_KEYLESS : p->sample_files > 0 ? VERIFYING_SAMPLE : VERIFYING_FULL;
@@ -325,18 +345,25 @@ static void tell_others(struct preparation *p, struct verifying *v)
         log_warn("the result is not in the repository, so other hosts do not hear of it: %s", err.text);
 }
 
+static int prove_or_look(struct preparation *p, const struct verifying_options *o, struct verifying *v, struct error *err)
+{
+    if (v->mode == VERIFYING_KEYLESS)
+        return look_through(p, v, err);
+    int r = prove(p, o, v, err);
+    if (r == 0)
+        judge(&p->setup.policy, v);
+    return r;
+}
+
 int verifying_run(const struct cmd_context *ctx, const struct verifying_options *options, struct verifying *ret_verifying, struct error *err)
 {
     __attribute__((cleanup(preparation_done))) struct preparation p = { 0 };
     struct verifying *v = ret_verifying;
     *v = (struct verifying){ 0 };
     int r = prepare(ctx, options, &p, err);
-    if (r < 0)
-        return r;
     describe(&p, v);
-    r = v->mode == VERIFYING_KEYLESS ? look_through(&p, v, err) : prove(&p, options, v, err);
-    if (r == 0 && v->mode != VERIFYING_KEYLESS)
-        judge(&p.setup.policy, v);
+    if (r == 0)
+        r = prove_or_look(&p, options, v, err);
     if (r == 0)
         tell_others(&p, v);
     v->policy = p.setup.policy; // it is needed for telling; what is left behind owns nothing

@@ -43,8 +43,21 @@ static int ask(void *arg, bool *ret_answered, struct error *err)
     return 0;
 }
 
+// The live program, or what an earlier check left, must not answer in the place of the one that is started: it would be taken for the restored one.
+static int refuse_others(const struct policy_check *check, struct error *err)
+{
+    _cleanup_buf_ struct buf body = { 0 };
+    struct error as_wanted;
+    unsigned status = 0;
+    if (transfer_get(check->url, TRY_MS, &body, &status, &as_wanted) < 0)
+        return 0;
+    return error_set(err, ERROR_FAILED, "'%s' answers (status %u) before '%s' was started: something else listens there; give the check a port of its own", check->url, status,
+                     check->run.items[0]);
+}
+
 int check_http(const struct check_tree *tree, const struct policy_check *check, struct buf *ret_found, struct error *err)
 {
     struct asking asking = { check, ret_found };
-    return check_serve(tree, check, (const char *const *)check->run.items, check->user[0] == '\0' ? NULL : check->user, ask, &asking, err);
+    int r = refuse_others(check, err);
+    return r < 0 ? r : check_serve(tree, check, (const char *const *)check->run.items, check->user[0] == '\0' ? NULL : check->user, ask, &asking, err);
 }

@@ -127,6 +127,8 @@ static int parse_text(struct recovery *ret_plan, struct policy_errors *errors, s
         policy_yaml_parse(errors, &root, &complete);
         if (root != NULL)
             recovery_read(root, complete, &plan, errors);
+        else if (complete)
+            policy_errors_add(errors, 1, 1, 1, NULL, "the file is empty; a plan has at least 'steps'");
     }
     if (errors->count > 0) {
         policy_errors_sort(errors);

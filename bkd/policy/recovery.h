@@ -6,10 +6,10 @@
 #include "bkd/policy/policy.h"
 
 #define RECOVERY_ROLES_MAX 64u
-#define RECOVERY_HOSTS_MAX 64u
-#define RECOVERY_SYSTEMS_MAX 64u
+#define RECOVERY_HOSTS_MAX 512u
+#define RECOVERY_SYSTEMS_MAX 512u
 #define RECOVERY_TARGETS_MAX 16u
-#define RECOVERY_STEPS_MAX 256u
+#define RECOVERY_STEPS_MAX 1024u
 #define RECOVERY_WORDS_MAX 64u // items of one list of words
 #define RECOVERY_DRILL_SCHEDULE "Tue *-1,4,7,10-8..14 10:00" // every quarter, clear of its first week, with its holidays
 

@@ -8,10 +8,14 @@
 
 #include "bkd/base/buf.h"
 
+#define STEPS_BETWEEN 20000 // of SQLite's machine: about a millisecond
+
 struct sql {
     sqlite3 *db;
     char *path;
     bool is_damaged;
+    sql_is_over *is_over; // NULL: statements take as long as they take
+    void *is_over_arg;
 };
 
 struct sql_statement {
@@ -93,6 +97,19 @@ int sql_open(const char *path, enum sql_access access, unsigned busy_ms, struct 
     else
         *ret_db = db;
     return r;
+}
+
+static int ask_whether_over(void *arg)
+{
+    const struct sql *db = arg;
+    return db->is_over(db->is_over_arg);
+}
+
+void sql_give_up(struct sql *db, sql_is_over *is_over, void *arg)
+{
+    db->is_over = is_over;
+    db->is_over_arg = arg;
+    sqlite3_progress_handler(db->db, STEPS_BETWEEN, ask_whether_over, db);
 }
 
 bool sql_is_damaged(const struct sql *db) { return db->is_damaged; }

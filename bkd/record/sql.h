@@ -45,6 +45,9 @@ struct sql_value sql_some(uint64_t number); // above INT64_MAX becomes INT64_MAX
 
 // Opens with foreign keys on, synchronous=FULL and a wait of busy_ms for locks of others. Nothing is read yet but the header.
 MUST_USE int sql_open(const char *path, enum sql_access access, unsigned busy_ms, struct sql **ret_db, struct error *err);
+// From now on statements are given up when `is_over`, which is asked several times a second, says so: ERROR_FAILED then, "interrupted".
+typedef bool sql_is_over(void *arg);
+void sql_give_up(struct sql *db, sql_is_over *is_over, void *arg);
 // Has damage been met on this connection?
 bool sql_is_damaged(const struct sql *db);
 // NULL is fine. All statements must have been freed.

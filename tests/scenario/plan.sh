@@ -7,9 +7,27 @@
 fits() { if eval "$2"; then ok "$1"; else bad "$1"; fi; } # TITLE TEST
 journal() { cat "$state"/plans/*/journal.jsonl; }
 # A plan in the background; its process is $pid.
-begin() { "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" plan run "$@" >"$tree/run" 2>&1 </dev/null & pid=$!; }
-# until_state STEP: it waits for an answer, or runs.
-until_begun() { for _ in $(seq 150); do ! journal 2>/dev/null | grep -q "\"type\":\"step_begin\".*\"step\":\"$1\"" || return 0; sleep 0.1; done; return 1; }
+begin() {
+    touch "$tree/begun"
+    "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" plan run "$@" >"$tree/run" 2>&1 </dev/null &
+    pid=$!
+}
+# until_begun STEP: the run that was begun last waits for an answer to it, or executes it. Earlier runs had the step, too: only a journal that it wrote to counts.
+until_begun() {
+    for _ in $(seq 300); do
+        ! find "$state/plans" -name journal.jsonl -newer "$tree/begun" -exec cat {} + 2>/dev/null | grep -q "\"type\":\"step_begin\".*\"step\":\"$1\"" || return 0
+        kill -0 "$pid" 2>/dev/null || return 1
+        sleep 0.1
+    done
+    return 1
+}
+# The run's exit code in $status; one that waits for an answer that never came is ended.
+until_over() {
+    for _ in $(seq 300); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
+    ! kill -9 "$pid" 2>/dev/null || echo "# the run did not come to its end"
+    status=0
+    wait "$pid" || status=$?
+}
 
 host h "{allow_single_recipient: false}"
 mkdir -p "$source/erp" "$config/plans" "$tree/scratch"
@@ -56,6 +74,12 @@ is 2 "what another host cannot do" run_bkd plan lint bad
 says "it reads no directory of this one" "step 'a': host 'standby' cannot read '$tree/copy', a directory of this one; restore from a copy on a server"
 says "nor are there checks for it but commands" "step 'b': a check of type file works on this host only, and its system is restored on host 'standby'"
 is 2 "a plan that is not there" run_bkd plan show nowhere
+echo '# steps follow' >"$config/plans/bad.yaml"
+is 2 "a plan without anything is none" run_bkd plan run bad --yes
+says "it says so" 'a plan has at least .steps.'
+{ echo 'systems:'; seq 300 | sed 's/.*/  - {name: s&, policy: p}/'; echo 'steps:'; seq 300 | sed 's/.*/  - {id: a&, type: command, system: s&, command: [sh, -c, "sleep 0.1"]}/'; } >"$config/plans/bad.yaml"
+is 0 "300 systems at once" run_bkd plan run bad --yes --json
+says "all of them" '"step":"a300","state":"done"'
 printf 'roles: []\nsteps:\n  - {id: a, type: manual, instruction: x}\n' >"$config/plans/open.yaml"
 chmod 666 "$config/plans/open.yaml"
 is 2 "a plan that others can write is not carried out" run_bkd plan run open --yes
@@ -99,7 +123,7 @@ is 2 "nobody asks yet" run_bkd plan answer erp hand-over --by Ana
 is 0 "a decision from another terminal" run_bkd plan answer erp go --by 'Ana Lima' --note 'the disk is dead 磁盘坏了' --choice yes
 until_begun start
 fits "the file is back in place" 'seq 1 2000 | cmp -s - "$source/erp/numbers"'
-for _ in $(seq 50); do [ ! -s "$tree/started" ] || break; sleep 0.1; done
+for _ in $(seq 300); do [ ! -s "$tree/started" ] || break; sleep 0.1; done
 kill -9 $pid
 wait $pid 2>/dev/null
 run=$(ls "$state/plans")
@@ -113,7 +137,7 @@ says "it says so" 'was changed since run'
 cp "$tree/erp.yaml" "$config/plans/erp.yaml"
 : >"$tree/started"
 begin erp --yes
-for _ in $(seq 100); do [ ! -s "$tree/started" ] || break; sleep 0.1; done
+for _ in $(seq 300); do [ ! -s "$tree/started" ] || break; sleep 0.1; done
 fits "it goes on where it was" '[ "$(journal | grep -c "\"type\":\"step_begin\".*\"step\":\"restore\"")" = 1 ] && [ "$(ls "$state/plans")" = "$run" ]'
 fits "the interrupted step is done again" 'grep -q "^run /$" "$tree/started"'
 is 6 "two at once do not" run_bkd plan run erp --yes
@@ -125,12 +149,10 @@ fits "an interrupt ends it with 1, and the command with it" '[ $? = 1 ] || grep 
 plan true
 begin erp --yes --anew --scenario host-loss --json
 until_begun go
-sleep 0.3
 run_bkd plan answer erp go --by Ana --choice yes >/dev/null
-for _ in $(seq 100); do ! cat "$state"/plans/*/journal.jsonl | grep -q '"step_begin".*"hand-over"' || break; sleep 0.1; done
+until_begun hand-over
 is 0 "a manual step is confirmed from elsewhere" run_bkd plan answer erp hand-over --by 王芳 --note '看过了'
-status=0
-wait $pid || status=$?
+until_over
 cp "$tree/run" "$tree/out"
 fits "everything is done" '[ $status = 0 ]'
 says "the summary says so" '"type":"summary".*"scenario":"host-loss","passed":true'
@@ -165,17 +187,15 @@ run_bkd plan list >"$tree/out"
 says "a review that is due" 'REVIEW DUE since 2001-01-01'
 begin erp --tabletop
 for step in go restore verify start hand-over; do
-    for _ in $(seq 100); do ! tail -n 1 "$(ls -d "$state"/plans/*/journal.jsonl | xargs ls -t | head -n 1)" | grep -q "\"step_begin\".*\"$step\"" || break; sleep 0.1; done
+    until_begun $step
     if [ $step = go ]; then run_bkd plan answer erp $step --by Ana --choice yes; else run_bkd plan answer erp $step --by Ana --note "$step would be done"; fi >"$tree/out" 2>&1 || bad "tabletop: $step"
 done
-status=0
-wait $pid || status=$?
+until_over
 fits "a tabletop asks for each step, and does nothing" '[ $status = 0 ] && [ "$(cat "$source/erp/numbers")" = live ] && [ ! -s "$tree/started" ]'
 begin erp --yes --anew
-for _ in $(seq 100); do ! tail -n 1 "$(ls -t "$state"/plans/*/journal.jsonl | head -n 1)" | grep -q '"step_begin".*"go"' || break; sleep 0.1; done
+until_begun go
 run_bkd plan answer erp go --by Ana --choice abort >/dev/null
-status=0
-wait $pid || status=$?
+until_over
 fits "abort ends it" '[ $status = 1 ] && grep -q aborted "$tree/run"'
 
 # ---- before the disaster

@@ -7,6 +7,8 @@ verify() { run_bkd verify p --json "$@"; }
 # number KEY: a number of the last summary.
 value() { tail -n 3 "$tree/out" | sed -n "s/.*\"type\":\"summary\".*\"$1\":\\([0-9a-z]*\\).*/\\1/p"; }
 fits() { if eval "$2"; then ok "$1"; else bad "$1"; fi; } # TITLE TEST
+# The last line of JSON: whatever it came to, it is the summary.
+concludes() { grep '^{' "$tree/out" | tail -n 1 | grep -Eq "\"type\":\"summary\".*$1"; }
 leftovers() { find "$scratch" -mindepth 1 | wc -l; }
 # policy LINE…: what is below `verify`, and the objectives.
 policy() {
@@ -73,12 +75,15 @@ says "also what is one of two" "either 'directory' or 'dump'"
 says "also what does not belong" "has no 'run'"
 
 if command -v sqlite3 >/dev/null; then
+    : >"$source/erp/empty"
     sqlite3 "$source/erp/db" "CREATE TABLE t (x); INSERT INTO t VALUES (1), (2), (42)"
     policy "  checks: [{type: sqlite, file: $inside/erp/db, query: \"select count(*), max(x) from t\", expect: \"3|42\"}]"
     backup >"$tree/out" 2>&1
     is 0 "a database of SQLite answers" verify
     fails "another answer is not right" "{type: sqlite, file: $inside/erp/db, query: \"select 1\", expect: \"2\"}" "gives '1', and '2' was expected"
     fails "a file that is no database" "{type: sqlite, file: $inside/erp/random}" 'not a database'
+    fails "an endless query" "{type: sqlite, file: $inside/erp/db, timeout: 1s, query: \"with recursive c(x) as (select 1 union all select x from c) select count(*) from c\"}" 'it took longer than 1'
+    fails "a database that lost all its bytes" "{type: sqlite, file: $inside/erp/empty}" 'the file is empty'
 else
     echo "ok $((number += 1)) - sqlite # SKIP sqlite3 is not installed"
 fi
@@ -89,6 +94,11 @@ if command -v python3 >/dev/null; then
     is 0 "a web server on the restored tree answers" verify
     fits "and does not run any more" '! python3 -c "import socket; socket.create_connection((\"127.0.0.1\", $port))" 2>/dev/null'
     fails "a page that is not there" "{type: http, run: [python3, -m, http.server, \"$port\", --bind, 127.0.0.1], url: \"http://127.0.0.1:$port/nothing\"}" 'status 404, and 200 was expected'
+    python3 -m http.server "$port" --bind 127.0.0.1 -d "$source" >/dev/null 2>&1 &
+    live=$!
+    for _ in $(seq 100); do ! python3 -c "import socket; socket.create_connection((\"127.0.0.1\", $port))" 2>/dev/null || break; sleep 0.1; done
+    fails "the live server answers in the place of the restored one" "{type: http, run: [sleep, \"60\"], url: \"http://127.0.0.1:$port/\"}" 'something else listens there'
+    kill $live
 else
     echo "ok $((number += 1)) - http # SKIP python3 is not installed"
 fi
@@ -122,6 +132,7 @@ fi
 objectives="objectives: {rto: 1s}"
 policy '  checks: [{type: command, run: [sleep, "1.2"]}]'
 is 5 "slower than promised" verify
+fits "the summary is the last line" 'concludes "\"proven\":true.*\"objective_rto_ms\":1000"'
 says "is proven all the same" '"proven":true'
 objectives=
 policy
@@ -141,10 +152,31 @@ for object in $(find "$tree/copy/objects" -type f | head -n 4); do
     printf '\377' | dd of="$object" bs=1 seek=$((size / 2)) conv=notrunc 2>/dev/null
     cmp -s "$object" "$tree/kept" && printf '\001' | dd of="$object" bs=1 seek=$((size / 2)) conv=notrunc 2>/dev/null
     is 4 "a flipped byte in the copy" verify --snapshot latest
-    says "is not proven" '"proven":false'
+    fits "is not proven" 'concludes "\"proven\":false"'
     cp "$tree/kept" "$object"
 done
 is 0 "whole again" verify
+
+# An old state of the copy, sound in itself, is not what was brought there.
+newest=$(ls "$tree/copy"/heads/*/* | sort -V | tail -n 1)
+number_of=${newest##*/}
+mv "$newest" "$tree/newest"
+is 4 "an old state of the copy that was put back" verify
+fits "is not proven, and the summary says why" 'concludes "\"snapshot\":[0-9]*,.*\"proven\":false.*rolled back"'
+is 4 "nor is one drawn from it" verify --snapshot random
+is 4 "a check names what is missing" run_bkd check p --from "$tree/copy"
+says "by its name" "heads/[0-9a-f]*/$number_of"
+is 0 "what is left can be proven by its number" verify --snapshot $((number_of - 1))
+mv "$tree/newest" "$newest"
+is 0 "it is back" verify
+newest=$(ls "$repo"/heads/*/* | sort -V | tail -n 1)
+mv "$newest" "$tree/newest"
+is 4 "an old state of the repository" verify --from repository
+mv "$tree/newest" "$newest"
+mv "$tree/copy/bkd-repository" "$tree/kept"
+is 1 "a copy that is none any more" verify
+fits "has a summary, too" 'concludes "\"snapshot\":null,.*\"proven\":false"'
+mv "$tree/kept" "$tree/copy/bkd-repository"
 
 # Killed in the middle: the next one tidies up.
 policy '  checks: [{type: command, run: [sleep, "30"]}]'
