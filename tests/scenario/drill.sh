@@ -204,6 +204,11 @@ fits "ssh-keygen believes the list of hashes" 'verify_signature SHA256SUMS.sig b
 fits "sha256sum finds each file as it was signed" 'sha256sum --check --strict --quiet SHA256SUMS'
 fits "the backups are among the runs" '[ "$(grep -c "\"kind\":\"backup\"" runs.jsonl)" = 2 ]'
 fits "no file was not signed" '[ "$(find . -type f | wc -l)" = "$(($(wc -l <SHA256SUMS) + 2))" ]'
+sed -n '/^  3\. /,/^  4\. /{/^       /p}' README.txt | head -n 2 >"$tree/unsigned.sh"
+fits "as the package itself says how to find out" '[ -s "$tree/unsigned.sh" ] && [ -z "$(sh "$tree/unsigned.sh")" ]'
+: >READ; : >drills/SHA256SUMS.html; ln -s /etc/hostname link
+fits "what was added is found, however it is called" '[ "$(sh "$tree/unsigned.sh" | sort | tr "\n" " ")" = "./READ ./drills/SHA256SUMS.html ./link " ]'
+rm READ drills/SHA256SUMS.html link
 sed '/^-----BEGIN SSH SIGNATURE-----$/,$d' "drills/$id/head" >"$tree/head.txt"
 sed -n '/^-----BEGIN SSH SIGNATURE-----$/,$p' "drills/$id/head" >"$tree/head.sig"
 fits "reports in both languages are in it" '[ -s "drills/$id/report-en.html" ] && [ -s "drills/$id/report-zh.html" ]'
