@@ -7,9 +7,11 @@
 #include <unistd.h>
 
 #include "bkd/base/fs.h"
+#include "bkd/base/log.h"
 
-#define ANSWER_MAX (64u << 10)
+#define NAME_MAX_BYTES 200u
 #define LINE_MAX_BYTES 4000u
+#define ANSWER_MAX (64u << 10) // of the file: with every byte of both escaped it is less
 
 void planning_answer_done(struct planning_answer *a)
 {
@@ -34,6 +36,15 @@ int planning_check_choice(const struct recovery_step *step, const char *choice, 
 
 // ---- from elsewhere
 
+static int check_lengths(const struct planning_answer *answer, struct error *err)
+{
+    if (strlen(answer->by) > NAME_MAX_BYTES)
+        return error_set(err, ERROR_USAGE, "a name has at most %u bytes, not %zu", NAME_MAX_BYTES, strlen(answer->by));
+    if (strlen(answer->note) > LINE_MAX_BYTES)
+        return error_set(err, ERROR_USAGE, "a note has at most %u bytes, not %zu: say in it where the rest is", LINE_MAX_BYTES, strlen(answer->note));
+    return 0;
+}
+
 int planning_answer_write(const struct io *io, const char *directory, const char *step, const struct planning_answer *answer, struct error *err)
 {
     _cleanup_free_ char *answers = xasprintf("%s/answers", directory), *path = xasprintf("%s/%s.json", answers, step);
@@ -46,7 +57,9 @@ int planning_answer_write(const struct io *io, const char *directory, const char
     json_add_time(object, "time", io_realtime_ns(io));
     json_format(object, &text);
     buf_add_char(&text, '\n');
-    int r = fs_make_dirs(io, AT_FDCWD, answers, 0700, err);
+    int r = check_lengths(answer, err);
+    if (r == 0)
+        r = fs_make_dirs(io, AT_FDCWD, answers, 0700, err);
     if (r == 0)
         r = fs_create_file(io, AT_FDCWD, path, 0600, text.data, text.len, err);
     return r == ERROR_EXISTS ? error_set(err, r, "step '%s' was answered already", step) : r;
@@ -58,24 +71,31 @@ static char *text_of(const struct json *object, const char *key)
     return xstrdup(text == NULL ? "" : text);
 }
 
+void planning_answer_drop(const struct io *io, const char *directory, const char *step)
+{
+    _cleanup_free_ char *path = xasprintf("%s/answers/%s.json", directory, step);
+    struct error ignored; // there may be none
+    (void)!io_unlink(io, AT_FDCWD, path, 0, &ignored);
+}
+
 bool planning_answer_read(const struct io *io, const char *directory, const char *step, struct planning_answer *ret_answer)
 {
     _cleanup_free_ char *path = xasprintf("%s/answers/%s.json", directory, step);
     _cleanup_buf_ struct buf text = { 0 };
     _cleanup_json_ struct json *object = NULL;
     struct error err;
-    if (fs_read_file(io, AT_FDCWD, path, ANSWER_MAX, &text, &err) < 0 || json_parse(text.data, text.len, &object, &err) < 0)
+    int r = fs_read_file(io, AT_FDCWD, path, ANSWER_MAX, &text, &err);
+    if (r == 0)
+        r = json_parse(text.data, text.len, &object, &err);
+    if (r < 0 && r != ERROR_NOT_FOUND) { // else nobody could answer any more
+        log_warn("an answer to step '%s' cannot be understood, and is thrown away: %s", step, err.text);
+        planning_answer_drop(io, directory, step);
+    }
+    if (r < 0)
         return false;
     *ret_answer = (struct planning_answer){ .by = text_of(object, "by"), .note = text_of(object, "note"), .choice = text_of(object, "choice") };
     (void)json_get_bool(object, "refused", &ret_answer->refused);
     return true;
-}
-
-void planning_answer_drop(const struct io *io, const char *directory, const char *step)
-{
-    _cleanup_free_ char *path = xasprintf("%s/answers/%s.json", directory, step);
-    struct error ignored; // there may be none
-    (void)!io_unlink(io, AT_FDCWD, path, 0, &ignored);
 }
 
 // ---- on the terminal

@@ -11,7 +11,7 @@ struct planning_answer {
 void planning_answer_done(struct planning_answer *a);
 #define _cleanup_planning_answer_ __attribute__((cleanup(planning_answer_done)))
 
-// Leaves an answer for a run. ERROR_EXISTS: it was answered before.
+// Leaves an answer for a run. ERROR_EXISTS: it was answered before; ERROR_USAGE: it is longer than anybody reads.
 MUST_USE int planning_answer_write(const struct io *io, const char *directory, const char *step, const struct planning_answer *answer, struct error *err);
 // Reads an answer that was left; false when there is none. It stays until planning_answer_drop, which comes once the journal has it: no kill loses an answer.
 bool planning_answer_read(const struct io *io, const char *directory, const char *step, struct planning_answer *ret_answer);

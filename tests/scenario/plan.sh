@@ -119,6 +119,12 @@ until_begun go
 is 2 "a choice that there is not" run_bkd plan answer erp go --by Ana --choice maybe
 says "those that there are" 'yes, abort'
 is 2 "nobody without a name" run_bkd plan answer erp go --choice yes
+is 2 "a note that is too long to be read" run_bkd plan answer erp go --by Ana --choice yes --note "$(head -c 70000 /dev/zero | tr '\0' x)"
+answers=$(ls -d "$state"/plans/*)/answers
+mkdir -p "$answers"
+echo '{' >"$answers/go.json"
+for _ in $(seq 100); do [ -e "$answers/go.json" ] || break; sleep 0.1; done
+fits "an answer that cannot be understood is in nobody's way" '[ ! -e "$answers/go.json" ]'
 is 2 "nobody asks yet" run_bkd plan answer erp hand-over --by Ana
 is 0 "a decision from another terminal" run_bkd plan answer erp go --by 'Ana Lima' --note 'the disk is dead 磁盘坏了' --choice yes
 until_begun start
