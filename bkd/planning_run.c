@@ -307,6 +307,7 @@ static void end(struct planning_course *run)
     p->took_ns = planning_course_now(run) - run->zero_ns;
     p->passed = !p->was_aborted && plan_run_passed(run->states, p->n_steps);
     p->misses_rto = p->mode != PLANNING_TABLETOP && misses_objective(run);
+    p->n_late = 0; // what was late in an earlier attempt was tried again
     for (size_t i = 0; i < p->n_steps; i++)
         p->n_late += p->steps[i].is_late;
     bool is_over = p->passed || p->was_aborted; // else it is gone on with

@@ -120,6 +120,17 @@ static int refuse_old_state(const struct preparation *p, struct error *err)
                      p->setup.policy.name, p->place == &p->setup.policy.repository ? "" : " --from ", p->place == &p->setup.policy.repository ? "" : p->place->url);
 }
 
+static int find_snapshot(struct preparation *p, const char *snapshot, struct error *err)
+{
+    struct error why;
+    int r = choosing_snapshot(&p->setup, p->repository, snapshot, &p->head, err);
+    bool by_number = strcmp(snapshot, "latest") != 0 && strcmp(snapshot, "random") != 0;
+    if (by_number || (r < 0 && r != ERROR_NOT_FOUND) || refuse_old_state(p, &why) == 0)
+        return r;
+    *err = why;
+    return (int)why.code;
+}
+
 static int prepare(const struct cmd_context *ctx, const struct verifying_options *o, struct preparation *p, struct error *err)
 {
     int r = setup_load(ctx, o->policy, &p->setup, err);
@@ -130,9 +141,7 @@ static int prepare(const struct cmd_context *ctx, const struct verifying_options
     if (r == 0)
         r = open_place(p, err);
     if (r == 0)
-        r = choosing_snapshot(&p->setup, p->repository, o->snapshot, &p->head, err);
-    if (r == 0 && (strcmp(o->snapshot, "latest") == 0 || strcmp(o->snapshot, "random") == 0))
-        r = refuse_old_state(p, err);
+        r = find_snapshot(p, o->snapshot, err);
     if (r == 0 && p->repository->info.encrypted)
         r = verifying_find_identity(ctx, &p->setup.policy, o->identity, &p->identity, err);
     if (r < 0)

@@ -85,6 +85,15 @@ chmod 666 "$config/plans/open.yaml"
 is 2 "a plan that others can write is not carried out" run_bkd plan run open --yes
 rm "$config"/plans/*.yaml
 
+cat >"$config/plans/bad.yaml" <<EOF
+steps: [{id: a, type: command, deadline: 1s, command: [sh, -c, "[ -e $tree/again ] || { touch $tree/again; sleep 1.2; exit 1; }"]}]
+EOF
+is 1 "a step that fails, and late" run_bkd plan run bad --yes --json
+says "is late" '"type":"summary".*"late":1'
+is 0 "is tried again" run_bkd plan run bad --yes --json
+says "and is not late any more" '"type":"summary".*"late":0'
+rm -r "$state/plans" "$config"/plans/*.yaml
+
 # ---- a plan
 plan() {
     cat >"$config/plans/erp.yaml" <<EOF

@@ -168,6 +168,9 @@ is 4 "a check names what is missing" run_bkd check p --from "$tree/copy"
 says "by its name" "heads/[0-9a-f]*/$number_of"
 is 0 "what is left can be proven by its number" verify --snapshot $((number_of - 1))
 mv "$tree/newest" "$newest"
+mv "$tree/copy/heads" "$tree/heads"
+is 4 "a copy that lost all its heads" verify
+mv "$tree/heads" "$tree/copy/heads"
 is 0 "it is back" verify
 newest=$(ls "$repo"/heads/*/* | sort -V | tail -n 1)
 mv "$newest" "$tree/newest"
