@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "bkd/pinned.h"
 #include "bkd/repo/tombstones.h"
 
 // One of this chain that is no head any more, numbered above `number`.
@@ -65,7 +66,20 @@ static int find(const struct setup *s, const struct repository *repository, cons
     return ERROR_INTEGRITY;
 }
 
-int choosing_snapshot(const struct setup *s, const struct repository *repository, const char *snapshot, const struct repository_head **ret_head, struct error *err)
+// Of a place that was put back to an older state the newest snapshot proves nothing of what this host counts on.
+static int refuse_old_state(const struct setup *s, const struct repository *repository, const struct policy_store *place, struct error *err)
+{
+    _cleanup_free_ char *name = NULL;
+    bool is_home = place == &s->policy.repository;
+    int r = pinned_find_missing(s, repository, place, &name, err);
+    if (r < 0 || name == NULL)
+        return r;
+    return error_set(err, ERROR_INTEGRITY, "'%s' was rolled back, damaged or exchanged: '%s', the newest head that this host %s, is not there as it was; `bkd check %s%s%s` says "
+                     "what else is wrong, and what is left can be named by its number", place->url, name, is_home ? "made" : "brought there", s->policy.name,
+                     is_home ? "" : " --from ", is_home ? "" : place->url);
+}
+
+static int choose(const struct setup *s, const struct repository *repository, const char *snapshot, const struct repository_head **ret_head, struct error *err)
 {
     _cleanup_tombstones_ struct tombstones tombstones = { 0 };
     _cleanup_buf_ struct buf why = { 0 };
@@ -80,4 +94,16 @@ int choosing_snapshot(const struct setup *s, const struct repository *repository
                          repository->store->url, buf_str(&why), s->policy.name);
     *ret_head = head;
     return 0;
+}
+
+int choosing_snapshot(const struct setup *s, const struct repository *repository, const struct policy_store *place, const char *snapshot, const struct repository_head **ret_head,
+                      struct error *err)
+{
+    struct error why;
+    int r = choose(s, repository, snapshot, ret_head, err);
+    bool by_number = strcmp(snapshot, "latest") != 0 && strcmp(snapshot, "random") != 0;
+    if (by_number || (r < 0 && r != ERROR_NOT_FOUND) || refuse_old_state(s, repository, place, &why) == 0)
+        return r;
+    *err = why;
+    return (int)why.code;
 }

@@ -9,6 +9,7 @@
 #include "bkd/base/crypto.h"
 #include "bkd/base/fs.h"
 #include "bkd/base/log.h"
+#include "bkd/choosing.h"
 #include "bkd/drill_evidence.h"
 #include "bkd/holding.h"
 #include "bkd/record/drills.h"
@@ -110,7 +111,7 @@ int drilling_begin(const struct cmd_context *ctx, const struct cli_args *args, c
     if (r == 0)
         r = open_place(d, cli_args_option(args, "from"), err);
     if (r == 0)
-        r = setup_find_snapshot(&d->setup, d->repository, "latest", &d->head, err);
+        r = choosing_snapshot(&d->setup, d->repository, d->place, "latest", &d->head, err);
     if (r == 0)
         r = find_identity(d, cli_args_option(args, "identity"), needs_identity, err);
     if (r == 0)

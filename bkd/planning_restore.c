@@ -4,6 +4,8 @@
 
 #include "bkd/base/bytes.h"
 #include "bkd/base/clock.h"
+#include "bkd/base/log.h"
+#include "bkd/choosing.h"
 #include "bkd/planning_far.h"
 #include "bkd/programs.h"
 #include "bkd/setup.h"
@@ -27,6 +29,22 @@ static void restoring_done(struct restoring *s)
     free(s->program);
 }
 
+// A rehearsal does not pass on what hides that the newest is damaged or gone. After a disaster the newest that is left is better than nothing, and said to be that.
+static int find_snapshot(struct restoring *s, struct error *err)
+{
+    const struct planning_work *w = s->w;
+    int r = choosing_snapshot(&s->setup, s->repository, s->place, w->step->snapshot, &s->head, err);
+    if (r != ERROR_INTEGRITY || w->mode == PLANNING_REHEARSE)
+        return r;
+    _cleanup_free_ char *why = xstrdup(err->text);
+    r = setup_find_snapshot(&s->setup, s->repository, w->step->snapshot, &s->head, err);
+    if (r < 0)
+        return error_prefix(err, "%s; and", why);
+    log_warn("step '%s': %s", w->step->id, why);
+    w->said(w->arg, w->step, why);
+    return 0;
+}
+
 static int prepare(struct restoring *s, struct error *err)
 {
     const struct planning_work *w = s->w;
@@ -39,7 +57,7 @@ static int prepare(struct restoring *s, struct error *err)
     else if (r == 0)
         r = setup_open_copy(&s->setup, s->place->url, &ignored, &s->repository, err);
     if (r == 0)
-        r = setup_find_snapshot(&s->setup, s->repository, w->step->snapshot, &s->head, err);
+        r = find_snapshot(s, err);
     if (r == 0 && s->repository->info.encrypted)
         r = verifying_find_identity(w->ctx, &s->setup.policy, w->identity, &s->identity, err);
     if (r == 0 && s->repository->info.encrypted && s->identity == NULL)

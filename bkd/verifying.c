@@ -13,7 +13,6 @@
 #include "bkd/dr/scratch.h"
 #include "bkd/dr/stragglers.h"
 #include "bkd/holding.h"
-#include "bkd/pinned.h"
 #include "bkd/policy/units.h"
 #include "bkd/programs.h"
 #include "bkd/proofs.h"
@@ -108,29 +107,6 @@ static int read_sample(struct preparation *p, const char *given, struct error *e
     return 0;
 }
 
-// Of a place that was put back to an older state the newest snapshot proves nothing of what this host counts on.
-static int refuse_old_state(const struct preparation *p, struct error *err)
-{
-    _cleanup_free_ char *name = NULL;
-    int r = pinned_find_missing(&p->setup, p->repository, p->place, &name, err);
-    if (r < 0 || name == NULL)
-        return r;
-    return error_set(err, ERROR_INTEGRITY, "'%s' was rolled back, damaged or exchanged: '%s', the newest head that this host %s, is not there as it was; `bkd check %s%s%s` says "
-                     "what else is wrong, and --snapshot N proves one that is left", p->place->url, name, p->place == &p->setup.policy.repository ? "made" : "brought there",
-                     p->setup.policy.name, p->place == &p->setup.policy.repository ? "" : " --from ", p->place == &p->setup.policy.repository ? "" : p->place->url);
-}
-
-static int find_snapshot(struct preparation *p, const char *snapshot, struct error *err)
-{
-    struct error why;
-    int r = choosing_snapshot(&p->setup, p->repository, snapshot, &p->head, err);
-    bool by_number = strcmp(snapshot, "latest") != 0 && strcmp(snapshot, "random") != 0;
-    if (by_number || (r < 0 && r != ERROR_NOT_FOUND) || refuse_old_state(p, &why) == 0)
-        return r;
-    *err = why;
-    return (int)why.code;
-}
-
 static int prepare(const struct cmd_context *ctx, const struct verifying_options *o, struct preparation *p, struct error *err)
 {
     int r = setup_load(ctx, o->policy, &p->setup, err);
@@ -141,7 +117,7 @@ static int prepare(const struct cmd_context *ctx, const struct verifying_options
     if (r == 0)
         r = open_place(p, err);
     if (r == 0)
-        r = find_snapshot(p, o->snapshot, err);
+        r = choosing_snapshot(&p->setup, p->repository, p->place, o->snapshot, &p->head, err);
     if (r == 0 && p->repository->info.encrypted)
         r = verifying_find_identity(ctx, &p->setup.policy, o->identity, &p->identity, err);
     if (r < 0)

@@ -168,6 +168,15 @@ is 4 "a check names what is missing" run_bkd check p --from "$tree/copy"
 says "by its name" "heads/[0-9a-f]*/$number_of"
 is 0 "what is left can be proven by its number" verify --snapshot $((number_of - 1))
 mv "$tree/newest" "$newest"
+mv "$newest" "$tree/newest"
+for drill in by-hand negative; do is 4 "no drill passes on it: $drill" run_bkd drill $drill p; done
+printf 'systems: [{name: s, policy: p, targets: [{scenario: host-loss, to: directory, path: %s}]}]\nsteps: [{id: a, type: restore, system: s}]\n' "$tree/standby" >"$tree/plan.yaml"
+mkdir -p "$config/plans"
+cp "$tree/plan.yaml" "$config/plans/plan.yaml"
+is 1 "nor the rehearsal of a plan" run_bkd plan run plan --rehearse
+is 0 "after a disaster a plan restores what is left" run_bkd plan run plan --yes --scenario host-loss
+says "and says so" 'was rolled back, damaged or exchanged'
+mv "$tree/newest" "$newest"
 mv "$tree/copy/heads" "$tree/heads"
 is 4 "a copy that lost all its heads" verify
 mv "$tree/heads" "$tree/copy/heads"
