@@ -1,7 +1,6 @@
 #include "restore/flush.h"
 
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 #include "bkd/base/buf.h"
@@ -13,8 +12,9 @@ struct flush {
     const struct io *io;
     int fd;
     const char *name;
+    atomic_bool *stop;
     struct work_pool *pool; // of one thread
-    struct error failure;   // the first; the thread's until it has ended
+    struct error failure;   // ends the thread, and is its own until then
     pthread_mutex_t lock;
     pthread_cond_t more;
     uint64_t waiting_bytes;
@@ -38,16 +38,20 @@ static void sync_again(void *job, unsigned worker)
     struct error err;
     (void)worker;
     while (await_step(f))
-        if (io_syncfs(f->io, f->fd, f->name, &err) < 0 && f->failure.code == ERROR_NONE)
+        if (io_syncfs(f->io, f->fd, f->name, &err) < 0) {
             f->failure = err;
+            atomic_store(f->stop, true);
+            return;
+        }
 }
 
-struct flush *flush_new(const struct io *io, int fd, const char *name)
+struct flush *flush_new(const struct io *io, int fd, const char *name, atomic_bool *stop)
 {
     struct flush *f = xcalloc(1, sizeof *f);
     f->io = io;
     f->fd = fd;
     f->name = name;
+    f->stop = stop;
     pthread_mutex_init(&f->lock, NULL);
     pthread_cond_init(&f->more, NULL);
     f->pool = work_new(1);

@@ -5,6 +5,7 @@
 #ifndef BKD_RESTORE_FLUSH_H
 #define BKD_RESTORE_FLUSH_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "bkd/base/error.h"
@@ -14,11 +15,11 @@
 
 struct flush;
 
-// fd: of a directory of the file system, borrowed; name: for messages, borrowed.
-struct flush *flush_new(const struct io *io, int fd, const char *name);
+// fd: of a directory of the file system, borrowed; name: for messages, borrowed. *stop becomes true when a sync fails: nothing more is worth writing then.
+struct flush *flush_new(const struct io *io, int fd, const char *name, atomic_bool *stop);
 // So many files more were written, with so many bytes. Never waits.
 void flush_written(struct flush *f, uint64_t files, uint64_t bytes);
-// Ends the thread, after the sync under way; f is gone. What went wrong in any of its syncs is returned: the system tells it only once. NULL is fine.
+// Ends the thread, after the sync under way; f is gone. What went wrong in a sync is returned: the system tells it only once. NULL is fine.
 MUST_USE int flush_end(struct flush *f, struct error *err);
 
 #endif

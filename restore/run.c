@@ -11,7 +11,11 @@
 #include "restore/selection_args.h"
 #include "restore/stream_entries.h"
 
-enum { OPEN_DIRS_MAX = 2048, DESCRIPTORS_KEPT = 256 };
+enum {
+    OPEN_DIRS_MAX = 2048,
+    DESCRIPTORS_KEPT = 256,
+    WORKERS_UNASKED = 8, // each holds some 8 MiB; all of a restore then stays below 192
+};
 
 static unsigned raise_open_files(void)
 {
@@ -48,7 +52,11 @@ static int make_plan(struct run *r, struct error *err)
 }
 
 // One worker more than processors: some of them wait for the file system at any time.
-static unsigned workers_of(const struct run_options *o) { return o->jobs > 0 ? o->jobs : work_processors() + 1; }
+static unsigned workers_of(const struct run_options *o)
+{
+    unsigned enough = work_processors() + 1;
+    return o->jobs > 0 ? o->jobs : enough > WORKERS_UNASKED ? WORKERS_UNASKED : enough;
+}
 
 static int start_workers(struct run *r, struct error *err)
 {
@@ -65,7 +73,7 @@ static int start_workers(struct run *r, struct error *err)
     if (r->apply.may_resume)
         r->apply.run = r->marker.parts;
     deferred_init(&r->deferred, r->io, r->scratch_fd, &r->rules);
-    r->flush = flush_new(r->io, r->target.root->fd, r->target.name);
+    r->flush = flush_new(r->io, r->target.root->fd, r->target.name, &r->apply.stop);
     r->windows = (struct windows){
         .apply = &r->apply,
         .target = &r->target,
@@ -136,6 +144,20 @@ static int say_interrupted(const struct run *r, struct error *err)
     return err->code;
 }
 
+// What the kernel could not write it tells once, and not of which files: those that have their names may lack some of it.
+static int sync_failed(struct error *err)
+{
+    char why[ERROR_TEXT_MAX / 2];
+    (void)snprintf(why, sizeof why, "%.500s", err->text);
+    return error_set(err, err->code, "%s: what was restored is not all on the disk, also under final names; mend or change the disk, then restore anew", why);
+}
+
+static int end_flush(struct run *r, struct error *err)
+{
+    int e = flush_end(TAKE(r->flush), err);
+    return e < 0 ? sync_failed(err) : 0;
+}
+
 static int write_content(struct run *r, struct error *err)
 {
     struct error cause = { 0 };
@@ -146,6 +168,9 @@ static int write_content(struct run *r, struct error *err)
     int f = windows_finish(&r->windows, &last);
     if (cause.code == ERROR_NONE)
         cause = last;
+    int s = end_flush(r, err);
+    if (s < 0)
+        return s;
     if (r->options->interrupted != NULL && r->options->interrupted())
         return say_interrupted(r, err);
     return e < 0 || f < 0 || atomic_load(&r->apply.stop) ? say_why(r, &cause, err) : 0;
@@ -184,16 +209,12 @@ static int run_mirror(struct run *r, struct error *err)
     return 0;
 }
 
-static int end_flush(struct run *r, struct error *err) { return flush_end(TAKE(r->flush), err); }
-
 static int write_tree(struct run *r, struct error *err)
 {
     struct deferred_context context = {
         .plan = &r->plan, .target = &r->target, .apply = &r->apply, .report = r->report, .strip = r->options->strip
     };
     int e = write_content(r, err);
-    if (e == 0)
-        e = end_flush(r, err);
     if (e == 0)
         e = deferred_link(&r->deferred, &context, err);
     if (e == 0)
@@ -202,7 +223,7 @@ static int write_tree(struct run *r, struct error *err)
         e = deferred_finish(&r->deferred, &context, err);
     uint64_t since = timing_now(r->timing);
     if (e == 0)
-        e = io_syncfs(r->io, r->target.root->fd, r->target.name, err);
+        e = io_syncfs(r->io, r->target.root->fd, r->target.name, err) < 0 ? sync_failed(err) : 0;
     (void)timing_add(r->timing, TIMING_METADATA, since, 0);
     if (e == 0 && r->options->verify)
         e = read_again(r, err);

@@ -17,11 +17,13 @@ static int run(struct fault_io *f, uint64_t files, uint64_t bytes, long syncs, s
 {
     int fd = open(".", O_RDONLY | O_DIRECTORY);
     assert_true(fd >= 0);
-    struct flush *flush = flush_new(fault_io(f), fd, "target");
+    atomic_bool stop = false;
+    struct flush *flush = flush_new(fault_io(f), fd, "target", &stop);
     flush_written(flush, files, bytes);
     for (int i = 0; i < 20000 && fault_io_calls(f) < syncs; i++)
         usleep(1000);
     int r = flush_end(flush, err);
+    assert_int_equal(atomic_load(&stop), r < 0);
     (void)close(fd);
     assert_int_equal(fault_io_calls(f), syncs);
     return r;
@@ -42,6 +44,7 @@ static void test_steps(void **state)
     fault_io_free(small);
 }
 
+// One failure is the end: whatever is told later, there is no second sync.
 static void test_failure(void **state)
 {
     (void)state;
