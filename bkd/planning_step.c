@@ -78,14 +78,9 @@ static const struct recovery_host *host_of_command(const struct planning_work *w
 static char *last_line(const struct proc_result *result)
 {
     _cleanup_buf_ struct buf text = { 0 };
-    const char *tail = buf_str(&result->output.tail);
-    size_t end = result->output.tail.len;
-    while (end > 0 && strchr(" \t\r\n", tail[end - 1]) != NULL)
-        end--;
-    size_t start = end;
-    while (start > 0 && tail[start - 1] != '\n')
-        start--;
-    printable_add(&text, tail + start, end - start < 300 ? end - start : 300);
+    size_t n;
+    const char *line = proc_last_line(&result->output.tail, &n);
+    printable_add(&text, line, n < 300 ? n : 300);
     return buf_take_str(&text);
 }
 

@@ -432,3 +432,16 @@ void proc_result_text(const struct proc_result *r, char ret_text[PROC_TEXT_MAX])
         break;
     }
 }
+
+const char *proc_last_line(const struct buf *tail, size_t *ret_n)
+{
+    const char *text = tail->len == 0 ? "" : (const char *)tail->data;
+    size_t end = tail->len;
+    while (end > 0 && strchr(" \t\r\n", text[end - 1]) != NULL)
+        end--;
+    size_t start = end;
+    while (start > 0 && text[start - 1] != '\n')
+        start--;
+    *ret_n = end - start;
+    return text + start;
+}

@@ -89,5 +89,7 @@ void proc_result_done(struct proc_result *r);
 bool proc_result_ok(const struct proc_result *r);
 // "exited with status 3", "was killed by signal 9 (Killed)", "was stopped after its timeout (10.0 s)" …: goes after the program's name.
 void proc_result_text(const struct proc_result *r, char ret_text[PROC_TEXT_MAX]);
+// The last line that says something of what a program said, without blanks around it: *ret_n bytes, 0 when it said nothing. Belongs to `tail`.
+const char *proc_last_line(const struct buf *tail, size_t *ret_n);
 
 #endif

@@ -104,8 +104,11 @@ static int copy_files(const struct io *io, const char *option, const char *to, c
     for (size_t i = 0; i < files->n; i++)
         add_word(&command, xstrdup(files->list[i]));
     int r = run(io, &command, NULL, NULL, &result, err);
+    size_t n;
+    const char *why = proc_last_line(&result.error.tail, &n);
+    bool is_full = strstr(buf_str(&result.error.tail), "No space left on device") != NULL; // its environment asks for these words
     if (r == 0 && !proc_result_ok(&result))
-        r = error_set(err, ERROR_FAILED, "tools cannot be copied to '%s': %s", to, buf_str(&result.error.tail));
+        r = error_set(err, is_full ? ERROR_NO_SPACE : ERROR_FAILED, "tools cannot be copied to '%s': %.*s", to, (int)n, why);
     return r;
 }
 

@@ -61,18 +61,12 @@ void check_execute(const struct check_tree *tree, const struct policy_check *che
 
 // ---- what several kinds need
 
-// The last line that says something.
 static void add_last_line(struct buf *out, const struct buf *tail)
 {
-    const char *text = buf_str(tail);
-    size_t end = strlen(text);
-    while (end > 0 && strchr(" \t\r\n", text[end - 1]) != NULL)
-        end--;
-    size_t start = end;
-    while (start > 0 && text[start - 1] != '\n')
-        start--;
-    if (end > start)
-        buf_addf(out, ": %.*s", (int)(end - start < 200 ? end - start : 200), text + start);
+    size_t n;
+    const char *line = proc_last_line(tail, &n);
+    if (n > 0)
+        buf_addf(out, ": %.*s", (int)(n < 200 ? n : 200), line);
 }
 
 static void make_env(const struct check_tree *tree, const char *user, struct env *env)

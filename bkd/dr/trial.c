@@ -156,15 +156,10 @@ static void take_summary(struct trial *t, const struct json *s)
 
 static void keep_last_words(struct trial *t, const struct proc_result *result)
 {
-    const char *text = buf_str(&result->error.tail);
-    size_t end = strlen(text);
-    while (end > 0 && text[end - 1] == '\n')
-        end--;
-    size_t start = end;
-    while (start > 0 && text[start - 1] != '\n')
-        start--;
-    if (t->why == NULL && end > start)
-        t->why = xstrndup(text + start, end - start);
+    size_t n;
+    const char *line = proc_last_line(&result->error.tail, &n);
+    if (t->why == NULL && n > 0)
+        t->why = xstrndup(line, n);
 }
 
 static void tell_timeout(struct trial *t, const struct trial_request *request)

@@ -225,4 +225,13 @@ fits "and names the policies that it restored" 'grep -q "\"policies\":\[\"p\"\]"
 fits "what drills asked for is in it" 'grep -q "\"type\":\"closed\"" improvements.jsonl'
 echo x >>"drills/$id/journal.jsonl"
 fits "a changed file is found" '! sha256sum --check --strict --quiet SHA256SUMS >/dev/null 2>&1'
+# ---- scratch space that is too small
+if grep -q '^  *scratch: \|scratch: ' "$config/policies/p.yaml" && mkdir -p "$tree/small" && mount -t tmpfs -o size=3m none "$tree/small" 2>/dev/null; then
+    sed -i "s#scratch: [^,}]*#scratch: $tree/small#" "$config/policies/p.yaml"
+    is 7 "no room for the place without bkd" run_bkd drill by-hand p
+    says "it says what did not fit" 'tools cannot be copied to .*No space left on device$'
+    umount "$tree/small"
+else
+    echo "ok $((number += 1)) - scratch space that is too small # SKIP a small file system cannot be mounted here"
+fi
 finish
