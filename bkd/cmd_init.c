@@ -1,8 +1,10 @@
 #include "bkd/base/log.h"
+#include "bkd/base/ssh_url.h"
 #include "bkd/repo/recover_text.h"
 #include "bkd/setup.h"
 
 #define OBJECT_SIZE (128u << 20)
+#define OBJECT_SIZE_FAR (32u << 20) // the first is under way sooner, and less is left to be sent at the end
 #define PIECE_SIZE_BYTES (16u << 20)
 
 int cmd_init(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
@@ -15,7 +17,7 @@ int cmd_init(struct cmd_context *ctx, const struct cli_args *args, struct error 
         return r;
     struct format_repository info = {
         .created_ns = io_realtime_ns(ctx->io) / 1000000000u * 1000000000u, .encrypted = s.policy.encrypted,
-        .piece_size = PIECE_SIZE_BYTES, .object_size = OBJECT_SIZE,
+        .piece_size = PIECE_SIZE_BYTES, .object_size = ssh_url_is(s.policy.repository.url) ? OBJECT_SIZE_FAR : OBJECT_SIZE,
     };
     io_random(ctx->io, info.id, sizeof info.id);
     struct store *store = NULL;

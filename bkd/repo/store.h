@@ -1,7 +1,8 @@
 // The object store contract: what bkd needs of a place that keeps files. It asks for nothing an S3-like store lacks:
 // put is whole or nothing and never overwrites, list, ranged get. Names are relative paths with '/' of the layout in doc/FORMAT.md.
 // After a put returned 0 the file is complete and durable (or the store says it cannot promise that).
-// Implementations are safe to use from several threads at once for get; put_spool may run beside whatever else is asked; put and list belong to one thread.
+// Implementations are safe to use from several threads at once for get; put_spool may run beside whatever else is asked, and beside
+// itself where the store is far; put and list belong to one thread.
 #ifndef BKD_REPO_STORE_H
 #define BKD_REPO_STORE_H
 
@@ -103,6 +104,7 @@ struct store_access {
     const char *const *passphrase_command; // instead: program and arguments, ends with NULL, whose first line of output it is
     const char *known_hosts;     // pinned host keys; NULL = ERROR_KEY for a store that needs them
     const char *ssh_config;      // file of ssh_config(5) that explains the host; "true" = ssh's own; NULL = none
+    bool ssh_program;            // connect by the system's ssh (repo/ssh_program.h) instead of libssh2
     unsigned timeout_s;          // without a byte from the server; 0 = a minute
     unsigned connections;        // at the same time, at most; 0 = four
     struct bandwidth bandwidth;  // of what is sent
