@@ -112,6 +112,7 @@ static int restore_here(struct restoring *s, struct trial_request *request, stru
         request->ssh_identity = access.identity;
         request->known_hosts = access.known_hosts;
         request->ssh_config = access.config;
+        request->ssh_program = access.access.ssh_program;
         request->ssh_passphrase = passphrase_fd > 0 ? "/dev/stdin" : access.passphrase_file;
         request->stdin_fd = passphrase_fd;
     }

@@ -237,6 +237,7 @@ static void add_access(struct args *args, const struct rollback *rb, const struc
     add_option(args, "--ssh-passphrase", passphrase != NULL ? passphrase : access->passphrase_file);
     add_option(args, "--known-hosts", access->known_hosts);
     add_option(args, "--ssh-config", access->config);
+    add_option(args, "--transport", access->access.ssh_program ? "ssh" : NULL);
 }
 
 // Asked for once; the children that run on this terminal get it as a file of their own.

@@ -152,6 +152,7 @@ void setup_access(const struct cmd_context *ctx, const struct policy_store *plac
     a.config = config[0] == '\0' ? NULL : strcmp(config, "true") == 0 ? xstrdup(config) : cmd_key_path(ctx, config);
     a.access = (struct store_access){ .identity = a.identity, .known_hosts = a.known_hosts, .passphrase_file = a.passphrase_file,
                                       .passphrase_command = (const char *const *)place->ssh_passphrase_command.items, .ssh_config = a.config,
+                                      .ssh_program = place->ssh_transport == POLICY_TRANSPORT_SSH,
                                       .timeout_s = (unsigned)place->ssh_timeout_s, .connections = (unsigned)place->ssh_connections };
     struct error ignored;
     (void)!bandwidth_parse(place->bandwidth, &a.access.bandwidth, &ignored); // checked when the policy was read

@@ -218,7 +218,7 @@ static int restore(struct preparation *p, const struct scratch *scratch, struct 
     const struct trial_request request = {
         .program = program, .repository = p->place->url, .identity = p->identity, .signers = p->signers,
         .ssh_identity = remote ? p->access.identity : NULL, .ssh_passphrase = passphrase_fd > 0 ? "/dev/stdin" : remote ? p->access.passphrase_file : NULL, .stdin_fd = passphrase_fd, .userns_fd = scratch->userns_fd,
-        .ssh_config = remote ? p->access.config : NULL, .known_hosts = remote ? p->access.known_hosts : NULL,
+        .ssh_config = remote ? p->access.config : NULL, .ssh_program = remote && p->access.access.ssh_program, .known_hosts = remote ? p->access.known_hosts : NULL,
         .chain = chain, .snapshot = v->snapshot, .paths = (const char *const *)p->sample.paths, .n_paths = p->sample.n, .target = scratch->tree, .stop = is_interrupted,
         .timeout_ms = p->setup.policy.verify.timeout_s * 1000,
     };

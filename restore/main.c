@@ -31,6 +31,12 @@ static int print_help(const struct cli_args *args, struct error *err)
     return print_text(&text, err);
 }
 
+static int read_transport(const char *how, bool *ret_ssh_program, struct error *err)
+{
+    *ret_ssh_program = how != NULL && strcmp(how, "ssh") == 0;
+    return how == NULL || *ret_ssh_program || strcmp(how, "builtin") == 0 ? 0 : error_set(err, ERROR_USAGE, "--transport %s: it is 'ssh' or 'builtin'", how);
+}
+
 static int run(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
 {
     if (args->command == NULL || cli_args_flag(args, "help") || cli_args_flag(args, "version"))
@@ -50,6 +56,9 @@ static int run(struct cmd_context *ctx, const struct cli_args *args, struct erro
         .policy = cli_args_option(args, "policy"),
         .host = cli_args_option(args, "host"),
     };
+    int r = read_transport(cli_args_option(args, "transport"), &ctx->session.access.ssh_program, err);
+    if (r < 0)
+        return r;
     if (ctx->session.repository == NULL)
         return error_set(err, ERROR_USAGE, "which repository? Give -r DIR");
     return args->command->run(ctx, args, err);

@@ -10,6 +10,7 @@ static const struct cli_option global_options[] = {
     { "ssh-identity", 0, "FILE", "private key for a repository on an SSH server (without it the SSH agent's keys)" },
     { "ssh-passphrase", 0, "FILE", "its first line is the passphrase of that key; credential:NAME is one of systemd's" },
     { "ssh-config", 0, "FILE", "file of ssh_config(5) that explains the host's name (true: ssh's own): HostName, Port, User, IdentityFile, ProxyJump" },
+    { "transport", 0, "HOW", "ssh: through the system's ssh program (AES-GCM, RSA keys, all of ssh_config); builtin" },
     { "known-hosts", 0, "FILE", "file with the server's pinned host key" },
     { "accept-unsigned", 0, NULL, "go without a signers file and believe whatever is stored" },
     { "policy", 'p', "NAME", "the chain of this policy, where there are several" },

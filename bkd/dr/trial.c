@@ -44,6 +44,7 @@ static void make_command(const struct trial_request *q, const char *number, stru
     add_option(w, "--ssh-identity", q->ssh_identity);
     add_option(w, "--ssh-passphrase", q->ssh_passphrase);
     add_option(w, "--ssh-config", q->ssh_config);
+    add_option(w, "--transport", q->ssh_program ? "ssh" : NULL);
     add_option(w, "--known-hosts", q->known_hosts);
     add_option(w, "--chain", q->chain);
     add_option(w, "--target", q->target);

@@ -16,6 +16,7 @@ struct trial_request {
     const char *program;    // bkd-restore
     const char *repository; // directory or address
     const char *identity, *signers, *ssh_identity, *ssh_passphrase, *ssh_config, *known_hosts;
+    bool ssh_program; // bkd-restore connects by the system's ssh
     int stdin_fd;           // borrowed; what it reads; 0 = nothing
     int userns_fd;          // borrowed; the user namespace to run it in; 0 = none
     const char *chain;      // hex

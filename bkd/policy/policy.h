@@ -35,6 +35,7 @@ enum policy_compare {
 };
 
 // How a place on a server is proved to keep what was sent, where it does not hash files itself. As enum proof_reading.
+enum policy_transport { POLICY_TRANSPORT_BUILTIN, POLICY_TRANSPORT_SSH };
 enum policy_verify { POLICY_VERIFY_FULL, POLICY_VERIFY_SAMPLE, POLICY_VERIFY_NONE };
 
 struct policy_list {
@@ -162,6 +163,7 @@ struct policy_store {
     char *ssh_passphrase;  // file whose first line is the private key's passphrase, or credential:NAME; "" = it has none
     struct policy_list ssh_passphrase_command; // whose first line of output it is
     char *ssh_config;      // "true" = ~/.ssh/config; a file; "" = not asked
+    uint64_t ssh_transport; // enum policy_transport
     uint64_t ssh_timeout_s;
     uint64_t ssh_connections; // at the same time, at most
     char *bandwidth;       // as bandwidth_parse takes it

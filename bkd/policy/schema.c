@@ -27,7 +27,7 @@
 #define STORE_KEYS(name) \
     { name ".url", SCHEMA_URL, AT_STORE(url), 0, 0, NULL, true, NULL, "an absolute path of a directory, or an address sftp://USER@HOST:PORT/PATH", \
       "The place itself. A path after the host is absolute; after \\fI/~/\\fR it is relative to the account's home." }, \
-    { name ".ssh", SCHEMA_MAP, 0, 0, 0, NULL, false, NULL, "a map with 'identity', 'known_hosts', 'passphrase', 'passphrase_command', 'config', 'timeout' or 'connections'", \
+    { name ".ssh", SCHEMA_MAP, 0, 0, 0, NULL, false, NULL, "a map with 'identity', 'known_hosts', 'passphrase', 'passphrase_command', 'config', 'transport', 'timeout' or 'connections'", \
       "The keys for an SSH server. Files are relative to CONFIG_DIR/keys." }, \
     { name ".ssh.identity", SCHEMA_TEXT, AT_STORE(ssh_identity), 0, 1000, "ssh_ed25519", false, NULL, "a file, or agent", \
       "The private key (Ed25519 or ECDSA) that opens the account, or the word \\fBagent\\fR for the keys of the SSH agent." }, \
@@ -42,6 +42,9 @@
       "Take HostName, Port, User, IdentityFile, ProxyJump and ProxyCommand for the address's host from \\fIssh_config\\fR(5): \\fBtrue\\fR is " \
       "\\fI~/.ssh/config\\fR. What the address says comes first; IdentityFile counts where the file of \\fBidentity\\fR does not exist. The host key stays " \
       "pinned under the host's name in the address." }, \
+    { name ".ssh.transport", SCHEMA_CHOICE, AT_STORE(ssh_transport), 0, 0, "builtin", false, "builtin ssh", "builtin or ssh", \
+      "\\fBssh\\fR connects by the system's \\fBssh\\fR(1), which has AES\\-GCM, RSA keys and all of \\fIssh_config\\fR(5), if \\fBconfig\\fR names one. The host key stays pinned " \
+      "in \\fBknown_hosts\\fR. A key's passphrase is the agent's business then. See doc/ssh.md for what is faster." }, \
     { name ".ssh.timeout", SCHEMA_DURATION, AT_STORE(ssh_timeout_s), 2, HOUR, "1min", false, NULL, "a duration from 2s to 1h", \
       "A server that says nothing for so long while it owes an answer is given up, and another connection tried." }, \
     { name ".ssh.connections", SCHEMA_NUMBER, AT_STORE(ssh_connections), 1, 8, "4", false, NULL, "a number from 1 to 8", \

@@ -9,6 +9,7 @@
 #include "bkd/base/proc.h"
 #include "bkd/repo/pace.h"
 #include "bkd/repo/sftp_client.h"
+#include "bkd/repo/ssh_program.h"
 
 #define COMMAND_MS 60000u // of the command that gives the passphrase
 #define ANSWER_MS 60000u // a server that says nothing for so long while it owes an answer is given up
@@ -18,6 +19,7 @@ struct address {
     char *text; // as the person wrote it
     struct ssh_url url;
     char *identity, *known_hosts, *passphrase, *config;
+    bool program; // the system's ssh, instead of libssh2
     unsigned timeout_ms;
     struct pace bucket;
     struct sftp_pace pace;
@@ -38,40 +40,43 @@ static void address_free(void *arg)
     free(a);
 }
 
-static int connect_host(const struct address *a, struct ssh **ret_ssh, struct error *err)
+static void fill_options(const struct address *a, struct ssh_options *ret_options)
 {
-    struct ssh_options options = {
+    *ret_options = (struct ssh_options){
         .host = a->url.host, .port = a->url.port, .user = a->url.user, .identity = a->identity, .passphrase = a->passphrase, .known_hosts = a->known_hosts,
         .repository = a->text, .config = a->config, .timeout_ms = a->timeout_ms < SSH_TIMEOUT_MS ? a->timeout_ms : SSH_TIMEOUT_MS,
     };
-    return ssh_open(a->io, &options, ret_ssh, err);
+}
+
+// A connection by libssh2 and what `begin` starts through it.
+static int connect_builtin(const struct address *a, const struct ssh_options *options, int (*begin)(struct ssh *s, const char *what, struct stream **ret_stream, struct error *err),
+                           const char *what, struct stream **ret_stream, struct error *err)
+{
+    struct ssh *ssh = NULL;
+    int r = ssh_open(a->io, options, &ssh, err);
+    if (r == 0)
+        r = begin(ssh, what, ret_stream, err);
+    if (r < 0)
+        ssh_close(ssh);
+    return r;
 }
 
 static int connect_client(void *arg, struct sftp_client **ret_client, struct error *err)
 {
     const struct address *a = arg;
-    struct ssh *ssh = NULL;
+    struct ssh_options options;
     struct stream *stream = NULL;
-    int r = connect_host(a, &ssh, err);
-    if (r < 0)
-        return r;
-    r = ssh_subsystem(ssh, "sftp", &stream, err);
-    if (r < 0) {
-        ssh_close(ssh);
-        return r;
-    }
-    return sftp_client_new(a->io, stream, a->timeout_ms, ret_client, err);
+    fill_options(a, &options);
+    int r = a->program ? ssh_program_subsystem(&options, "sftp", &stream, err) : connect_builtin(a, &options, ssh_subsystem, "sftp", &stream, err);
+    return r < 0 ? r : sftp_client_new(a->io, stream, a->timeout_ms, ret_client, err);
 }
 
 static int run_command(void *arg, const char *command, struct stream **ret_stream, struct error *err)
 {
-    struct ssh *ssh = NULL;
-    int r = connect_host(arg, &ssh, err);
-    if (r == 0)
-        r = ssh_exec(ssh, command, ret_stream, err);
-    if (r < 0)
-        ssh_close(ssh);
-    return r;
+    const struct address *a = arg;
+    struct ssh_options options;
+    fill_options(a, &options);
+    return a->program ? ssh_program_exec(&options, command, ret_stream, err) : connect_builtin(a, &options, ssh_exec, command, ret_stream, err);
 }
 
 int store_read_passphrase(const struct io *io, const char *name, char **ret_passphrase, struct error *err)
@@ -119,6 +124,7 @@ static int load_access(struct address *a, const struct store_access *access, str
     a->known_hosts = xstrdup(access->known_hosts);
     a->identity = access->identity == NULL ? NULL : xstrdup(access->identity);
     a->config = access->ssh_config == NULL ? NULL : xstrdup(access->ssh_config);
+    a->program = access->ssh_program;
     a->timeout_ms = access->timeout_s == 0 ? ANSWER_MS : access->timeout_s * 1000;
     pace_init(&a->bucket, a->io, &access->bandwidth);
     a->pace = (struct sftp_pace){ .may_send = pace_may_send, .arg = &a->bucket };
