@@ -171,10 +171,35 @@ static bool is_enough(const struct scan_ahead *a, size_t share)
     return a->ready_entries >= READY_ENTRIES / share || a->ready_parts >= READY_PARTS / share;
 }
 
+static struct scan_part *first_waiting(const struct scan_ahead *a)
+{
+    struct scan_part *part = a->resting ? NULL : a->head;
+    while (part != NULL && part->state != SCAN_WAITING)
+        part = part->next;
+    return part;
+}
+
+static void *helper_main(void *arg);
+
+// Signals are the main thread's business. Without a helper it is slower, no more.
+static void start_helper(struct scan_ahead *a)
+{
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    a->n_helpers += pthread_create(&a->helpers[a->n_helpers], NULL, helper_main, a) == 0;
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+// There may be something to do. Helpers are started as they are needed: a small tree, or a deep one, has work for few.
 static void wake(struct scan_ahead *a)
 {
-    if (a->idle > 0 && !a->resting)
+    if (a->resting)
+        return;
+    if (a->idle > 0)
         pthread_cond_broadcast(&a->has_work);
+    else if (a->n_helpers < a->options->helpers && first_waiting(a) != NULL)
+        start_helper(a);
 }
 
 // Without the lock: opens and lists a directory.
@@ -232,14 +257,6 @@ static void work_on(struct scan_ahead *a, struct scan_eyes *eyes, struct scan_pa
         pthread_cond_signal(&a->has_result);
 }
 
-static struct scan_part *first_waiting(const struct scan_ahead *a)
-{
-    struct scan_part *part = a->resting ? NULL : a->head;
-    while (part != NULL && part->state != SCAN_WAITING)
-        part = part->next;
-    return part;
-}
-
 static void *helper_main(void *arg)
 {
     struct scan_ahead *a = arg;
@@ -263,18 +280,6 @@ static void *helper_main(void *arg)
 
 // ---- for the walk
 
-// Signals are the main thread's business. Without a helper it is slower, no more.
-static void start_helpers(struct scan_ahead *a)
-{
-    sigset_t all, old;
-    a->helpers = xcalloc(a->options->helpers, sizeof *a->helpers);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    while (a->n_helpers < a->options->helpers && pthread_create(&a->helpers[a->n_helpers], NULL, helper_main, a) == 0)
-        a->n_helpers++;
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-}
-
 struct scan_ahead *scan_ahead_new(const struct io *io, const struct scan_options *options, struct error *err)
 {
     struct scan_ahead *a = xcalloc(1, sizeof *a);
@@ -284,12 +289,12 @@ struct scan_ahead *scan_ahead_new(const struct io *io, const struct scan_options
     pthread_cond_init(&a->has_work, NULL);
     pthread_cond_init(&a->has_result, NULL);
     scan_eyes_init(&a->eyes, io, options);
+    a->helpers = xcalloc(options->helpers, sizeof *a->helpers);
     a->head = new_part(&a->top, true);
     if (spill_add(a->top.names, "/", 1, err) < 0 || spill_sort(a->top.names, err) < 0) {
         scan_ahead_free(a);
         return NULL;
     }
-    start_helpers(a);
     return a;
 }
 
