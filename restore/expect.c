@@ -195,11 +195,13 @@ static void measure_target(const struct io *io, int target_fd, const struct plan
     struct error ignored;
     if (abilities_begin_trying(io, target_fd, &trial, &ignored) < 0)
         return;
+    bool writing = t->bytes > 8 * WRITE_STEP;
+    size_t needed = writing ? WRITE_STEP : SMALL;
     // Where little came out, something else serves: only the amount counts.
-    if (data->len < WRITE_STEP)
-        io_random(io, buf_extend(data, WRITE_STEP - data->len), WRITE_STEP - data->len);
+    if (data->len < needed)
+        io_random(io, buf_extend(data, needed - data->len), needed - data->len);
     measure_files(io, trial.fd, data->data, t->files / 8 + 8 < FILES_MAX ? (unsigned)(t->files / 8 + 8) : FILES_MAX, rates);
-    if (t->bytes > 8 * WRITE_STEP)
+    if (writing)
         measure_writing(io, trial.fd, data, sample_bytes(t), rates);
     abilities_end_trying(io, &trial);
 }

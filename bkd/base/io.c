@@ -122,7 +122,7 @@ static int real_random(UNUSED const struct io *self, void *data, size_t n)
 {
     uint8_t *p = data;
     while (n > 0) {
-        ssize_t got = getrandom(p, n > 256 ? 256 : n, 0);
+        ssize_t got = getrandom(p, n, 0);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
