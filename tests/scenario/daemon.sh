@@ -126,12 +126,12 @@ run=$(sql "SELECT max(id) FROM runs WHERE policy = 'slow' AND state = 'running'"
 pid=$(sql "SELECT pid FROM runs WHERE id = $run")
 kill -9 "$daemon"
 wait "$daemon" 2>/dev/null
-if kill -0 "$pid" 2>/dev/null; then ok "kill -9 of the daemon: the run goes on"; else bad "kill -9 of the daemon: the run goes on"; fi
+if alive "$pid"; then ok "kill -9 of the daemon: the run goes on"; else bad "kill -9 of the daemon: the run goes on"; fi
 start_daemon
 if logged 'at work: 1'; then ok "the next daemon finds it"; else cp "$tree/daemon.log" "$tree/out"; bad "the next daemon finds it"; fi
 is 6 "and starts it no second time" run_bkd run slow
 if end_daemon; then ok "SIGTERM: the daemon ends within 10 s, with 0"; else bad "SIGTERM: the daemon ends within 10 s, with 0 ($got, $took s)"; fi
-if kill -0 "$pid" 2>/dev/null && logged 'goes on by itself'; then ok "the run goes on, and is told"; else bad "the run goes on, and is told"; fi
+if alive "$pid" && logged 'goes on by itself'; then ok "the run goes on, and is told"; else bad "the run goes on, and is told"; fi
 start_daemon --stop-runs
 touch "$tree/go"
 comes "its end is recorded once" 15 count_is "SELECT state || exit_code FROM runs WHERE id = $run" ended0

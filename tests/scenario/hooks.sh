@@ -19,7 +19,7 @@ check() { # TITLE COMMAND…
     if "$@"; then ok "$title"; else bad "$title"; fi
 }
 told() { grep -qx -- "$2" "$seen-$1"; }
-gone() { for try in 1 2 3 4 5 6 7 8 9 10; do kill -0 "$1" 2>/dev/null || return 0; sleep 0.2; done; return 1; }
+gone() { for try in 1 2 3 4 5 6 7 8 9 10; do alive "$1" || return 0; sleep 0.2; done; return 1; }
 await() { for try in $(seq 100); do [ -s "$1" ] && return 0; sleep 0.1; done; return 1; }
 mode_of() { stat -c %a "$1"; }
 

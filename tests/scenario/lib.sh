@@ -30,6 +30,9 @@ says() { if grep -Eq -- "$2" "$tree/out"; then ok "$1"; else bad "$1"; fi; }
 says_not() { if grep -Eq -- "$2" "$tree/out"; then bad "$1"; else ok "$1"; fi; }
 finish() { echo "1..$number"; exit $failed; }
 
+# A process that goes on; one that ended and waits for whoever collects it does not.
+alive() { case $(ps -o stat= -p "$1" 2>/dev/null) in '' | Z*) return 1 ;; esac; }
+
 # Seeded: "draw MAX" sets $drawn to 0 … MAX-1.
 seed=${BKD_SEED:-1}
 draw() { seed=$(((seed * 1103515245 + 12345) % 2147483648)); drawn=$(((seed / 65536) % $1)); }

@@ -190,7 +190,7 @@ running=$!
 for try in $(seq 100); do [ -s "$tree/child" ] && break; sleep 0.1; done
 kill -TERM $running
 is 1 "told to stop" wait $running
-is 1 "it does not leave the restore running behind it" kill -0 "$(cat "$tree/child")"
+is 1 "it does not leave the restore running behind it" alive "$(cat "$tree/child")"
 cp -a "$repo" "$tree/whole"
 for object in $(find "$repo/objects" -type f -size +100k); do
     chmod u+w "$object"
