@@ -56,7 +56,7 @@ has "and a sentence on standard error" err "error: there is no policy 'nix'"
 expect "a policy by name, option behind" 0 "$bkd" policy show erp --config-dir "$tree/c"
 cp "$tree/out" "$tree/shown"
 has "says where values come from" out "max_chain: 7                          # line 7"
-has "and which are defaults" out "compression: 3                          # default"
+has "and which are defaults" out "compression: 2                          # default"
 expect "by environment" 0 env BKD_CONFIG_DIR="$tree/c" "$bkd" policy show erp
 expect "by path" 0 "$bkd" policy show "$tree/c/policies/erp.yaml"
 expect "by path with --json" 0 "$bkd" --json policy show "$tree/c/policies/erp.yaml"

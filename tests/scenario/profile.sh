@@ -7,7 +7,7 @@ head -c 20000000 /dev/urandom >"$source/big"
 seq 200000 | split -l 1000 - "$source/small-"
 run_bkd init p >"$tree/out" 2>&1
 is 0 "a backup says where its time went" run_bkd backup p --profile
-for stage in scan hash compress; do says "$stage" "^  $stage  *[0-9]+ .*[0-9]\.[0-9][0-9]\$"; done
+for stage in hash compress; do says "$stage" "^  $stage  *[0-9]+ .*[0-9]\.[0-9][0-9]\$"; done
 says "and what limited it" '^limited by '
 is 0 "it is recorded" run_bkd runs show 1
 says "as it was told" '^  compress  *[0-9]+ .*[0-9]\.[0-9][0-9]$'
