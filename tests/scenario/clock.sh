@@ -2,12 +2,12 @@
 # A clock that is wrong: backups go on in the order of their numbers, the run warns, status says so, and nothing is dated where no clock was. By faketime.
 # Prints TAP. BKD_BIN is the directory of bkd and bkd-restore.
 . "$(dirname "$0")/lib.sh"
-command -v faketime >/dev/null || { echo "1..0 # SKIP there is no faketime"; exit 0; }
+[ -n "$faketime_library" ] || { echo "1..0 # SKIP there is no faketime"; exit 0; }
 
 at() { # TIME COMMAND…: bkd at another time
     when=$1
     shift
-    faketime -f "$when" "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" "$@"
+    shifted "$when" "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" "$@"
 }
 time_of() { sed -n 's/^time //p' "$repo"/heads/*/"$1"; }
 

@@ -1,16 +1,14 @@
 #!/bin/sh
 # Drills that are due: announced, overdue, held; what drills asked for, and plans to be looked through again. By faketime. Prints TAP.
 . "$(dirname "$0")/lib.sh"
-command -v faketime >/dev/null || { echo "1..0 # SKIP there is no faketime"; exit 0; }
+[ -n "$faketime_library" ] || { echo "1..0 # SKIP there is no faketime"; exit 0; }
 
 export TZ=UTC
 fits() { if eval "$2"; then ok "$1"; else bad "$1"; fi; } # TITLE TEST
-# faketime's library alone: its wrapper fails where one that was killed has left a semaphore of the same number.
-fake=$(faketime -f +0 sh -c 'echo "$LD_PRELOAD"' 2>/dev/null || faketime -f +0 sh -c 'echo "$LD_PRELOAD"')
 at() { # WHEN COMMAND…: bkd at that time
     when=$1
     shift
-    LD_PRELOAD=$fake FAKETIME="@$when" "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" "$@"
+    shifted "@$when" "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" "$@"
 }
 # What the participants were told since the last look.
 told() { cat "$tree/mail" 2>/dev/null; : >"$tree/mail"; }

@@ -173,29 +173,29 @@ told "and heads still tell" 'erp PROTECTED newest snapshot'
 rm "$state"/catalogue.db*
 
 # --- time ---------------------------------------------------------------------------------------------------------------------------
-if command -v faketime >/dev/null; then
+if [ -n "$faketime_library" ]; then
     rm -rf "$state/policies/erp" "$home/repo-erp"
     run_bkd init erp -q && run_bkd backup erp -q
-    is 5 "30 hours later" faketime -f +30h "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" status
+    is 5 "30 hours later" shifted +30h "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" status
     says "the promise was broken" 'NOT PROTECTED since 20[^ ]*Z: newest snapshot 30 h'
     says "what to do" 'bkd backup erp'
-    faketime -f +30h "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" status --json >"$tree/out" 2>&1
+    shifted +30h "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" status --json >"$tree/out" 2>&1
     jq -es 'map(select(.policy == "erp"))[0] | .protected == false and .rpo_age_ms > 107000000 and .alarms[0].kind == "rpo"' "$tree/out" >/dev/null &&
         ok "in JSON as well" || bad "in JSON as well"
-    is 5 "8 days later, the copy is too old as well" faketime -f +8d "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" status web
+    is 5 "8 days later, the copy is too old as well" shifted +8d "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" status web
     told "says so" 'the newest snapshot of the copy .*/copy is 8 days'
     told "what to do" 'bkd ship web --to'
-    is 0 "a clock that was set back a day" faketime -f -1d "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" status erp
+    is 0 "a clock that was set back a day" shifted -1d "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" status erp
     told "is told" "this host's clock is (2[34] h|24 h) before a snapshot of policy"
     # A schedule that nobody looks at: one slot every ten minutes, and three hours without a daemon.
     policy idle 'schedule: "*/10 * * * *"' 'timezone: UTC'
     run_bkd init idle -q && run_bkd backup idle -q
     run_bkd status idle >"$tree/out" 2>&1
     says "when the next run is" 'Next run +20[^ ]*0:00Z, in '
-    faketime -f +3h "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" status idle >"$tree/out" 2>&1
+    shifted +3h "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" status idle >"$tree/out" 2>&1
     told "nobody runs what is due" 'idle: AT RISK .*nobody ran what was due at 20.* -> start the daemon'
     run_bkd pause idle >/dev/null 2>&1
-    faketime -f +3h "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" status idle >"$tree/out" 2>&1
+    shifted +3h "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" status idle >"$tree/out" 2>&1
     told "unless it is paused" 'idle: PROTECTED .*paused for 3 h by '
     # A disk that fills up: 6 MB a day of 64.
     mkdir "$tree/disk"
@@ -205,9 +205,9 @@ if command -v faketime >/dev/null; then
         run_bkd init idle -q
         for day in 0 1 2 3 4; do
             head -c 6000000 /dev/urandom >"$source/day$day"
-            faketime -f "+${day}d" "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" backup idle -q
+            shifted "+${day}d" "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" backup idle -q
         done
-        faketime -f +4d "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" status idle >"$tree/out" 2>&1
+        shifted +4d "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" status idle >"$tree/out" 2>&1
         told "a disk that fills up is foreseen" "the disk of the repository is full in [567] days: [0-9.]+ MiB are free, and 5.[0-9] MiB come each day"
         told "what to do" 'make room, or keep less'
         umount "$tree/disk"
