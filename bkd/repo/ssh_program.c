@@ -18,7 +18,7 @@
 #define SSH "/usr/bin/ssh"
 #define ARGS_MAX 64u
 #define SAID_MAX 8192u    // of what ssh says, from its beginning
-#define ALIVE_S "20"      // a dead line ends an ssh whose bkd was killed after three of these
+#define ALIVE "ServerAliveInterval=20" // a dead line ends an ssh whose bkd was killed after three of these
 #define LAST_WORDS_MS 500 // what ssh says as it ends comes right after the end of its output
 
 extern char **environ;
@@ -73,7 +73,7 @@ static void add_rules(struct args *a, const struct ssh_options *o)
 {
     static const char *const rules[] = { "BatchMode=yes", "StrictHostKeyChecking=yes", "GlobalKnownHostsFile=/dev/null", "CheckHostIP=no", "UpdateHostKeys=no",
                                          "VerifyHostKeyDNS=no", "ControlMaster=no", "ControlPath=none", "ClearAllForwardings=yes", "ForwardAgent=no", "PermitLocalCommand=no",
-                                         "RequestTTY=no", "LogLevel=ERROR", "ServerAliveInterval=" ALIVE_S };
+                                         "RequestTTY=no", "LogLevel=ERROR", ALIVE };
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         add_option(a, rules[i]);
     add_file(a, "UserKnownHostsFile", o->known_hosts);
