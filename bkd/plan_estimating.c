@@ -30,10 +30,10 @@ void plan_estimating_done(struct plan_estimating *e)
     e->kinds = NULL;
 }
 
-// What is made: an estimate for now, or what would have been said of an earlier run when it began.
+// What is made: an estimate as of today, or what would have been said of an earlier run when it began.
 struct making {
     struct plan_estimating *e;
-    const struct plan_past *past; // NULL = for now
+    const struct plan_past *past; // NULL = as of today
     size_t *together;             // restores that share the line with each; owned
 };
 
