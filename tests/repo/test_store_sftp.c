@@ -611,8 +611,7 @@ int main(void)
     }
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_large_file_through_lanes), TEST(test_single_connection), TEST(test_cut_anywhere), TEST(test_given_up),
-        TEST(test_large_file_through_lanes), TEST(test_joined_connections_break), TEST(test_single_connection_of_two), TEST(test_cut_anywhere), TEST(test_given_up),
+        TEST(test_large_file_through_lanes), TEST(test_single_connection), TEST(test_joined_connections_break), TEST(test_single_connection_of_two), TEST(test_cut_anywhere), TEST(test_given_up),
         TEST(test_poor_server), TEST(test_modes), TEST(test_root),
         TEST(test_turns_of_listing), TEST(test_turns_of_many), TEST(test_turns_of_small_reads), TEST(test_turns_of_parts), TEST(test_turns_of_puts), TEST(test_puts_over_broken_line),
         TEST(test_server_that_lies), TEST(test_whole_long_file), TEST(test_many_over_broken_line),
