@@ -16,7 +16,7 @@
 enum { FILES = 50 };
 
 // Directories /d and files /d/f00 … with sizes that rise and times that fall; f00 is the newest, the last one the largest.
-static int make_manifest(uint64_t *ret_size)
+static int make_manifest(int files, uint64_t *ret_size)
 {
     _cleanup_buf_ struct buf text = { 0 };
     _cleanup_manifest_entry_ struct manifest_entry e = { 0 };
@@ -24,11 +24,11 @@ static int make_manifest(uint64_t *ret_size)
     e.type = MANIFEST_DIR;
     buf_add_str(&e.path, "/d");
     manifest_format(&text, &e);
-    for (int i = 0; i < FILES; i++) {
+    for (int i = 0; i < files; i++) {
         manifest_entry_reset(&e);
         e.type = MANIFEST_FILE;
         buf_addf(&e.path, "/d/f%02d", i);
-        e.size = 0;
+        e.size = (uint64_t)i;
         e.mtime_s = 1000 - i;
         e.has_sha256 = true;
         manifest_format(&text, &e);
@@ -39,17 +39,19 @@ static int make_manifest(uint64_t *ret_size)
     return fd;
 }
 
-static int draw(uint64_t wanted, const struct policy_list *canaries, struct sample *ret_sample, struct error *err)
+static int draw_of(int files, uint64_t wanted, const struct policy_list *canaries, struct sample *ret_sample, struct error *err)
 {
     struct manifest_reader reader;
     uint64_t size;
-    int fd = make_manifest(&size);
+    int fd = make_manifest(files, &size);
     manifest_reader_init(&reader, io_real(), fd, "manifest", 0, size);
     int r = sample_draw(io_real(), &reader, wanted, 0, canaries, ret_sample, err);
     manifest_reader_done(&reader);
     (void)close(fd);
     return r;
 }
+
+static int draw(uint64_t wanted, const struct policy_list *canaries, struct sample *ret_sample, struct error *err) { return draw_of(FILES, wanted, canaries, ret_sample, err); }
 
 static bool has(const struct sample *s, const char *path)
 {
@@ -71,15 +73,33 @@ static void test_uniform(void **state)
         assert_int_equal(draw(WANTED, &none, &s, &err), 0);
         assert_int_equal(s.drawn, WANTED);
         assert_int_equal(s.files, FILES);
-        assert_true(has(&s, "/d/f00")); // the newest, always
-        for (int i = 1; i < FILES; i++) {
+        assert_true(has(&s, "/d/f00") && has(&s, "/d/f49")); // the newest and the largest, always
+        for (int i = 1; i < FILES - 1; i++) {
             char path[16];
             (void)snprintf(path, sizeof path, "/d/f%02d", i);
             times[i] += has(&s, path);
         }
     }
-    for (int i = 1; i < FILES; i++) // 600 of 3,000 each; the standard deviation is 22
+    for (int i = 1; i < FILES - 1; i++) // 600 of 3,000 each; the standard deviation is 22
         assert_in_range(times[i], 480, 720);
+}
+
+// Of few files an error by one shows most: two of four are drawn, each with the same chance.
+static void test_uniform_of_four(void **state)
+{
+    enum { TRIALS = 3000 };
+    const struct policy_list none = { 0 };
+    unsigned second = 0, third = 0;
+    struct error err;
+    (void)state;
+    for (int t = 0; t < TRIALS; t++) {
+        _cleanup_sample_ struct sample s = { 0 };
+        assert_int_equal(draw_of(4, 2, &none, &s, &err), 0);
+        second += has(&s, "/d/f01");
+        third += has(&s, "/d/f02");
+    }
+    assert_in_range(second, 1300, 1700); // the standard deviation is 27
+    assert_in_range(third, 1300, 1700);
 }
 
 static void test_all_when_there_are_few(void **state)
@@ -111,6 +131,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_uniform),
+        cmocka_unit_test(test_uniform_of_four),
         cmocka_unit_test(test_all_when_there_are_few),
         cmocka_unit_test(test_canaries),
     };
