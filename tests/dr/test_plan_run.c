@@ -59,7 +59,11 @@ static void test_ready(void **state)
     states[DB_START] = PLANNING_SKIPPED; // what is left out holds nothing up
     assert_int_equal(plan_run_ready(&plan, &graph, states, ready), 1);
     assert_int_equal(ready[0], APP);
-    states[APP] = states[WEB] = PLANNING_DONE;
+    states[APP] = PLANNING_DONE;
+    assert_false(plan_run_passed(states, STEPS)); // one has not begun
+    states[WEB] = PLANNING_RUNNING;
+    assert_false(plan_run_passed(states, STEPS));
+    states[WEB] = PLANNING_DONE;
     assert_true(plan_run_passed(states, STEPS));
 }
 
