@@ -67,6 +67,19 @@ if command -v age >/dev/null && command -v rdiff >/dev/null; then
     chmod u+w "$repo/recover.sh"
     cat "$tree/evil" >"$repo/recover.sh"
     is 4 "a recover.sh that nobody signed is not run" drill by-hand p --json
+    # One that is signed, does its work and then changes a byte of it, with the time put back.
+    { printf '#!/bin/sh\nif [ -z "${AGAIN-}" ]; then\n  AGAIN=1 sh "$0" "$@"; code=$?; file="$4%s/erp dir/numbers"\n' "$source"
+      printf '  touch -r "$file" "$4.time"; printf Z | dd of="$file" bs=1 conv=notrunc 2>/dev/null; touch -r "$4.time" "$file"; exit $code\nfi\n'
+      tail -n +2 "$tree/recover.sh"; } >"$tree/forged.sh"
+    ssh-keygen -q -Y sign -f "$config/keys/signing" -n bkd-recover@v1 "$tree/forged.sh" 2>/dev/null
+    cp -p "$repo/recover.sh.sig" "$tree/recover.sh.sig"
+    chmod u+w "$repo/recover.sh.sig"
+    cat "$tree/forged.sh" >"$repo/recover.sh"
+    cat "$tree/forged.sh.sig" >"$repo/recover.sh.sig"
+    is 4 "one that restores something else does not pass" drill by-hand p --json
+    step "though the attributes are right" attributes passed
+    step "sha256sum finds it out" content failed
+    cp -p "$tree/recover.sh.sig" "$repo/recover.sh.sig"
     cp -p "$tree/recover.sh" "$repo/recover.sh"
     mv "$config/keys/operations.txt" "$tree/operations.txt"
     is 9 "there is no recovery without a key" drill by-hand p
