@@ -2,6 +2,7 @@
 // the main thread places in order. Also how the manifest itself is stored, and the output of commands, whose pieces come one after the other.
 //
 // Order: bigfile_begin; for each piece bigfile_piece (job) → a worker runs bigfile_piece_work → in order bigfile_take; bigfile_finish; bigfile_free.
+// Every piece that was begun is worked on, and workers take them in order: the file's hash goes from piece to piece, each waiting for the one before.
 // Of a stream: bigfile_begin_stream; bytes into bigfile_job_space, bigfile_stream_piece instead of bigfile_piece.
 #ifndef BKD_ENGINE_BIGFILE_H
 #define BKD_ENGINE_BIGFILE_H

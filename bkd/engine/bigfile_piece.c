@@ -243,7 +243,8 @@ void bigfile_piece_work(struct bigfile_job *job, struct profile_lap *lap)
     profile_to(lap, PROFILE_DELTA);
     if (job->status == 0 && job->length > 0 && !job->is_hole) {
         job->texture = texture_of(job->data, job->length);
-        f->has_head = job->index == 0 ? bigfile_head(job->data, job->length, f->head_sha256) : f->has_head;
+        if (job->index == 0) // only this worker touches it: others writing back what they read would lose it
+            f->has_head = bigfile_head(job->data, job->length, f->head_sha256);
     }
     if (job->status == 0 && job->length > 0 && f->compares) {
         if (is_zeros)
