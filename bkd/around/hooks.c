@@ -68,14 +68,9 @@ static void show_output(const struct hooks_outcome *o)
 // The last line it wrote says why, as a rule.
 static char *last_line(const struct proc_result *r)
 {
-    const char *text = buf_str(&r->output.tail);
-    size_t n = r->output.tail.len;
-    while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == ' '))
-        n--;
-    size_t start = n;
-    while (start > 0 && text[start - 1] != '\n')
-        start--;
-    return xasprintf("%s%.*s", n > start ? ": " : "", (int)(n - start > 300 ? 300 : n - start), text + start);
+    size_t n;
+    const char *line = proc_last_line(&r->output.tail, &n);
+    return xasprintf("%s%.*s", n > 0 ? ": " : "", (int)(n > 300 ? 300 : n), line);
 }
 
 // ---- running them --------------------------------------------------------------------------------------------------------

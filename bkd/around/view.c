@@ -2,7 +2,8 @@
 
 #include <stdarg.h>
 #include <stdlib.h>
-#include <string.h>
+
+#include "bkd/base/proc.h"
 
 enum { ARGUMENTS_MAX = 16 };
 
@@ -37,14 +38,7 @@ int view_run(const struct view_system *system, const struct view *v, struct buf 
 
 char *view_last_line(const struct buf *said)
 {
-    const char *text = buf_str(said);
-    size_t n = said->len;
-    while (n > 0 && strchr(" \n\r\t", text[n - 1]) != NULL)
-        n--;
-    size_t start = n;
-    while (start > 0 && text[start - 1] != '\n')
-        start--;
-    while (start < n && text[start] == ' ')
-        start++;
-    return xstrndup(text + start, n - start);
+    size_t n;
+    const char *line = proc_last_line(said, &n);
+    return xstrndup(line, n);
 }

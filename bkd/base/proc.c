@@ -442,6 +442,8 @@ const char *proc_last_line(const struct buf *tail, size_t *ret_n)
     size_t start = end;
     while (start > 0 && text[start - 1] != '\n')
         start--;
+    while (start < end && strchr(" \t\r", text[start]) != NULL)
+        start++;
     *ret_n = end - start;
     return text + start;
 }

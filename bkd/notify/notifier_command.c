@@ -58,16 +58,12 @@ static int make_input(const struct io *io, const struct message *m, int *ret_fd,
 
 static void add_last_line(const struct proc_result *result, struct buf *ret_text)
 {
-    const char *text = buf_str(&result->output.tail);
-    size_t n = result->output.tail.len;
-    while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == ' '))
-        n--;
-    size_t start = n;
-    while (start > 0 && text[start - 1] != '\n' && n - start < SAID_MAX)
-        start--;
-    if (n > start)
+    size_t n;
+    const char *line = proc_last_line(&result->output.tail, &n);
+    size_t skipped = n > SAID_MAX ? n - SAID_MAX : 0;
+    if (n > 0)
         buf_add_str(ret_text, ": ");
-    printable_add(ret_text, text + start, n - start);
+    printable_add(ret_text, line + skipped, n - skipped);
 }
 
 static int send_command(const struct notifier_context *ctx, const struct config_channel *channel, const struct message *message, struct buf *ret_note, struct error *err)

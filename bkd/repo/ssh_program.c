@@ -13,6 +13,7 @@
 
 #include "bkd/base/log.h"
 #include "bkd/base/printable.h"
+#include "bkd/base/proc.h"
 #include "bkd/codec/known_hosts.h"
 
 #define SSH "/usr/bin/ssh"
@@ -137,18 +138,13 @@ static void hear(struct program *p)
 
 static bool says(const struct program *p, const char *words) { return strstr(buf_str(&p->said), words) != NULL; }
 
-// The last line that says something, printable.
 static char *last_line(const struct program *p)
 {
-    size_t end = p->said.len, begin;
-    const char *text = buf_str(&p->said);
-    while (end > 0 && strchr(" \r\n", text[end - 1]) != NULL)
-        end--;
-    for (begin = end; begin > 0 && text[begin - 1] != '\n'; begin--)
-        ;
-    struct buf line = { 0 };
-    printable_add(&line, text + begin, end - begin);
-    return buf_take_str(&line);
+    struct buf printable = { 0 };
+    size_t n;
+    const char *line = proc_last_line(&p->said, &n);
+    printable_add(&printable, line, n);
+    return buf_take_str(&printable);
 }
 
 static int explain(struct program *p, struct error *err)

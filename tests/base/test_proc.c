@@ -434,6 +434,30 @@ static void test_not_reading_on(void **state)
     proc_free(start_reading("exec sleep 1000", 0)); // does not wait for it
 }
 
+static void assert_last_line(const char *said, const char *wanted)
+{
+    _cleanup_buf_ struct buf tail = { 0 };
+    size_t n = 1;
+    buf_add_str(&tail, said);
+    const char *line = proc_last_line(&tail, &n);
+    assert_int_equal(n, strlen(wanted));
+    assert_memory_equal(line, wanted, n);
+}
+
+static void test_last_words(void **state)
+{
+    const struct buf nothing = { 0 };
+    size_t n = 1;
+    (void)state;
+    (void)proc_last_line(&nothing, &n);
+    assert_int_equal(n, 0);
+    assert_last_line(" \n\t\r\n", "");
+    assert_last_line("it", "it");
+    assert_last_line("\t it said\r\n\n  \n", "it said");
+    assert_last_line("first\n  the last one\n", "the last one");
+    assert_last_line("first\n\tthe last one", "the last one");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -459,6 +483,7 @@ int main(void)
         cmocka_unit_test(test_reading_slowly),
         cmocka_unit_test(test_reading_ends_with_the_timeout),
         cmocka_unit_test(test_not_reading_on),
+        cmocka_unit_test(test_last_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
