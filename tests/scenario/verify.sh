@@ -198,6 +198,7 @@ for _ in $(seq 100); do [ "$(leftovers)" -lt 10 ] || break; sleep 0.1; done
 kill -9 $pid
 wait $pid 2>/dev/null
 fits "a killed one leaves its scratch space" '[ "$(leftovers)" != 0 ]'
+for _ in $(seq 300); do pgrep -f "bkd-restore .*--target $scratch/" >/dev/null || break; sleep 0.1; done # its bkd-restore is told to end, and still writes until then
 policy
 is 0 "the next one" verify
 fits "removes it" '[ "$(leftovers)" = 0 ]'
