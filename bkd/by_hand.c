@@ -38,12 +38,6 @@ static void by_hand_done(struct by_hand *h)
     free(h->script);
 }
 
-static bool is_interrupted(void *arg)
-{
-    (void)arg;
-    return interrupt_requested();
-}
-
 static uint64_t now(const struct by_hand *h) { return io_monotonic_ns(h->d->setup.ctx->io); }
 
 // The last line of what a program said.
@@ -129,7 +123,7 @@ static int recover(struct by_hand *h, struct error *err)
     _cleanup_free_ char *env_signers = xasprintf("BKD_SIGNERS=%s", signers), *env_chain = xasprintf("BKD_CHAIN=%s", chain);
     const char *const arguments[] = { h->script, repository, identity, number, target, NULL }, *const env[] = { env_signers, env_chain, NULL };
     uint64_t start = now(h);
-    int r = bare_root_sh(&h->root, arguments, env, is_interrupted, &result, err);
+    int r = bare_root_sh(&h->root, arguments, env, interrupt_stops, &result, err);
     h->took_ns = now(h) - start;
     if (r == 0 && interrupt_requested())
         r = error_set(err, ERROR_FAILED, "interrupted");
@@ -159,7 +153,7 @@ static int write_listing(const struct by_hand *h, struct error *err)
     env_init(&env, NULL);
     int r = io_open(d->setup.ctx->io, AT_FDCWD, h->listing, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600, &fd, err);
     if (r == 0)
-        r = proc_start(d->setup.ctx->io, &(struct proc_options){ .argv = argv, .env = env.list, .read_output = true, .stop = is_interrupted }, &proc, err);
+        r = proc_start(d->setup.ctx->io, &(struct proc_options){ .argv = argv, .env = env.list, .read_output = true, .stop = interrupt_stops }, &proc, err);
     while (r == 0 && (r = proc_read(proc, block, sizeof block, &n, err)) == 0 && n > 0)
         r = io_write_all(d->setup.ctx->io, fd, block, n, h->listing, err);
     if (proc != NULL)
@@ -215,7 +209,7 @@ static int compare_content(struct by_hand *h, struct error *err)
     if (r == 0 && st.stx_size == 0) // sha256sum takes an empty list for a mistake
         return drilling_step(h->d, "content", 0, DRILL_PASSED, err, "the snapshot has no files with content");
     if (r == 0)
-        r = proc_run(h->d->setup.ctx->io, &(struct proc_options){ .argv = argv, .env = env.list, .directory = h->target, .stop = is_interrupted }, &result, err);
+        r = proc_run(h->d->setup.ctx->io, &(struct proc_options){ .argv = argv, .env = env.list, .directory = h->target, .stop = interrupt_stops }, &result, err);
     bool passed = proc_result_ok(&result);
     return r < 0 ? r : drilling_step(h->d, "content", now(h) - start, passed ? DRILL_PASSED : DRILL_FAILED, err, "%s",
                                      passed ? "sha256sum finds every file to be what was signed" : last_words(&result));

@@ -37,12 +37,6 @@ static void negative_done(struct negative *n)
     free(n->object);
 }
 
-static bool is_interrupted(void *arg)
-{
-    (void)arg;
-    return interrupt_requested();
-}
-
 // ---- the scratch host: a configuration with this one policy, and the memory of the newest head, both of their own, so that nothing here gets into the history
 
 static int write_file(const struct negative *n, const char *name, const void *data, size_t size, struct error *err)
@@ -141,7 +135,7 @@ static int run_check(const struct negative *n, const char *file, bool *ret_is_na
     const char *const argv[] = { n->bkd, "--config-dir", n->config, "--state-dir", n->state, "--json", "check", n->d->setup.policy.name, NULL };
     env_init(&env, NULL);
     env_add(&env, "TMPDIR", n->d->scratch.path);
-    int r = proc_run(n->d->setup.ctx->io, &(struct proc_options){ .argv = argv, .env = env.list, .line = take_finding, .stop = is_interrupted, .arg = &sought }, &result, err);
+    int r = proc_run(n->d->setup.ctx->io, &(struct proc_options){ .argv = argv, .env = env.list, .line = take_finding, .stop = interrupt_stops, .arg = &sought }, &result, err);
     if (r == 0 && interrupt_requested())
         r = error_set(err, ERROR_FAILED, "interrupted");
     *ret_is_named = sought.is_named;
@@ -156,7 +150,7 @@ static int run_restore(const struct negative *n, const char *identity, struct tr
     format_hex(chain, d->head->chain, sizeof d->head->chain);
     const struct trial_request request = {
         .program = n->restore, .repository = n->copy, .identity = identity, .signers = d->signers, .chain = chain, .snapshot = d->head->number, .target = d->scratch.tree,
-        .stop = is_interrupted,
+        .stop = interrupt_stops,
     };
     int r = trial_run(d->setup.ctx->io, &request, ret_trial, err);
     if (r == 0 && interrupt_requested())

@@ -11,18 +11,12 @@
 #include "bkd/codec/known_hosts.h"
 #include "bkd/dr/clear.h"
 #include "bkd/dr/cut_line.h"
-#include "bkd/dr/trial.h"
 #include "bkd/repo/ssh.h"
+#include "bkd/trying.h"
 
 enum { EXIT_ALARM = 4, EXIT_UNREACHABLE = 8, SSH_PORT = 22, CUT_PERCENT = 60, GREETING_BYTES = 8 << 10 };
 
 static const struct io *io_of(const struct negative_line *l) { return l->d->setup.ctx->io; }
-
-static bool is_interrupted(void *arg)
-{
-    (void)arg;
-    return interrupt_requested();
-}
 
 // ---- the server
 
@@ -83,18 +77,12 @@ static int run_restore(const struct negative_line *l, const char *url, const cha
 {
     char chain[2 * sizeof l->d->head->chain + 1];
     const struct drilling *d = l->d;
-    int passphrase_fd = 0, r = setup_ask_passphrase(d->setup.ctx, d->place, &passphrase_fd, err);
-    if (r < 0)
-        return r;
     format_hex(chain, d->head->chain, sizeof d->head->chain);
     const struct trial_request request = {
-        .program = l->restore, .repository = url, .identity = d->identity, .signers = d->signers, .ssh_identity = d->access.identity,
-        .ssh_passphrase = passphrase_fd > 0 ? "/dev/stdin" : d->access.passphrase_file, .stdin_fd = passphrase_fd, .ssh_config = d->access.config, .known_hosts = known_hosts,
-        .chain = chain, .snapshot = d->head->number, .target = d->scratch.tree, .stop = is_interrupted,
+        .program = l->restore, .repository = url, .identity = d->identity, .signers = d->signers, .known_hosts = known_hosts, .chain = chain, .snapshot = d->head->number,
+        .target = d->scratch.tree, .stop = interrupt_stops,
     };
-    r = trial_run(io_of(l), &request, ret_trial, err);
-    if (passphrase_fd > 0)
-        io_close_quietly(io_of(l), &passphrase_fd);
+    int r = trying_run(d->setup.ctx, d->place, &request, ret_trial, err);
     if (r == 0 && interrupt_requested())
         r = error_set(err, ERROR_FAILED, "interrupted");
     return r < 0 ? r : clear_tree(io_of(l), d->scratch.tree, err);

@@ -4,11 +4,12 @@
 
 #include "bkd/base/bytes.h"
 #include "bkd/base/clock.h"
+#include "bkd/base/interrupt.h"
 #include "bkd/base/log.h"
 #include "bkd/choosing.h"
 #include "bkd/planning_far.h"
 #include "bkd/programs.h"
-#include "bkd/setup.h"
+#include "bkd/trying.h"
 #include "bkd/verifying.h"
 
 struct restoring {
@@ -88,48 +89,34 @@ static int judge(struct planning_work *w, const struct trial *t, struct error *e
     return 0;
 }
 
-static int run(struct planning_work *w, const struct trial_request *request, struct error *err)
+static int tell(struct planning_work *w, int r, const struct trial *trial, struct error *err)
 {
-    _cleanup_trial_ struct trial trial = { 0 };
-    int r = trial_run(w->ctx->io, request, &trial, err);
-    w->files = trial.files;
-    w->bytes = trial.bytes;
-    return r < 0 ? r : judge(w, &trial, err);
+    w->files = trial->files;
+    w->bytes = trial->bytes;
+    return r < 0 ? r : judge(w, trial, err);
 }
 
 static int restore_here(struct restoring *s, struct trial_request *request, struct error *err)
 {
-    _cleanup_setup_access_ struct setup_access access = { 0 };
-    int passphrase_fd = 0, r = setup_ask_passphrase(s->w->ctx, s->place, &passphrase_fd, err);
-    if (r < 0)
-        return r;
+    _cleanup_trial_ struct trial trial = { 0 };
     request->program = s->program;
-    request->repository = s->place->url;
     request->identity = s->identity;
     request->signers = s->signers;
-    if (policy_store_is_remote(s->place)) {
-        setup_access(s->w->ctx, s->place, &access);
-        request->ssh_identity = access.identity;
-        request->known_hosts = access.known_hosts;
-        request->ssh_config = access.config;
-        request->ssh_program = access.access.ssh_program;
-        request->ssh_passphrase = passphrase_fd > 0 ? "/dev/stdin" : access.passphrase_file;
-        request->stdin_fd = passphrase_fd;
-    }
-    r = run(s->w, request, err);
-    if (passphrase_fd > 0)
-        io_close_quietly(s->w->ctx->io, &passphrase_fd);
-    return r;
+    int r = trying_run(s->w->ctx, s->place, request, &trial, err);
+    return tell(s->w, r, &trial, err);
 }
 
 static int restore_far(struct restoring *s, struct trial_request *request, struct error *err)
 {
     _cleanup_planning_far_ struct planning_far far = { 0 };
+    _cleanup_trial_ struct trial trial = { 0 };
     const struct planning_far_files files = { .program = s->program, .identity = s->identity, .signers = s->signers };
     int r = planning_far_init(&far, s->w, s->place, &files, request, err);
     if (r == 0)
         r = parcel_send(&far.parcel, &request->stdin_fd, err);
-    return r < 0 ? r : run(s->w, request, err);
+    if (r == 0)
+        r = trial_run(s->w->ctx->io, request, &trial, err);
+    return tell(s->w, r, &trial, err);
 }
 
 int planning_restore(struct planning_work *w, struct error *err)
@@ -144,7 +131,7 @@ int planning_restore(struct planning_work *w, struct error *err)
     format_hex(chain, s.head->chain, sizeof s.head->chain);
     struct trial_request request = {
         .chain = chain, .snapshot = s.head->number, .target = w->place.to == RECOVERY_IN_PLACE ? NULL : w->place.tree, .is_in_place = w->place.to == RECOVERY_IN_PLACE,
-        .is_merging = w->place.to != RECOVERY_SCRATCH, .stop = planning_is_interrupted,
+        .is_merging = w->place.to != RECOVERY_SCRATCH, .stop = interrupt_stops,
     };
     return w->place.host == NULL ? restore_here(&s, &request, err) : restore_far(&s, &request, err);
 }

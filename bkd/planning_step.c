@@ -11,12 +11,6 @@
 #include "bkd/notify.h"
 #include "bkd/record/events.h"
 
-bool planning_is_interrupted(void *arg)
-{
-    (void)arg;
-    return interrupt_requested();
-}
-
 void planning_ssh_init(struct planning_ssh *ssh, const struct cmd_context *ctx, const struct recovery_host *host)
 {
     *ssh = (struct planning_ssh){ .remote = xcalloc(1, sizeof *ssh->remote) };
@@ -92,7 +86,7 @@ static int run_command(struct planning_work *w, const char *const *argv, const s
     _cleanup_proc_result_ struct proc_result result = { 0 };
     const char *words[REMOTE_WORDS_MAX];
     char how[PROC_TEXT_MAX];
-    struct proc_options options = { .argv = argv, .timeout_ms = timeout_ms, .stop = planning_is_interrupted, .line = take_line, .arg = w, .merge = true };
+    struct proc_options options = { .argv = argv, .timeout_ms = timeout_ms, .stop = interrupt_stops, .line = take_line, .arg = w, .merge = true };
     remote_env(&env);
     if (host != NULL) {
         size_t n = 0;
@@ -141,7 +135,7 @@ static int check_far(struct planning_work *w, const struct policy_check *check, 
 
 static int check_here(struct planning_work *w, const struct policy_check *check, struct error *err)
 {
-    const struct check_tree tree = { .io = w->ctx->io, .path = w->place.tree, .policy = w->system->policy, .snapshot = w->snapshot, .stop = planning_is_interrupted };
+    const struct check_tree tree = { .io = w->ctx->io, .path = w->place.tree, .policy = w->system->policy, .snapshot = w->snapshot, .stop = interrupt_stops };
     struct check_outcome outcome;
     check_execute(&tree, check, &outcome);
     w->said(w->arg, w->step, outcome.message);

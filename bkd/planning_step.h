@@ -35,7 +35,5 @@ struct remote;
 void planning_ssh_init(struct planning_ssh *ssh, const struct cmd_context *ctx, const struct recovery_host *host);
 void planning_ssh_done(struct planning_ssh *ssh);
 #define _cleanup_planning_ssh_ __attribute__((cleanup(planning_ssh_done)))
-// stop of programs that a step runs.
-bool planning_is_interrupted(void *arg);
 
 #endif

@@ -16,7 +16,7 @@
 #include "bkd/policy/units.h"
 #include "bkd/programs.h"
 #include "bkd/proofs.h"
-#include "bkd/setup.h"
+#include "bkd/trying.h"
 
 const char *verifying_mode_name(enum verifying_mode mode)
 {
@@ -29,7 +29,6 @@ struct preparation {
     struct setup setup;
     const struct policy_store *place; // borrowed from the policy
     struct repository *repository;
-    struct setup_access access;
     const struct repository_head *head;
     char *identity; // owned; NULL = none is needed or there is none
     char *signers;  // owned
@@ -41,7 +40,6 @@ static void preparation_done(struct preparation *p)
 {
     sample_done(&p->sample);
     repository_close(p->repository);
-    setup_access_done(&p->access);
     free(p->identity);
     free(p->signers);
     setup_done(&p->setup);
@@ -123,7 +121,6 @@ static int prepare(const struct cmd_context *ctx, const struct verifying_options
     if (r < 0)
         return r;
     p->signers = cmd_key_path(ctx, "allowed_signers");
-    setup_access(ctx, p->place, &p->access);
     return 0;
 }
 
@@ -187,12 +184,6 @@ static int draw(struct preparation *p, const struct verifying_options *o, struct
     return r;
 }
 
-static bool is_interrupted(void *arg)
-{
-    (void)arg;
-    return interrupt_requested();
-}
-
 // What belongs to root belongs to nobody within a user namespace, and is not believed there: a copy of our own is.
 static int keep_signers(struct preparation *p, const struct scratch *scratch, struct error *err)
 {
@@ -206,25 +197,17 @@ static int keep_signers(struct preparation *p, const struct scratch *scratch, st
 static int restore(struct preparation *p, const struct scratch *scratch, struct verifying *v, struct error *err)
 {
     char chain[33];
-    int passphrase_fd = 0;
     _cleanup_free_ char *program = programs_path("bkd-restore");
-    bool remote = policy_store_is_remote(p->place);
     int r = keep_signers(p, scratch, err);
-    if (r == 0)
-        r = setup_ask_passphrase(p->setup.ctx, p->place, &passphrase_fd, err);
     if (r < 0)
         return r;
     format_hex(chain, p->head->chain, sizeof p->head->chain);
     const struct trial_request request = {
-        .program = program, .repository = p->place->url, .identity = p->identity, .signers = p->signers,
-        .ssh_identity = remote ? p->access.identity : NULL, .ssh_passphrase = passphrase_fd > 0 ? "/dev/stdin" : remote ? p->access.passphrase_file : NULL, .stdin_fd = passphrase_fd, .userns_fd = scratch->userns_fd,
-        .ssh_config = remote ? p->access.config : NULL, .ssh_program = remote && p->access.access.ssh_program, .known_hosts = remote ? p->access.known_hosts : NULL,
-        .chain = chain, .snapshot = v->snapshot, .paths = (const char *const *)p->sample.paths, .n_paths = p->sample.n, .target = scratch->tree, .stop = is_interrupted,
+        .program = program, .identity = p->identity, .signers = p->signers, .userns_fd = scratch->userns_fd, .chain = chain, .snapshot = v->snapshot,
+        .paths = (const char *const *)p->sample.paths, .n_paths = p->sample.n, .target = scratch->tree, .stop = interrupt_stops,
         .timeout_ms = p->setup.policy.verify.timeout_s * 1000,
     };
-    r = trial_run(p->setup.ctx->io, &request, &v->trial, err);
-    if (passphrase_fd > 0)
-        io_close_quietly(p->setup.ctx->io, &passphrase_fd);
+    r = trying_run(p->setup.ctx, p->place, &request, &v->trial, err);
     if (r == 0 && interrupt_requested())
         r = error_set(err, ERROR_FAILED, "interrupted; nothing is proven");
     return r;
@@ -247,7 +230,7 @@ static int execute_checks(const struct preparation *p, const struct scratch *scr
 {
     const struct policy_verification *rules = &p->setup.policy.verify;
     const struct io *io = p->setup.ctx->io;
-    const struct check_tree tree = { .io = io, .path = scratch->tree, .userns_fd = scratch->userns_fd, .policy = p->setup.policy.name, .snapshot = v->snapshot, .stop = is_interrupted };
+    const struct check_tree tree = { .io = io, .path = scratch->tree, .userns_fd = scratch->userns_fd, .policy = p->setup.policy.name, .snapshot = v->snapshot, .stop = interrupt_stops };
     struct stragglers stragglers;
     uint64_t since = io_monotonic_ns(io);
     v->checks = xcalloc(rules->check_count + 1, sizeof *v->checks);

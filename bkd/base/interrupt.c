@@ -25,3 +25,9 @@ void interrupt_install(void)
 }
 
 bool interrupt_requested(void) { return requested != 0; }
+
+bool interrupt_stops(void *unused)
+{
+    (void)unused;
+    return interrupt_requested();
+}

@@ -7,5 +7,6 @@
 
 void interrupt_install(void); // SIGINT, SIGTERM, SIGHUP
 bool interrupt_requested(void);
+bool interrupt_stops(void *unused); // the same, as the `stop` that long work asks
 
 #endif

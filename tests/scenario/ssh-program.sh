@@ -55,6 +55,9 @@ ssh-keygen -q -t rsa -b 2048 -N '' -f "$tree/rsa"
 cat "$tree/rsa.pub" >>"$sshd_dir/authorized"
 cp "$tree/rsa" "$config/keys/ssh_ed25519"
 is 0 "an RSA key" run_bkd backup p
+is 0 "with which a drill cuts the line, too" run_bkd drill negative p --json
+says "which is noticed" '"name":"a line that is cut at 60 %",[^}]*"result":"passed"'
+says "and so is a wrong host key" '"name":"a wrong host key",[^}]*"result":"passed"'
 sshd_keys "$config/keys"
 printf '[127.0.0.1]:%s %s\n' "$sshd_port" "$(cut -d' ' -f1,2 "$sshd_dir/host.pub")" >"$tree/jump_known"
 cat >"$config/keys/ssh_config" <<END
