@@ -182,6 +182,7 @@ int planning_far_init(struct planning_far *far, const struct planning_work *w, c
         return error_set(err, ERROR_NOT_FOUND, "bkd-restore is not beside bkd, so it cannot be copied to %s; install both in one directory", host->name);
     request->repository = place->url;
     setup_access(w->ctx, place, &p.access);
+    request->ssh_program = p.access.access.ssh_program;
     int r = pack_files(&p, files, err);
     if (r == 0)
         r = pack_way(&p, err);

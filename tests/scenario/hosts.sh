@@ -181,7 +181,8 @@ ssh-keygen -q -t ed25519 -N '' -f "$config/keys/ssh_ed25519"
 grep '^10.78.0.9 ' "$tree/known" >"$config/keys/known_hosts"
 chmod 600 "$config/keys/known_hosts"
 mkdir "$tree/hosts/vault/srv/vault"
-sed "s|^|restrict,command=\"/opt/bkd/bkd serve --append-only --root /srv/vault\" |" "$config/keys/ssh_ed25519.pub" >>"$tree/hosts/vault/root/.ssh/authorized_keys"
+may_add() { sed "s|^|restrict,command=\"/opt/bkd/bkd serve --append-only --root /srv/vault\" |" "$1" >>"$tree/hosts/vault/root/.ssh/authorized_keys"; }
+may_add "$config/keys/ssh_ed25519.pub"
 for name in db app web; do
     [ $name = db ] && source=/var/lib/postgresql/bkd-base || source=/srv/$name
     { printf '%s\n' "sources: [$source]" "repository: /var/backups/bkd" "encryption: {recipients: recipients.txt}" "offsite: [\"sftp://root@10.78.0.9/$name\"]"
@@ -227,7 +228,16 @@ says "with what it restored, and what it left out" '"name":"restore-web".*"not_e
 
 for name in app web; do (cd "$tree/hosts/$name" && listing srv/$name) >"$tree/$name.before"; done
 for name in db app web; do power_off $name; ip netns del "$prefix$name"; rm -rf "$tree/hosts/$name"; done
-is 28 "all three are gone" office curl -sS --max-time 1 "http://10.78.0.13/"
+is_gone() { # a network goes a moment after its name, and refuses until then
+    for _ in $(seq 30); do
+        gone=0
+        office curl -sS --max-time 1 "http://$(address_of "$1")/" >"$tree/out" 2>&1 || gone=$?
+        case $gone in 7 | 28) return 0 ;; esac
+        sleep 0.2
+    done
+    return 1
+}
+fits "all three are gone" 'is_gone web'
 
 begin() { ip netns exec "${prefix}office" "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" plan run erp --scenario site-loss --yes --json >"$tree/run" 2>&1 </dev/null & plan=$!; }
 until_begun() { for _ in $(seq 300); do ! cat "$state"/plans/*/journal.jsonl 2>/dev/null | grep '"mode":"run"' -A 1000 | grep -q "\"type\":\"step_begin\".*\"step\":\"$1\"" || return 0; sleep 0.1; done; return 1; }
@@ -317,6 +327,10 @@ cp "$config/keys/other" "$config/keys/locked"
 ssh-keygen -q -p -P '' -N 'open sesame' -f "$config/keys/locked" >"$tree/out" 2>&1
 policy "sftp://10.78.0.9/app" "identity: locked, passphrase_command: [echo, open sesame]"
 again "a key with a passphrase that a command says"
+ssh-keygen -q -t rsa -b 2048 -N '' -f "$config/keys/rsa" # which libssh2 cannot use
+may_add "$config/keys/rsa.pub"
+policy "sftp://root@10.78.0.9/app" "identity: rsa, transport: ssh"
+again "an RSA key, by the ssh that is there"
 eval "$(ssh-agent -s)" >/dev/null
 agent=$SSH_AGENT_PID
 ssh-add -q "$config/keys/other" 2>"$tree/out"
