@@ -98,6 +98,10 @@ static void add_keys(const struct by_hand *b, struct words *w, struct words *fil
     if (!policy_store_is_remote(b->place))
         return;
     add_file(w, "--known-hosts", xstrdup(a->known_hosts), files);
+    if (a->access.ssh_program) {
+        add(w, "--transport");
+        add(w, "ssh");
+    }
     if (a->identity != NULL)
         add_file(w, "--ssh-identity", xstrdup(a->identity), files);
     if (a->passphrase_file != NULL && a->passphrase_file[0] == '/')
