@@ -74,14 +74,17 @@ static uint64_t number_of(const struct json *line, const char *key)
     return json_get_u64(line, key, &value) ? value : 0;
 }
 
-// To the second: "2026-11-26T08:00:00.123Z".
+// "2026-11-26T08:00:00.123Z": runs that follow each other closely began in the same second.
 static uint64_t time_of(const struct json *line)
 {
     const char *text = json_get_str(line, "time");
     char seconds[CLOCK_TEXT_MAX];
     uint64_t time = 0;
+    unsigned ms = 0;
     (void)snprintf(seconds, sizeof seconds, "%.19sZ", text == NULL ? "" : text);
-    return clock_parse_utc(seconds, strlen(seconds), &time) ? time : 0;
+    if (!clock_parse_utc(seconds, strlen(seconds), &time))
+        return 0;
+    return sscanf(text + 19, ".%3uZ", &ms) == 1 ? time + ms * UINT64_C(1000000) : time;
 }
 
 static void take_begin(struct planning *p, const struct json *line)

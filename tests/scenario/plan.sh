@@ -92,6 +92,12 @@ is 1 "a step that fails, and late" run_bkd plan run bad --yes --json
 says "is late" '"type":"summary".*"late":1'
 is 0 "is tried again" run_bkd plan run bad --yes --json
 says "and is not late any more" '"type":"summary".*"late":0'
+cat >"$config/plans/quick.yaml" <<EOF
+steps: [{id: a, type: command, command: ["true"]}]
+EOF
+for _ in 1 2 3; do run_bkd plan run quick --yes >/dev/null 2>&1; done
+is 0 "an estimate after runs within a second or two" run_bkd estimate quick --scenario disk-loss --json
+says "each is foretold from those before it" '"tested":2'
 rm -r "$state/plans" "$config"/plans/*.yaml
 
 # ---- a plan
