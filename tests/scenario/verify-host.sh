@@ -102,9 +102,21 @@ sed -i "s|^verify: .*|verify: {scratch: $tree/scratch, schedule: \"0 0 1 1 *\"}|
 run_bkd status --json >"$tree/out" 2>&1
 says_not "a proof that is young enough is no alarm" 'proof-overdue'
 says "status tells what was measured" '"rto_ms":3600000,"rto_measured_ms":[0-9]+'
+with() { sed -i "s|^verify: .*|verify: {scratch: $tree/scratch, from: repository$1}|" "$config/policies/p.yaml"; }
+
+# ---- what counts as proven
+with ", checks: [{type: command, run: ['false']}]"
+is 4 "the newest is restored from the copy, and its check fails" run_bkd verify p --from "$copy"
+with ""
+is 0 "a restore from here" run_bkd verify p --snapshot latest
+is 0 "a sample from the copy" run_bkd verify p --from "$copy" --sample 2
+is 0 "what would be lost" run_bkd rpo p --json
+says "is none the less for any of them" '"newest_snapshot":4,"offsite_snapshot":4,"proven_snapshot":1[,}]'
+is 0 "a whole restore from the copy" run_bkd verify p --from "$copy"
+is 0 "is what counts" run_bkd rpo p --json
+says "for the snapshot that came back" '"proven_snapshot":4[,}]'
 
 # ---- what does not end, what stays behind, what is damaged
-with() { sed -i "s|^verify: .*|verify: {scratch: $tree/scratch, from: repository$1}|" "$config/policies/p.yaml"; }
 with ", timeout: 10min, checks: [{type: command, run: [sh, -c, 'setsid sleep 3217 >/dev/null 2>\&1 \& exit 0']}]"
 is 0 "a check that leaves a daemon passes" run_bkd verify p
 fits "and the daemon is ended" '! pgrep -f "sleep 3217" >/dev/null'
