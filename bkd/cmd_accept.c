@@ -1,20 +1,21 @@
 // bkd accept: somebody looked at a suspect snapshot, and what it shows is meant to be.
 #include <stdlib.h>
 
-#include "bkd/holding.h"
+#include "bkd/cmd.h"
 #include "bkd/repo/suspects.h"
-#include "bkd/watch_run.h"
+#include "bkd/snapshots/holding.h"
+#include "bkd/watch/watch_run.h"
 
 static int report(const struct setup *s, const struct repository_head *head, size_t written, size_t left, const char *text, struct error *err)
 {
-    const struct cmd_context *ctx = s->ctx;
+    const struct context *ctx = s->ctx;
     if (ctx->json) {
         struct json *line = json_line_new("summary");
         json_add_str(line, "policy", s->policy.name);
         json_add_u64(line, "snapshot", head->number);
         json_add_u64(line, "written", written);
         json_add_u64(line, "suspect_left", left);
-        return cmd_print_line(&line, err);
+        return json_line_print(&line, stdout, err);
     }
     if (ctx->verbosity < 0)
         return 0;
@@ -36,7 +37,7 @@ static int write_accept(const struct setup *s, const struct repository *reposito
     return r < 0 ? r : records_append(repository, buf_str(&s->signers), &key, head, &record, err);
 }
 
-int cmd_accept(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_accept(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_setup_ struct setup s = { 0 };
     _cleanup_repository_ struct repository *repository = NULL;

@@ -6,8 +6,8 @@
 #include "bkd/base/clock.h"
 #include "bkd/base/printable.h"
 #include "bkd/cmd.h"
+#include "bkd/host/who.h"
 #include "bkd/record/alarms.h"
-#include "bkd/who.h"
 
 static int print_json(const struct alarm *a, struct error *err)
 {
@@ -22,7 +22,7 @@ static int print_json(const struct alarm *a, struct error *err)
     json_add_time(line, "since", a->opened_ns);
     json_add_time(line, "last_seen", a->last_seen_ns);
     json_add_str(line, "acknowledged_by", a->acknowledged_ns > 0 ? a->acknowledged_by : NULL);
-    return cmd_print_line(&line, err);
+    return json_line_print(&line, stdout, err);
 }
 
 static void print_text(const struct alarm *a)
@@ -39,7 +39,7 @@ static void print_text(const struct alarm *a)
         (void)printf("    what to do: %s\n", buf_str(&text));
 }
 
-int cmd_alarm_list(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_alarm_list(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_catalogue_ struct catalogue catalogue = { 0 };
     _cleanup_alarms_ struct alarms alarms = { 0 };
@@ -59,7 +59,7 @@ int cmd_alarm_list(struct cmd_context *ctx, const struct cli_args *args, struct 
     return 0;
 }
 
-int cmd_alarm_ack(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_alarm_ack(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_catalogue_ struct catalogue catalogue = { 0 };
     char by[WHO_MAX];

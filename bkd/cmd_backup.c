@@ -5,19 +5,20 @@
 #include "bkd/base/interrupt.h"
 #include "bkd/base/log.h"
 #include "bkd/base/progress.h"
-#include "bkd/cataloguing.h"
-#include "bkd/exporting.h"
-#include "bkd/holding.h"
-#include "bkd/profiling.h"
-#include "bkd/recording.h"
+#include "bkd/cmd.h"
+#include "bkd/copies/shipping.h"
+#include "bkd/history/cataloguing.h"
+#include "bkd/history/exporting.h"
+#include "bkd/history/profiling.h"
+#include "bkd/history/recording.h"
+#include "bkd/host/surroundings.h"
 #include "bkd/repo/tags.h"
-#include "bkd/shipping.h"
-#include "bkd/surroundings.h"
+#include "bkd/snapshots/holding.h"
 
 enum { PROBLEMS_SHOWN = 100 };
 
 struct display {
-    const struct cmd_context *ctx;
+    const struct context *ctx;
     struct progress *progress;
     const char *phase;
     uint64_t bytes, files; // shown so far
@@ -47,7 +48,7 @@ static void show_problem(void *arg, const struct scan_problem *problem)
         struct json *line = json_line_new("problem");
         json_add_name(line, "path", problem->path, strlen(problem->path));
         json_add_str(line, "reason", problem->reason);
-        (void)!cmd_print_line(&line, &ignored);
+        (void)!json_line_print(&line, stdout, &ignored);
     }
     progress_pause(d->progress);
     if (d->problems <= PROBLEMS_SHOWN)
@@ -65,7 +66,7 @@ static void show_said(void *arg, const char *name, const char *line)
         struct json *said = json_line_new("output");
         json_add_str(said, "stream", name);
         json_add_name(said, "line", line, strlen(line));
-        (void)!cmd_print_line(&said, &ignored);
+        (void)!json_line_print(&said, stdout, &ignored);
     }
     progress_pause(d->progress);
     log_info("stream '%s' says: %s", name, line);
@@ -119,7 +120,7 @@ static int print_json(const struct setup *s, const struct backup_result *r, cons
     json_add_bool(line, "complete", r->complete);
     if (t->shows_profile)
         profiling_add_json(line, t->profile);
-    return cmd_print_line(&line, err);
+    return json_line_print(&line, stdout, err);
 }
 
 // "; left out 12 (pattern 10, filesystem 2)": places where something was left out, not what lies below them.
@@ -181,7 +182,7 @@ static void tell_touched(const struct setup *s, const struct backup_result *r)
                  s->policy.name, (unsigned long long)r->touched_files);
 }
 
-static void record(const struct cmd_context *ctx, const struct backup_result *r)
+static void record(const struct context *ctx, const struct backup_result *r)
 {
     recording_snapshot(ctx, r->snapshot);
     recording_phase(ctx, "scan", r->scan_ns);
@@ -314,7 +315,7 @@ static struct masschange_limits guard_limits(const struct policy *policy)
 
 static int run_backup(struct setup *s, const struct cli_args *args, struct display *display, struct surroundings *around, struct error *err)
 {
-    const struct cmd_context *ctx = s->ctx;
+    const struct context *ctx = s->ctx;
     struct profiling profiling = { 0 };
     profiling_begin(ctx, &profiling);
     unsigned long jobs = 0;
@@ -376,7 +377,7 @@ static int run_backup(struct setup *s, const struct cli_args *args, struct displ
     return r == ERROR_INCOMPLETE && around != NULL && surroundings_failed(around) ? surroundings_problem(around, err) : r;
 }
 
-int cmd_backup(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_backup(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_setup_ struct setup s = { 0 };
     int r = setup_load(ctx, cli_args_value(args, 0), &s, err);

@@ -6,19 +6,20 @@
 #include <unistd.h>
 
 #include "bkd/base/bytes.h"
-#include "bkd/control_client.h"
+#include "bkd/cmd.h"
+#include "bkd/daemon/control_client.h"
+#include "bkd/host/remembered.h"
+#include "bkd/host/who.h"
 #include "bkd/record/events.h"
 #include "bkd/record/runs.h"
-#include "bkd/remembered.h"
-#include "bkd/who.h"
 
-static int say(const struct cmd_context *ctx, const char *policy, uint64_t pid, struct error *err)
+static int say(const struct context *ctx, const char *policy, uint64_t pid, struct error *err)
 {
     if (ctx->json) {
         struct json *shown = json_line_new("cancelled");
         json_add_str(shown, "policy", policy);
         json_add_u64(shown, "process", pid);
-        return cmd_print_line(&shown, err);
+        return json_line_print(&shown, stdout, err);
     }
     if (ctx->verbosity >= 0)
         printf("%s: process %llu was asked to end; ask again to end it at once\n", policy, (unsigned long long)pid);
@@ -38,7 +39,7 @@ static int show(void *arg, const struct json *line, struct error *err)
 // ---- without a daemon ------------------------------------------------------------------------------------------------------
 
 struct search {
-    struct cmd_context *ctx;
+    struct context *ctx;
     const struct control_request *request;
     struct run_record *found;
     size_t n;
@@ -57,7 +58,7 @@ static int find_run(void *arg, const struct run_record *run, struct error *err)
 }
 
 // The run's own record will say that it was interrupted; the event says by whom.
-static int end_run(const struct cmd_context *ctx, struct catalogue *c, const struct run_record *run, struct error *err)
+static int end_run(const struct context *ctx, struct catalogue *c, const struct run_record *run, struct error *err)
 {
     char who[WHO_MAX];
     who_am_i(who);
@@ -74,7 +75,7 @@ static int end_run(const struct cmd_context *ctx, struct catalogue *c, const str
 }
 
 // Runs of people, crontabs and `bkd run --due` stand in the catalogue like any other.
-static int cancel_alone(struct cmd_context *ctx, const struct control_request *request, struct error *err)
+static int cancel_alone(struct context *ctx, const struct control_request *request, struct error *err)
 {
     _cleanup_catalogue_ struct catalogue catalogue = { 0 };
     struct search search = { .ctx = ctx, .request = request };
@@ -91,7 +92,7 @@ static int cancel_alone(struct cmd_context *ctx, const struct control_request *r
 }
 
 // A number is a run of `bkd history`, anything else a policy.
-int cmd_cancel(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_cancel(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     const char *what = cli_args_value(args, 0);
     struct control_request request = { .verb = CONTROL_CANCEL };

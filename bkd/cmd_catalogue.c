@@ -5,15 +5,16 @@
 
 #include "bkd/base/clock.h"
 #include "bkd/base/log.h"
-#include "bkd/exporting.h"
-#include "bkd/rebuilding.h"
+#include "bkd/cmd.h"
+#include "bkd/history/exporting.h"
+#include "bkd/history/housekeeping.h"
+#include "bkd/history/rebuilding.h"
 #include "bkd/record/alarms.h"
 #include "bkd/record/archive.h"
-#include "bkd/housekeeping.h"
 
 // ---- check
 
-static int print_problem(const struct cmd_context *ctx, const char *problem, struct error *err)
+static int print_problem(const struct context *ctx, const char *problem, struct error *err)
 {
     if (!ctx->json) {
         printf("%s\n", problem);
@@ -21,11 +22,11 @@ static int print_problem(const struct cmd_context *ctx, const char *problem, str
     }
     struct json *line = json_line_new("finding");
     json_add_str(line, "reason", problem);
-    return cmd_print_line(&line, err);
+    return json_line_print(&line, stdout, err);
 }
 
 // Each row that a checking statement gives is a problem, but "ok".
-static int show_rows(const struct cmd_context *ctx, struct catalogue *c, const char *text, uint64_t *problems, struct error *err)
+static int show_rows(const struct context *ctx, struct catalogue *c, const char *text, uint64_t *problems, struct error *err)
 {
     _cleanup_sql_statement_ struct sql_statement *s = NULL;
     int r = sql_query(c->sql, text, SQL_NOTHING, &s, err);
@@ -39,7 +40,7 @@ static int show_rows(const struct cmd_context *ctx, struct catalogue *c, const c
     return r;
 }
 
-static int print_check(const struct cmd_context *ctx, struct catalogue *c, uint64_t problems, struct error *err)
+static int print_check(const struct context *ctx, struct catalogue *c, uint64_t problems, struct error *err)
 {
     int64_t runs = 0, snapshots = 0, alarms = 0;
     int r = sql_number(c->sql, "SELECT count(*) FROM runs", SQL_NOTHING, &runs, err);
@@ -55,13 +56,13 @@ static int print_check(const struct cmd_context *ctx, struct catalogue *c, uint6
         json_add_i64(line, "snapshots", snapshots);
         json_add_i64(line, "alarms", alarms);
         json_add_u64(line, "problems", problems);
-        return cmd_print_line(&line, err);
+        return json_line_print(&line, stdout, err);
     }
     printf("the catalogue is whole: %lld runs, %lld snapshots, %lld active alarms\n", (long long)runs, (long long)snapshots, (long long)alarms);
     return 0;
 }
 
-static int check(const struct cmd_context *ctx, struct catalogue *c, struct error *err)
+static int check(const struct context *ctx, struct catalogue *c, struct error *err)
 {
     uint64_t problems = 0;
     int r = show_rows(ctx, c, "PRAGMA integrity_check", &problems, err);
@@ -72,7 +73,7 @@ static int check(const struct cmd_context *ctx, struct catalogue *c, struct erro
     return r < 0 ? r : print_check(ctx, c, problems, err);
 }
 
-int cmd_catalogue_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_catalogue_check(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_catalogue_ struct catalogue c = { 0 };
     struct error why = { .text = "rows contradict each other" };
@@ -99,7 +100,7 @@ static int add_text(void *arg, const void *text, size_t n, struct error *err)
 }
 
 // As plain text, for a person: where it goes is theirs to say.
-static int export_file(const struct cmd_context *ctx, struct catalogue *c, const char *policy, const char *path, struct error *err)
+static int export_file(const struct context *ctx, struct catalogue *c, const char *policy, const char *path, struct error *err)
 {
     char host[256] = "";
     (void)gethostname(host, sizeof host - 1);
@@ -118,7 +119,7 @@ static int export_file(const struct cmd_context *ctx, struct catalogue *c, const
     return r < 0 ? error_prefix(err, "'%s'", path) : 0;
 }
 
-static int export_beside(const struct cmd_context *ctx, struct catalogue *c, const char *policy, struct error *err)
+static int export_beside(const struct context *ctx, struct catalogue *c, const char *policy, struct error *err)
 {
     _cleanup_setup_ struct setup s = { 0 };
     char text[CLOCK_TEXT_MAX];
@@ -134,14 +135,14 @@ static int export_beside(const struct cmd_context *ctx, struct catalogue *c, con
         struct json *line = json_line_new("summary");
         json_add_str(line, "policy", policy);
         json_add_u64(line, "bytes_stored", size);
-        return cmd_print_line(&line, err);
+        return json_line_print(&line, stdout, err);
     }
     clock_format_bytes(text, size);
     printf("%s: exported beside the repository, %s; copies get it with the next ship\n", policy, text);
     return 0;
 }
 
-int cmd_catalogue_export(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_catalogue_export(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_catalogue_ struct catalogue c = { 0 };
     const char *policy = cli_args_value(args, 0), *file = cli_args_option(args, "file");
@@ -155,7 +156,7 @@ int cmd_catalogue_export(struct cmd_context *ctx, const struct cli_args *args, s
 
 // ---- rebuild
 
-static int tell(const struct cmd_context *ctx, const struct rebuilt *b, struct error *err)
+static int tell(const struct context *ctx, const struct rebuilt *b, struct error *err)
 {
     bool is_complete = b->failed + b->left_sealed + b->problems == 0;
     if (ctx->json) {
@@ -167,7 +168,7 @@ static int tell(const struct cmd_context *ctx, const struct rebuilt *b, struct e
         json_add_u64(line, "unreadable_policies", b->failed);
         json_add_u64(line, "sealed_policies", b->left_sealed);
         json_add_bool(line, "complete", is_complete);
-        int r = cmd_print_line(&line, err);
+        int r = json_line_print(&line, stdout, err);
         if (r < 0)
             return r;
     } else {
@@ -180,7 +181,7 @@ static int tell(const struct cmd_context *ctx, const struct rebuilt *b, struct e
                      (unsigned long long)b->failed, (unsigned long long)b->left_sealed, (unsigned long long)b->problems);
 }
 
-int cmd_catalogue_rebuild(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_catalogue_rebuild(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_catalogue_ struct catalogue c = { 0 };
     struct rebuilt rebuilt;

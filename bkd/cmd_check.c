@@ -4,15 +4,16 @@
 #include "bkd/base/clock.h"
 #include "bkd/base/log.h"
 #include "bkd/base/progress.h"
-#include "bkd/cataloguing.h"
+#include "bkd/cmd.h"
+#include "bkd/history/cataloguing.h"
+#include "bkd/history/recording.h"
+#include "bkd/host/pinned.h"
+#include "bkd/host/setup.h"
 #include "bkd/record/alarms.h"
-#include "bkd/pinned.h"
-#include "bkd/recording.h"
 #include "bkd/repo/verify.h"
-#include "bkd/setup.h"
 
 struct display {
-    const struct cmd_context *ctx;
+    const struct context *ctx;
     struct progress *progress;
 };
 
@@ -30,7 +31,7 @@ static void show_finding(void *arg, const struct verify_finding *f)
         json_add_str(line, "snapshots", f->snapshots);
         if (f->path != NULL)
             json_add_name(line, "path", f->path, strlen(f->path));
-        (void)!cmd_print_line(&line, &ignored);
+        (void)!json_line_print(&line, stdout, &ignored);
         return;
     }
     _cleanup_buf_ struct buf path = { 0 };
@@ -104,7 +105,7 @@ static int report(const struct setup *s, const struct verify_totals *t, const ch
         json_add_u64(line, "by_hand_bytes", t->newest_bytes);
         json_add_u64(line, "notes", t->notes);
         json_add_u64(line, "alarms", t->alarms);
-        int r = cmd_print_line(&line, err);
+        int r = json_line_print(&line, stdout, err);
         if (r < 0)
             return r;
     } else if (s->ctx->verbosity >= 0) {
@@ -140,7 +141,7 @@ static int find_reading(const struct cli_args *args, const struct policy_store *
     return error_set(err, ERROR_USAGE, "--read is full, sample or none, not '%s'", wanted);
 }
 
-static void record(const struct cmd_context *ctx, const struct verify_totals *t, uint64_t duration_ns)
+static void record(const struct context *ctx, const struct verify_totals *t, uint64_t duration_ns)
 {
     recording_phase(ctx, "check", duration_ns);
     recording_figure(ctx, "snapshots", t->snapshots);
@@ -155,7 +156,7 @@ static void record(const struct cmd_context *ctx, const struct verify_totals *t,
 static int run_check(const struct setup *s, const struct cli_args *args, const struct policy_store *place, struct repository *repository, struct verify_totals *totals,
                      struct error *err)
 {
-    const struct cmd_context *ctx = s->ctx;
+    const struct context *ctx = s->ctx;
     struct display display = { ctx, progress_new(ctx->io, progress_style_for(ctx->json, ctx->verbosity < 0), NULL) };
     _cleanup_age_identities_ struct age_identities identities = { 0 };
     unsigned long jobs = 0;
@@ -244,7 +245,7 @@ static void take_proofs(const struct setup *s, const struct policy_store *place,
         log_info("what other hosts proved at '%s' is not taken in: %s", place->url, err.text);
 }
 
-int cmd_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_check(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_setup_ struct setup s = { 0 };
     _cleanup_repository_ struct repository *repository = NULL;

@@ -4,14 +4,15 @@
 
 #include "bkd/base/clock.h"
 #include "bkd/base/ssh_url.h"
-#include "bkd/probe.h"
+#include "bkd/cmd.h"
+#include "bkd/copies/probe.h"
+#include "bkd/host/setup.h"
 #include "bkd/repo/store_ssh.h"
-#include "bkd/setup.h"
 
 #define ECHO "bkd-check-remote"
 
 struct remote {
-    const struct cmd_context *ctx;
+    const struct context *ctx;
     const char *url;
     struct probe probe;
     struct sftp_abilities abilities; // extensions are borrowed from the client
@@ -43,7 +44,7 @@ static int report_json(const struct remote *m, struct error *err)
         json_add_str(line, "attempt", p->attempts[i].name);
         json_add_bool(line, "refused", !p->attempts[i].harmed);
         json_add_str(line, "answer", p->attempts[i].answer);
-        r = cmd_print_line(&line, err);
+        r = json_line_print(&line, stdout, err);
     }
     if (r < 0)
         return r;
@@ -58,7 +59,7 @@ static int report_json(const struct remote *m, struct error *err)
     json_add_u64(line, "round_trip_us", m->abilities.round_trip_ns / 1000);
     json_add_str(line, "extensions", m->abilities.extensions);
     json_add_str(line, "left", p->left);
-    return cmd_print_line(&line, err);
+    return json_line_print(&line, stdout, err);
 }
 
 static void print_attempts(const struct probe *p)
@@ -85,7 +86,7 @@ static void report_text(const struct remote *m)
         printf("Whoever breaks in on this host could destroy this copy, old snapshots too. On the server, give the account a forced command: bkd serve --append-only --root DIR\n");
 }
 
-static int check_one(struct cmd_context *ctx, const char *url, const struct store_access *access, bool expected, struct error *err)
+static int check_one(struct context *ctx, const char *url, const struct store_access *access, bool expected, struct error *err)
 {
     struct remote m = { .ctx = ctx, .url = url };
     struct sftp_client *client = NULL;
@@ -109,10 +110,10 @@ static int check_one(struct cmd_context *ctx, const char *url, const struct stor
     return r < 0 ? error_prefix(err, "%s", url) : 0;
 }
 
-static int check_url(struct cmd_context *ctx, const struct cli_args *args, bool expected, struct error *err)
+static int check_url(struct context *ctx, const struct cli_args *args, bool expected, struct error *err)
 {
     const char *identity = cli_args_option(args, "ssh-identity"), *known_hosts = cli_args_option(args, "known-hosts");
-    _cleanup_free_ char *own_identity = cmd_key_path(ctx, "ssh_ed25519"), *own_known_hosts = cmd_key_path(ctx, "known_hosts");
+    _cleanup_free_ char *own_identity = context_key_path(ctx, "ssh_ed25519"), *own_known_hosts = context_key_path(ctx, "known_hosts");
     struct store_access access = {
         .identity = identity == NULL ? own_identity : identity, .known_hosts = known_hosts == NULL ? own_known_hosts : known_hosts,
         .passphrase_file = cli_args_option(args, "ssh-passphrase"),
@@ -121,10 +122,10 @@ static int check_url(struct cmd_context *ctx, const struct cli_args *args, bool 
 }
 
 // Every place of the policy that is on a server; all are looked at, whatever the first one says.
-static int check_policy(struct cmd_context *ctx, const char *name, bool expected, struct error *err)
+static int check_policy(struct context *ctx, const char *name, bool expected, struct error *err)
 {
     _cleanup_policy_ struct policy policy = { 0 };
-    int r = cmd_load_policy(ctx, name, &policy, err), worst = 0;
+    int r = context_load_policy(ctx, name, &policy, err), worst = 0;
     size_t looked_at = 0;
     for (size_t i = 0; r == 0 && i <= policy.offsite.count; i++) {
         const struct policy_store *place = i == 0 ? &policy.repository : &policy.offsite.items[i - 1];
@@ -145,7 +146,7 @@ static int check_policy(struct cmd_context *ctx, const char *name, bool expected
     return r < 0 ? r : worst;
 }
 
-int cmd_check_remote(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_check_remote(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     const char *what = cli_args_value(args, 0);
     bool expected = cli_args_flag(args, "expect-append-only");

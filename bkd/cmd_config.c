@@ -4,11 +4,11 @@
 #include "bkd/cmd.h"
 #include "bkd/policy/config_schema.h"
 
-int cmd_config_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_config_check(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_config_ struct config config = { 0 };
     (void)args;
-    int r = cmd_load_config(ctx, &config, err);
+    int r = context_load_config(ctx, &config, err);
     if (r < 0)
         return r;
     if (!ctx->json) {
@@ -19,7 +19,7 @@ int cmd_config_check(struct cmd_context *ctx, const struct cli_args *args, struc
     json_add_str(line, "file", config.file);
     json_add_bool(line, "exists", config.exists);
     json_add_bool(line, "ok", true);
-    return cmd_print_line(&line, err);
+    return json_line_print(&line, stdout, err);
 }
 
 // ---- show --------------------------------------------------------------------------------------------------------------
@@ -85,12 +85,12 @@ static void add_value(const struct schema_key *key, const void *base, struct buf
     case SCHEMA_MAPS: break;
     case SCHEMA_TEXT:
     case SCHEMA_ZONE:
-    case SCHEMA_PATH: cmd_add_quoted(text_at(key, base), ret_text); break;
+    case SCHEMA_PATH: context_add_quoted(text_at(key, base), ret_text); break;
     case SCHEMA_WORDS:
     case SCHEMA_ARGV:
         for (size_t i = 0; i < list->count; i++) {
             buf_add_str(ret_text, i ? ", " : "[");
-            cmd_add_quoted(list->items[i], ret_text);
+            context_add_quoted(list->items[i], ret_text);
         }
         buf_add_char(ret_text, ']');
         break;
@@ -194,12 +194,12 @@ static void show_json(struct json *object, const struct shown *s, unsigned depth
     }
 }
 
-int cmd_config_show(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_config_show(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_config_ struct config config = { 0 };
     _cleanup_buf_ struct buf text = { 0 };
     (void)args;
-    int r = cmd_load_config(ctx, &config, err);
+    int r = context_load_config(ctx, &config, err);
     if (r < 0)
         return r;
     if (ctx->json) {
@@ -208,7 +208,7 @@ int cmd_config_show(struct cmd_context *ctx, const struct cli_args *args, struct
         json_add_str(line, "file", config.file);
         json_add_bool(line, "exists", config.exists);
         show_json(json_add_object(line, "values"), &host, 0);
-        return cmd_print_line(&line, err);
+        return json_line_print(&line, stdout, err);
     }
     show_text(&config, &text);
     if (fputs(buf_str(&text), stdout) == EOF || fflush(stdout) != 0)

@@ -13,7 +13,7 @@
 #include "bkd/repo/exports.h"
 
 struct copying {
-    struct cmd_context *ctx;
+    struct context *ctx;
     const struct cli_args *args;
     const char *from, *to;
     struct bandwidth bandwidth;
@@ -25,7 +25,7 @@ struct copying {
 static int open_side(const struct copying *c, const char *side, const char *url, bool create, struct store **ret_store, struct error *err)
 {
     _cleanup_free_ char *identity_option = xasprintf("%s-identity", side), *passphrase_option = xasprintf("%s-passphrase", side),
-                        *own_identity = cmd_key_path(c->ctx, "ssh_ed25519"), *own_known_hosts = cmd_key_path(c->ctx, "known_hosts");
+                        *own_identity = context_key_path(c->ctx, "ssh_ed25519"), *own_known_hosts = context_key_path(c->ctx, "known_hosts");
     const char *identity = cli_args_option(c->args, identity_option), *known_hosts = cli_args_option(c->args, "known-hosts");
     struct store_access access = {
         .identity = identity == NULL ? own_identity : identity, .passphrase_file = cli_args_option(c->args, passphrase_option),
@@ -37,7 +37,7 @@ static int open_side(const struct copying *c, const char *side, const char *url,
 static int open_from(const struct copying *c, struct repository **ret_repository, struct error *err)
 {
     _cleanup_buf_ struct buf signers = { 0 };
-    _cleanup_free_ char *own = cmd_key_path(c->ctx, "allowed_signers");
+    _cleanup_free_ char *own = context_key_path(c->ctx, "allowed_signers");
     const char *given = cli_args_option(c->args, "signers"), *file = given == NULL ? own : given;
     struct store *store = NULL;
     int r = fs_read_file(c->ctx->io, AT_FDCWD, file, SIGNERS_FILE_MAX, &signers, err);
@@ -80,7 +80,7 @@ static int report(const struct copying *c, const struct repository *from, const 
         json_add_u64(line, "bytes", result->bytes);
         json_add_u64(line, "records", result->records);
         json_add_u64(line, "duration_ms", duration_ns / 1000000);
-        int r = cmd_print_line(&line, err);
+        int r = json_line_print(&line, stdout, err);
         if (r < 0)
             return r;
     } else if (c->ctx->verbosity >= 0) {
@@ -109,7 +109,7 @@ static void copy_exports(const struct repository *from, struct store *to)
     }
 }
 
-int cmd_copy(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_copy(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_repository_ struct repository *from = NULL;
     _cleanup_progress_ struct progress *progress = progress_new(ctx->io, progress_style_for(ctx->json, ctx->verbosity < 0), NULL);

@@ -1,10 +1,11 @@
 // bkd diff: two snapshots, or a snapshot and the files as they are now.
 #include <string.h>
 
-#include "bkd/diffing.h"
+#include "bkd/cmd.h"
+#include "bkd/snapshots/diffing.h"
 
 struct view {
-    const struct cmd_context *ctx;
+    const struct context *ctx;
     bool summary_only;
 };
 
@@ -26,7 +27,7 @@ static int print_summary(const struct diffing *d, const struct diff_counts *coun
         diffing_add_counts(line, counts);
         json_add_u64(line, "problems", d->problems);
         json_add_bool(line, "complete", d->problems == 0);
-        return cmd_print_line(&line, err);
+        return json_line_print(&line, stdout, err);
     }
     if (d->ctx->verbosity >= 0)
         diffing_print_counts(counts);
@@ -46,7 +47,7 @@ static void read_args(const struct cli_args *args, struct diffing_options *ret_o
     };
 }
 
-int cmd_diff(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_diff(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_diffing_ struct diffing d = { 0 };
     struct diffing_options options;

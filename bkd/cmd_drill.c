@@ -2,10 +2,11 @@
 #include <string.h>
 
 #include "bkd/base/interrupt.h"
-#include "bkd/by_hand.h"
-#include "bkd/drilling.h"
-#include "bkd/key_drill.h"
-#include "bkd/negative.h"
+#include "bkd/cmd.h"
+#include "bkd/drills/by_hand.h"
+#include "bkd/drills/drilling.h"
+#include "bkd/drills/key_drill.h"
+#include "bkd/drills/negative.h"
 
 // bkd-restore and recover.sh read the identity themselves, more than once.
 static int check_identity(const struct cli_args *args, struct error *err)
@@ -16,7 +17,7 @@ static int check_identity(const struct cli_args *args, struct error *err)
     return error_set(err, ERROR_USAGE, "this drill takes an identity in a file; only `bkd drill key` reads one from standard input");
 }
 
-int cmd_drill_by_hand(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_drill_by_hand(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_drilling_ struct drilling d = { 0 };
     interrupt_install();
@@ -28,7 +29,7 @@ int cmd_drill_by_hand(struct cmd_context *ctx, const struct cli_args *args, stru
     return drilling_end(&d, r, "the tree that recover.sh made was compared with the manifest, entry by entry and hash by hash", err);
 }
 
-int cmd_drill_key(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_drill_key(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_drilling_ struct drilling d = { 0 };
     const struct unlock key = { .identity = cli_args_option(args, "identity"), .passphrase_file = cli_args_option(args, "passphrase-file"),
@@ -43,7 +44,7 @@ int cmd_drill_key(struct cmd_context *ctx, const struct cli_args *args, struct e
     return drilling_end(&d, r, "the key opened an object of the newest snapshot, whole", err);
 }
 
-int cmd_drill_negative(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_drill_negative(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_drilling_ struct drilling d = { 0 };
     interrupt_install();

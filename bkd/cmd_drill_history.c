@@ -5,11 +5,12 @@
 
 #include "bkd/base/bytes.h"
 #include "bkd/base/clock.h"
+#include "bkd/cmd.h"
 #include "bkd/dr/drill.h"
 #include "bkd/dr/quarters.h"
-#include "bkd/history.h"
+#include "bkd/history/history.h"
 #include "bkd/record/drills.h"
-#include "bkd/watch_plans.h"
+#include "bkd/watch/watch_plans.h"
 
 #define NS_PER_S UINT64_C(1000000000)
 #define OF_PLAN "plan" // what rehearsals and tabletops of a plan are together
@@ -25,7 +26,7 @@ struct series {
 };
 
 struct history {
-    const struct cmd_context *ctx;
+    const struct context *ctx;
     uint64_t now_ns, quarters;
     struct watch_plans plans;
     struct series *series; // owned
@@ -132,7 +133,7 @@ static int print_quarter_json(const struct series *s, const struct quarter *q, s
         json_add_bool(line, "within_rto", !q->is_late);
     else
         json_add_null(line, "within_rto");
-    return cmd_print_line(&line, err);
+    return json_line_print(&line, stdout, err);
 }
 
 static int print_json(const struct series *s, const struct quarters *quarters, struct error *err)
@@ -150,7 +151,7 @@ static int print_json(const struct series *s, const struct quarters *quarters, s
         json_add_double(line, "recovery_change_percent", percent);
     else
         json_add_null(line, "recovery_change_percent");
-    return cmd_print_line(&line, err);
+    return json_line_print(&line, stdout, err);
 }
 
 // ---- text
@@ -204,7 +205,7 @@ static int summarise(const struct history *h, struct error *err)
     json_add_u64(line, "planned", h->total.planned);
     json_add_u64(line, "held", h->total.held);
     json_add_u64(line, "passed", h->total.passed);
-    return cmd_print_line(&line, err);
+    return json_line_print(&line, stdout, err);
 }
 
 static int by_name(const void *a, const void *b)
@@ -214,7 +215,7 @@ static int by_name(const void *a, const void *b)
     return order != 0 ? order : strcmp(x->kind, y->kind);
 }
 
-int cmd_drill_history(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_drill_history(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_catalogue_ struct catalogue catalogue = { 0 };
     __attribute__((cleanup(history_done))) struct history h = { .ctx = ctx, .now_ns = io_realtime_ns(ctx->io), .quarters = QUARTERS_SHOWN };

@@ -3,11 +3,12 @@
 #include <string.h>
 
 #include "bkd/base/clock.h"
-#include "bkd/history.h"
+#include "bkd/cmd.h"
+#include "bkd/history/history.h"
 #include "bkd/record/drills.h"
 
 struct listing {
-    const struct cmd_context *ctx;
+    const struct context *ctx;
     const char *plan;
     uint64_t drills, passed;
 };
@@ -18,7 +19,7 @@ static int print_json(const struct drill_row *row, struct error *err)
 {
     struct json *line = NULL;
     int r = json_parse(row->record, strlen(row->record), &line, err);
-    return r < 0 ? error_prefix(err, "the record of drill %s", row->uid) : cmd_print_line(&line, err);
+    return r < 0 ? error_prefix(err, "the record of drill %s", row->uid) : json_line_print(&line, stdout, err);
 }
 
 static int show(void *arg, const struct drill_row *row, struct error *err)
@@ -37,7 +38,7 @@ static int show(void *arg, const struct drill_row *row, struct error *err)
     return 0;
 }
 
-int cmd_drill_list(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_drill_list(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_catalogue_ struct catalogue catalogue = { 0 };
     struct listing l = { .ctx = ctx, .plan = cli_args_value(args, 0) };
@@ -50,7 +51,7 @@ int cmd_drill_list(struct cmd_context *ctx, const struct cli_args *args, struct 
         struct json *line = json_line_new("summary");
         json_add_u64(line, "drills", l.drills);
         json_add_u64(line, "passed", l.passed);
-        return cmd_print_line(&line, err);
+        return json_line_print(&line, stdout, err);
     }
     if (l.drills == 0)
         printf("no drills yet: bkd drill negative, by-hand and key rehearse a policy\n");

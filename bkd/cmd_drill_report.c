@@ -2,10 +2,11 @@
 #include <stdio.h>
 
 #include "bkd/base/fs.h"
-#include "bkd/drill_reports.h"
-#include "bkd/history.h"
+#include "bkd/cmd.h"
+#include "bkd/drills/drill_reports.h"
+#include "bkd/history/history.h"
 
-static int write_html(const struct cmd_context *ctx, const char *file, const struct buf *html, struct error *err)
+static int write_html(const struct context *ctx, const char *file, const struct buf *html, struct error *err)
 {
     if (file != NULL) {
         int r = fs_create_file(ctx->io, AT_FDCWD, file, 0644, html->data, html->len, err);
@@ -18,7 +19,7 @@ static int write_html(const struct cmd_context *ctx, const char *file, const str
     return 0;
 }
 
-int cmd_drill_report(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_drill_report(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_catalogue_ struct catalogue catalogue = { 0 };
     _cleanup_json_ struct json *record = NULL;
@@ -32,7 +33,7 @@ int cmd_drill_report(struct cmd_context *ctx, const struct cli_args *args, struc
         r = drill_reports_find(&catalogue, cli_args_value(args, 0), &record, err);
     if (r == 0 && ctx->json) {
         r = drill_reports_add_improvements(ctx, record, err);
-        return r < 0 ? r : cmd_print_line(&record, err);
+        return r < 0 ? r : json_line_print(&record, stdout, err);
     }
     if (r == 0)
         r = drill_reports_html(ctx, &catalogue, record, language, &html, err);

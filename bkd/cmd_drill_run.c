@@ -6,14 +6,15 @@
 #include "bkd/base/clock.h"
 #include "bkd/base/interrupt.h"
 #include "bkd/base/log.h"
-#include "bkd/drill_evidence.h"
-#include "bkd/planning.h"
+#include "bkd/cmd.h"
+#include "bkd/drills/drill_evidence.h"
+#include "bkd/host/who.h"
+#include "bkd/plans/planning.h"
 #include "bkd/record/drills.h"
-#include "bkd/watch_run.h"
-#include "bkd/who.h"
+#include "bkd/watch/watch_run.h"
 
 // A drill that the catalogue does not know of has its record in the state directory all the same.
-static void catalogue_it(const struct cmd_context *ctx, const struct drill *d, const char *plan, const char *kind)
+static void catalogue_it(const struct context *ctx, const struct drill *d, const char *plan, const char *kind)
 {
     _cleanup_catalogue_ struct catalogue catalogue = { 0 };
     _cleanup_buf_ struct buf text = { 0 };
@@ -27,7 +28,7 @@ static void catalogue_it(const struct cmd_context *ctx, const struct drill *d, c
         log_warn("drill %s is not in the catalogue, only in '%s': %s", d->id, d->dir, err.text);
 }
 
-static int begin(const struct cmd_context *ctx, const struct cli_args *args, const struct recovery *plan, const char *kind, struct drill *ret_drill, struct error *err)
+static int begin(const struct context *ctx, const struct cli_args *args, const struct recovery *plan, const char *kind, struct drill *ret_drill, struct error *err)
 {
     char who[WHO_MAX], host[256] = "";
     const char *responsible = cli_args_option(args, "responsible"), *place = cli_args_option(args, "place");
@@ -71,7 +72,7 @@ static int add_step(struct drill *d, const struct recovery *plan, const struct p
     return r;
 }
 
-static int tell(const struct cmd_context *ctx, const struct drill *d, const struct planning *p, struct error *err)
+static int tell(const struct context *ctx, const struct drill *d, const struct planning *p, struct error *err)
 {
     if (ctx->json) {
         struct json *line = json_line_new("summary");
@@ -82,7 +83,7 @@ static int tell(const struct cmd_context *ctx, const struct drill *d, const stru
         json_add_bool(line, "passed", d->has_passed);
         json_add_u64(line, "took_ms", p->took_ns / 1000000);
         json_add_bool(line, "misses_rto", p->misses_rto);
-        return cmd_print_line(&line, err);
+        return json_line_print(&line, stdout, err);
     }
     if (ctx->verbosity >= 0)
         printf("drill %s (%s) of plan %s: %s; its report: bkd drill report %s\n", d->id, planning_mode_name(p->mode), p->plan, d->has_passed ? "PASSED" : "NOT PASSED", d->id);
@@ -113,7 +114,7 @@ static int record(struct drill *d, const struct recovery *plan, const struct pla
     return r < 0 ? r : drill_end(d, end_of(p), !p->passed ? "not all steps were done" : p->misses_rto ? "all steps were done, later than promised" : "all steps were done, in time", err);
 }
 
-int cmd_drill_run(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_drill_run(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_recovery_ struct recovery plan = { 0 };
     _cleanup_planning_ struct planning p = { 0 };

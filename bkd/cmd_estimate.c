@@ -2,9 +2,10 @@
 #include <stdio.h>
 
 #include "bkd/base/clock.h"
-#include "bkd/estimating.h"
-#include "bkd/plan_estimating.h"
-#include "bkd/planning.h"
+#include "bkd/cmd.h"
+#include "bkd/plans/plan_estimating.h"
+#include "bkd/plans/planning.h"
+#include "bkd/proof/estimating.h"
 
 enum { TESTS_SHOWN = 5 };
 
@@ -48,7 +49,7 @@ static int print_json(const struct estimating *e, const struct estimating_scenar
         json_add_u64(line, "objective_rto_ms", e->policy.objectives.rto_s * 1000);
         json_add_bool(line, "met", x->high_s <= (double)e->policy.objectives.rto_s);
     }
-    return cmd_print_line(&line, err);
+    return json_line_print(&line, stdout, err);
 }
 
 static void print_text(const struct estimating *e, const struct estimating_scenario *s, bool is_offsite, const struct estimate *x)
@@ -84,7 +85,7 @@ static void print_model(const struct estimating *e)
 }
 
 // The last estimates that a measurement followed, and how far off they were.
-static int tell_tests(const struct cmd_context *ctx, const struct estimating *e, struct error *err)
+static int tell_tests(const struct context *ctx, const struct estimating *e, struct error *err)
 {
     size_t first = e->n > ESTIMATE_LEARN + TESTS_SHOWN ? e->n - TESTS_SHOWN : ESTIMATE_LEARN;
     for (size_t k = first; k < e->n; k++) {
@@ -98,7 +99,7 @@ static int tell_tests(const struct cmd_context *ctx, const struct estimating *e,
             json_add_u64(line, "told_ms", estimating_ms(told_s));
             json_add_u64(line, "took_ms", estimating_ms(took_s));
             json_add_double(line, "error", (told_s - took_s) / took_s);
-            int r = cmd_print_line(&line, err);
+            int r = json_line_print(&line, stdout, err);
             if (r < 0)
                 return r;
             continue;
@@ -111,7 +112,7 @@ static int tell_tests(const struct cmd_context *ctx, const struct estimating *e,
     return 0;
 }
 
-static int tell_lost(const struct cmd_context *ctx, const struct estimating *e, const struct estimating_scenario *s, struct error *err)
+static int tell_lost(const struct context *ctx, const struct estimating *e, const struct estimating_scenario *s, struct error *err)
 {
     static const char reason[] = "nothing would be left: the policy has no copy elsewhere; list one below `offsite`";
     if (!ctx->json) {
@@ -123,10 +124,10 @@ static int tell_lost(const struct cmd_context *ctx, const struct estimating *e, 
     json_add_str(line, "scenario", s->name);
     json_add_null(line, "likely_ms");
     json_add_str(line, "reason", reason);
-    return cmd_print_line(&line, err);
+    return json_line_print(&line, stdout, err);
 }
 
-static int answer(const struct cmd_context *ctx, const struct estimating *e, const struct estimating_options *o, const struct config *config, const struct estimating_scenario *s,
+static int answer(const struct context *ctx, const struct estimating *e, const struct estimating_options *o, const struct config *config, const struct estimating_scenario *s,
                   struct error *err)
 {
     struct estimate x;
@@ -144,7 +145,7 @@ static int answer(const struct cmd_context *ctx, const struct estimating *e, con
     return 0;
 }
 
-static int estimate_policy(const struct cmd_context *ctx, struct catalogue *catalogue, const char *name, const struct estimating_options *o, const struct config *config,
+static int estimate_policy(const struct context *ctx, struct catalogue *catalogue, const char *name, const struct estimating_options *o, const struct config *config,
                            struct error *err)
 {
     _cleanup_estimating_ struct estimating e = { 0 };
@@ -161,22 +162,22 @@ static int estimate_policy(const struct cmd_context *ctx, struct catalogue *cata
 }
 
 // A policy, unless there is only a plan of that name, or a plan is meant.
-static bool is_plan(const struct cmd_context *ctx, const struct cli_args *args)
+static bool is_plan(const struct context *ctx, const struct cli_args *args)
 {
-    _cleanup_free_ char *policy = cmd_policy_path(ctx, cli_args_value(args, 0)), *plan = planning_path(ctx, cli_args_value(args, 0));
+    _cleanup_free_ char *policy = context_policy_path(ctx, cli_args_value(args, 0)), *plan = context_plan_path(ctx, cli_args_value(args, 0));
     struct statx st;
     struct error ignored;
     return cli_args_flag(args, "plan") || (io_stat(ctx->io, AT_FDCWD, policy, 0, &st, &ignored) < 0 && io_stat(ctx->io, AT_FDCWD, plan, 0, &st, &ignored) == 0);
 }
 
-int cmd_estimate(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_estimate(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_catalogue_ struct catalogue catalogue = { 0 };
     _cleanup_config_ struct config config = { 0 };
     struct estimating_options options;
     int r = estimating_read_options(args, &options, err);
     if (r == 0)
-        r = cmd_load_config(ctx, &config, err);
+        r = context_load_config(ctx, &config, err);
     if (r == 0)
         r = catalogue_open(ctx->io, ctx->state_dir, CATALOGUE_READ, &catalogue, err);
     if (r == ERROR_NOT_FOUND)

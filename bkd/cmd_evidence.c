@@ -3,9 +3,10 @@
 #include <string.h>
 
 #include "bkd/base/clock.h"
-#include "bkd/evidence_pack.h"
+#include "bkd/cmd.h"
+#include "bkd/drills/evidence_pack.h"
 
-static int report(const struct cmd_context *ctx, const char *file, const struct evidence_pack_result *result, struct error *err)
+static int report(const struct context *ctx, const char *file, const struct evidence_pack_result *result, struct error *err)
 {
     char bytes[CLOCK_TEXT_MAX];
     if (ctx->json) {
@@ -16,7 +17,7 @@ static int report(const struct cmd_context *ctx, const char *file, const struct 
         json_add_u64(line, "verifications", result->verifications);
         json_add_u64(line, "files", result->files);
         json_add_u64(line, "bytes", result->bytes);
-        return cmd_print_line(&line, err);
+        return json_line_print(&line, stdout, err);
     }
     clock_format_bytes(bytes, result->bytes);
     if (ctx->verbosity >= 0)
@@ -25,7 +26,7 @@ static int report(const struct cmd_context *ctx, const char *file, const struct 
     return 0;
 }
 
-int cmd_evidence_pack(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_evidence_pack(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     struct evidence_pack_result result;
     struct period period;

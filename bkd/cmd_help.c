@@ -3,19 +3,19 @@
 
 #include "bkd/cmd.h"
 
-static int print_text(const struct cmd_context *ctx, const char *type, const struct buf *text, struct error *err)
+static int print_text(const struct context *ctx, const char *type, const struct buf *text, struct error *err)
 {
     if (ctx->json) {
         struct json *line = json_line_new(type);
         json_add_str(line, "text", buf_str(text));
-        return cmd_print_line(&line, err);
+        return json_line_print(&line, stdout, err);
     }
     if (fputs(buf_str(text), stdout) == EOF || fflush(stdout) != 0)
         return error_set(err, ERROR_FAILED, "cannot write to standard output");
     return 0;
 }
 
-int cmd_help(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_help(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_buf_ struct buf text = { 0 }, name = { 0 };
     for (size_t i = 0; i < args->count; i++)
@@ -30,7 +30,7 @@ int cmd_help(struct cmd_context *ctx, const struct cli_args *args, struct error 
     return print_text(ctx, "help", &text, err);
 }
 
-int cmd_completion(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_completion(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_buf_ struct buf text = { 0 };
     if (strcmp(args->values[0], "bash") != 0)

@@ -5,12 +5,13 @@
 #include "bkd/base/bytes.h"
 #include "bkd/base/clock.h"
 #include "bkd/base/printable.h"
-#include "bkd/history.h"
-#include "bkd/profiling.h"
+#include "bkd/cmd.h"
+#include "bkd/history/history.h"
+#include "bkd/history/profiling.h"
 #include "bkd/record/snapshots.h"
 
 struct listing {
-    const struct cmd_context *ctx;
+    const struct context *ctx;
     uint64_t runs;
 };
 
@@ -28,7 +29,7 @@ static int finish(const struct listing *l, const struct runs_filter *filter, str
         struct json *line = json_line_new("summary");
         json_add_u64(line, "runs", l->runs);
         json_add_bool(line, "complete", filter->limit == 0 || l->runs < filter->limit);
-        return cmd_print_line(&line, err);
+        return json_line_print(&line, stdout, err);
     }
     if (l->runs == 0)
         printf("no such runs\n");
@@ -37,7 +38,7 @@ static int finish(const struct listing *l, const struct runs_filter *filter, str
     return 0;
 }
 
-int cmd_history(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_history(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_catalogue_ struct catalogue c = { 0 };
     struct runs_filter filter;
@@ -166,7 +167,7 @@ static void show_profile(struct json *line, const struct profile_report *profile
         profiling_print(profile);
 }
 
-static int show_all(const struct cmd_context *ctx, struct catalogue *c, const struct run_record *run, struct error *err)
+static int show_all(const struct context *ctx, struct catalogue *c, const struct run_record *run, struct error *err)
 {
     _cleanup_json_ struct json *line = NULL;
     struct parts parts = { 0 };
@@ -188,10 +189,10 @@ static int show_all(const struct cmd_context *ctx, struct catalogue *c, const st
         show_profile(line, &parts.profile);
     if (r == 0)
         r = show_places(c, run, line, err);
-    return r < 0 || line == NULL ? r : cmd_print_line(&line, err);
+    return r < 0 || line == NULL ? r : json_line_print(&line, stdout, err);
 }
 
-int cmd_runs_show(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_runs_show(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_catalogue_ struct catalogue c = { 0 };
     const char *text = cli_args_value(args, 0);

@@ -2,11 +2,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bkd/cmd.h"
 #include "bkd/codec/sshkey.h"
-#include "bkd/holding.h"
 #include "bkd/repo/tags.h"
 #include "bkd/repo/tombstones.h"
 #include "bkd/repo/whole.h"
+#include "bkd/snapshots/holding.h"
 
 // What both begin with: the policy's repository, the snapshot, the records.
 struct work {
@@ -26,7 +27,7 @@ static void work_done(struct work *w)
 }
 #define _cleanup_work_ __attribute__((cleanup(work_done)))
 
-static int work_open(struct work *w, const struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+static int work_open(struct work *w, const struct context *ctx, const struct cli_args *args, struct error *err)
 {
     int r = holding_check_reason(cli_args_option(args, "reason"), err);
     if (r == 0)
@@ -44,14 +45,14 @@ static int work_open(struct work *w, const struct cmd_context *ctx, const struct
 
 static int report(const struct work *w, bool is_held, size_t written, const char *text, struct error *err)
 {
-    const struct cmd_context *ctx = w->setup.ctx;
+    const struct context *ctx = w->setup.ctx;
     if (ctx->json) {
         struct json *line = json_line_new("summary");
         json_add_str(line, "policy", w->setup.policy.name);
         json_add_u64(line, "snapshot", w->head->number);
         json_add_bool(line, "held", is_held);
         json_add_u64(line, "written", written);
-        return cmd_print_line(&line, err);
+        return json_line_print(&line, stdout, err);
     }
     if (ctx->verbosity >= 0)
         printf("%s: snapshot %llu %s\n", w->setup.policy.name, (unsigned long long)w->head->number, text);
@@ -82,7 +83,7 @@ static int check_there(const struct work *w, struct error *err)
     return r;
 }
 
-int cmd_hold(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_hold(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_work_ struct work w = { 0 };
     const char *reason = cli_args_option(args, "reason");
@@ -109,7 +110,7 @@ static int write_release(struct work *w, const struct sshkey *key, const char *r
     return records_append(w->repository, buf_str(&w->setup.signers), key, w->head, &record, err);
 }
 
-int cmd_release(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_release(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_work_ struct work w = { 0 };
     _cleanup_sshkey_ struct sshkey key = { 0 };

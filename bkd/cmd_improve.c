@@ -3,13 +3,14 @@
 #include <string.h>
 
 #include "bkd/base/bytes.h"
+#include "bkd/cmd.h"
 #include "bkd/dr/improvements.h"
-#include "bkd/drill_reports.h"
-#include "bkd/history.h"
-#include "bkd/watch_run.h"
-#include "bkd/who.h"
+#include "bkd/drills/drill_reports.h"
+#include "bkd/history/history.h"
+#include "bkd/host/who.h"
+#include "bkd/watch/watch_run.h"
 
-int cmd_improve_add(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_improve_add(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_catalogue_ struct catalogue catalogue = { 0 };
     _cleanup_json_ struct json *record = NULL;
@@ -32,17 +33,17 @@ int cmd_improve_add(struct cmd_context *ctx, const struct cli_args *args, struct
         return r;
     struct json *line = json_line_new("summary");
     json_add_u64(line, "id", id);
-    return cmd_print_line(&line, err);
+    return json_line_print(&line, stdout, err);
 }
 
 static int print_json(const struct improvement *i, uint64_t now_ns, struct error *err)
 {
     struct json *line = json_line_new("improvement");
     improvements_describe(i, now_ns, line);
-    return cmd_print_line(&line, err);
+    return json_line_print(&line, stdout, err);
 }
 
-static int print(const struct cmd_context *ctx, const struct improvement *i, uint64_t now_ns, struct error *err)
+static int print(const struct context *ctx, const struct improvement *i, uint64_t now_ns, struct error *err)
 {
     bool is_overdue = improvements_is_overdue(i, now_ns);
     if (ctx->json)
@@ -51,7 +52,7 @@ static int print(const struct cmd_context *ctx, const struct improvement *i, uin
     return 0;
 }
 
-int cmd_improve_list(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_improve_list(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_improvements_ struct improvements improvements = { 0 };
     uint64_t now = io_realtime_ns(ctx->io), shown = 0, overdue = 0;
@@ -73,10 +74,10 @@ int cmd_improve_list(struct cmd_context *ctx, const struct cli_args *args, struc
     struct json *line = json_line_new("summary");
     json_add_u64(line, "improvements", shown);
     json_add_u64(line, "overdue", overdue);
-    return cmd_print_line(&line, err);
+    return json_line_print(&line, stdout, err);
 }
 
-int cmd_improve_close(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_improve_close(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     char who[WHO_MAX];
     const char *text = cli_args_value(args, 0);
@@ -91,7 +92,7 @@ int cmd_improve_close(struct cmd_context *ctx, const struct cli_args *args, stru
     if (ctx->json) {
         struct json *line = json_line_new("summary");
         json_add_u64(line, "id", id);
-        return cmd_print_line(&line, err);
+        return json_line_print(&line, stdout, err);
     }
     if (ctx->verbosity >= 0)
         printf("improvement %llu is closed\n", (unsigned long long)id);

@@ -1,13 +1,14 @@
 #include "bkd/base/log.h"
 #include "bkd/base/ssh_url.h"
+#include "bkd/cmd.h"
+#include "bkd/host/setup.h"
 #include "bkd/repo/recover_text.h"
-#include "bkd/setup.h"
 
 #define OBJECT_SIZE (128u << 20)
 #define OBJECT_SIZE_FAR (32u << 20) // the first is under way sooner, and less is left to be sent at the end
 #define PIECE_SIZE_BYTES (16u << 20)
 
-int cmd_init(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_init(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_setup_ struct setup s = { 0 };
     int r = setup_load(ctx, cli_args_value(args, 0), &s, err);
@@ -38,7 +39,7 @@ int cmd_init(struct cmd_context *ctx, const struct cli_args *args, struct error 
         json_add_str(line, "repository", s.policy.repository.url);
         json_add_hex(line, "repository_id", info.id, sizeof info.id);
         json_add_bool(line, "encrypted", info.encrypted);
-        return cmd_print_line(&line, err);
+        return json_line_print(&line, stdout, err);
     }
     if (ctx->verbosity >= 0)
         printf("repository made at %s; next: bkd backup %s\n", s.policy.repository.url, s.policy.name);

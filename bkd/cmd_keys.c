@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "bkd/cmd.h"
-#include "bkd/keydir.h"
+#include "bkd/host/keydir.h"
 
 // Do both directories lie on one file system? When that cannot be told, the safe answer for advice is yes.
 static bool same_filesystem(const struct io *io, const char *a, const char *b)
@@ -30,7 +30,7 @@ static int print_json(const struct keydir *k, const char *keys_dir, const char *
     json_add_str(line, "signing_fingerprint", fingerprint);
     sshkey_fingerprint(k->retention, fingerprint);
     json_add_str(line, "retention_fingerprint", fingerprint);
-    return cmd_print_line(&line, err);
+    return json_line_print(&line, stdout, err);
 }
 
 static void print_text(const struct keydir *k, const char *keys_dir, const char *identities_dir, bool still_here)
@@ -64,7 +64,7 @@ static void print_text(const struct keydir *k, const char *keys_dir, const char 
            still_here ? "Once a copy was tried with `bkd-restore -i`, remove 1 and 2 here with: shred -u FILE\n" : "");
 }
 
-int cmd_keys_init(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_keys_init(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_free_ char *keys_dir = xasprintf("%s/keys", ctx->config_dir);
     const char *elsewhere = cli_args_option(args, "identities-to");

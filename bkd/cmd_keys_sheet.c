@@ -8,12 +8,13 @@
 #include "bkd/base/crypto.h"
 #include "bkd/base/fs.h"
 #include "bkd/base/log.h"
+#include "bkd/cmd.h"
 #include "bkd/codec/agekeys.h"
 #include "bkd/codec/keyfile.h"
 #include "bkd/codec/sshsig.h"
-#include "bkd/keydir.h"
-#include "bkd/setup.h"
-#include "bkd/sheet.h"
+#include "bkd/host/keydir.h"
+#include "bkd/host/setup.h"
+#include "bkd/host/sheet.h"
 
 #define RECOVER_SCRIPT_MAX (1u << 20)
 
@@ -29,10 +30,10 @@ static void facts_done(struct facts *f) { curve_wipe(f->identity, sizeof f->iden
 #define _cleanup_facts_ __attribute__((cleanup(facts_done)))
 
 // The identity given with -i, else keys/recovery.txt.
-static int gather_identity(const struct cmd_context *ctx, const char *file, struct facts *f, struct error *err)
+static int gather_identity(const struct context *ctx, const char *file, struct facts *f, struct error *err)
 {
     _cleanup_age_identities_ struct age_identities found = { 0 };
-    _cleanup_free_ char *kept = cmd_key_path(ctx, KEYDIR_RECOVERY);
+    _cleanup_free_ char *kept = context_key_path(ctx, KEYDIR_RECOVERY);
     struct statx st;
     if (file == NULL && io_stat(ctx->io, AT_FDCWD, kept, 0, &st, err) == ERROR_NOT_FOUND)
         return error_set(err, ERROR_KEY,
@@ -108,7 +109,7 @@ static int print_json(const struct sheet *sheet, uint64_t snapshot, struct error
         json_add_null(line, "snapshot");
     json_add_str(line, "head_sha256", sheet->head_sha256);
     json_add_str(line, "recover_sha256", sheet->recover_sha256);
-    return cmd_print_line(&line, err);
+    return json_line_print(&line, stdout, err);
 }
 
 static int print_page(const struct sheet *sheet, struct error *err)
@@ -120,11 +121,11 @@ static int print_page(const struct sheet *sheet, struct error *err)
     return r;
 }
 
-int cmd_keys_sheet(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_keys_sheet(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_setup_ struct setup s = { 0 };
     _cleanup_buf_ struct buf signers = { 0 };
-    _cleanup_free_ char *signers_path = cmd_key_path(ctx, KEYDIR_SIGNERS);
+    _cleanup_free_ char *signers_path = context_key_path(ctx, KEYDIR_SIGNERS);
     const char *policy = cli_args_value(args, 0), *identity = cli_args_option(args, "identity");
     _cleanup_facts_ struct facts f = { 0 };
     int r = 0;

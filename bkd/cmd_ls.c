@@ -1,7 +1,8 @@
 #include <string.h>
 
 #include "bkd/base/clock.h"
-#include "bkd/setup.h"
+#include "bkd/cmd.h"
+#include "bkd/host/setup.h"
 
 static void add_mode(struct buf *out, const struct manifest_entry *e)
 {
@@ -61,17 +62,17 @@ static int print_json(const struct manifest_entry *e, struct error *err)
         json_add_bool(line, "unstable", true);
     if ((e->notes & (MANIFEST_MOUNT | MANIFEST_EXCLUDED)) != 0)
         json_add_bool(line, (e->notes & MANIFEST_MOUNT) != 0 ? "mount" : "excluded", true);
-    return cmd_print_line(&line, err);
+    return json_line_print(&line, stdout, err);
 }
 
-int cmd_ls(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_ls(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_setup_ struct setup s = { 0 };
     _cleanup_repository_ struct repository *repository = NULL;
     _cleanup_setup_manifest_ struct setup_manifest manifest = { 0 };
     const struct repository_head *head = NULL;
     const char *given = cli_args_value(args, 2);
-    _cleanup_free_ char *path = cmd_clean_path(given == NULL ? "/" : given);
+    _cleanup_free_ char *path = context_clean_path(given == NULL ? "/" : given);
     int r = setup_load(ctx, cli_args_value(args, 0), &s, err);
     if (r == 0)
         r = setup_open_repository(&s, &repository, err);

@@ -9,10 +9,10 @@
 #include "bkd/base/log.h"
 #include "bkd/cmd.h"
 #include "bkd/engine/stream.h"
-#include "bkd/sources.h"
+#include "bkd/host/sources.h"
 
 struct listing {
-    const struct cmd_context *ctx;
+    const struct context *ctx;
     const struct policy *policy;
     const char *only; // PATH as absolute path; NULL = everything
     bool show_excluded;
@@ -65,7 +65,7 @@ static void add_rule(struct buf *out, const struct policy *policy, size_t source
     buf_add_str(out, rule.key);
     if (rule.item[0] != '\0') {
         buf_add_char(out, ' ');
-        cmd_add_quoted(rule.item, out);
+        context_add_quoted(rule.item, out);
     }
     if (rule.line > 0)
         buf_addf(out, ", line %u", rule.line);
@@ -96,7 +96,7 @@ static int show_entry(void *arg, const struct manifest_entry *e, const struct sc
         struct json *line = begin_json("entry", e->type, e->size, path, e->path.len);
         if ((e->notes & (MANIFEST_MOUNT | MANIFEST_EXCLUDED)) != 0)
             json_add_bool(line, "entered", false);
-        return cmd_print_line(&line, err);
+        return json_line_print(&line, stdout, err);
     }
     begin_text(l, e->type, e->size, path, e->path.len);
     return end_text(l, err);
@@ -119,7 +119,7 @@ static int show_streams(struct listing *l, struct error *err)
             json_add_str(line, "path", path);
             json_add_str(line, "kind", "f");
             json_add_null(line, "size");
-            r = cmd_print_line(&line, err);
+            r = json_line_print(&line, stdout, err);
             continue;
         }
         buf_reset(&l->line);
@@ -161,7 +161,7 @@ static int show_excluded(void *arg, const struct scan_excluded *x, struct error 
         json_add_str(line, "item", rule.item);
     if (rule.line > 0)
         json_add_u64(line, "line", rule.line);
-    return cmd_print_line(&line, err);
+    return json_line_print(&line, stdout, err);
 }
 
 static void show_problem(void *arg, const struct scan_problem *problem)
@@ -173,7 +173,7 @@ static void show_problem(void *arg, const struct scan_problem *problem)
         struct json *line = json_line_new("problem");
         json_add_name(line, "path", problem->path, strlen(problem->path));
         json_add_str(line, "reason", problem->reason);
-        (void)!cmd_print_line(&line, &ignored);
+        (void)!json_line_print(&line, stdout, &ignored);
     }
     log_warn("'%.1000s%s' cannot be read: %s", problem->path, strlen(problem->path) > 1000 ? "..." : "", problem->reason);
 }
@@ -192,7 +192,7 @@ static int show_totals_json(const struct listing *l, struct error *err)
         json_add_u64(excluded, exclude_reason_name((enum exclude_reason)reason), l->excluded[reason]);
     json_add_u64(line, "problems", l->problems);
     json_add_bool(line, "complete", l->problems == 0);
-    return cmd_print_line(&line, err);
+    return json_line_print(&line, stdout, err);
 }
 
 static int show_totals(const struct listing *l, struct error *err)
@@ -250,7 +250,7 @@ static int absolute_path(const char *given, char **ret_path, struct error *err)
     return *ret_path != NULL ? 0 : error_set(err, ERROR_USAGE, "PATH '%s' has a '..' component; write it without", given);
 }
 
-int cmd_ls_source(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_ls_source(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_policy_ struct policy policy = { 0 };
     const char *given = cli_args_value(args, 1);
@@ -260,7 +260,7 @@ int cmd_ls_source(struct cmd_context *ctx, const struct cli_args *args, struct e
     struct sources sources = { 0 };
     struct listing l = { .ctx = ctx, .policy = &policy, .only = only == NULL || strcmp(only, "/") == 0 ? NULL : only,
                          .show_excluded = cli_args_flag(args, "excluded") };
-    int r = cmd_load_policy(ctx, cli_args_value(args, 0), &policy, err);
+    int r = context_load_policy(ctx, cli_args_value(args, 0), &policy, err);
     if (r == 0)
         r = sources_compile(&policy, &sources, err);
     if (r == 0)

@@ -4,11 +4,12 @@
 
 #include "bkd/base/interrupt.h"
 #include "bkd/base/log.h"
-#include "bkd/metering.h"
+#include "bkd/cmd.h"
+#include "bkd/history/metering.h"
 
 #define WAIT_MS 500
 
-static int print(const struct cmd_context *ctx, struct error *err)
+static int print(const struct context *ctx, struct error *err)
 {
     _cleanup_buf_ struct buf text = { 0 };
     int r = metering_text(ctx, &text, err);
@@ -17,7 +18,7 @@ static int print(const struct cmd_context *ctx, struct error *err)
     if (ctx->json) {
         struct json *line = json_line_new("metrics");
         json_add_str(line, "text", buf_str(&text));
-        return cmd_print_line(&line, err);
+        return json_line_print(&line, stdout, err);
     }
     if (fputs(buf_str(&text), stdout) == EOF || fflush(stdout) != 0)
         return error_set(err, ERROR_FAILED, "cannot write to standard output");
@@ -25,7 +26,7 @@ static int print(const struct cmd_context *ctx, struct error *err)
 }
 
 // Until a signal ends it.
-static int serve(const struct cmd_context *ctx, const char *listen, struct error *err)
+static int serve(const struct context *ctx, const char *listen, struct error *err)
 {
     _cleanup_scrape_ struct scrape *scrape = NULL;
     interrupt_install();
@@ -35,7 +36,7 @@ static int serve(const struct cmd_context *ctx, const char *listen, struct error
     if (ctx->json) {
         struct json *line = json_line_new("listening");
         json_add_u64(line, "port", scrape_port(scrape));
-        r = cmd_print_line(&line, err);
+        r = json_line_print(&line, stdout, err);
     } else {
         log_info("serves /metrics at %s (port %u) until it is ended", listen, scrape_port(scrape));
     }
@@ -44,7 +45,7 @@ static int serve(const struct cmd_context *ctx, const char *listen, struct error
     return r;
 }
 
-int cmd_metrics(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_metrics(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     const char *listen = cli_args_option(args, "listen"), *file = cli_args_option(args, "textfile");
     if (listen != NULL && file != NULL)

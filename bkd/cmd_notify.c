@@ -5,14 +5,14 @@
 
 #include "bkd/base/clock.h"
 #include "bkd/cmd.h"
-#include "bkd/notify.h"
+#include "bkd/history/notify.h"
 #include "bkd/notify/notifier.h"
 #include "bkd/record/deliveries.h"
 
 // ---- test --------------------------------------------------------------------------------------------------------------
 
 struct trial {
-    struct cmd_context *ctx;
+    struct context *ctx;
     const struct config_channel *channel;
     uint64_t duration_ns;
     struct buf note;
@@ -55,11 +55,11 @@ static int tell_trial(struct trial *t, struct error *err)
     json_add_u64(line, "duration_ms", t->duration_ns / 1000000);
     json_add_str(line, "error", t->result < 0 ? t->err.text : NULL);
     json_add_str(line, "note", t->note.len ? buf_str(&t->note) : NULL);
-    return cmd_print_line(&line, err);
+    return json_line_print(&line, stdout, err);
 }
 
 // One that fails does not keep the others from being tried. What the first failure was is what the command ends with.
-static int try_channels(struct cmd_context *ctx, const struct config *config, const char *only, struct error *err)
+static int try_channels(struct context *ctx, const struct config *config, const char *only, struct error *err)
 {
     size_t tried = 0, failed = 0;
     struct error first = { 0 };
@@ -81,11 +81,11 @@ static int try_channels(struct cmd_context *ctx, const struct config *config, co
     return error_set(err, first.code, "%zu of %zu channels did not deliver; correct %s and try `bkd notify test` again", failed, tried, config->file);
 }
 
-int cmd_notify_test(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_notify_test(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_config_ struct config config = { 0 };
     const char *only = cli_args_value(args, 0);
-    int r = cmd_load_config(ctx, &config, err);
+    int r = context_load_config(ctx, &config, err);
     if (r < 0)
         return r;
     if (config.notify.channel_count == 0)
@@ -97,7 +97,7 @@ int cmd_notify_test(struct cmd_context *ctx, const struct cli_args *args, struct
 
 // ---- send --------------------------------------------------------------------------------------------------------------
 
-int cmd_notify_send(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_notify_send(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_catalogue_ struct catalogue catalogue = { 0 };
     (void)args;
@@ -108,7 +108,7 @@ int cmd_notify_send(struct cmd_context *ctx, const struct cli_args *args, struct
 // ---- status ------------------------------------------------------------------------------------------------------------
 
 struct outlook {
-    struct cmd_context *ctx;
+    struct context *ctx;
     const struct config *config;
     bool seen[CONFIG_CHANNELS_MAX]; // channels that ever had a message
 };
@@ -136,7 +136,7 @@ static int print_channel(const struct outlook *o, const struct delivery_backlog 
     if (b->waiting > 0)
         json_add_time(line, "oldest", b->oldest_ns);
     json_add_str(line, "error", b->failing > 0 ? b->last_error : NULL);
-    return cmd_print_line(&line, err);
+    return json_line_print(&line, stdout, err);
 }
 
 static int visit_backlog(void *arg, const struct delivery_backlog *b, struct error *err)
@@ -171,7 +171,7 @@ static int print_waiting(void *arg, const struct delivery *d, struct error *err)
     json_add_time(line, "made", d->created_ns);
     json_add_time(line, "next_try", d->next_try_ns);
     json_add_str(line, "error", d->last_error[0] ? d->last_error : NULL);
-    return cmd_print_line(&line, err);
+    return json_line_print(&line, stdout, err);
 }
 
 static int show_waiting(struct outlook *o, struct catalogue *catalogue, struct error *err)
@@ -182,13 +182,13 @@ static int show_waiting(struct outlook *o, struct catalogue *catalogue, struct e
     return r;
 }
 
-int cmd_notify_status(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_notify_status(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_config_ struct config config = { 0 };
     _cleanup_catalogue_ struct catalogue catalogue = { 0 };
     struct outlook o = { .ctx = ctx, .config = &config };
     (void)args;
-    int r = cmd_load_config(ctx, &config, err);
+    int r = context_load_config(ctx, &config, err);
     if (r < 0)
         return r;
     if (config.notify.channel_count == 0 && !ctx->json)

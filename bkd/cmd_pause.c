@@ -4,11 +4,12 @@
 
 #include "bkd/base/clock.h"
 #include "bkd/base/fs.h"
-#include "bkd/control_client.h"
+#include "bkd/cmd.h"
+#include "bkd/daemon/control_client.h"
+#include "bkd/host/who.h"
 #include "bkd/policy/units.h"
 #include "bkd/record/events.h"
 #include "bkd/record/pauses.h"
-#include "bkd/who.h"
 
 #define NS_PER_S UINT64_C(1000000000)
 
@@ -34,7 +35,7 @@ static bool parse_moment(const char *text, uint64_t *ret_ns)
 }
 
 // 0 = until it is resumed.
-static int find_end(const struct cmd_context *ctx, const struct cli_args *args, uint64_t *ret_until_ns, struct error *err)
+static int find_end(const struct context *ctx, const struct cli_args *args, uint64_t *ret_until_ns, struct error *err)
 {
     const char *until = cli_args_option(args, "until"), *duration = cli_args_option(args, "for");
     uint64_t now = io_realtime_ns(ctx->io), seconds = 0;
@@ -54,9 +55,9 @@ static int find_end(const struct cmd_context *ctx, const struct cli_args *args, 
 }
 
 // A policy that is gone can still be resumed, and one with mistakes be paused: only its name counts. A typing mistake should be told all the same.
-static int check_name(const struct cmd_context *ctx, const char *policy, struct error *err)
+static int check_name(const struct context *ctx, const char *policy, struct error *err)
 {
-    _cleanup_free_ char *path = cmd_policy_path(ctx, policy);
+    _cleanup_free_ char *path = context_policy_path(ctx, policy);
     struct statx st;
     struct error ignored;
     if (!policy_is_name(policy, strlen(policy)))
@@ -66,7 +67,7 @@ static int check_name(const struct cmd_context *ctx, const char *policy, struct 
     return 0;
 }
 
-static int say(const struct cmd_context *ctx, const char *policy, bool paused, uint64_t until_ns, bool was, struct error *err)
+static int say(const struct context *ctx, const char *policy, bool paused, uint64_t until_ns, bool was, struct error *err)
 {
     char time[CLOCK_TEXT_MAX];
     clock_format_utc(time, until_ns, false);
@@ -77,7 +78,7 @@ static int say(const struct cmd_context *ctx, const char *policy, bool paused, u
         if (paused && until_ns != 0)
             json_add_time(line, "until", until_ns);
         json_add_bool(line, "changed", paused || was);
-        return cmd_print_line(&line, err);
+        return json_line_print(&line, stdout, err);
     }
     if (ctx->verbosity < 0)
         return 0;
@@ -94,7 +95,7 @@ static int record(struct catalogue *c, const char *policy, const char *word, con
     return events_add(c, word, policy, SEVERITY_INFO, text, err);
 }
 
-int cmd_pause(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_pause(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     const char *policy = cli_args_value(args, 0), *reason = cli_args_option(args, "reason");
     _cleanup_catalogue_ struct catalogue catalogue = { 0 };
@@ -117,7 +118,7 @@ int cmd_pause(struct cmd_context *ctx, const struct cli_args *args, struct error
     return say(ctx, policy, true, until_ns, false, err);
 }
 
-int cmd_resume(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_resume(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     const char *policy = cli_args_value(args, 0);
     _cleanup_catalogue_ struct catalogue catalogue = { 0 };

@@ -3,9 +3,10 @@
 #include <string.h>
 
 #include "bkd/base/clock.h"
-#include "bkd/plan_lint_far.h"
-#include "bkd/plan_times.h"
-#include "bkd/planning.h"
+#include "bkd/cmd.h"
+#include "bkd/plans/plan_lint_far.h"
+#include "bkd/plans/plan_times.h"
+#include "bkd/plans/planning.h"
 
 #define SECOND UINT64_C(1000000000)
 #define GANTT_COLUMNS 48
@@ -14,11 +15,11 @@
 
 #define REPORT(errors, place, hint, ...) policy_errors_add(errors, (place).line, (place).column, 1, hint, __VA_ARGS__)
 
-static void lint_policies(const struct cmd_context *ctx, const struct recovery *plan, struct policy_errors *errors)
+static void lint_policies(const struct context *ctx, const struct recovery *plan, struct policy_errors *errors)
 {
     for (size_t i = 0; i < plan->system_count; i++) {
         const struct recovery_system *system = &plan->systems[i];
-        _cleanup_free_ char *path = cmd_policy_path(ctx, system->policy);
+        _cleanup_free_ char *path = context_policy_path(ctx, system->policy);
         struct statx st;
         struct error err;
         if (system->policy[0] != '\0' && io_stat(ctx->io, AT_FDCWD, path, 0, &st, &err) < 0)
@@ -52,7 +53,7 @@ static void lint_objective(const struct recovery_at *at, const char *what, uint6
                           needed);
 }
 
-static void lint_objectives(const struct cmd_context *ctx, const struct recovery *plan, struct policy_errors *errors)
+static void lint_objectives(const struct context *ctx, const struct recovery *plan, struct policy_errors *errors)
 {
     _cleanup_plan_times_ struct plan_times times = { 0 };
     plan_times_load(ctx, plan, &times);
@@ -64,7 +65,7 @@ static void lint_objectives(const struct cmd_context *ctx, const struct recovery
 }
 
 // A policy's checks are those of a check step that has none of its own.
-static void lint_checks(const struct cmd_context *ctx, const struct recovery *plan, struct policy_errors *errors)
+static void lint_checks(const struct context *ctx, const struct recovery *plan, struct policy_errors *errors)
 {
     for (size_t i = 0; i < plan->step_count; i++) {
         const struct recovery_step *step = &plan->steps[i];
@@ -74,31 +75,31 @@ static void lint_checks(const struct cmd_context *ctx, const struct recovery *pl
         struct error err;
         if (step->type != RECOVERY_CHECK || step->check_count > 0 || system == NULL)
             continue;
-        _cleanup_free_ char *path = cmd_policy_path(ctx, system->policy);
+        _cleanup_free_ char *path = context_policy_path(ctx, system->policy);
         if (policy_load(ctx->io, path, &policy, &ignored, &err) == 0 && policy.verify.check_count == 0)
             REPORT(errors, step->at, "list some below 'checks'", "step '%s' checks nothing: neither it nor policy '%s' has checks", step->id, policy.name);
     }
 }
 
-static int summarise(const struct cmd_context *ctx, const char *file, size_t mistakes, struct error *err)
+static int summarise(const struct context *ctx, const char *file, size_t mistakes, struct error *err)
 {
     struct json *line = json_line_new("summary");
     json_add_str(line, "file", file);
     json_add_bool(line, "ok", mistakes == 0);
     json_add_u64(line, "mistakes", mistakes);
     if (ctx->json)
-        return cmd_print_line(&line, err);
+        return json_line_print(&line, stdout, err);
     json_free(&line);
     if (mistakes == 0)
         printf("%s: ok\n", file);
     return 0;
 }
 
-static int check(struct cmd_context *ctx, const char *name, bool lint, struct error *err)
+static int check(struct context *ctx, const char *name, bool lint, struct error *err)
 {
     _cleanup_recovery_ struct recovery plan = { 0 };
     _cleanup_policy_errors_ struct policy_errors errors = { 0 };
-    _cleanup_free_ char *path = planning_path(ctx, name);
+    _cleanup_free_ char *path = context_plan_path(ctx, name);
     int r = recovery_load(ctx->io, path, &plan, &errors, err);
     if (r == ERROR_NOT_FOUND)
         return error_set(err, ERROR_USAGE, "there is no plan '%s': write %s, or give --config-dir", name, path);
@@ -110,7 +111,7 @@ static int check(struct cmd_context *ctx, const char *name, bool lint, struct er
         lint_objectives(ctx, &plan, &errors);
         policy_errors_sort(&errors);
     }
-    cmd_print_policy_errors(ctx, &errors);
+    context_print_policy_errors(ctx, &errors);
     if (r < 0 && errors.count == 0)
         return r; // it could not be read, or not be trusted
     struct error ignored;
@@ -120,8 +121,8 @@ static int check(struct cmd_context *ctx, const char *name, bool lint, struct er
     return r < 0 ? r : printed;
 }
 
-int cmd_plan_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err) { return check(ctx, cli_args_value(args, 0), false, err); }
-int cmd_plan_lint(struct cmd_context *ctx, const struct cli_args *args, struct error *err) { return check(ctx, cli_args_value(args, 0), true, err); }
+int cmd_plan_check(struct context *ctx, const struct cli_args *args, struct error *err) { return check(ctx, cli_args_value(args, 0), false, err); }
+int cmd_plan_lint(struct context *ctx, const struct cli_args *args, struct error *err) { return check(ctx, cli_args_value(args, 0), true, err); }
 
 // ---- show
 
@@ -143,7 +144,7 @@ static int show_json(const struct recovery *plan, const struct plan_times *times
         json_add_str(line, "source", plan_times_source_name(times->sources[i]));
         json_add_u64(line, "measurements", times->measurements[i]);
         json_add_u64(line, "deadline_ms", step->deadline_s * 1000);
-        r = cmd_print_line(&line, err);
+        r = json_line_print(&line, stdout, err);
     }
     struct json *line = json_line_new("summary");
     json_add_str(line, "plan", plan->name);
@@ -152,7 +153,7 @@ static int show_json(const struct recovery *plan, const struct plan_times *times
     json_add_u64(line, "total_ms", times->total_ns / 1000000);
     json_add_u64(line, "objective_rto_ms", plan->rto_s * 1000);
     if (r == 0)
-        return cmd_print_line(&line, err);
+        return json_line_print(&line, stdout, err);
     json_free(&line);
     return r;
 }
@@ -189,7 +190,7 @@ static void show_text(const struct recovery *plan, const struct plan_times *time
     }
 }
 
-int cmd_plan_show(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_plan_show(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_recovery_ struct recovery plan = { 0 };
     _cleanup_plan_times_ struct plan_times times = { 0 };

@@ -6,13 +6,14 @@
 
 #include "bkd/base/clock.h"
 #include "bkd/base/fs.h"
-#include "bkd/handbook.h"
-#include "bkd/handbook_command.h"
-#include "bkd/planning.h"
+#include "bkd/cmd.h"
+#include "bkd/plans/handbook.h"
+#include "bkd/plans/handbook_command.h"
+#include "bkd/plans/planning.h"
 
 static bool is_rehearsal_of(const void *arg, const struct planning *p) { return p->passed && p->mode == PLANNING_REHEARSE && strcmp(p->sha256, arg) == 0; }
 
-static int write_page(const struct cmd_context *ctx, const struct buf *page, const char *file, struct error *err)
+static int write_page(const struct context *ctx, const struct buf *page, const char *file, struct error *err)
 {
     if (file != NULL)
         return fs_replace_file(ctx->io, AT_FDCWD, file, 0644, page->data, page->len, err);
@@ -26,7 +27,7 @@ static void free_commands(char ***commands)
     free(*commands);
 }
 
-static char **make_commands(const struct cmd_context *ctx, const struct recovery *plan, const char *scenario)
+static char **make_commands(const struct context *ctx, const struct recovery *plan, const char *scenario)
 {
     char **commands = xcalloc(plan->step_count + 1, sizeof *commands);
     for (size_t i = 0; i < plan->step_count; i++) {
@@ -37,7 +38,7 @@ static char **make_commands(const struct cmd_context *ctx, const struct recovery
     return commands;
 }
 
-int cmd_plan_print(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_plan_print(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_recovery_ struct recovery plan = { 0 };
     _cleanup_plan_times_ struct plan_times times = { 0 };
@@ -73,5 +74,5 @@ int cmd_plan_print(struct cmd_context *ctx, const struct cli_args *args, struct 
     json_add_str(line, "plan", plan.name);
     json_add_str(line, "file", file);
     json_add_u64(line, "bytes", page.len);
-    return cmd_print_line(&line, err);
+    return json_line_print(&line, stdout, err);
 }

@@ -7,9 +7,10 @@
 #include "bkd/base/clock.h"
 #include "bkd/base/fs.h"
 #include "bkd/base/interrupt.h"
+#include "bkd/cmd.h"
 #include "bkd/dr/plan_journal.h"
-#include "bkd/planning_ask.h"
-#include "bkd/who.h"
+#include "bkd/host/who.h"
+#include "bkd/plans/planning_ask.h"
 
 // ---- run
 
@@ -30,7 +31,7 @@ static int add_step(const struct planning *p, size_t i, struct error *err)
         json_add_u64(line, "snapshot", s->snapshot);
         json_add_str(line, "from", s->copy);
     }
-    return cmd_print_line(&line, err);
+    return json_line_print(&line, stdout, err);
 }
 
 static int print_json(const struct planning *p, struct error *err)
@@ -49,12 +50,12 @@ static int print_json(const struct planning *p, struct error *err)
     json_add_u64(line, "late", p->n_late);
     json_add_bool(line, "misses_rto", p->misses_rto);
     if (r == 0)
-        return cmd_print_line(&line, err);
+        return json_line_print(&line, stdout, err);
     json_free(&line);
     return r;
 }
 
-static void print_text(const struct cmd_context *ctx, const struct planning *p)
+static void print_text(const struct context *ctx, const struct planning *p)
 {
     char took[CLOCK_TEXT_MAX];
     _cleanup_free_ char *directory = planning_directory(ctx, p->id);
@@ -70,7 +71,7 @@ static void print_text(const struct cmd_context *ctx, const struct planning *p)
 }
 
 // What is for real is confirmed first.
-static int confirm(const struct cmd_context *ctx, const struct planning_options *o, bool yes, struct error *err)
+static int confirm(const struct context *ctx, const struct planning_options *o, bool yes, struct error *err)
 {
     char answer[16] = "";
     if (o->mode != PLANNING_RUN || yes)
@@ -83,7 +84,7 @@ static int confirm(const struct cmd_context *ctx, const struct planning_options 
     return error_set(err, ERROR_FAILED, "nothing was done");
 }
 
-int cmd_plan_run(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_plan_run(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_planning_ struct planning p = { 0 };
     bool tabletop = cli_args_flag(args, "tabletop"), rehearse = cli_args_flag(args, "rehearse");
@@ -120,7 +121,7 @@ static bool is_unfinished(const void *arg, const struct planning *p)
 }
 
 // A run by its id, or a plan's name for the one that goes on.
-static int find_run(const struct cmd_context *ctx, const char *name, struct planning *ret_planning, struct error *err)
+static int find_run(const struct context *ctx, const char *name, struct planning *ret_planning, struct error *err)
 {
     if (planning_find(ctx, name, is_unfinished, NULL, ret_planning))
         return 0;
@@ -138,7 +139,7 @@ static int find_state(const struct planning *p, const char *step, enum planning_
     return error_set(err, ERROR_USAGE, "run %s has no step '%s'", p->id, step);
 }
 
-static int check_question(const struct cmd_context *ctx, const struct planning *p, const char *id, const char *choice, struct error *err)
+static int check_question(const struct context *ctx, const struct planning *p, const char *id, const char *choice, struct error *err)
 {
     _cleanup_recovery_ struct recovery plan = { 0 };
     enum planning_state state = PLANNING_WAITING;
@@ -154,7 +155,7 @@ static int check_question(const struct cmd_context *ctx, const struct planning *
     return r < 0 ? r : planning_check_choice(step, choice, err);
 }
 
-int cmd_plan_answer(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_plan_answer(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_planning_ struct planning p = { 0 };
     const char *id = cli_args_value(args, 1), *by = cli_args_option(args, "by"), *note = cli_args_option(args, "note"), *choice = cli_args_option(args, "choice");
@@ -176,7 +177,7 @@ int cmd_plan_answer(struct cmd_context *ctx, const struct cli_args *args, struct
     json_add_str(line, "step", id);
     json_add_bool(line, "alive", plan_journal_is_alive(ctx->io, directory));
     if (ctx->json)
-        return cmd_print_line(&line, err);
+        return json_line_print(&line, stdout, err);
     json_free(&line);
     printf("answered: step '%s' of run %s%s\n", id, p.id, plan_journal_is_alive(ctx->io, directory) ? "" : " (which is interrupted; it takes the answer when it goes on)");
     return 0;
@@ -185,14 +186,14 @@ int cmd_plan_answer(struct cmd_context *ctx, const struct cli_args *args, struct
 // ---- list
 
 // The day that a time is in, as `review` is written.
-static void today(const struct cmd_context *ctx, char ret_day[11])
+static void today(const struct context *ctx, char ret_day[11])
 {
     char text[CLOCK_TEXT_MAX];
     clock_format_utc(text, io_realtime_ns(ctx->io), false);
     (void)snprintf(ret_day, 11, "%.10s", text);
 }
 
-static int list_plan(const struct cmd_context *ctx, const char *name, bool *bad, struct error *err)
+static int list_plan(const struct context *ctx, const char *name, bool *bad, struct error *err)
 {
     _cleanup_recovery_ struct recovery plan = { 0 };
     _cleanup_planning_ struct planning rehearsal = { 0 }, open = { 0 };
@@ -225,15 +226,15 @@ static int list_plan(const struct cmd_context *ctx, const char *name, bool *bad,
     json_add_str(line, "review", plan.review);
     json_add_bool(line, "review_due", is_due);
     json_add_str(line, "unfinished", is_open ? open.id : NULL);
-    return cmd_print_line(&line, err);
+    return json_line_print(&line, stdout, err);
 }
 
-int cmd_plan_list(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_plan_list(struct context *ctx, const struct cli_args *args, struct error *err)
 {
-    _cleanup_cmd_names_ struct cmd_names names = { 0 };
+    _cleanup_context_names_ struct context_names names = { 0 };
     bool bad = false;
     (void)args;
-    int r = cmd_names_below(ctx, "plans", &names, err);
+    int r = context_names_below(ctx, "plans", &names, err);
     for (size_t i = 0; r == 0 && i < names.count; i++)
         r = list_plan(ctx, names.items[i], &bad, err);
     if (r == 0 && names.count == 0 && !ctx->json)

@@ -22,7 +22,7 @@ static void add_list(const struct policy_list *list, struct buf *ret_text)
     buf_add_char(ret_text, '[');
     for (size_t i = 0; i < list->count; i++) {
         buf_add_str(ret_text, i ? ", " : "");
-        cmd_add_quoted(list->items[i], ret_text);
+        context_add_quoted(list->items[i], ret_text);
     }
     buf_add_char(ret_text, ']');
 }
@@ -40,7 +40,7 @@ static void add_commands(const struct policy_commands *commands, struct buf *ret
         add_list(&c->argv, ret_text);
         if (c->name[0]) {
             buf_add_str(ret_text, "\n      name: ");
-            cmd_add_quoted(c->name, ret_text);
+            context_add_quoted(c->name, ret_text);
         }
         buf_addf(ret_text, "\n      timeout: %s", timeout);
     }
@@ -76,7 +76,7 @@ static void add_checks(const struct policy_verification *verify, struct buf *ret
 static void add_store(const struct policy_store *store, struct buf *ret_text)
 {
     if (!policy_store_is_remote(store))
-        cmd_add_quoted(store->url, ret_text);
+        context_add_quoted(store->url, ret_text);
 }
 
 // The keys of a copy that mean something for it: those of a server, or of a directory.
@@ -117,7 +117,7 @@ static void add_value(const struct schema_key *key, const void *base, struct buf
     case SCHEMA_CHECKS: add_checks(&((const struct policy *)base)->verify, ret_text); break;
     case SCHEMA_PATH:
     case SCHEMA_URL:
-    case SCHEMA_TEXT: cmd_add_quoted(*(char *const *)at, ret_text); break;
+    case SCHEMA_TEXT: context_add_quoted(*(char *const *)at, ret_text); break;
     case SCHEMA_PATTERNS:
     case SCHEMA_NAMES:
     case SCHEMA_ENV:
@@ -156,7 +156,7 @@ static void add_sources(const struct policy *policy, struct buf *ret_text)
 {
     for (size_t i = 0; i < policy->source_count; i++) {
         buf_add_str(ret_text, "\n  - path: ");
-        cmd_add_quoted(policy->sources[i].path, ret_text);
+        context_add_quoted(policy->sources[i].path, ret_text);
         add_said(&policy->sources[i], ret_text);
     }
     for (size_t i = 0; i < policy->stream_count; i++) {
@@ -363,16 +363,16 @@ static struct json *show_json(const struct policy *policy)
     return line;
 }
 
-int cmd_policy_show(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_policy_show(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_policy_ struct policy policy = { 0 };
     _cleanup_buf_ struct buf text = { 0 };
-    int rc = cmd_load_policy(ctx, args->values[0], &policy, err);
+    int rc = context_load_policy(ctx, args->values[0], &policy, err);
     if (rc < 0)
         return rc;
     if (ctx->json) {
         struct json *line = show_json(&policy);
-        return cmd_print_line(&line, err);
+        return json_line_print(&line, stdout, err);
     }
     show_text(&policy, &text);
     if (fputs(buf_str(&text), stdout) == EOF || fflush(stdout) != 0)

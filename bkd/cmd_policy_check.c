@@ -15,7 +15,7 @@ struct checked {
 };
 
 struct check {
-    const struct cmd_context *ctx;
+    const struct context *ctx;
     size_t files, bad_files, mistakes;
 };
 
@@ -44,7 +44,7 @@ static void checked_done(struct checked *checked)
 
 static int report_file(struct check *check, const struct checked *checked, struct error *err)
 {
-    cmd_print_policy_errors(check->ctx, &checked->errors);
+    context_print_policy_errors(check->ctx, &checked->errors);
     check->files++;
     check->bad_files += checked->errors.count > 0;
     check->mistakes += checked->errors.count;
@@ -58,7 +58,7 @@ static int report_file(struct check *check, const struct checked *checked, struc
     json_add_str(line, "file", checked->path);
     json_add_str(line, "name", checked->policy.name);
     json_add_bool(line, "ok", true);
-    return cmd_print_line(&line, err);
+    return json_line_print(&line, stdout, err);
 }
 
 // In which column a policy's name stands in a line of the file; 1 when it is not to be seen there.
@@ -86,7 +86,7 @@ static void report_order(void *arg, size_t index, size_t item, const char *messa
 }
 
 // What the policies mean together. One with mistakes is there, too.
-static void check_order(struct checked *all, const struct cmd_names *names)
+static void check_order(struct checked *all, const struct context_names *names)
 {
     const struct policy **policies = xcalloc(names->count + 1, sizeof *policies);
     for (size_t i = 0; i < names->count; i++) {
@@ -101,11 +101,11 @@ static void check_order(struct checked *all, const struct cmd_names *names)
 // Every policy of the configuration directory, by name.
 static int check_all(struct check *check, struct error *err)
 {
-    _cleanup_cmd_names_ struct cmd_names names = { 0 };
-    int rc = cmd_policy_names(check->ctx, &names, err);
+    _cleanup_context_names_ struct context_names names = { 0 };
+    int rc = context_policy_names(check->ctx, &names, err);
     struct checked *all = xcalloc(names.count + 1, sizeof *all);
     for (size_t i = 0; i < names.count; i++) {
-        _cleanup_free_ char *path = cmd_policy_path(check->ctx, names.items[i]);
+        _cleanup_free_ char *path = context_policy_path(check->ctx, names.items[i]);
         load(check, path, &all[i]);
     }
     check_order(all, &names);
@@ -125,7 +125,7 @@ static int check_given(struct check *check, const char *given, struct error *err
     struct statx st;
     struct error ignored;
     struct checked checked;
-    _cleanup_free_ char *path = cmd_policy_path(check->ctx, given);
+    _cleanup_free_ char *path = context_policy_path(check->ctx, given);
     bool is_name = io_stat(io, AT_FDCWD, given, 0, &st, &ignored) < 0 && io_stat(io, AT_FDCWD, path, 0, &st, &ignored) == 0;
     load(check, is_name ? path : given, &checked);
     int rc = report_file(check, &checked, err);
@@ -139,10 +139,10 @@ static int print_summary(const struct check *check, struct error *err)
     json_add_u64(line, "files", check->files);
     json_add_u64(line, "files_with_mistakes", check->bad_files);
     json_add_u64(line, "mistakes", check->mistakes);
-    return cmd_print_line(&line, err);
+    return json_line_print(&line, stdout, err);
 }
 
-int cmd_policy_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_policy_check(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     struct check check = { .ctx = ctx };
     int rc = args->count == 0 ? check_all(&check, err) : 0;

@@ -4,13 +4,14 @@
 
 #include "bkd/base/interrupt.h"
 #include "bkd/base/log.h"
-#include "bkd/holding.h"
+#include "bkd/cmd.h"
+#include "bkd/copies/prune_store.h"
+#include "bkd/copies/pruning.h"
+#include "bkd/host/receipts.h"
+#include "bkd/host/setup.h"
 #include "bkd/policy/zone.h"
-#include "bkd/prune_store.h"
-#include "bkd/pruning.h"
-#include "bkd/receipts.h"
 #include "bkd/record/verifications.h"
-#include "bkd/setup.h"
+#include "bkd/snapshots/holding.h"
 
 struct work {
     struct setup setup;
@@ -65,7 +66,7 @@ static int64_t zone_offset(const void *arg, int64_t utc_s)
     return period.offset_s;
 }
 
-static int work_open(struct work *w, const struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+static int work_open(struct work *w, const struct context *ctx, const struct cli_args *args, struct error *err)
 {
     int r = setup_load(ctx, cli_args_value(args, 0), &w->setup, err);
     if (r == 0 && !cli_args_flag(args, "dry-run"))
@@ -148,7 +149,7 @@ static int tell_nothing(const struct work *w, struct error *err)
         struct json *line = json_line_new("summary");
         json_add_str(line, "policy", w->setup.policy.name);
         json_add_u64(line, "kept", 0);
-        return cmd_print_line(&line, err);
+        return json_line_print(&line, stdout, err);
     }
     if (w->setup.ctx->verbosity >= 0)
         printf("%s: there are no snapshots yet\n", w->setup.policy.name);
@@ -172,7 +173,7 @@ static int check_options(const struct cli_args *args, struct error *err)
     return 0;
 }
 
-int cmd_prune(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_prune(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_work_ struct work w = { .receipts = { .lock_fd = -1 } };
     const char *at = cli_args_option(args, "at"), *store = cli_args_option(args, "store");

@@ -2,9 +2,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bkd/cmd.h"
+#include "bkd/copies/pruning.h"
 #include "bkd/engine/simulate.h"
 #include "bkd/policy/units.h"
-#include "bkd/pruning.h"
 
 enum { SEED = 1, SOURCES = 4, USUAL_RATE = 2, USUAL_MIN_LIVE = 30, USUAL_BUDGET = 2, USUAL_CHAIN = 20, USUAL_SHARE = 100 };
 #define SOURCE_BYTES (UINT64_C(100) << 30) // the figures are shares of this
@@ -15,7 +16,7 @@ struct model {
 };
 
 struct simulation {
-    const struct cmd_context *ctx;
+    const struct context *ctx;
     struct keep_rules keep;
     uint64_t grace_s;
     unsigned min_live_percent, budget_percent;
@@ -97,7 +98,7 @@ static int print_json(const struct model *model, const struct simulate_night *ni
         json_add_u64(line, "distinct_bytes", nights[i].unique_bytes);
         json_add_u64(line, "written_bytes", nights[i].written_bytes);
         json_add_u64(line, "renewed_bytes", nights[i].renewed_bytes);
-        r = cmd_print_line(&line, err);
+        r = json_line_print(&line, stdout, err);
     }
     if (r < 0)
         return r;
@@ -112,7 +113,7 @@ static int print_json(const struct model *model, const struct simulate_night *ni
     json_add_double(line, "highest_ratio", o->highest_ratio);
     json_add_double(line, "written_a_day", o->written);
     json_add_double(line, "renewed_a_day", o->renewed);
-    return cmd_print_line(&line, err);
+    return json_line_print(&line, stdout, err);
 }
 
 static void print_head(const struct simulation *s)
@@ -150,7 +151,7 @@ static int simulate_model(const struct simulation *s, const struct model *model,
     return r;
 }
 
-int cmd_prune_simulate(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_prune_simulate(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     struct simulation s = {
         .ctx = ctx, .keep = { .daily = 14, .weekly = 8, .monthly = 6 }, .grace_s = 86400, .min_live_percent = USUAL_MIN_LIVE, .budget_percent = USUAL_BUDGET,
@@ -159,7 +160,7 @@ int cmd_prune_simulate(struct cmd_context *ctx, const struct cli_args *args, str
     _cleanup_policy_ struct policy policy = { 0 };
     int r = read_arguments(&s, args, err);
     if (r == 0 && cli_args_value(args, 0) != NULL) {
-        r = cmd_load_policy(ctx, cli_args_value(args, 0), &policy, err);
+        r = context_load_policy(ctx, cli_args_value(args, 0), &policy, err);
         if (r == 0)
             use_policy(&s, &policy);
     }

@@ -4,13 +4,14 @@
 #include <unistd.h>
 
 #include "bkd/base/clock.h"
-#include "bkd/recording.h"
-#include "bkd/rollback.h"
+#include "bkd/cmd.h"
+#include "bkd/history/recording.h"
+#include "bkd/snapshots/rollback.h"
 
 enum { SHOWN = 1000 };
 
 struct view {
-    const struct cmd_context *ctx;
+    const struct context *ctx;
     uint64_t lines;
 };
 
@@ -64,7 +65,7 @@ static int print_summary(const struct rollback *rb, bool dry_run, bool is_done, 
         json_add_u64(line, "still_differ", rb->after.removed + rb->after.changed + rb->after.metadata);
         json_add_u64(line, "problems", rb->problems);
         json_add_bool(line, "complete", is_done);
-        return cmd_print_line(&line, err);
+        return json_line_print(&line, stdout, err);
     }
     if (rb->ctx->verbosity < 0 || dry_run)
         return 0;
@@ -89,7 +90,7 @@ static int put_back(struct rollback *rb, bool yes, struct error *err)
     return r < 0 ? r : rollback_run(rb, err);
 }
 
-int cmd_rollback(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_rollback(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_rollback_ struct rollback rb = { 0 };
     bool dry_run = cli_args_flag(args, "dry-run");

@@ -4,10 +4,11 @@
 #include <string.h>
 
 #include "bkd/base/clock.h"
+#include "bkd/cmd.h"
 #include "bkd/dr/rpo.h"
+#include "bkd/host/setup.h"
 #include "bkd/record/snapshots.h"
 #include "bkd/record/verifications.h"
-#include "bkd/setup.h"
 
 enum { DAYS = 30, DAYS_MAX = 3660 };
 #define DAY_NS UINT64_C(86400000000000)
@@ -95,7 +96,7 @@ static int print_series(const struct policy *policy, const struct history *h, ui
         json_add_time(line, "until", until);
         add_age(line, "worst_offsite_ms", rpo_worst(h->points, h->n, first_moment(h, until - DAY_NS), until, false));
         add_age(line, "worst_proven_ms", rpo_worst(h->points, h->n, first_moment(h, until - DAY_NS), until, true));
-        int r = cmd_print_line(&line, err);
+        int r = json_line_print(&line, stdout, err);
         if (r < 0)
             return r;
     }
@@ -122,7 +123,7 @@ static int print_json(const struct policy *policy, const struct history *h, uint
     add_age(line, "objective_rpo_ms", promised_ns > 0 ? promised_ns : RPO_NEVER);
     if (promised_ns > 0)
         json_add_bool(line, "met", rpo.offsite <= promised_ns);
-    return cmd_print_line(&line, err);
+    return json_line_print(&line, stdout, err);
 }
 
 static void print_age(const char *what, uint64_t age_ns, uint64_t number)
@@ -155,11 +156,11 @@ static void print_text(const struct policy *policy, const struct history *h, uin
         printf("  promised are %s: %s\n", promised, rpo.offsite <= promised_ns ? "met" : "MISSED: run `bkd backup`, and see `bkd status` for what keeps copies from being current");
 }
 
-static int tell(const struct cmd_context *ctx, struct catalogue *c, const char *name, uint64_t days, struct error *err)
+static int tell(const struct context *ctx, struct catalogue *c, const char *name, uint64_t days, struct error *err)
 {
     _cleanup_policy_ struct policy policy = { 0 };
     __attribute__((cleanup(history_done))) struct history h = { .catalogue = c };
-    int r = cmd_load_policy(ctx, name, &policy, err);
+    int r = context_load_policy(ctx, name, &policy, err);
     if (r == 0 && c != NULL)
         r = load(&h, &policy, err);
     if (r < 0)
@@ -171,10 +172,10 @@ static int tell(const struct cmd_context *ctx, struct catalogue *c, const char *
     return 0;
 }
 
-int cmd_rpo(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_rpo(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_catalogue_ struct catalogue catalogue = { 0 };
-    _cleanup_cmd_names_ struct cmd_names names = { 0 };
+    _cleanup_context_names_ struct context_names names = { 0 };
     const char *only = cli_args_value(args, 0);
     unsigned long days = 0;
     int r = cli_args_number(args, "days", DAYS_MAX, &days, err);
@@ -188,7 +189,7 @@ int cmd_rpo(struct cmd_context *ctx, const struct cli_args *args, struct error *
     if (r == 0 && only != NULL)
         return tell(ctx, c, only, days, err);
     if (r == 0)
-        r = cmd_policy_names(ctx, &names, err);
+        r = context_policy_names(ctx, &names, err);
     for (size_t i = 0; r == 0 && i < names.count; i++)
         r = tell(ctx, c, names.items[i], days, err);
     return r;

@@ -64,7 +64,7 @@ static int print_json(const struct known *k, struct error *err)
     draws_add_json(line, &k->draws);
     if (c->has_newest)
         json_add_time(line, "newest", c->newest_ns);
-    return cmd_print_line(&line, err);
+    return json_line_print(&line, stdout, err);
 }
 
 static void print_trend(const struct known *k)
@@ -112,7 +112,7 @@ static void print_text(const struct known *k, bool asks_copy)
         printf("  %llu other restores are not comparable (another copy, host or size)\n", (unsigned long long)c->others);
 }
 
-static int load(const struct cmd_context *ctx, struct catalogue *c, const char *from, struct known *k, struct error *err)
+static int load(const struct context *ctx, struct catalogue *c, const char *from, struct known *k, struct error *err)
 {
     const struct policy *policy = &k->policy;
     uint64_t now_ns = io_realtime_ns(ctx->io);
@@ -126,10 +126,10 @@ static int load(const struct cmd_context *ctx, struct catalogue *c, const char *
     return r;
 }
 
-static int tell(const struct cmd_context *ctx, struct catalogue *c, const char *name, const char *from, struct error *err)
+static int tell(const struct context *ctx, struct catalogue *c, const char *name, const char *from, struct error *err)
 {
     __attribute__((cleanup(known_done))) struct known k = { 0 };
-    int r = cmd_load_policy(ctx, name, &k.policy, err);
+    int r = context_load_policy(ctx, name, &k.policy, err);
     if (r == 0 && c != NULL)
         r = load(ctx, c, from, &k, err);
     if (r < 0)
@@ -142,10 +142,10 @@ static int tell(const struct cmd_context *ctx, struct catalogue *c, const char *
     return 0;
 }
 
-int cmd_rto(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_rto(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_catalogue_ struct catalogue catalogue = { 0 };
-    _cleanup_cmd_names_ struct cmd_names names = { 0 };
+    _cleanup_context_names_ struct context_names names = { 0 };
     const char *from = cli_args_option(args, "from"), *only = cli_args_value(args, 0);
     int r = catalogue_open(ctx->io, ctx->state_dir, CATALOGUE_READ, &catalogue, err);
     struct catalogue *c = r == 0 ? &catalogue : NULL;
@@ -154,7 +154,7 @@ int cmd_rto(struct cmd_context *ctx, const struct cli_args *args, struct error *
     if (r == 0 && only != NULL)
         return tell(ctx, c, only, from, err);
     if (r == 0)
-        r = cmd_policy_names(ctx, &names, err);
+        r = context_policy_names(ctx, &names, err);
     for (size_t i = 0; r == 0 && i < names.count; i++)
         r = tell(ctx, c, names.items[i], from, err);
     return r;

@@ -3,13 +3,14 @@
 #include <unistd.h>
 
 #include "bkd/base/log.h"
-#include "bkd/control_client.h"
-#include "bkd/due.h"
-#include "bkd/jobs.h"
-#include "bkd/programs.h"
+#include "bkd/cmd.h"
+#include "bkd/daemon/control_client.h"
+#include "bkd/daemon/due.h"
+#include "bkd/daemon/jobs.h"
+#include "bkd/host/programs.h"
 
 struct asking {
-    struct cmd_context *ctx;
+    struct context *ctx;
     const char *policy;
     bool wait;
 };
@@ -23,7 +24,7 @@ static int show_started(const struct asking *asking, const struct json *line, st
         json_add_str(shown, "policy", asking->policy);
         json_add_str(shown, "action", json_get_str(line, "action"));
         json_add_u64(shown, "process", pid);
-        return cmd_print_line(&shown, err);
+        return json_line_print(&shown, stdout, err);
     }
     if (asking->ctx->verbosity >= 0)
         printf("%s: started%s\n", asking->policy, asking->wait ? "; waiting for its end" : "; `bkd status --watch` follows it");
@@ -42,7 +43,7 @@ static int show_ended(const struct asking *asking, const struct json *line, stru
         json_add_str(shown, "policy", asking->policy);
         json_add_u64(shown, "exit", code);
         json_add_str(shown, "message", message);
-        return cmd_print_line(&shown, err);
+        return json_line_print(&shown, stdout, err);
     }
     if (code == 0 && asking->ctx->verbosity >= 0)
         printf("%s: done\n", asking->policy);
@@ -62,7 +63,7 @@ static int take_answer(void *arg, const struct json *line, struct error *err)
 }
 
 // Without a daemon a person who says "run" still wants a run: it is this command's own, in the foreground.
-static int run_here(struct cmd_context *ctx, const char *policy, const char *action, struct error *err)
+static int run_here(struct context *ctx, const char *policy, const char *action, struct error *err)
 {
     _cleanup_free_ char *program = programs_path("bkd");
     const char *argv[12];
@@ -83,7 +84,7 @@ static int run_here(struct cmd_context *ctx, const char *policy, const char *act
     return programs_run(argv, false, &ctx->exit_code, err);
 }
 
-static int run_policy(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+static int run_policy(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     const char *action = cli_args_option(args, "action");
     struct asking asking = { .ctx = ctx, .policy = cli_args_value(args, 0), .wait = cli_args_flag(args, "wait") };
@@ -93,7 +94,7 @@ static int run_policy(struct cmd_context *ctx, const struct cli_args *args, stru
         action = "backup";
     int r = jobs_check_action(action, err);
     if (r == 0)
-        r = cmd_load_policy(ctx, asking.policy, &policy, err); // its mistakes are shown here, not in the daemon's log
+        r = context_load_policy(ctx, asking.policy, &policy, err); // its mistakes are shown here, not in the daemon's log
     if (r == 0 && strchr(asking.policy, '/') != NULL)
         return run_here(ctx, asking.policy, action, err); // the daemon has names only
     if (r < 0)
@@ -105,7 +106,7 @@ static int run_policy(struct cmd_context *ctx, const struct cli_args *args, stru
 }
 
 // The runs are over, and their codes are what counts: alarms and messages that fail are told only.
-static int run_due(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+static int run_due(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     struct error problem;
     int r = due_run(ctx, err);
@@ -114,7 +115,7 @@ static int run_due(struct cmd_context *ctx, const struct cli_args *args, struct 
     return r;
 }
 
-int cmd_run(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_run(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     bool due = cli_args_flag(args, "due"), order = cli_args_flag(args, "order");
     if ((int)due + (int)order + (args->count > 0 ? 1 : 0) != 1)

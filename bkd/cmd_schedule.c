@@ -24,7 +24,7 @@ struct lane {
 };
 
 struct listing {
-    struct cmd_context *ctx;
+    struct context *ctx;
     struct lane *lanes;
     size_t count;
     size_t bad; // policies with mistakes
@@ -71,7 +71,7 @@ static int add_lane(struct listing *listing, const struct policy *policy, const 
 static int add_policy(struct listing *listing, const char *name, struct error *err)
 {
     _cleanup_policy_ struct policy policy = { 0 };
-    int rc = cmd_load_policy(listing->ctx, name, &policy, err);
+    int rc = context_load_policy(listing->ctx, name, &policy, err);
     if (rc < 0)
         return rc;
     if (policy.schedule.count == 0 && !listing->ctx->json && listing->ctx->verbosity >= 0)
@@ -83,8 +83,8 @@ static int add_policy(struct listing *listing, const char *name, struct error *e
 // One policy with mistakes does not hide the others.
 static int add_all(struct listing *listing, struct error *err)
 {
-    _cleanup_cmd_names_ struct cmd_names names = { 0 };
-    int rc = cmd_policy_names(listing->ctx, &names, err);
+    _cleanup_context_names_ struct context_names names = { 0 };
+    int rc = context_policy_names(listing->ctx, &names, err);
     for (size_t i = 0; i < names.count && rc == 0; i++) {
         rc = add_policy(listing, names.items[i], err);
         if (rc == ERROR_USAGE) {
@@ -138,7 +138,7 @@ static int print_json(const struct slot *slot, struct error *err)
     json_add_str(line, "begins", slot->begins);
     json_add_str(line, "schedule", slot->expression);
     json_add_str(line, "note", notes[slot->note]);
-    return cmd_print_line(&line, err);
+    return json_line_print(&line, stdout, err);
 }
 
 static void print_text(const struct listing *listing, const struct slot *slot)
@@ -196,7 +196,7 @@ static int read_options(struct listing *listing, const struct cli_args *args, st
     return 0;
 }
 
-int cmd_schedule(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_schedule(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     __attribute__((cleanup(listing_done))) struct listing listing = { .ctx = ctx, .limit = NEXT_DEFAULT };
     listing.from_s = (int64_t)(io_realtime_ns(ctx->io) / NS_PER_S);

@@ -12,7 +12,7 @@
 #include "bkd/base/log.h"
 #include "bkd/base/sandbox.h"
 #include "bkd/cmd.h"
-#include "bkd/refusals.h"
+#include "bkd/copies/refusals.h"
 #include "bkd/repo/sftp_server.h"
 #include "bkd/repo/stream.h"
 
@@ -90,7 +90,7 @@ static int serve_client(struct service *s, struct error *err)
     return 0;
 }
 
-static int serve(const struct cmd_context *ctx, const struct grow_dir *dir, struct refusals *refusals, struct error *err)
+static int serve(const struct context *ctx, const struct grow_dir *dir, struct refusals *refusals, struct error *err)
 {
     struct service s = { .line = stream_of_fds(STDIN_FILENO, STDOUT_FILENO, 0), .server = sftp_server_new(ctx->io, dir, refusals_note, refusals) };
     int r = serve_client(&s, err);
@@ -110,7 +110,7 @@ static void confine(const struct grow_dir *dir)
     log_debug("confined: Landlock %s (version %d), seccomp %s", landlock > 0 ? "yes" : "no", landlock, filtered ? "yes" : "no");
 }
 
-int cmd_serve(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_serve(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     struct grow_dir dir;
     const char *root = cli_args_option(args, "root");

@@ -1,8 +1,9 @@
 // bkd ship: brings the copies of a policy's repository up to date.
 #include "bkd/base/interrupt.h"
-#include "bkd/shipping.h"
+#include "bkd/cmd.h"
+#include "bkd/copies/shipping.h"
 
-int cmd_ship(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_ship(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_setup_ struct setup s = { 0 };
     struct bandwidth bandwidth = { 0 };

@@ -1,13 +1,14 @@
 #include <string.h>
 
 #include "bkd/base/clock.h"
+#include "bkd/cmd.h"
+#include "bkd/host/setup.h"
 #include "bkd/repo/marks.h"
 #include "bkd/repo/suspects.h"
 #include "bkd/repo/tombstones.h"
-#include "bkd/setup.h"
 
 struct listing {
-    const struct cmd_context *ctx;
+    const struct context *ctx;
     struct records records;
     struct tombstones tombstones;
     uint64_t now_ns;
@@ -21,7 +22,7 @@ static int print_json(const struct listing *l, const struct repository_head *h, 
     json_add_hex(line, "chain", h->chain, sizeof h->chain);
     if (!h->valid) {
         json_add_str(line, "problem", h->problem);
-        return cmd_print_line(&line, err);
+        return json_line_print(&line, stdout, err);
     }
     const struct format_head *head = &h->head;
     json_add_time(line, "time", head->time_ns);
@@ -42,7 +43,7 @@ static int print_json(const struct listing *l, const struct repository_head *h, 
         json_add_time(line, "goes_after", stone->after_ns);
     }
     json_add_hex(line, "head_sha256", h->sha256, sizeof h->sha256);
-    return cmd_print_line(&line, err);
+    return json_line_print(&line, stdout, err);
 }
 
 static void add_fate(const struct listing *l, const struct repository_head *h, struct buf *out)
@@ -101,7 +102,7 @@ static int list(struct listing *l, const struct repository *repository, const ui
     return r;
 }
 
-int cmd_snapshots(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_snapshots(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_setup_ struct setup s = { 0 };
     _cleanup_repository_ struct repository *repository = NULL;

@@ -2,9 +2,10 @@
 #include <string.h>
 
 #include "bkd/base/log.h"
+#include "bkd/cmd.h"
 #include "bkd/codec/sshkey.h"
-#include "bkd/holding.h"
 #include "bkd/repo/tags.h"
+#include "bkd/snapshots/holding.h"
 
 // Another snapshot of this chain with the tag: from now on both can only be named by number.
 static void warn_of_twin(const struct repository *repository, const struct records *records, const struct repository_head *head, const char *tag)
@@ -36,14 +37,14 @@ static int report(const struct setup *s, const struct repository_head *head, con
         json_add_u64(line, "snapshot", head->number);
         json_add_str(line, "tag", tag);
         json_add_u64(line, "written", is_new ? 1 : 0);
-        return cmd_print_line(&line, err);
+        return json_line_print(&line, stdout, err);
     }
     if (s->ctx->verbosity >= 0)
         printf("%s: snapshot %llu %s the tag %s\n", s->policy.name, (unsigned long long)head->number, is_new ? "has" : "had already", tag);
     return 0;
 }
 
-int cmd_tag(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_tag(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_setup_ struct setup s = { 0 };
     _cleanup_repository_ struct repository *repository = NULL;

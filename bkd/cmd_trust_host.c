@@ -7,8 +7,8 @@
 #include "bkd/base/ssh_url.h"
 #include "bkd/cmd.h"
 #include "bkd/codec/known_hosts.h"
+#include "bkd/host/setup.h"
 #include "bkd/repo/ssh.h"
-#include "bkd/setup.h"
 
 struct pin {
     char *url, *file, *config; // owned
@@ -26,7 +26,7 @@ static void pin_done(struct pin *p)
     buf_done(&p->blob);
 }
 
-static int ask_host(const struct cmd_context *ctx, struct pin *p, struct error *err)
+static int ask_host(const struct context *ctx, struct pin *p, struct error *err)
 {
     _cleanup_ssh_url_ struct ssh_url url = { 0 };
     int r = ssh_url_parse(p->url, &url, err);
@@ -62,7 +62,7 @@ static int confirm(const struct cli_args *args, const struct pin *p, struct erro
 }
 
 // Adds the line to the file, which is written aside and renamed. *ret_pinned false: it was pinned before.
-static int write_pin(const struct cmd_context *ctx, const struct pin *p, bool *ret_pinned, struct error *err)
+static int write_pin(const struct context *ctx, const struct pin *p, bool *ret_pinned, struct error *err)
 {
     _cleanup_buf_ struct buf text = { 0 };
     enum known_hosts_answer answer;
@@ -84,7 +84,7 @@ static int write_pin(const struct cmd_context *ctx, const struct pin *p, bool *r
     return fs_replace_file(ctx->io, AT_FDCWD, p->file, 0644, text.data, text.len, err);
 }
 
-static int report(const struct cmd_context *ctx, const struct pin *p, bool pinned, struct error *err)
+static int report(const struct context *ctx, const struct pin *p, bool pinned, struct error *err)
 {
     if (ctx->json) {
         struct json *line = json_line_new("summary");
@@ -92,14 +92,14 @@ static int report(const struct cmd_context *ctx, const struct pin *p, bool pinne
         json_add_str(line, "fingerprint", p->fingerprint);
         json_add_str(line, "known_hosts", p->file);
         json_add_bool(line, "pinned", pinned);
-        return cmd_print_line(&line, err);
+        return json_line_print(&line, stdout, err);
     }
     if (ctx->verbosity >= 0)
         printf("%s: %s %s in %s\n", p->name, p->fingerprint, pinned ? "pinned" : "was pinned already", p->file);
     return 0;
 }
 
-static int pin_host(struct cmd_context *ctx, const struct cli_args *args, struct pin *p, struct error *err)
+static int pin_host(struct context *ctx, const struct cli_args *args, struct pin *p, struct error *err)
 {
     bool pinned = false;
     int r = ask_host(ctx, p, err);
@@ -112,24 +112,24 @@ static int pin_host(struct cmd_context *ctx, const struct cli_args *args, struct
 
 // ---- which hosts
 
-static int pin_address(struct cmd_context *ctx, const struct cli_args *args, const char *url, struct error *err)
+static int pin_address(struct context *ctx, const struct cli_args *args, const char *url, struct error *err)
 {
     const char *config = cli_args_option(args, "ssh-config"), *known_hosts = cli_args_option(args, "known-hosts");
     __attribute__((cleanup(pin_done))) struct pin p = {
-        .url = xstrdup(url), .file = known_hosts != NULL ? xstrdup(known_hosts) : cmd_key_path(ctx, "known_hosts"), .config = config == NULL ? NULL : xstrdup(config),
+        .url = xstrdup(url), .file = known_hosts != NULL ? xstrdup(known_hosts) : context_key_path(ctx, "known_hosts"), .config = config == NULL ? NULL : xstrdup(config),
     };
     return pin_host(ctx, args, &p, err);
 }
 
 // As the policy reaches it: through its ssh_config, pinned in its file.
-static int pin_place(struct cmd_context *ctx, const struct cli_args *args, const struct policy_store *place, struct error *err)
+static int pin_place(struct context *ctx, const struct cli_args *args, const struct policy_store *place, struct error *err)
 {
     const char *config = cli_args_option(args, "ssh-config"), *known_hosts = cli_args_option(args, "known-hosts");
     _cleanup_setup_access_ struct setup_access access = { 0 };
     setup_access(ctx, place, &access);
     config = config == NULL ? access.config : config;
     __attribute__((cleanup(pin_done))) struct pin p = {
-        .url = xstrdup(place->url), .file = known_hosts != NULL ? xstrdup(known_hosts) : cmd_key_path(ctx, place->ssh_known_hosts),
+        .url = xstrdup(place->url), .file = known_hosts != NULL ? xstrdup(known_hosts) : context_key_path(ctx, place->ssh_known_hosts),
         .config = config == NULL ? NULL : xstrdup(config),
     };
     return pin_host(ctx, args, &p, err);
@@ -160,11 +160,11 @@ static const struct policy_store **remote_places(const struct policy *policy, si
     return places;
 }
 
-static int pin_policy(struct cmd_context *ctx, const struct cli_args *args, const char *name, struct error *err)
+static int pin_policy(struct context *ctx, const struct cli_args *args, const char *name, struct error *err)
 {
     _cleanup_policy_ struct policy policy = { 0 };
     size_t n = 0;
-    int r = cmd_load_policy(ctx, name, &policy, err);
+    int r = context_load_policy(ctx, name, &policy, err);
     if (r < 0)
         return r;
     const struct policy_store **places = remote_places(&policy, &n);
@@ -178,7 +178,7 @@ static int pin_policy(struct cmd_context *ctx, const struct cli_args *args, cons
     return r;
 }
 
-int cmd_trust_host(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_trust_host(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     const char *what = cli_args_value(args, 0);
     return ssh_url_is(what) ? pin_address(ctx, args, what, err) : pin_policy(ctx, args, what, err);

@@ -5,24 +5,25 @@
 #include "bkd/base/clock.h"
 #include "bkd/base/interrupt.h"
 #include "bkd/base/log.h"
+#include "bkd/cmd.h"
 #include "bkd/dr/draws.h"
 #include "bkd/dr/evidence.h"
+#include "bkd/history/recording.h"
+#include "bkd/proof/verifying.h"
 #include "bkd/record/verifications.h"
-#include "bkd/recording.h"
-#include "bkd/verifying.h"
 
 static const char *name_of(const struct policy_check *check) { return check->name[0] != '\0' ? check->name : check_type_name(check->type); }
 
 static void show_begin(void *arg, uint64_t snapshot, const char *url, const char *target)
 {
-    const struct cmd_context *ctx = arg;
+    const struct context *ctx = arg;
     if (!ctx->json)
         log_info("restoring snapshot %llu from '%s' into '%s'", (unsigned long long)snapshot, url, target);
 }
 
 static void show_check(void *arg, const struct policy_check *check, const struct check_outcome *outcome)
 {
-    const struct cmd_context *ctx = arg;
+    const struct context *ctx = arg;
     if (!ctx->json && outcome->passed)
         log_info("check '%s' passed: %s", name_of(check), outcome->message);
     else if (!ctx->json)
@@ -115,7 +116,7 @@ static int print_json(const struct verifying *v, struct error *err)
     json_add_bool(line, "user_namespace", v->is_namespaced);
     add_problems(line, v);
     json_add_str(line, "reason", v->why);
-    return cmd_print_line(&line, err);
+    return json_line_print(&line, stdout, err);
 }
 
 // ---- text
@@ -181,7 +182,7 @@ static void print_text(const struct verifying *v)
 // ---- the record
 
 // A verification that is not remembered is still one: its result was told.
-static void remember(const struct cmd_context *ctx, const struct verifying *v)
+static void remember(const struct context *ctx, const struct verifying *v)
 {
     _cleanup_catalogue_ struct catalogue catalogue = { 0 };
     struct error err;
@@ -210,21 +211,21 @@ static void remember(const struct cmd_context *ctx, const struct verifying *v)
 }
 
 // The last line is the summary, whatever it came to: who reads only that knows.
-static int conclude(struct cmd_context *ctx, struct verifying *v, int result, struct error *err)
+static int conclude(struct context *ctx, struct verifying *v, int result, struct error *err)
 {
     struct error lost;
     ctx->has_concluded = true;
     if (result < 0 && v->why == NULL && !v->is_proven)
         v->why = xstrdup(err->text);
     if (result < 0 && err->code != ERROR_INCOMPLETE)
-        (void)!cmd_print_error(err, &lost); // a summary that cannot be printed either is told
+        (void)!context_print_error(err, &lost); // a summary that cannot be printed either is told
     int r = print_json(v, &lost);
     if (r < 0 && result == 0)
         *err = lost;
     return result < 0 ? result : r;
 }
 
-int cmd_verify(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_verify(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_verifying_ struct verifying v = { 0 };
     const struct verifying_options options = {

@@ -1,8 +1,8 @@
 #include "bkd/base/log.h"
 #include "bkd/cmd.h"
-#include "bkd/notify.h"
+#include "bkd/history/notify.h"
 #include "bkd/record/runs.h"
-#include "bkd/watch_run.h"
+#include "bkd/watch/watch_run.h"
 
 static int tell_abandoned(void *arg, const struct run_record *run, struct error *err)
 {
@@ -12,7 +12,7 @@ static int tell_abandoned(void *arg, const struct run_record *run, struct error 
     return 0;
 }
 
-int cmd_watch(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int cmd_watch(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_catalogue_ struct catalogue catalogue = { 0 };
     (void)args;

@@ -10,10 +10,10 @@
 #include "bkd/base/sandbox.h"
 #include "bkd/cmd.h"
 #include "bkd/commands.h"
-#include "bkd/notify.h"
-#include "bkd/privileges.h"
-#include "bkd/recording.h"
-#include "bkd/watch_run.h"
+#include "bkd/history/notify.h"
+#include "bkd/history/recording.h"
+#include "bkd/host/privileges.h"
+#include "bkd/watch/watch_run.h"
 
 // From the root on, as programs that are run elsewhere need it; it need not exist yet. Caller frees.
 static char *from_root(const char *dir)
@@ -63,7 +63,7 @@ static int print_help(const struct cli_args *args, struct error *err)
 // These write what belongs to others than the owner of the state directory.
 static bool needs_root(const struct cli_command *command) { return strcmp(command->name, "rollback") == 0 || strcmp(command->name, "serve") == 0; }
 
-static int run(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+static int run(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     if (!args->command || cli_args_flag(args, "help") || cli_args_flag(args, "version"))
         return print_help(args, err);
@@ -83,7 +83,7 @@ static int run(struct cmd_context *ctx, const struct cli_args *args, struct erro
     return r == ERROR_FAILED && joined ? error_prefix(err, "working as user %u, whose '%s' is", (unsigned)geteuid(), ctx->state_dir) : r;
 }
 
-static void report(const struct cmd_context *ctx, const struct error *err)
+static void report(const struct context *ctx, const struct error *err)
 {
     if (err->code == ERROR_INCOMPLETE)
         log_warn("%s", err->text);
@@ -91,7 +91,7 @@ static void report(const struct cmd_context *ctx, const struct error *err)
         log_error("%s", err->text);
     struct error ignored; // the exit code tells it as well
     if (ctx->json && !ctx->has_concluded && err->code != ERROR_INCOMPLETE) // a run that is done but incomplete ends with its summary, which says so
-        (void)!cmd_print_error(err, &ignored);
+        (void)!context_print_error(err, &ignored);
 }
 
 // A list that was cut off by a full disk or a closed pipe is no success, whatever printed it.
@@ -113,7 +113,7 @@ int main(int argc, char **argv)
     int rc = cli_parse(commands_program(), argc, argv, &args, &err);
     _cleanup_free_ char *config_dir = find_dir(&args, "config-dir", "BKD_CONFIG_DIR", "/etc/bkd", "XDG_CONFIG_HOME", ".config");
     _cleanup_free_ char *state_dir = find_dir(&args, "state-dir", "BKD_STATE_DIR", "/var/lib/bkd", "XDG_STATE_HOME", ".local/state");
-    struct cmd_context ctx = { .io = io_real(), .config_dir = config_dir, .state_dir = state_dir, .json = cli_args_flag(&args, "json") };
+    struct context ctx = { .io = io_real(), .config_dir = config_dir, .state_dir = state_dir, .json = cli_args_flag(&args, "json") };
     ctx.verbosity = cli_args_flag(&args, "verbose") ? 1 : cli_args_flag(&args, "quiet") ? -1 : 0;
     log_set_level(ctx.verbosity > 0 ? LOG_LEVEL_DEBUG : ctx.verbosity < 0 ? LOG_LEVEL_WARN : LOG_LEVEL_INFO);
     if (rc == 0)

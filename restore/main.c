@@ -37,7 +37,7 @@ static int read_transport(const char *how, bool *ret_ssh_program, struct error *
     return how == NULL || *ret_ssh_program || strcmp(how, "builtin") == 0 ? 0 : error_set(err, ERROR_USAGE, "--transport %s: it is 'ssh' or 'builtin'", how);
 }
 
-static int run(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+static int run(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     if (args->command == NULL || cli_args_flag(args, "help") || cli_args_flag(args, "version"))
         return print_help(args, err);
@@ -93,7 +93,7 @@ int main(int argc, char **argv)
     (void)mallopt(M_TRIM_THRESHOLD, 256 << 20);
     (void)mallopt(M_ARENA_MAX, 1);
     (void)umask(0); // modes are given exactly, at creation
-    struct cmd_context ctx = { .io = io_real(), .argc = argc, .argv = argv };
+    struct context ctx = { .io = io_real(), .argc = argc, .argv = argv };
     timing_init(&ctx.timing, ctx.io);
     int rc = cli_parse(verbs_program(), argc, argv, &args, &err);
     ctx.json = cli_args_flag(&args, "json");

@@ -31,7 +31,7 @@ void verb_add_printable(struct buf *out, const char *text, size_t n)
 
 static bool is_plain(const char *word) { return *word != '\0' && strspn(word, PLAIN) == strlen(word); }
 
-void verb_format_again(const struct cmd_context *ctx, struct buf *out)
+void verb_format_again(const struct context *ctx, struct buf *out)
 {
     bool resumes = false;
     for (int i = 0; i < ctx->argc; i++) {

@@ -10,7 +10,7 @@
 #include "restore/session.h"
 #include "restore/timing.h"
 
-struct cmd_context {
+struct context {
     const struct io *io;
     bool json, quiet;
     bool told; // a summary line was printed that tells of the failure too
@@ -28,15 +28,15 @@ MUST_USE int verb_print_line(struct json **line, struct error *err);
 void verb_add_printable(struct buf *out, const char *text, size_t n);
 
 // The command line as a shell takes it, with --resume, appended. Nothing when a byte of it could not stand in one line.
-void verb_format_again(const struct cmd_context *ctx, struct buf *out);
+void verb_format_again(const struct context *ctx, struct buf *out);
 
 // The handlers. 0, or a negative error_code and one sentence in *err; main prints it once and turns it into the exit code.
-int verb_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
-int verb_dump(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
-int verb_find(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
-int verb_list(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
-int verb_ls(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
-int verb_mtree(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
-int verb_restore(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+int verb_check(struct context *ctx, const struct cli_args *args, struct error *err);
+int verb_dump(struct context *ctx, const struct cli_args *args, struct error *err);
+int verb_find(struct context *ctx, const struct cli_args *args, struct error *err);
+int verb_list(struct context *ctx, const struct cli_args *args, struct error *err);
+int verb_ls(struct context *ctx, const struct cli_args *args, struct error *err);
+int verb_mtree(struct context *ctx, const struct cli_args *args, struct error *err);
+int verb_restore(struct context *ctx, const struct cli_args *args, struct error *err);
 
 #endif

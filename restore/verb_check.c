@@ -12,7 +12,7 @@
 #include "restore/verb.h"
 
 struct view {
-    struct cmd_context *ctx;
+    struct context *ctx;
     struct progress *progress;
 };
 
@@ -47,7 +47,7 @@ static void show_phase(void *arg, const char *phase, uint64_t files, uint64_t by
 
 static void show_progress(void *arg, uint64_t files, uint64_t bytes) { progress_add(((struct view *)arg)->progress, files, bytes); }
 
-static int print_json(const struct cmd_context *ctx, const struct verify_totals *t, bool read_data, struct error *err)
+static int print_json(const struct context *ctx, const struct verify_totals *t, bool read_data, struct error *err)
 {
     struct json *line = json_line_new("summary");
     json_add_u64(line, "snapshots", t->snapshots);
@@ -71,7 +71,7 @@ static int print_json(const struct cmd_context *ctx, const struct verify_totals 
     return verb_print_line(&line, err);
 }
 
-static void print_text(const struct cmd_context *ctx, const struct verify_totals *t, const struct verify_options *o)
+static void print_text(const struct context *ctx, const struct verify_totals *t, const struct verify_options *o)
 {
     char objects[CLOCK_TEXT_MAX], hashed[CLOCK_TEXT_MAX], data[CLOCK_TEXT_MAX], hand[CLOCK_TEXT_MAX], duration[CLOCK_TEXT_MAX];
     clock_format_bytes(objects, t->object_bytes);
@@ -89,7 +89,7 @@ static void print_text(const struct cmd_context *ctx, const struct verify_totals
     printf("  in %s: %s\n", duration, t->alarms == 0 ? "all is as it was written" : "NOT all is as it was written");
 }
 
-static int fill_options(struct cmd_context *ctx, const struct cli_args *args, struct session *session, struct verify_options *o,
+static int fill_options(struct context *ctx, const struct cli_args *args, struct session *session, struct verify_options *o,
                         uint8_t chain[16], struct error *err)
 {
     unsigned long jobs = 0;
@@ -115,7 +115,7 @@ static int fill_options(struct cmd_context *ctx, const struct cli_args *args, st
     return r;
 }
 
-int verb_check(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int verb_check(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_session_ struct session session = { 0 };
     uint8_t chain[16];

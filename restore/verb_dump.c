@@ -78,7 +78,7 @@ static int dump(struct stream_source *source, bool tar, bool one_path, struct er
     return stream_run(source, &sink, err);
 }
 
-static int check_arguments(const struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+static int check_arguments(const struct context *ctx, const struct cli_args *args, struct error *err)
 {
     if (ctx->json)
         return error_set(err, ERROR_USAGE, "dump writes files themselves to standard output: leave --json out");
@@ -86,7 +86,7 @@ static int check_arguments(const struct cmd_context *ctx, const struct cli_args 
     return chosen ? 0 : error_set(err, ERROR_USAGE, "which file? Give a PATH, or --tar for the whole snapshot");
 }
 
-int verb_dump(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int verb_dump(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_session_ struct session session = { 0 };
     _cleanup_snapshot_ struct snapshot snapshot = { 0 };

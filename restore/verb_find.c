@@ -76,7 +76,7 @@ static int read_patterns(const struct cli_args *args, struct pattern_set **ret_n
 // ---- searching
 
 struct search {
-    struct cmd_context *ctx;
+    struct context *ctx;
     struct session *session;
     struct finder *finder;
     struct range range;
@@ -213,7 +213,7 @@ static int finish(const struct search *s, uint64_t found, struct error *err)
     return found > 0 ? 0 : error_set(err, ERROR_NOT_FOUND, "nothing in %" PRIu64 " snapshots matches", s->searched);
 }
 
-int verb_find(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int verb_find(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_session_ struct session session = { 0 };
     _cleanup_selection_ struct selection *selection = NULL;

@@ -72,7 +72,7 @@ static void print_text(const struct repository_head *h, const struct records *re
            state_of(h, records), h->problem != NULL ? ": " : "", h->problem != NULL ? h->problem : "", buf_str(&marks));
 }
 
-int verb_list(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int verb_list(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     (void)args;
     _cleanup_session_ struct session session = { 0 };

@@ -75,7 +75,7 @@ static int print_json(const struct manifest_entry *e, struct error *err)
     return verb_print_line(&line, err);
 }
 
-int verb_ls(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int verb_ls(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_session_ struct session session = { 0 };
     _cleanup_snapshot_ struct snapshot snapshot = { 0 };

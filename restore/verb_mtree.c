@@ -67,7 +67,7 @@ static void print_entry(const struct manifest_entry *e, struct buf *line)
     puts(buf_str(line));
 }
 
-int verb_mtree(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int verb_mtree(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_session_ struct session session = { 0 };
     _cleanup_snapshot_ struct snapshot snapshot = { 0 };

@@ -46,7 +46,7 @@ static bool ask_to_delete(uint64_t count, const char *first, const char *target)
     return fgets(answer, sizeof answer, stdin) != NULL && (strcmp(answer, "y\n") == 0 || strcmp(answer, "yes\n") == 0);
 }
 
-static int read_options(const struct cmd_context *ctx, const struct cli_args *args, struct run_options *ret_options, struct error *err)
+static int read_options(const struct context *ctx, const struct cli_args *args, struct run_options *ret_options, struct error *err)
 {
     unsigned long strip = 0, jobs = 0;
     bool can_ask = !ctx->json && isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
@@ -97,7 +97,7 @@ static int open_snapshot(struct session *session, const char *name, bool keep_go
     return error_set(err, r, "%.700s; --keep-going restores what can be proved, and `bkd-restore check` says which snapshots are whole", why.text);
 }
 
-int verb_restore(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+int verb_restore(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     struct run_options options;
     _cleanup_buf_ struct buf again = { 0 };

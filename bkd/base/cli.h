@@ -18,10 +18,10 @@
 #include "bkd/base/error.h"
 
 struct cli_args;
-struct cmd_context; // what a program hands to its handlers; each program defines its own
+struct context; // what a program hands to its handlers; each program defines its own
 
 // A handler returns 0 or a negative error_code with the text for the person in *err.
-typedef int cli_handler(struct cmd_context *ctx, const struct cli_args *args, struct error *err);
+typedef int cli_handler(struct context *ctx, const struct cli_args *args, struct error *err);
 
 struct cli_option {
     const char *name;     // long name without dashes; NULL ends a list

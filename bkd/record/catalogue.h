@@ -5,7 +5,7 @@
 // Several processes at once are normal: each writes in short transactions and waits up to CATALOGUE_BUSY_MS for the others. Open it for a piece of work, not
 // for the life of a process: a damaged database can be set aside only while nobody else has it open.
 //
-// The catalogue is never a reason to fail for the work it records. Who runs a backup uses bkd/recording.h, which keeps what could not be written.
+// The catalogue is never a reason to fail for the work it records. Who runs a backup uses bkd/history/recording.h, which keeps what could not be written.
 #ifndef BKD_RECORD_CATALOGUE_H
 #define BKD_RECORD_CATALOGUE_H
 

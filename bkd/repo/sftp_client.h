@@ -54,7 +54,7 @@ MUST_USE int sftp_mkdir(struct sftp_client *c, const char *path, uint32_t mode, 
 MUST_USE int sftp_remove(struct sftp_client *c, const char *path, struct error *err);
 // The plain RENAME of version 3: OpenSSH refuses a name that is taken. (posix-rename overwrites, and is never used.)
 MUST_USE int sftp_rename(struct sftp_client *c, const char *from, const char *to, struct error *err);
-// What bkd asks of a server only to learn that it is refused (bkd/probe.h): attributes of a file that is there, and a rename that overwrites.
+// What bkd asks of a server only to learn that it is refused (bkd/copies/probe.h): attributes of a file that is there, and a rename that overwrites.
 MUST_USE int sftp_setstat(struct sftp_client *c, const char *path, const struct sftp_attrs *attrs, struct error *err);
 MUST_USE int sftp_posix_rename(struct sftp_client *c, const char *from, const char *to, struct error *err);
 // Has the server hash a whole file (draft-ietf-secsh-filexfer-extensions-00, section 3). It is given time to read `size` bytes from a slow disk.

@@ -10,7 +10,7 @@
 
 #include "bkd/base/cli.h"
 
-static int run_nothing(struct cmd_context *ctx, const struct cli_args *args, struct error *err)
+static int run_nothing(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     (void)ctx;
     (void)args;

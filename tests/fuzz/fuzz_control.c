@@ -2,7 +2,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "bkd/control_request.h"
+#include "bkd/daemon/control_request.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
