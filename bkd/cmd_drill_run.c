@@ -63,7 +63,8 @@ static int add_step(struct drill *d, const struct recovery *plan, const struct p
     enum drill_result result = s->state == PLANNING_DONE ? DRILL_PASSED : s->state == PLANNING_SKIPPED ? DRILL_SKIPPED : DRILL_FAILED;
     _cleanup_buf_ struct buf text = { 0 };
     describe_step(s, &text);
-    const struct drill_step step = { .name = p->ids[i], .planned_ms = i < plan->step_count ? plan->steps[i].deadline_s * 1000 : 0, .took_ns = s->took_ns, .begun_ns = &s->begun_ns, .result = result, .text = buf_str(&text) };
+    const struct drill_step step = { .name = p->ids[i], .planned_ms = i < plan->step_count ? plan->steps[i].deadline_s * 1000 : 0, .took_ns = s->took_ns,
+                                     .begun_ns = &s->begun_ns, .result = result, .text = buf_str(&text) };
     int r = drill_step(d, &step, err);
     if (r == 0 && result == DRILL_SKIPPED) {
         _cleanup_free_ char *skipped = xasprintf("step %s", p->ids[i]);

@@ -176,10 +176,14 @@ static const struct cli_command commands[] = {
       "last days: with --json one line for each day. Without a policy: of all.",
       rpo_options, cmd_rpo },
     { "history", "[POLICY]", 0, 1, "list what was run, when, and what came of it",
-      "Every run that works on a policy or a recovery plan records itself, whoever started it: a person, cron, the daemon. A run that is gone without an end was killed.", history_options, cmd_history },
+      "Every run that works on a policy or a recovery plan records itself, whoever started it: a person, cron, the daemon. A run that is gone without an end was killed.",
+      history_options, cmd_history },
     { "runs list", "[POLICY]", 0, 1, "the same as history", NULL, history_options, cmd_history },
-    { "runs show", "RUN", 1, 1, "show all that is known of one run", "Its times, result and message, how long its parts took, what they came to, where the snapshot it made is; and of a backup where the time went: how long each stage computed, was off the processor (it waited for a disk, a line, or a processor that others had), and waited for the stage before (no input) or behind it (no room), summed over its threads.", NULL,
-      cmd_runs_show },
+    { "runs show", "RUN", 1, 1, "show all that is known of one run",
+      "Its times, result and message, how long its parts took, what they came to, where the snapshot it made is; and of a backup where the time went: how long each stage "
+      "computed, was off the processor (it waited for a disk, a line, or a processor that others had), and waited for the stage before (no input) or behind it (no room), "
+      "summed over its threads.",
+      NULL, cmd_runs_show },
     { "catalogue check", "", 0, 0, "prove that the record of this host's runs is whole",
       "Checks every page and reference of the database (catalogue.db in the state directory; /usr/share/doc/bkd/catalogue.md says what is in it). Ends with 4 when it is damaged.", NULL,
       cmd_catalogue_check },

@@ -15,15 +15,16 @@
 #include "bkd/host/privileges.h"
 #include "bkd/watch/watch_run.h"
 
+// From this size on memory goes back to the system when it is freed. (glibc would raise the bound to the largest that was ever freed, and keep holes
+// between what its threads hold.)
+#define LARGE_MEMORY (1 << 20)
+
 // From the root on, as programs that are run elsewhere need it; it need not exist yet. Caller frees.
 static char *from_root(const char *dir)
 {
     _cleanup_free_ char *here = dir[0] == '/' ? NULL : getcwd(NULL, 0);
     return here == NULL ? xstrdup(dir) : xasprintf("%s/%s", here, dir);
 }
-// From this size on memory goes back to the system when it is freed. (glibc would raise the bound to the largest that was ever freed, and keep holes
-// between what its threads hold.)
-#define LARGE_MEMORY (1 << 20)
 
 // An option, else a variable, else the system's place, or the user's own when not root. Caller frees; NULL without HOME.
 static char *find_dir(const struct cli_args *args, const char *option, const char *variable, const char *system_dir, const char *xdg_variable, const char *home_dir)

@@ -9,8 +9,8 @@
 //
 // "The same" is type, size, time to the nanosecond, mode, owner (where owners can be given), link target and device number. Where size is equal
 // and the time is not, or nothing but content is proof (`doubt`), the answer is DECIDE_COMPARE: read what is there, then ask decide_compared.
-// A directory on a directory is never replaced: it is entered, or gets its metadata; those on the way to the backup's sources keep theirs. A directory that holds something gives way to another type
-// only with --delete.
+// A directory on a directory is never replaced: it is entered, or gets its metadata; those on the way to the backup's sources keep theirs. A directory that
+// holds something gives way to another type only with --delete.
 #ifndef BKD_RESTORE_DECIDE_H
 #define BKD_RESTORE_DECIDE_H
 

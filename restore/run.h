@@ -16,7 +16,7 @@ struct run_options {
     const char *target; // directory; made when it does not exist
     struct selection *selection; // what to restore, borrowed; NULL = everything
     unsigned strip; // components taken off the front of each path
-    unsigned jobs;  // worker threads; 0 = one more than processors
+    unsigned jobs;  // worker threads; 0 = one more than processors, 8 at most
     enum decide_mode overwrite; // what becomes of names that are taken
     bool in_place_delta; // existing files serve what they hold; only blocks that differ are written
     bool delete;         // what the selected directories hold beside the snapshot goes

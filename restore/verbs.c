@@ -62,7 +62,7 @@ static const struct cli_option restore_options[] = {
     { "untrusted", 0, NULL, "whoever made the snapshot is not trusted: no setuid, setgid, devices, capabilities; each is listed" },
     { "numeric-owner", 0, NULL, "owners by number even where this machine knows their names" },
     { "target-attributes", 0, NULL, "DIR gets the metadata of the directory it stands for, also where it existed (a new disk for /)" },
-    { "jobs", 'j', "N", "threads that decode, compare and write (one more than processors)" },
+    { "jobs", 'j', "N", "threads that decode, compare and write (one more than processors, 8 at most)" },
     { 0 },
 };
 

@@ -81,8 +81,8 @@ MUST_USE int io_rename_over(const struct io *io, int old_dirfd, const char *old_
 MUST_USE int io_link(const struct io *io, int old_dirfd, const char *old_path, int new_dirfd, const char *new_path, struct error *err);
 MUST_USE int io_stat(const struct io *io, int dirfd, const char *path, int flags, struct statx *ret_st, struct error *err);
 
-uint64_t io_realtime_ns(const struct io *io);  // since 1970-01-01 UTC; from one second to INT64_MAX (year 2262), whatever the clock says
-uint64_t io_monotonic_ns(const struct io *io); // for durations only
+uint64_t io_realtime_ns(const struct io *io);    // since 1970-01-01 UTC; from one second to INT64_MAX (year 2262), whatever the clock says
+uint64_t io_monotonic_ns(const struct io *io);   // for durations only
 uint64_t io_thread_cpu_ns(const struct io *io);  // the processor's time of the calling thread; a system call
 uint64_t io_process_cpu_ns(const struct io *io); // and of all threads
 // Fills with kernel randomness; a failure ends the process (there is no safe way on).

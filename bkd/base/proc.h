@@ -1,9 +1,9 @@
 // Running other programs: a list of arguments, never a shell; an environment, a directory and descriptors that are all stated; an end that always comes.
 //
-// The program leads a session of its own (no terminal, no signals of ours) and inherits three descriptors only, and no capabilities of a process that is not root's, unless told so. Its standard output and error are read
-// while it runs: the last bytes of each are kept, the rest is counted, so a flood costs no memory. When the time is up, or the caller says to stop, its whole
-// process group gets SIGTERM and, after a grace, SIGKILL; so it does when this process dies. When it ends, what it left running in its group is killed too;
-// a process that made a session of its own (a daemon it started) is left alone.
+// The program leads a session of its own (no terminal, no signals of ours) and inherits three descriptors only, and no capabilities of a process that is not
+// root's, unless told so. Its standard output and error are read while it runs: the last bytes of each are kept, the rest is counted, so a flood costs no
+// memory. When the time is up, or the caller says to stop, its whole process group gets SIGTERM and, after a grace, SIGKILL; so it does when this process dies.
+// When it ends, what it left running in its group is killed too; a process that made a session of its own (a daemon it started) is left alone.
 //
 // Usual order: proc_run; or proc_start; proc_read until 0 …; proc_wait; proc_free. A struct proc belongs to one thread at a time.
 #ifndef BKD_BASE_PROC_H

@@ -115,23 +115,23 @@ static int write_map(const struct io *io, const char *program, const char *file,
 // ---- opening
 
 // Our memory may hold secrets, so /proc does not open our namespaces to anybody but ourselves: the child opens its own, and sends the descriptor.
-struct parcel {
+struct handover {
     char byte;
     struct iovec content;
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
     struct msghdr message;
 };
 
-static void prepare_parcel(struct parcel *p)
+static void prepare_handover(struct handover *p)
 {
-    *p = (struct parcel){ .content = { &p->byte, 1 } };
+    *p = (struct handover){ .content = { &p->byte, 1 } };
     p->message = (struct msghdr){ .msg_iov = &p->content, .msg_iovlen = 1, .msg_control = p->control, .msg_controllen = sizeof p->control };
 }
 
 static void send_descriptor(int socket, int fd)
 {
-    struct parcel p;
-    prepare_parcel(&p);
+    struct handover p;
+    prepare_handover(&p);
     struct cmsghdr *header = CMSG_FIRSTHDR(&p.message);
     *header = (struct cmsghdr){ .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof fd) };
     memcpy(CMSG_DATA(header), &fd, sizeof fd);
@@ -140,10 +140,10 @@ static void send_descriptor(int socket, int fd)
 
 static bool receive_descriptor(int socket, int *ret_fd)
 {
-    struct parcel p;
+    struct handover p;
     ssize_t n;
     do {
-        prepare_parcel(&p);
+        prepare_handover(&p);
         n = recvmsg(socket, &p.message, MSG_CMSG_CLOEXEC);
     } while (n < 0 && errno == EINTR);
     const struct cmsghdr *header = n == 1 ? CMSG_FIRSTHDR(&p.message) : NULL;

@@ -2,7 +2,7 @@
 // hand out to it. This user and its group keep their numbers; all others, as far as the ranges reach, stand for numbers that nobody else has.
 // See user_namespaces(7), subuid(5), newuidmap(1).
 //
-// Usual order: userns_open; programs with proc_options.userns_fd, work of our own with userns_call; close.
+// Usual order: userns_open; programs with proc_options.userns_fd, work of our own with userns_call; userns_close.
 #ifndef BKD_BASE_USERNS_H
 #define BKD_BASE_USERNS_H
 

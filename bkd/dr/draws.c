@@ -48,6 +48,8 @@ void draws_add_json(struct json *line, const struct draws *d)
 
 void draws_format(const struct draws *d, struct buf *ret_text)
 {
-    buf_addf(ret_text, "at most %.2g %% of files cannot be restored, with %u %% confidence, n = %llu (drawn at random in %llu verifications of the last %d days; %llu of them could not be restored)",
+    buf_addf(ret_text,
+             "at most %.2g %% of files cannot be restored, with %u %% confidence, n = %llu (drawn at random in %llu verifications of the last %d days; "
+             "%llu of them could not be restored)",
              d->bad_share * 100, confidence_percent(), (unsigned long long)d->files, (unsigned long long)d->nights, DRAWS_DAYS, (unsigned long long)d->bad);
 }

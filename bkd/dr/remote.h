@@ -2,8 +2,9 @@
 #ifndef BKD_DR_REMOTE_H
 #define BKD_DR_REMOTE_H
 
+#include <stdbool.h>
+
 #include "bkd/base/env.h"
-#include "bkd/base/proc.h"
 
 #define REMOTE_WORDS_MAX 32
 #define REMOTE_FAILED 255 // exit status of ssh(1) when it failed itself

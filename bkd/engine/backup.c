@@ -98,7 +98,8 @@ static int read_and_store(struct run *run, struct error *err)
     if (r < 0)
         return r;
     struct intake_options options = {
-        .big = run_big_context(run), .output = &run->output, .plan = run->plan, .sources = o->sources, .n_sources = o->n_sources, .big_size = o->delta_min_size != 0 ? o->delta_min_size : MIN_SIZE_AUTO,
+        .big = run_big_context(run), .output = &run->output, .plan = run->plan, .sources = o->sources, .n_sources = o->n_sources,
+        .big_size = o->delta_min_size != 0 ? o->delta_min_size : MIN_SIZE_AUTO,
         .compare_inode = o->compare_inode, .jobs = o->jobs, .problem = pass_problem, .progress = note_progress, .arg = run, .interrupted = o->interrupted,
         .streams = o->streams, .n_streams = o->n_streams, .said = pass_said,
     };

@@ -67,7 +67,7 @@ struct bigfile_job {
     struct error err;
 };
 
-// bigfile_piece.c: once the file's key and block size are chosen.
+// bigfile_piece.c: fills f->zeros, once the file's key and block size are chosen.
 MUST_USE int bigfile_make_zeros(struct bigfile *f, struct error *err);
 
 #endif

@@ -23,8 +23,8 @@ struct object_out_options {
 MUST_USE int object_out_open(const struct io *io, const struct object_out_options *options, uint32_t number, struct object_out **ret_object, struct error *err);
 void object_out_free(struct object_out *o);
 
-// Appends one zstd frame that holds `plain` bytes of the tar stream. The lap is of the calling thread, in PROFILE_ENCRYPT, here and below. After a failure this and object_out_end fail with the same error: no object is
-// finished with a hole in it.
+// Appends one zstd frame that holds `plain` bytes of the tar stream. The lap is of the calling thread, in PROFILE_ENCRYPT, here and below. After a failure
+// this and object_out_end fail with the same error: no object is finished with a hole in it.
 MUST_USE int object_out_add_frame(struct object_out *o, const void *frame, size_t n, size_t plain, struct profile_lap *lap, struct error *err);
 // Appends the table of frames and ends the age layer: the object has its last byte.
 MUST_USE int object_out_end(struct object_out *o, struct profile_lap *lap, struct error *err);

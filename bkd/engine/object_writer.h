@@ -48,7 +48,7 @@ MUST_USE int object_writer_note_entry(struct object_writer *w, const char *line,
 MUST_USE int object_writer_finish(struct object_writer *w, struct error *err);
 // Number the next object will get (the open one's successor).
 uint32_t object_writer_next_object(const struct object_writer *w);
-// Number of the open object, 0 when none is open: what was placed there, or in the one before, may not be durable yet.
+// Number of the open object, 0 when none is open. What was placed there is not durable yet, and what was placed in those before it is when `finished` says so.
 uint32_t object_writer_open_object(const struct object_writer *w);
 // Finished objects, and their stored bytes.
 struct object_writer_stats {

@@ -1,5 +1,6 @@
 // A backup run while it lasts: what its steps share. Only for the files that make up the run: backup.c (the straight line), run_open.c (the
-// repository, what may be built upon, the caches), run_judge.c (the guard against mass changes), run_mark.c (the marker for those who prune) and run_commit.c (manifest, refs, head, and what follows the commit).
+// repository, what may be built upon, the caches), run_judge.c (the guard against mass changes), run_mark.c (the marker for those who prune) and
+// run_commit.c (manifest, refs, head, and what follows the commit).
 #ifndef BKD_ENGINE_RUN_H
 #define BKD_ENGINE_RUN_H
 

@@ -12,7 +12,7 @@
 
 struct scan_ahead;
 
-// Borrows both. Up to options->helpers threads are started, as there is work for them.
+// Borrows both. Up to options->helpers threads are started, as there is work for them. NULL with *err when the scratch space fails.
 struct scan_ahead *scan_ahead_new(const struct io *io, const struct scan_options *options, struct error *err);
 void scan_ahead_free(struct scan_ahead *a);
 

@@ -32,7 +32,7 @@ enum source_file_result {
 // Opens entry->path (whose type is known). Regular files and directories for reading, everything else O_PATH.
 enum source_file_result source_file_open(struct source_file *f, struct dirchain *chain, struct scan_names *names, struct manifest_entry *entry, struct error *err);
 void source_file_close(struct source_file *f, const struct io *io);
-// Has the file changed since it was opened? *ret_now gets its metadata (entry->size …) and is kept.
+// Has the file changed since it was opened? Its entry gets the metadata of now (size …), and so does f->stat.
 enum source_file_result source_file_changed(struct source_file *f, const struct io *io, struct scan_names *names, bool *ret_changed, struct error *err);
 // Opens a small file and reads it whole (entry->size bytes, max at most) into data, appended. One look after the reading is enough where it finds what the
 // scan saw: then nothing has changed since. Else it is read until it stays as it is, SOURCE_FILE_TRIES times, then stored as read with MANIFEST_UNSTABLE.

@@ -12,7 +12,8 @@
 #define NOTIFY_HURRY_MS 4000u
 #define NOTIFY_CONFIG_ALARM "configuration" // the kind of alarm that says that bkd.yaml cannot be used
 
-// Makes messages of what is new, sends what is due, and writes the metrics' text file where the configuration names one. A configuration with mistakes becomes an alarm, and ERROR_USAGE; a channel that fails is no error.
+// Makes messages of what is new, sends what is due, and writes the metrics' text file where the configuration names one. A configuration with mistakes becomes
+// an alarm, and ERROR_USAGE; a channel that fails is no error.
 MUST_USE int notify_deliver(const struct context *ctx, struct catalogue *catalogue, uint64_t now_ns, struct error *err);
 
 // A run begins: where pings wait for that, a process of its own (`bkd notify send`) tells it meanwhile. The caller gives what is returned, also 0, to

@@ -78,8 +78,10 @@ static const char style[] =
     ".step{border:1.5px solid #1b1f24;padding:.8em 1em;margin:0 0 1.1em;break-inside:avoid}.step header{display:flex;gap:.6em;align-items:center}"
     ".step header h3{flex:1}.tag{border:1px solid #57606a;border-radius:1em;padding:0 .8em;font-size:.85em;color:#57606a;white-space:nowrap}"
     ".box{display:inline-block;width:1.25em;height:1.25em;border:1.5px solid #1b1f24;flex:none;vertical-align:text-bottom;margin-right:.4em}.choices{margin:.6em 0}.choice{margin-left:1.2em}"
-    ".step .facts{grid-template-columns:max-content 3fr max-content 2fr}.step p{white-space:pre-line}.run{display:flex;gap:1em;align-items:center}.run pre{flex:1;margin:.3em 0;background:#f3f5f7;padding:.6em .8em}.qr{width:30mm;height:30mm;flex:none;background:#fff}"
-    ".sign{margin-top:.6em;table-layout:fixed}.sign td{border:1px solid #8c959f;height:3.4em;font-size:.8em;color:#57606a;padding:.15em .5em}.sign th{border:1px solid #8c959f}.lines div{border-bottom:1px solid #8c959f;height:2.4em}"
+    ".step .facts{grid-template-columns:max-content 3fr max-content 2fr}.step p{white-space:pre-line}"
+    ".run{display:flex;gap:1em;align-items:center}.run pre{flex:1;margin:.3em 0;background:#f3f5f7;padding:.6em .8em}.qr{width:30mm;height:30mm;flex:none;background:#fff}"
+    ".sign{margin-top:.6em;table-layout:fixed}.sign td{border:1px solid #8c959f;height:3.4em;font-size:.8em;color:#57606a;padding:.15em .5em}.sign th{border:1px solid #8c959f}"
+    ".lines div{border-bottom:1px solid #8c959f;height:2.4em}"
     ".roles td{white-space:normal}.name{font-weight:600}.minor{font-size:.9em;color:#57606a}.last{break-inside:avoid}\n" HANDBOOK_CHART_STYLE;
 
 static void add_head(const struct handbook *h, struct buf *out)

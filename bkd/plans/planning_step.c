@@ -5,6 +5,7 @@
 
 #include "bkd/base/interrupt.h"
 #include "bkd/base/printable.h"
+#include "bkd/base/proc.h"
 #include "bkd/base/shell.h"
 #include "bkd/dr/check.h"
 #include "bkd/dr/remote.h"

@@ -34,8 +34,9 @@ enum policy_compare {
     POLICY_COMPARE_MTIME, // for file systems with unstable inodes: same type, size and mtime
 };
 
-// How a place on a server is proved to keep what was sent, where it does not hash files itself. As enum proof_reading.
+// How a server is reached: by libssh2, or by the system's ssh program.
 enum policy_transport { POLICY_TRANSPORT_BUILTIN, POLICY_TRANSPORT_SSH };
+// How a place on a server is proved to keep what was sent, where it does not hash files itself. As enum proof_reading.
 enum policy_verify { POLICY_VERIFY_FULL, POLICY_VERIFY_SAMPLE, POLICY_VERIFY_NONE };
 
 struct policy_list {

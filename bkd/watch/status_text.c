@@ -303,7 +303,11 @@ static void rows_runs(const struct watch_facts *w, uint64_t now_ns)
         buf_add_str(&next, ", in ");
         add_age(&next, now_ns, w->next_slot_ns);
     }
-    print_row("Next run", w->paused_ns > 0 ? "paused" : w->next_slot_ns > 0 ? buf_str(&next) : w->has_schedule ? "as scheduled" : w->only_verifies ? "none: it has no sources, and verifies what another host stores" : "when somebody starts it (no `schedule` in the policy)");
+    print_row("Next run", w->paused_ns > 0        ? "paused"
+                          : w->next_slot_ns > 0 ? buf_str(&next)
+                          : w->has_schedule     ? "as scheduled"
+                          : w->only_verifies    ? "none: it has no sources, and verifies what another host stores"
+                                                : "when somebody starts it (no `schedule` in the policy)");
     if (w->verified_ns > 0) {
         buf_addf(&proved, "snapshot %llu, ", (unsigned long long)w->verified);
         add_age(&proved, w->verified_ns, now_ns);
