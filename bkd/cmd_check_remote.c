@@ -7,7 +7,7 @@
 #include "bkd/cmd.h"
 #include "bkd/copies/probe.h"
 #include "bkd/host/setup.h"
-#include "bkd/repo/store_ssh.h"
+#include "bkd/store/store_ssh.h"
 
 #define ECHO "bkd-check-remote"
 

@@ -13,8 +13,8 @@
 #include "bkd/base/sandbox.h"
 #include "bkd/cmd.h"
 #include "bkd/copies/refusals.h"
-#include "bkd/repo/sftp_server.h"
-#include "bkd/repo/stream.h"
+#include "bkd/store/sftp_server.h"
+#include "bkd/store/stream.h"
 
 enum {
     STEP = 64 << 10,

@@ -8,7 +8,7 @@
 #include "bkd/cmd.h"
 #include "bkd/codec/known_hosts.h"
 #include "bkd/host/setup.h"
-#include "bkd/repo/ssh.h"
+#include "bkd/store/ssh.h"
 
 struct pin {
     char *url, *file, *config; // owned

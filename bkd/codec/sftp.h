@@ -1,5 +1,5 @@
 // Messages of the SSH file transfer protocol, version 3, as OpenSSH speaks it (draft-ietf-secsh-filexfer-02, and OpenSSH's PROTOCOL for the
-// extensions). Pure: bytes in memory only; the client (repo/sftp_client) and a server have this module in common.
+// extensions). Pure: bytes in memory only; the client (store/sftp_client) and a server have this module in common.
 //
 // A message is a big-endian uint32 length of what follows, a type byte, and (all but INIT and VERSION) a uint32 request id.
 // Writing: size_t start = sftp_begin(out, type, id); sftp_put_…; sftp_end(out, start).

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "bkd/repo/sftp_client.h"
+#include "bkd/store/sftp_client.h"
 
 #define PROBE_ATTEMPTS_MAX 12u
 

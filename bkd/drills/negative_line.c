@@ -12,7 +12,7 @@
 #include "bkd/dr/clear.h"
 #include "bkd/dr/cut_line.h"
 #include "bkd/proof/trying.h"
-#include "bkd/repo/ssh.h"
+#include "bkd/store/ssh.h"
 
 enum { EXIT_ALARM = 4, EXIT_UNREACHABLE = 8, SSH_PORT = 22, CUT_PERCENT = 60, GREETING_BYTES = 8 << 10 };
 

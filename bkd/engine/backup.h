@@ -12,8 +12,8 @@
 #include "bkd/codec/age.h"
 #include "bkd/engine/masschange.h"
 #include "bkd/engine/scan.h"
-#include "bkd/repo/store.h"
 #include "bkd/engine/stream.h"
+#include "bkd/store/store.h"
 
 struct backup_result;
 

@@ -11,7 +11,7 @@
 #include "bkd/base/profile.h"
 #include "bkd/codec/age.h"
 #include "bkd/repo/format.h"
-#include "bkd/repo/store.h"
+#include "bkd/store/store.h"
 
 struct object_writer;
 

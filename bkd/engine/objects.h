@@ -7,7 +7,7 @@
 
 #include "bkd/engine/versions.h"
 #include "bkd/repo/format.h"
-#include "bkd/repo/store.h"
+#include "bkd/store/store.h"
 
 struct objects {
     struct format_ref *items; // by number; stored_size 0: no such object; `used` is not used

@@ -12,7 +12,7 @@
 
 #include "bkd/repo/proof.h"
 #include "bkd/repo/repository.h"
-#include "bkd/repo/store_id.h"
+#include "bkd/store/store_id.h"
 
 struct replicate_options {
     const struct repository *from; // opened, heads verified

@@ -9,7 +9,7 @@
 #include "bkd/base/ssh_url.h"
 #include "bkd/codec/keyfile.h"
 #include "bkd/host/who.h"
-#include "bkd/repo/ssh_alias.h"
+#include "bkd/store/ssh_alias.h"
 
 enum { SHELL_NOT_EXECUTABLE = 126, SHELL_NOT_FOUND = 127 };
 

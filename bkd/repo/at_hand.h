@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "bkd/repo/store.h"
+#include "bkd/store/store.h"
 
 struct at_hand;
 

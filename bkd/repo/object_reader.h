@@ -11,7 +11,7 @@
 #include "bkd/base/buf.h"
 #include "bkd/base/error.h"
 #include "bkd/repo/format.h"
-#include "bkd/repo/store.h"
+#include "bkd/store/store.h"
 
 struct object_reader;
 struct age_identity; // codec/age.h

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "bkd/repo/store.h"
+#include "bkd/store/store.h"
 
 // How much is read back where the place does not hash.
 enum proof_reading { PROOF_FULL, PROOF_SAMPLE, PROOF_NONE };

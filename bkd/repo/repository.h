@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "bkd/repo/format.h"
-#include "bkd/repo/store.h"
+#include "bkd/store/store.h"
 
 // One head number found in the store.
 struct repository_head {

@@ -14,7 +14,7 @@
 
 #include "bkd/base/error.h"
 #include "bkd/repo/format.h"
-#include "bkd/repo/store.h"
+#include "bkd/store/store.h"
 
 #define STORED_BLOCK 65536u
 // Bytes of block hashes kept; beyond it the file authenticated first is authenticated again when it is needed again.

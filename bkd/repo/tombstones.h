@@ -7,7 +7,7 @@
 #define BKD_REPO_TOMBSTONES_H
 
 #include "bkd/repo/records.h"
-#include "bkd/repo/store_id.h"
+#include "bkd/store/store_id.h"
 
 struct tombstone {
     uint8_t chain[16];

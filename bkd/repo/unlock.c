@@ -6,7 +6,7 @@
 
 #include "bkd/base/curve.h"
 #include "bkd/codec/keyfile.h"
-#include "bkd/repo/store.h"
+#include "bkd/store/store.h"
 
 // What is typed is not shown. Caller wipes and frees.
 static int ask(const char *prompt, char **ret_text, struct error *err)

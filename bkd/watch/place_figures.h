@@ -6,7 +6,7 @@
 
 #include "bkd/host/context.h"
 #include "bkd/record/catalogue.h"
-#include "bkd/repo/store.h"
+#include "bkd/store/store.h"
 #include "bkd/watch/watch.h"
 
 // Of a copy (at url, as the policy writes it) that was brought up to date just now: serial "" = no removable disk; head_name: of the head written last, NULL = none was (the clock is not known

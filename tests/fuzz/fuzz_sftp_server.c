@@ -6,7 +6,7 @@
 
 #include "bkd/base/fs.h"
 #include "bkd/codec/sftp.h"
-#include "bkd/repo/sftp_server.h"
+#include "bkd/store/sftp_server.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

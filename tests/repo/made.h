@@ -14,7 +14,7 @@
 #include "bkd/codec/age.h"
 #include "bkd/codec/zframe.h"
 #include "bkd/repo/format.h"
-#include "bkd/repo/store.h"
+#include "bkd/store/store.h"
 
 #define OK(call) \
     do { \

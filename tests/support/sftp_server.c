@@ -9,7 +9,7 @@
 
 #include "bkd/base/buf.h"
 #include "bkd/base/bytes.h"
-#include "bkd/repo/sftp_client.h"
+#include "bkd/store/sftp_client.h"
 
 static const char program[] = "/usr/lib/openssh/sftp-server";
 

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "bkd/repo/store.h"
+#include "bkd/store/store.h"
 
 enum sftp_lie {
     SFTP_HONEST,
