@@ -259,6 +259,13 @@ static void run_whole_frame(struct fetch *w, unsigned worker, const struct use *
     give_use(w, worker, u, r == 0 ? to : NULL);
 }
 
+// Where a window ends in an object, the next one may go on in the same frame.
+static bool is_last_of_object(const struct fetch *w, const struct task *t)
+{
+    size_t next = t->first + t->n;
+    return next == w->n_uses || w->uses[next].object != w->uses[t->first].object;
+}
+
 // One frame: decoded once, given to all that need a part of it.
 static void run_frame(void *job, unsigned worker)
 {
@@ -283,7 +290,7 @@ static void run_frame(void *job, unsigned worker)
         give_use(w, worker, &uses[i], good ? frame.data + uses[i].in_frame : NULL);
     }
     if (r == 0)
-        object_reader_release(a->reader, &frame);
+        (is_last_of_object(w, t) ? object_reader_release : object_reader_use_up)(a->reader, &frame);
 }
 
 static void run_empty(void *job, unsigned worker)

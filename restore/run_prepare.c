@@ -9,6 +9,8 @@
 #include "restore/run_state.h"
 #include "restore/space.h"
 
+#define SHORT_S 5.0
+
 static struct marker_facts facts_of(const struct run *r, struct buf *options)
 {
     const struct format_head *head = r->snapshot->head;
@@ -169,18 +171,31 @@ static void init_apply(struct run *r, struct apply *apply)
     apply_init(apply, r->io, 1);
 }
 
+// Holes take no time, but where they are stands in the recipe of each large file: what is over in seconds anyway goes without reading them all.
+static int guess_duration(struct run *r, struct expect *ret_expect, struct error *err)
+{
+    const struct plan_totals *t = &r->plan.totals;
+    uint64_t bytes = t->bytes;
+    *ret_expect = expect_of(&r->rates, r->snapshot, t->files - t->names, bytes, r->options->jobs);
+    if (ret_expect->seconds < SHORT_S || !plan_is_sparse(&r->plan))
+        return 0;
+    int e = plan_count_data(&r->plan, &bytes, err);
+    if (e == 0)
+        *ret_expect = expect_of(&r->rates, r->snapshot, t->files - t->names, bytes, r->options->jobs);
+    return e;
+}
+
 static int look_ahead_of_writing(struct run *r, struct error *err)
 {
     struct apply apply;
+    struct expect expect;
     init_apply(r, &apply);
-    uint64_t bytes = r->plan.totals.bytes;
     int e = look_ahead(r, &apply, r->target.root->fd, err);
     apply_done(&apply);
-    if (e == 0 && plan_is_sparse(&r->plan)) // holes take no time
-        e = plan_count_data(&r->plan, &bytes, err);
+    if (e == 0)
+        e = guess_duration(r, &expect, err);
     if (e < 0)
         return e;
-    struct expect expect = expect_of(&r->rates, r->snapshot, r->plan.totals.files - r->plan.totals.names, bytes, r->options->jobs);
     ready_tell(r->report, &expect);
     progress_begin(r->progress, "restore", expect.files, expect.bytes);
     progress_expect(r->progress, expect.files_per_second > 0 ? 1 / expect.files_per_second : 0,

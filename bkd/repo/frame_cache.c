@@ -45,6 +45,14 @@ static void link_newest(struct frame_cache *c, struct frame_cache_entry *e)
     c->newest = e;
 }
 
+static void link_oldest(struct frame_cache *c, struct frame_cache_entry *e)
+{
+    e->older = NULL;
+    e->newer = c->oldest;
+    *(c->oldest == NULL ? &c->newest : &c->oldest->older) = e;
+    c->oldest = e;
+}
+
 static void drop(struct frame_cache *c, struct frame_cache_entry *e)
 {
     struct frame_cache_entry **p = bucket_of(c, e->object, e->frame);
@@ -144,12 +152,12 @@ void frame_cache_failed(struct frame_cache *c, struct frame_cache_entry *entry)
     pthread_mutex_unlock(&c->lock);
 }
 
-void frame_cache_release(struct frame_cache *c, struct frame_cache_entry *entry)
+void frame_cache_release(struct frame_cache *c, struct frame_cache_entry *entry, bool used_up)
 {
     pthread_mutex_lock(&c->lock);
     assert(entry->users > 0);
     if (--entry->users == 0) {
-        link_newest(c, entry);
+        (used_up ? link_oldest : link_newest)(c, entry);
         shrink(c);
     }
     pthread_mutex_unlock(&c->lock);

@@ -33,6 +33,7 @@ struct frame_cache_entry *frame_cache_find(struct frame_cache *c, uint32_t objec
 void frame_cache_filled(struct frame_cache *c, struct frame_cache_entry *entry, uint8_t *data, uint32_t size);
 // Loading failed: who waits for the entry tries for itself.
 void frame_cache_failed(struct frame_cache *c, struct frame_cache_entry *entry);
-void frame_cache_release(struct frame_cache *c, struct frame_cache_entry *entry);
+// used_up: nobody is expected to ask for it again, so it goes before all others.
+void frame_cache_release(struct frame_cache *c, struct frame_cache_entry *entry, bool used_up);
 
 #endif

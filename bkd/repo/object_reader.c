@@ -375,12 +375,15 @@ int object_reader_frame(struct object_reader *r, uint32_t object, uint32_t frame
     return 0;
 }
 
-void object_reader_release(struct object_reader *r, struct object_frame *frame)
+static void release(struct object_reader *r, struct object_frame *frame, bool used_up)
 {
     if (frame->handle != NULL)
-        frame_cache_release(r->cache, frame->handle);
+        frame_cache_release(r->cache, frame->handle, used_up);
     *frame = (struct object_frame){ 0 };
 }
+
+void object_reader_release(struct object_reader *r, struct object_frame *frame) { release(r, frame, false); }
+void object_reader_use_up(struct object_reader *r, struct object_frame *frame) { release(r, frame, true); }
 
 int object_reader_frame_into(struct object_reader *r, uint32_t object, uint32_t frame, void *data, uint32_t size, struct error *err)
 {
@@ -393,7 +396,7 @@ int object_reader_frame_into(struct object_reader *r, uint32_t object, uint32_t 
     struct frame_cache_entry *entry = frame_cache_find(r->cache, object, frame);
     if (entry != NULL) {
         memcpy(data, entry->data, size);
-        frame_cache_release(r->cache, entry);
+        frame_cache_release(r->cache, entry, true);
         return 0;
     }
     e = load_frame(r, o, frame, data, err);

@@ -48,6 +48,8 @@ struct object_frame {
 MUST_USE int object_reader_frame(struct object_reader *r, uint32_t object, uint32_t frame, struct object_frame *ret_frame,
                                  struct error *err);
 void object_reader_release(struct object_reader *r, struct object_frame *frame);
+// The same, of one that nobody is expected to ask for again: it leaves the cache before those that were looked into ahead of their time.
+void object_reader_use_up(struct object_reader *r, struct object_frame *frame);
 // A frame of `size` bytes into memory of the caller: for frames that nobody will ask for again, since it is not kept.
 MUST_USE int object_reader_frame_into(struct object_reader *r, uint32_t object, uint32_t frame, void *data, uint32_t size, struct error *err);
 // Any range, across frames, into memory. For small things (recipes, xattrs, manifests' pieces).

@@ -116,6 +116,29 @@ static void test_frame_into(void **state)
     object_reader_free(r);
 }
 
+// What was looked into ahead stays, whatever else is read once and used up meanwhile.
+static void test_used_up_frames_go_first(void **state)
+{
+    struct fixture *f = *state;
+    struct object_reader *r = reader_of(f, f->identities, 2, 2 * FRAME);
+    struct object_reader_stats before, after;
+    struct object_frame frame;
+    struct error err;
+    OK(object_reader_frame(r, 5, 6, &frame, &err));
+    object_reader_release(r, &frame);
+    for (uint32_t i = 1; i < 6; i++) {
+        OK(object_reader_frame(r, 5, i, &frame, &err));
+        object_reader_use_up(r, &frame);
+    }
+    object_reader_stats(r, &before);
+    OK(object_reader_frame(r, 5, 6, &frame, &err));
+    assert_memory_equal(frame.data, f->plain.data + 6 * FRAME, FRAME);
+    object_reader_release(r, &frame);
+    object_reader_stats(r, &after);
+    assert_true(after.decoded_bytes == before.decoded_bytes);
+    object_reader_free(r);
+}
+
 // A store that hands a byte over wrong: at the read `at` (counted from 1), once, or at every read from there on.
 struct flipping {
     struct store store;
@@ -431,6 +454,7 @@ int main(void)
         BOTH(test_long_table),
         BOTH(test_locate_and_frames),
         BOTH(test_frame_into),
+        BOTH(test_used_up_frames_go_first),
         BOTH(test_cache_is_bounded_and_reused),
         BOTH(test_fetches_only_what_is_needed),
         BOTH(test_threads),
