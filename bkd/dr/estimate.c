@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bkd/base/buf.h"
+#include "bkd/base/compare.h"
 
 enum { TERMS = 3, SUBSETS = 1 << TERMS };
 #define ERROR_LEAST 0.1
@@ -144,12 +145,6 @@ static void fit(const struct estimate_run *runs, size_t n, struct estimate_model
 
 // ---- its own error
 
-static int by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 void estimate_foretell(const struct estimate_run *runs, size_t k, double *ret_told_s, double *ret_took_s)
 {
     struct estimate_model earlier;
@@ -176,7 +171,7 @@ void estimate_fit(const struct estimate_run *runs, size_t n, struct estimate_mod
     double *errors = xcalloc(tested, sizeof *errors);
     for (size_t k = ESTIMATE_LEARN; k < n; k++)
         errors[k - ESTIMATE_LEARN] = error_of(runs, k);
-    qsort(errors, tested, sizeof *errors, by_size);
+    qsort(errors, tested, sizeof *errors, compare_doubles);
     ret_model->tested = tested;
     ret_model->median_error = errors[tested / 2];
     ret_model->worst_error = errors[tested - 1];

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bkd/base/compare.h"
+
 struct drawn {
     char *path;
     uint64_t size;
@@ -54,8 +56,6 @@ static void offer(struct drawing *d, const struct manifest_entry *e)
         d->is_there[i] = d->is_there[i] || strcmp(d->canaries->items[i], buf_str(&e->path)) == 0;
 }
 
-static int compare_paths(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
-
 static void add_path(struct sample *s, const char *path)
 {
     if (path != NULL)
@@ -65,7 +65,7 @@ static void add_path(struct sample *s, const char *path)
 static void drop_doubles(struct sample *s)
 {
     size_t kept = 0;
-    qsort(s->paths, s->n, sizeof *s->paths, compare_paths);
+    qsort(s->paths, s->n, sizeof *s->paths, compare_strings);
     for (size_t i = 0; i < s->n; i++)
         if (kept > 0 && strcmp(s->paths[kept - 1], s->paths[i]) == 0)
             free(s->paths[i]);

@@ -7,14 +7,13 @@
 #include <sys/ioctl.h>
 #include <sys/xattr.h>
 
+#include "bkd/base/compare.h"
 #include "bkd/base/inode_flags.h"
 
 enum {
     LIST_MAX = 65536, VALUE_MAX = 65536, // XATTR_LIST_MAX, XATTR_SIZE_MAX of the kernel
     LIST_USUAL = 1024, // the kernel allocates as much as it is offered, for each file anew
 };
-
-static int compare_names(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
 
 // As getfattr quotes names: what is not printable ASCII, '=' and '\' become \ooo.
 static void add_name(struct buf *out, const char *name)
@@ -74,7 +73,7 @@ static int add_attributes(const struct asked *file, const char *path, const char
     const char **names = xcalloc(count, sizeof *names);
     for (size_t i = 0; i < count; i++, at += strlen(list + at) + 1)
         names[i] = list + at;
-    qsort(names, count, sizeof *names, compare_names);
+    qsort(names, count, sizeof *names, compare_strings);
     int r = 0;
     for (size_t i = 0; i < count; i++) { // one that cannot be read leaves the others
         int one = add_attribute(file, path, names[i], value, out, err);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bkd/base/compare.h"
 #include "bkd/base/fs.h"
 #include "bkd/policy/policy_trust.h"
 
@@ -77,11 +78,6 @@ static int add_name(void *arg, const char *file, unsigned char type, struct erro
     return 0;
 }
 
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 int context_names_below(const struct context *ctx, const char *folder, struct context_names *ret_names, struct error *err)
 {
     _cleanup_free_ char *dir = xasprintf("%s/%s", ctx->config_dir, folder);
@@ -90,7 +86,7 @@ int context_names_below(const struct context *ctx, const char *folder, struct co
     if (rc < 0 && rc != ERROR_NOT_FOUND)
         return rc;
     if (names.count > 1)
-        qsort(names.items, names.count, sizeof *names.items, compare_names);
+        qsort(names.items, names.count, sizeof *names.items, compare_strings);
     *ret_names = names;
     names = (struct context_names){ 0 };
     return 0;

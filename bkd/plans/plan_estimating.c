@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bkd/base/compare.h"
 #include "bkd/host/setup.h"
 
 enum { RUNS_FOR_RANGE = 3 }; // so many runs show how much they differ; of fewer nobody knows
@@ -232,12 +233,6 @@ static int make(const struct making *making, struct error *err)
     return r;
 }
 
-static int by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 // Runs before of which nothing was known cannot be foretold.
 static int test(struct plan_estimating *e, struct error *err)
 {
@@ -253,7 +248,7 @@ static int test(struct plan_estimating *e, struct error *err)
         plan_estimating_done(&told);
     }
     if (e->tested > 0) {
-        qsort(errors, e->tested, sizeof *errors, by_size);
+        qsort(errors, e->tested, sizeof *errors, compare_doubles);
         e->median_error = errors[e->tested / 2];
         e->worst_error = errors[e->tested - 1];
     }

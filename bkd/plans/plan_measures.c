@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bkd/base/compare.h"
 #include "bkd/base/fs.h"
 #include "bkd/plans/planning.h"
 
@@ -72,12 +73,6 @@ void plan_measures_done(struct plan_measures *m)
     *m = (struct plan_measures){ 0 };
 }
 
-static int by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 double *plan_measures_of(const struct plan_measures *m, size_t step, uint64_t before_ns, size_t *ret_n)
 {
     double *values = xcalloc(m->n + 1, sizeof *values);
@@ -86,6 +81,6 @@ double *plan_measures_of(const struct plan_measures *m, size_t step, uint64_t be
         if (m->runs[i].steps[step].is_done && (before_ns == 0 || m->runs[i].started_ns < before_ns))
             values[(*ret_n)++] = m->runs[i].steps[step].took_s;
     if (*ret_n > 1)
-        qsort(values, *ret_n, sizeof *values, by_size);
+        qsort(values, *ret_n, sizeof *values, compare_doubles);
     return values;
 }
