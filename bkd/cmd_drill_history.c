@@ -64,28 +64,21 @@ static void add_plans(struct history *h, const char *only)
     }
 }
 
-static uint64_t figure_of(const struct json *record, const char *key)
-{
-    uint64_t value = 0;
-    return json_get_u64(record, key, &value) ? value : 0;
-}
-
 static int add_drill(void *arg, const struct drill_row *row, struct error *err)
 {
     struct history *h = arg;
     _cleanup_json_ struct json *record = NULL;
-    bool is_broken_off = false;
     int r = json_parse(row->record, strlen(row->record), &record, err);
     if (r < 0)
         return error_prefix(err, "the record of drill %s", row->uid);
-    if (row->ended_ns == 0 || (json_get_bool(record, "broken_off", &is_broken_off) && is_broken_off))
+    if (row->ended_ns == 0 || drill_was_broken_off(record))
         return 0; // it was not held
     struct series *s = find_series(h, row->plan, drill_is_of_plan(row->kind) ? OF_PLAN : row->kind);
     bool is_tabletop = strcmp(row->kind, DRILL_TABLETOP) == 0; // its time is that of talking
-    uint64_t by_plan_ms = is_tabletop ? 0 : figure_of(record, "recovery_ms"), by_hand_ms = figure_of(record, "by_hand_ms");
+    uint64_t by_plan_ms = is_tabletop ? 0 : json_number(record, "recovery_ms"), by_hand_ms = json_number(record, "by_hand_ms");
     s->drills = xrealloc(s->drills, (s->n + 1) * sizeof *s->drills);
     s->drills[s->n++] = (struct quarters_drill){ .started_ns = row->started_ns, .has_passed = row->has_passed, .recovery_ms = by_plan_ms > 0 ? by_plan_ms : by_hand_ms,
-                                                 .promised_ms = figure_of(record, "objective_rto_ms") };
+                                                 .promised_ms = json_number(record, "objective_rto_ms") };
     return 0;
 }
 

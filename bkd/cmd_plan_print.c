@@ -1,7 +1,6 @@
 // bkd plan print.
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "bkd/base/clock.h"
@@ -10,8 +9,6 @@
 #include "bkd/plans/handbook.h"
 #include "bkd/plans/handbook_command.h"
 #include "bkd/plans/planning.h"
-
-static bool is_rehearsal_of(const void *arg, const struct planning *p) { return p->passed && p->mode == PLANNING_REHEARSE && strcmp(p->sha256, arg) == 0; }
 
 static int write_page(const struct context *ctx, const struct buf *page, const char *file, struct error *err)
 {
@@ -46,6 +43,7 @@ int cmd_plan_print(struct context *ctx, const struct cli_args *args, struct erro
     _cleanup_buf_ struct buf page = { 0 };
     char host[256] = "", printed[CLOCK_TEXT_MAX], rehearsed[CLOCK_TEXT_MAX];
     const char *language = cli_args_option(args, "lang"), *file = cli_args_option(args, "output");
+    bool is_current = false;
     __attribute__((cleanup(free_commands))) char **commands = NULL;
     struct handbook handbook = { .plan = &plan, .times = &times, .host = host, .printed = printed, .scenario = cli_args_option(args, "scenario") };
     if (!handbook_parse_language(language == NULL ? "en" : language, &handbook.language))
@@ -59,7 +57,7 @@ int cmd_plan_print(struct context *ctx, const struct cli_args *args, struct erro
         return error_set(err, ERROR_USAGE, "plan %s says nothing of a scenario '%s': no system has a target for it", plan.name, handbook.scenario);
     plan_times_load(ctx, &plan, &times);
     handbook.commands = commands = make_commands(ctx, &plan, handbook.scenario);
-    if (planning_find(ctx, plan.name, is_rehearsal_of, plan.sha256, &rehearsal)) {
+    if (planning_find_rehearsal(ctx, &plan, &is_current, &rehearsal) && is_current) {
         clock_format_utc(rehearsed, rehearsal.ended_ns, false);
         handbook.rehearsed = rehearsed;
     }

@@ -253,6 +253,12 @@ bool json_get_u64(const struct json *object, const char *key, uint64_t *ret_valu
     return true;
 }
 
+uint64_t json_number(const struct json *object, const char *key)
+{
+    uint64_t value = 0;
+    return object != NULL && json_get_u64(object, key, &value) ? value : 0;
+}
+
 bool json_get_bool(const struct json *object, const char *key, bool *ret_value)
 {
     json_t *value = json_object_get(inner(object), key);

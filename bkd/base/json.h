@@ -58,6 +58,7 @@ MUST_USE int json_parse(const void *text, size_t n, struct json **ret_json, stru
 // Reading: false (or NULL) when the key is missing or of another type. Returned pointers belong to the object.
 const char *json_get_str(const struct json *object, const char *key);
 bool json_get_u64(const struct json *object, const char *key, uint64_t *ret_value);
+uint64_t json_number(const struct json *object, const char *key); // the same, where 0 stands for all that is none; the object may be NULL
 bool json_get_bool(const struct json *object, const char *key, bool *ret_value);
 const struct json *json_get(const struct json *object, const char *key); // an object or array
 size_t json_length(const struct json *array);

@@ -139,6 +139,12 @@ int drill_end(struct drill *d, enum drill_end end, const char *evaluation, struc
     return r < 0 ? error_prefix(err, "the record of drill %s", d->id) : 0;
 }
 
+bool drill_was_broken_off(const struct json *record)
+{
+    bool is_broken_off = false; // records of before do not say
+    return json_get_bool(record, "broken_off", &is_broken_off) && is_broken_off;
+}
+
 void drill_done(struct drill *d)
 {
     if (d->io != NULL && d->journal_fd >= 0)

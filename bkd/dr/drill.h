@@ -70,6 +70,8 @@ enum drill_end {
 };
 // `evaluation`: one sentence.
 MUST_USE int drill_end(struct drill *d, enum drill_end end, const char *evaluation, struct error *err);
+// Was the drill of this record broken off?
+bool drill_was_broken_off(const struct json *record);
 void drill_done(struct drill *d);
 #define _cleanup_drill_ __attribute__((cleanup(drill_done)))
 

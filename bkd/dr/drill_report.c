@@ -142,12 +142,6 @@ static const char *step_result(const struct drill_report *r, const char *result)
     return say(r, text);
 }
 
-static uint64_t figure_of(const struct json *object, const char *key)
-{
-    uint64_t value = 0;
-    return json_get_u64(object, key, &value) ? value : 0;
-}
-
 static const char *class_of(const struct json *step)
 {
     const char *result = json_get_str(step, "result");
@@ -187,12 +181,12 @@ static void add_bar(struct buf *out, const char *class, uint64_t begun_ms, uint6
 static void add_lane(struct buf *out, const struct json *step, uint64_t total_ms)
 {
     char took[CLOCK_TEXT_MAX];
-    uint64_t begun_ms = figure_of(step, "begun_ms"), took_ms = figure_of(step, "took_ms");
+    uint64_t begun_ms = json_number(step, "begun_ms"), took_ms = json_number(step, "took_ms");
     clock_format_duration(took, took_ms * 1000000);
     buf_add_str(out, "<span>");
     html_add_text(out, json_get_str(step, "name"));
     buf_add_str(out, "</span><span class=\"lane\">");
-    add_bar(out, "plan", begun_ms, figure_of(step, "planned_ms"), total_ms);
+    add_bar(out, "plan", begun_ms, json_number(step, "planned_ms"), total_ms);
     add_bar(out, class_of(step), begun_ms, took_ms == 0 ? 1 : took_ms, total_ms);
     buf_addf(out, "</span><span class=\"n\">%s</span>\n", took);
 }
@@ -212,7 +206,7 @@ static void add_timeline(const struct drill_report *r, struct buf *out)
     size_t n = steps == NULL ? 0 : json_length(steps), shown = 0;
     uint64_t total_ms = 1, ignored;
     for (size_t i = 0; i < n; i++) {
-        uint64_t end_ms = figure_of(json_at(steps, i), "begun_ms") + figure_of(json_at(steps, i), "took_ms");
+        uint64_t end_ms = json_number(json_at(steps, i), "begun_ms") + json_number(json_at(steps, i), "took_ms");
         total_ms = end_ms > total_ms ? end_ms : total_ms;
         shown += json_get_u64(json_at(steps, i), "begun_ms", &ignored);
     }
@@ -282,7 +276,7 @@ static void add_trend(const struct drill_report *r, struct buf *out)
         add_cell(out, json_get_str(r->earlier[i], "id"));
         buf_addf(out, "<td class=\"%s\">%s</td>", verdict == TEXT_PASSED ? "passed" : "failed", say(r, verdict));
         add_duration_cell(out, r->earlier[i], "took_ms");
-        add_duration_cell(out, r->earlier[i], figure_of(r->earlier[i], "by_hand_ms") > 0 ? "by_hand_ms" : "recovery_ms");
+        add_duration_cell(out, r->earlier[i], json_number(r->earlier[i], "by_hand_ms") > 0 ? "by_hand_ms" : "recovery_ms");
         add_duration_cell(out, r->earlier[i], "objective_rto_ms");
         buf_add_str(out, "</tr>\n");
     }

@@ -116,12 +116,6 @@ static bool asks_to_stop(void *arg)
     return l->stop != NULL && l->stop(NULL);
 }
 
-static uint64_t number_of(const struct json *object, const char *key)
-{
-    uint64_t value = 0;
-    return object != NULL && json_get_u64(object, key, &value) ? value : 0;
-}
-
 // Whatever is neither what was signed nor something the target cannot hold means that it did not come back.
 static bool all_came_back(const struct json *summary, int exit_code)
 {
@@ -129,10 +123,10 @@ static bool all_came_back(const struct json *summary, int exit_code)
     const struct json *problems = summary == NULL ? NULL : json_get(summary, "problems");
     if (problems == NULL || (exit_code != 0 && exit_code != 3))
         return false;
-    if (number_of(problems, "failed") > number_of(summary, "special_impossible"))
+    if (json_number(problems, "failed") > json_number(summary, "special_impossible"))
         return false;
     for (size_t i = 0; i < sizeof fatal / sizeof *fatal; i++)
-        if (number_of(problems, fatal[i]) > 0)
+        if (json_number(problems, fatal[i]) > 0)
             return false;
     return true;
 }
@@ -144,14 +138,14 @@ static void take_summary(struct trial *t, const struct json *s)
         t->phases = (struct phases){ .ns = { [PHASE_LOCATE] = t->wall_ns } };
         return;
     }
-    t->files = number_of(s, "files");
-    t->entries = t->files + number_of(s, "directories") + number_of(s, "links") + number_of(s, "hard_links") + number_of(s, "other");
-    t->bytes = number_of(s, "bytes");
-    t->bytes_fetched = number_of(s, "bytes_fetched");
-    t->inexact = number_of(json_get(s, "problems"), "metadata");
-    t->owners = number_of(s, "owners_different");
-    t->sockets = number_of(s, "sockets_skipped");
-    t->special = number_of(s, "special_impossible");
+    t->files = json_number(s, "files");
+    t->entries = t->files + json_number(s, "directories") + json_number(s, "links") + json_number(s, "hard_links") + json_number(s, "other");
+    t->bytes = json_number(s, "bytes");
+    t->bytes_fetched = json_number(s, "bytes_fetched");
+    t->inexact = json_number(json_get(s, "problems"), "metadata");
+    t->owners = json_number(s, "owners_different");
+    t->sockets = json_number(s, "sockets_skipped");
+    t->special = json_number(s, "special_impossible");
     phases_of_restore(s, t->wall_ns, &t->phases);
 }
 

@@ -63,12 +63,6 @@ static char *text_of(const struct json *line, const char *key)
     return xstrdup(text == NULL ? "" : text);
 }
 
-static uint64_t number_of(const struct json *line, const char *key)
-{
-    uint64_t value = 0;
-    return json_get_u64(line, key, &value) ? value : 0;
-}
-
 // "2026-11-26T08:00:00.123Z": runs that follow each other closely began in the same second.
 static uint64_t time_of(const struct json *line)
 {
@@ -118,9 +112,9 @@ static void take_step(struct planning_step *s, const struct json *line)
     const char *state = json_get_str(line, "state");
     step_done(s);
     *s = (struct planning_step){
-        .begun_ns = number_of(line, "begun_ms") * 1000000, .took_ns = number_of(line, "took_ms") * 1000000, .message = text_of(line, "message"), .by = text_of(line, "by"),
-        .note = text_of(line, "note"), .choice = text_of(line, "choice"), .copy = text_of(line, "copy"), .snapshot = number_of(line, "snapshot"),
-        .files = number_of(line, "files"), .bytes = number_of(line, "bytes"),
+        .begun_ns = json_number(line, "begun_ms") * 1000000, .took_ns = json_number(line, "took_ms") * 1000000, .message = text_of(line, "message"), .by = text_of(line, "by"),
+        .note = text_of(line, "note"), .choice = text_of(line, "choice"), .copy = text_of(line, "copy"), .snapshot = json_number(line, "snapshot"),
+        .files = json_number(line, "files"), .bytes = json_number(line, "bytes"),
     };
     (void)json_get_bool(line, "late", &s->is_late);
     if (state == NULL || !planning_state_parse(state, &s->state))
@@ -130,7 +124,7 @@ static void take_step(struct planning_step *s, const struct json *line)
 static void take_end(struct planning *p, const struct json *line)
 {
     p->ended_ns = time_of(line);
-    p->took_ns = number_of(line, "took_ms") * 1000000;
+    p->took_ns = json_number(line, "took_ms") * 1000000;
     (void)json_get_bool(line, "passed", &p->passed);
     (void)json_get_bool(line, "aborted", &p->was_aborted);
     (void)json_get_bool(line, "misses_rto", &p->misses_rto);

@@ -162,12 +162,6 @@ static void read_facts(const struct json *json, const char *key, bool phases, st
     }
 }
 
-static uint64_t number_of(const struct json *json, const char *key)
-{
-    uint64_t value = 0;
-    return json_get_u64(json, key, &value) ? value : 0;
-}
-
 int run_facts_parse(const char *line, size_t n, struct run_facts *ret_facts, struct error *err)
 {
     _cleanup_json_ struct json *json = NULL;
@@ -183,15 +177,15 @@ int run_facts_parse(const char *line, size_t n, struct run_facts *ret_facts, str
     copy_text(run->host, sizeof run->host, json_get_str(json, "host"));
     copy_text(run->message, sizeof run->message, json_get_str(json, "message"));
     copy_text(run->process.boot_id, sizeof run->process.boot_id, json_get_str(json, "boot_id"));
-    run->slot_ns = number_of(json, "slot_ns");
-    run->attempt = (unsigned)number_of(json, "attempt");
-    run->process.pid = (pid_t)number_of(json, "pid");
-    run->process.start = number_of(json, "process_start");
-    run->started_ns = number_of(json, "started_ns");
-    run->ended_ns = number_of(json, "ended_ns");
+    run->slot_ns = json_number(json, "slot_ns");
+    run->attempt = (unsigned)json_number(json, "attempt");
+    run->process.pid = (pid_t)json_number(json, "pid");
+    run->process.start = json_number(json, "process_start");
+    run->started_ns = json_number(json, "started_ns");
+    run->ended_ns = json_number(json, "ended_ns");
     run->state = run->ended_ns == 0 ? RUN_RUNNING : RUN_ENDED;
-    run->exit_code = run->ended_ns == 0 ? -1 : (int)number_of(json, "exit_code");
-    run->snapshot = number_of(json, "snapshot");
+    run->exit_code = run->ended_ns == 0 ? -1 : (int)json_number(json, "exit_code");
+    run->snapshot = json_number(json, "snapshot");
     read_facts(json, "phases", true, &facts);
     read_facts(json, "figures", false, &facts);
     if (strlen(run->uid) != RUN_UID_MAX - 1 || run->kind[0] == '\0' || run->started_ns == 0 || trigger == NULL || !run_trigger_parse(trigger, &run->trigger))

@@ -47,11 +47,8 @@ static int see_drill(void *arg, const struct drill_row *row, struct error *err)
 {
     const struct drill_search *search = arg;
     _cleanup_json_ struct json *record = NULL;
-    bool is_broken_off = false;
     bool fits = row->ended_ns > 0 && (search->kind != NULL || drill_is_of_plan(row->kind));
-    if (!fits || json_parse(row->record, strlen(row->record), &record, err) < 0)
-        return 0;
-    if (json_get_bool(record, "broken_off", &is_broken_off) && is_broken_off)
+    if (!fits || json_parse(row->record, strlen(row->record), &record, err) < 0 || drill_was_broken_off(record))
         return 0;
     *search->drill = (struct watch_drill){ .id = xstrdup(row->uid), .started_ns = row->started_ns, .has_passed = row->has_passed };
     return 1;

@@ -118,6 +118,10 @@ static void test_reading(void **state)
     assert_true(json_get_u64(json, "n", &n) && n == 7);
     assert_false(json_get_u64(json, "neg", &n));
     assert_int_equal(n, 7);
+    assert_int_equal(json_number(json, "n"), 7);
+    assert_int_equal(json_number(json, "neg"), 0);
+    assert_int_equal(json_number(json, "missing"), 0);
+    assert_int_equal(json_number(NULL, "n"), 0);
     assert_true(json_get_bool(json, "b", &b) && !b);
     const struct json *array = json_get(json, "a");
     assert_int_equal(json_length(array), 2);
