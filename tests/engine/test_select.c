@@ -243,7 +243,8 @@ static void test_without_inodes(void **state)
     make_tree(p);
     p->options.compare_inode = false;
     sh(p, "m=$(stat -c %y a); cp a a2; mv a2 a; touch -d \"$m\" a; chmod 600 d/b; echo 4 >>d/c");
-    expect(p, ". a <.\na k1\nd k\nd/b k2\nd/c r <d/c\nd/empty k\ne k\nl k\np k\n");
+    sh(p, "m=$(stat -c %y d/empty); echo 5 >d/empty; touch -d \"$m\" d/empty"); // another size, and the time as it was
+    expect(p, ". a <.\na k1\nd k\nd/b k2\nd/c r <d/c\nd/empty r <d/empty\ne k\nl k\np k\n");
 }
 
 static void test_gone_and_new(void **state)
@@ -360,6 +361,48 @@ static void test_lines_of_kept_entries(void **state)
     assert_int_equal(select_counts(plan)->source_entries[1], 9);
 }
 
+static void assert_line_says_what_is_there(const struct place_dir *p, const struct manifest_entry *e)
+{
+    struct stat st;
+    _cleanup_free_ char *path = xasprintf("%s/%s", p->root, below_root(p, e));
+    assert_int_equal(lstat(path, &st), 0);
+    assert_int_equal(e->mode, st.st_mode & 07777);
+    assert_int_equal(e->uid, st.st_uid);
+    assert_int_equal(e->gid, st.st_gid);
+    assert_int_equal(e->mtime_s, st.st_mtim.tv_sec);
+    assert_int_equal(e->mtime_ns, st.st_mtim.tv_nsec);
+    assert_int_equal(e->hardlink.len > 0, st.st_nlink > 1 && e->type == MANIFEST_FILE);
+}
+
+// Where inodes say nothing, content is kept that has its size and time; what else became of its file since is in the line.
+static void test_lines_of_changed_metadata(void **state)
+{
+    struct place_dir *p = *state;
+    struct error err;
+    unsigned kept = 0;
+    make_tree(p);
+    sh(p, "echo 4444 >f; ln f g; echo 55 >linked");
+    remember(p);
+    p->options.compare_inode = false;
+    sh(p, "rm f; ln linked linked-too; chmod 640 a; chmod 711 d; touch -h -d 2001-01-01 l");
+    if (geteuid() == 0)
+        sh(p, "chown 4711 d/b; chgrp 4712 d/c");
+    _cleanup_select_plan_ struct select_plan *plan = run_select(p);
+    _cleanup_manifest_entry_ struct manifest_entry e = { 0 };
+    for (;;) {
+        const struct select_item *item = NULL;
+        scratch_ok(select_next(plan, &item, &err), &err);
+        if (item == NULL)
+            break;
+        scratch_ok(manifest_parse(item->line, item->line_len, &e, &err), &err);
+        if (below_root(p, &e) == NULL)
+            continue;
+        assert_line_says_what_is_there(p, &e);
+        kept += item->action == SELECT_KEEP;
+    }
+    assert_int_equal(kept, 9); // not the root, of which entries came and went, nor the new name
+}
+
 // Five thousand files below a renamed directory: all moved, none read, though neither list fits one window.
 static void test_many_moves(void **state)
 {
@@ -391,6 +434,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_hard_links, setup, teardown),
         cmocka_unit_test_setup_teardown(test_type_changes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lines_of_kept_entries, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lines_of_changed_metadata, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_moves, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -202,7 +202,7 @@ static void add_piece(struct fixture *f, struct recipe *r, const uint8_t *data, 
 
 void fixture_version(struct fixture *f, const char *path, const void *data, size_t n, uint64_t hole)
 {
-    _cleanup_recipe_ struct recipe r = { .size = n + hole, .chain = 1, .has_sha256 = true };
+    _cleanup_recipe_ struct recipe r = { .size = n + hole, .chain = 1, .has_sha256 = !f->unhashed };
     const uint8_t *bytes = data;
     struct crypto_sha256 hash;
     uint8_t zeros[4096] = { 0 };
@@ -231,8 +231,8 @@ void fixture_version(struct fixture *f, const char *path, const void *data, size
     struct buf text = { 0 }, hex = { 0 };
     place_format(&text, &place);
     buf_add_hex(&hex, r.sha256, 32);
-    fixture_line(f, "%s f mode=0640 uid=%u gid=%u mtime=%d.000000001 size=%llu sha256=%s version=%s", path, (unsigned)geteuid(),
-                 (unsigned)getegid(), FIXTURE_MTIME_S, (unsigned long long)r.size, buf_str(&hex), buf_str(&text));
+    fixture_line(f, "%s f mode=0640 uid=%u gid=%u mtime=%d.000000001 size=%llu%s%s version=%s", path, (unsigned)geteuid(), (unsigned)getegid(), FIXTURE_MTIME_S,
+                 (unsigned long long)r.size, f->unhashed ? "" : " sha256=", f->unhashed ? "" : buf_str(&hex), buf_str(&text));
     f->files++;
     f->bytes += r.size;
     buf_done(&text);
