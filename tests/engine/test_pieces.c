@@ -1,4 +1,4 @@
-// Pieces of big files on their way: how many are in memory at a time, and what becomes of one that was not what its tags said.
+// Content on its way: how many pieces of big files, and batches of small ones, are in memory at a time; and what becomes of a piece that was not what its tags said.
 #include "tests/engine/lab.h"
 
 #include <fcntl.h>
@@ -55,10 +55,8 @@ static ssize_t slow_pread(const struct io *io, int fd, void *data, size_t n, off
     return got;
 }
 
-// However many threads there are, and whichever file they are of: four pieces at a time.
-static void test_few_at_a_time(void **state)
+static int most_at_once(struct lab *lab, unsigned jobs)
 {
-    struct lab *lab = *state;
     struct io io = *io_real();
     lab_sh(lab, "for f in a b c; do truncate -s 64M $SRC/big-$f; done");
     for (unsigned i = 0; i < 12; i++) { // a little of each piece is data
@@ -69,10 +67,58 @@ static void test_few_at_a_time(void **state)
     io.pread = slow_pread;
     main_thread = pthread_self();
     lab->io = &io;
-    lab->options.jobs = 8;
+    lab->options.jobs = jobs;
+    atomic_store(&most_reading, 0);
     (void)lab_backup(lab);
     lab->io = io_real();
-    assert_in_range(atomic_load(&most_reading), 1, IN_MEMORY_MAX);
+    lab_assert_restores(lab, "latest", NULL);
+    return atomic_load(&most_reading);
+}
+
+// However many threads there are, and whichever file they are of: four pieces at a time.
+static void test_few_at_a_time(void **state) { assert_in_range(most_at_once(*state, 8), 1, IN_MEMORY_MAX); }
+
+// One for each job, and one that waits for it.
+static void test_one_job(void **state) { assert_in_range(most_at_once(*state, 1), 1, 2); }
+
+enum { SMALL_FILES = 100, SMALL_SIZE = 200 << 10, READERS = 8 }; // two files fill a batch
+
+static atomic_int small_read;
+
+// The first of the small files takes its time; meanwhile the others are read, as far as there is room for them.
+static ssize_t pread_of_small(const struct io *io, int fd, void *data, size_t n, off_t offset)
+{
+    char link[64], path[4096] = "";
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    const char *name = readlink(link, path, sizeof path - 1) > 0 ? strstr(path, "/small-") : NULL;
+    if (name != NULL && strcmp(name, "/small-00") == 0) {
+        (void)nanosleep(&(struct timespec){ .tv_nsec = 500000000 }, NULL);
+        atomic_store(&most_reading, atomic_load(&small_read));
+    } else if (name != NULL) {
+        (void)atomic_fetch_add(&small_read, 1);
+    }
+    return io_real()->pread(io, fd, data, n, offset);
+}
+
+// A file that cannot be read yet holds up those behind it, instead of having them all wait in memory.
+static void test_batches_wait(void **state)
+{
+    struct lab *lab = *state;
+    struct io io = *io_real();
+    for (unsigned i = 0; i < SMALL_FILES; i++) {
+        char name[] = "small-??";
+        name[6] = (char)('0' + i / 10);
+        name[7] = (char)('0' + i % 10);
+        lab_noise(lab, name, i, SMALL_SIZE);
+    }
+    io.pread = pread_of_small;
+    lab->io = &io;
+    lab->options.jobs = 1;
+    atomic_store(&most_reading, 0);
+    (void)lab_backup(lab);
+    lab->io = io_real();
+    assert_true(atomic_load(&most_reading) <= 2 * (READERS + 1)); // those that are read, and one more
+    assert_int_equal(atomic_load(&small_read), SMALL_FILES - 1);
     lab_assert_restores(lab, "latest", NULL);
 }
 
@@ -192,6 +238,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_few_at_a_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_one_job, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_batches_wait, setup, teardown),
         cmocka_unit_test_setup_teardown(test_belied, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

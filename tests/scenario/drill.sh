@@ -50,6 +50,16 @@ printf '#!/bin/sh\n"%s/bkd-restore" "$@"\n[ $? = 9 ] || exit 0\nexit 9\n' "$BKD_
 chmod +x "$tree/blind/bkd-restore"
 is 4 "a restore that ends with 0 whatever happens" "$tree/blind/bkd" --config-dir "$config" --state-dir "$state" drill negative p --json
 step "is found out" "a flipped bit in an object" failed
+# Nor is a bkd whose check finds nothing (each runs what lies beside it), with a restore that needs no key.
+mkdir "$tree/deaf"
+cp "$BKD_BIN/bkd" "$tree/deaf/bkd-itself"
+printf '#!/bin/sh\nexit 0\n' >"$tree/deaf/bkd"
+printf '#!/bin/sh\n"%s/bkd-restore" "$@"\nexit 0\n' "$BKD_BIN" >"$tree/deaf/bkd-restore"
+chmod +x "$tree/deaf/bkd" "$tree/deaf/bkd-restore"
+is 4 "a check that ends with 0 whatever happens" "$tree/deaf/bkd-itself" --config-dir "$config" --state-dir "$state" drill negative p --json
+for trick in "an object that was removed" "an old state put back" "a key that is withheld"; do
+    step "is found out by $trick" "$trick" failed
+done
 is 9 "an identity that is named must be there" drill negative p -i "$tree/nothing.txt"
 
 # ---- by hand
@@ -67,18 +77,25 @@ if command -v age >/dev/null && command -v rdiff >/dev/null; then
     chmod u+w "$repo/recover.sh"
     cat "$tree/evil" >"$repo/recover.sh"
     is 4 "a recover.sh that nobody signed is not run" drill by-hand p --json
-    # One that is signed, does its work and then changes a byte of it, with the time put back.
-    { printf '#!/bin/sh\nif [ -z "${AGAIN-}" ]; then\n  AGAIN=1 sh "$0" "$@"; code=$?; file="$4%s/erp dir/numbers"\n' "$source"
-      printf '  touch -r "$file" "$4.time"; printf Z | dd of="$file" bs=1 conv=notrunc 2>/dev/null; touch -r "$4.time" "$file"; exit $code\nfi\n'
-      tail -n +2 "$tree/recover.sh"; } >"$tree/forged.sh"
-    ssh-keygen -q -Y sign -f "$config/keys/signing" -n bkd-recover@v1 "$tree/forged.sh" 2>/dev/null
+    # One that is signed and does its work, and then something to a file of it, with the time put back.
     cp -p "$repo/recover.sh.sig" "$tree/recover.sh.sig"
     chmod u+w "$repo/recover.sh.sig"
-    cat "$tree/forged.sh" >"$repo/recover.sh"
-    cat "$tree/forged.sh.sig" >"$repo/recover.sh.sig"
+    forge() { # COMMAND
+        { printf '#!/bin/sh\nif [ -z "${AGAIN-}" ]; then\n  AGAIN=1 sh "$0" "$@"; code=$?; file="$4%s/erp dir/numbers"\n' "$source"
+          printf '  touch -r "$file" "$4.time"; %s; touch -r "$4.time" "$file"; exit $code\nfi\n' "$1"
+          tail -n +2 "$tree/recover.sh"; } >"$tree/forged.sh"
+        rm -f "$tree/forged.sh.sig"
+        ssh-keygen -q -Y sign -f "$config/keys/signing" -n bkd-recover@v1 "$tree/forged.sh" 2>/dev/null
+        cat "$tree/forged.sh" >"$repo/recover.sh"
+        cat "$tree/forged.sh.sig" >"$repo/recover.sh.sig"
+    }
+    forge 'printf Z | dd of="$file" bs=1 conv=notrunc 2>/dev/null'
     is 4 "one that restores something else does not pass" drill by-hand p --json
     step "though the attributes are right" attributes passed
     step "sha256sum finds it out" content failed
+    forge 'chmod 604 "$file"'
+    is 4 "nor does one that gives files away" drill by-hand p --json
+    step "which their attributes tell" attributes failed
     cp -p "$tree/recover.sh.sig" "$repo/recover.sh.sig"
     cp -p "$tree/recover.sh" "$repo/recover.sh"
     mv "$config/keys/operations.txt" "$tree/operations.txt"
@@ -199,7 +216,7 @@ PYTHON
 fi
 pack() { run_bkd evidence pack --json "$@"; }
 is 0 "a package of one drill" pack --drill "$id" -o "$tree/one.tar.zst"
-says "has it" '"drills":1,'
+says "has it, and nothing that ran at other times" '"drills":1,"runs":0,"verifications":0,'
 is 0 "and of the year" pack --period "$(date -u +%Y)" -o "$tree/year.tar.zst"
 says "has the runs" '"runs":[1-9]'
 is 1 "a file that exists is left alone" pack --drill "$id" -o "$tree/one.tar.zst"

@@ -15,11 +15,12 @@ says_not "and not among the other phases" profile_
 is 0 "nobody asked" run_bkd backup p
 says_not "nothing is told" '^(profile|limited)'
 echo new >"$source/small-aa"
-run_bkd backup p --profile --json -q | jq -cS .profile >"$tree/told"
+run_bkd backup p --jobs 3 --profile --json -q | jq -cS .profile >"$tree/told"
 run_bkd runs show 3 --json | jq -cS .profile >"$tree/recorded"
 is 0 "as JSON, told and recorded are the same" cmp "$tree/told" "$tree/recorded"
 is 0 "the parts make sense" jq -e '.wall_ms > 0 and .processors > 0 and ([.stages[].cpu_ms] | add) <= .processor_ms + 50 and
     (.limit | IN("none", "processors", "thread", "device"))' "$tree/told"
+is 0 "as many threads as were asked for" jq -e '[.stages[] | select(.stage == "hash" or .stage == "compress") | .threads] == [3, 3]' "$tree/told"
 is 0 "also of a run that only reads the sources" run_bkd backup p --profile --dry-run
 says_not "which is no run, and has none" '^limited'
 
