@@ -10,8 +10,6 @@
 #include "bkd/base/buf.h"
 #include "bkd/base/bytes.h"
 
-#define HEADER_SIZE 512u
-
 static bool name_is_valid(const char *name)
 {
     size_t n = strnlen(name, PACK_NAME_MAX + 1);
@@ -28,7 +26,6 @@ struct pack {
     struct archive_entry *entry; // reused
     pack_sink_fn *sink;
     void *arg;
-    uint64_t offset;
     uint64_t left; // data of the current member still to come
     locale_t locale; // a tree's: what makes valid UTF-8 of names be seen as such
     bool in_member;
@@ -47,8 +44,6 @@ static la_ssize_t on_write(struct archive *archive, void *arg, const void *data,
     int rc = p->sink(p->arg, data, n, p->err);
     if (rc < 0)
         p->sink_code = (enum error_code)rc;
-    else
-        p->offset += n;
     return (la_ssize_t)n;
 }
 
@@ -97,10 +92,6 @@ static int open_stream(pack_sink_fn *sink, void *arg, bool tree, struct pack **r
     return 0;
 }
 
-int pack_open(pack_sink_fn *sink, void *arg, struct pack **ret_pack, struct error *err) { return open_stream(sink, arg, false, ret_pack, err); }
-
-uint64_t pack_offset(const struct pack *p) { return p->offset; }
-
 static void describe(struct archive_entry *entry, const char *name, uint64_t size)
 {
     archive_entry_clear(entry);
@@ -113,26 +104,37 @@ static void describe(struct archive_entry *entry, const char *name, uint64_t siz
     archive_entry_set_size(entry, (la_int64_t)size);
 }
 
-int pack_begin_member(struct pack *p, const char *name, uint64_t size, uint64_t *ret_data_offset, struct error *err)
+struct header {
+    uint8_t *bytes;
+    size_t size;
+};
+
+static int take_header(void *arg, const void *data, size_t n, struct error *err)
 {
-    int rc = enter(p, err);
-    if (rc < 0)
-        return rc;
-    if (p->in_member || !name_is_valid(name) || size > PACK_MEMBER_MAX)
-        return error_set(err, ERROR_FAILED, "tar member '%s' of %llu bytes cannot be begun here", name, (unsigned long long)size);
-    describe(p->entry, name, size);
-    uint64_t start = p->offset;
-    rc = outcome(p, archive_write_header(p->archive, p->entry), "write a tar header", err);
-    if (rc < 0)
-        return rc;
-    // Readers count on plain headers: an extended one would mean that this code gave libarchive something ustar cannot hold.
-    if (p->offset - start != HEADER_SIZE)
-        return error_set(err, ERROR_FAILED, "tar header of member '%s' takes %llu bytes", name, (unsigned long long)(p->offset - start));
-    p->in_member = true;
-    p->left = size;
-    if (ret_data_offset != NULL)
-        *ret_data_offset = p->offset;
+    struct header *h = arg;
+    // Readers count on plain headers: an extended one would mean that libarchive was given something ustar cannot hold.
+    if (h->size + n > PACK_BLOCK)
+        return error_set(err, ERROR_FAILED, "a tar header takes more than %u bytes", PACK_BLOCK);
+    memcpy(h->bytes + h->size, data, n);
+    h->size += n;
     return 0;
+}
+
+int pack_member_header(const char *name, uint64_t size, uint8_t ret_header[PACK_BLOCK], struct error *err)
+{
+    uint8_t bytes[PACK_BLOCK];
+    struct header header = { .bytes = bytes };
+    _cleanup_pack_ struct pack *p = NULL;
+    int rc = open_stream(take_header, &header, false, &p, err);
+    if (rc < 0)
+        return rc;
+    describe(p->entry, name, size);
+    rc = outcome(p, archive_write_header(p->archive, p->entry), "write a tar header", err);
+    if (rc == 0 && header.size != PACK_BLOCK)
+        rc = error_set(err, ERROR_FAILED, "a tar header takes %zu bytes", header.size);
+    if (rc == 0)
+        memcpy(ret_header, bytes, PACK_BLOCK);
+    return rc;
 }
 
 int pack_data(struct pack *p, const void *data, size_t n, struct error *err)

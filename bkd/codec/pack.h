@@ -1,8 +1,4 @@
-// The tar layer of objects (libarchive): members with opaque ASCII names ("00000017.whole") of known size, mode 0600, owner 0, time 0.
-// "Pax restricted" gives plain ustar headers for such members, so member data starts 512 bytes after its header starts.
-//
-// Writing: pack_open, then for each member pack_begin_member, pack_data..., pack_end_member; pack_close writes the two zero blocks.
-// Bytes reach the sink during each call: nothing is kept back, nothing is padded beyond tar's 512-byte blocks.
+// The tar layer, by libarchive: the header of a member of objects, trees as other programs read them, and reading objects back.
 #ifndef BKD_CODEC_PACK_H
 #define BKD_CODEC_PACK_H
 
@@ -12,33 +8,22 @@
 
 #include "bkd/base/error.h"
 
+#define PACK_BLOCK 512u                           // tar's block: a header, and what data is filled up to
 #define PACK_NAME_MAX 64u                         // bytes of a member name
 #define PACK_MEMBER_MAX ((UINT64_C(8) << 30) - 1) // bytes of a member: what the octal size field of ustar holds
-#define PACK_TRAILER_SIZE 1024u                   // what pack_close adds
+
+// The header of a member of an object: mode 0600, owner 0, time 0. "Pax restricted" gives a plain ustar header for such a member, so its data starts
+// 512 bytes after its header starts. Objects are written by bkd/codec/members.
+MUST_USE int pack_member_header(const char *name, uint64_t size, uint8_t ret_header[PACK_BLOCK], struct error *err);
 
 // Takes the next n bytes of the tar stream; 0 or an error, which ends the pack with that error.
 typedef int pack_sink_fn(void *arg, const void *data, size_t n, struct error *err);
 
-struct pack;
-MUST_USE int pack_open(pack_sink_fn *sink, void *arg, struct pack **ret_pack, struct error *err);
-// Bytes given to the sink so far.
-uint64_t pack_offset(const struct pack *p);
-// name: 1..PACK_NAME_MAX printable ASCII bytes without '/'. *ret_data_offset (may be NULL) is where the member's data starts in the tar stream.
-MUST_USE int pack_begin_member(struct pack *p, const char *name, uint64_t size, uint64_t *ret_data_offset, struct error *err);
-// More than the announced size is ERROR_FAILED.
-MUST_USE int pack_data(struct pack *p, const void *data, size_t n, struct error *err);
-// Less than the announced size is ERROR_FAILED.
-MUST_USE int pack_end_member(struct pack *p, struct error *err);
-// Ends the stream. The pack must still be freed.
-MUST_USE int pack_close(struct pack *p, struct error *err);
-// Frees; a pack that was not closed leaves the stream unfinished.
-void pack_free(struct pack *p);
-void pack_freep(struct pack **p);
-#define _cleanup_pack_ __attribute__((cleanup(pack_freep)))
-
 // Writing a tree as other programs read it (GNU tar, bsdtar): any name, type and time, hard links, sparse maps, extended attributes as
 // SCHILY.xattr and ACLs as SCHILY.acl. pack_open_tree, then for each member pack_describe, pack_add_…, pack_begin_described, and for files of
-// some size pack_data… (the whole logical size: what lies in holes is passed over), pack_end_member; at last pack_close.
+// some size pack_data… (the whole logical size: what lies in holes is passed over), pack_end_member; at last pack_close. Bytes reach the sink during
+// each call.
+struct pack;
 struct pack_member {
     const char *path; // raw bytes, relative
     char type;        // as in manifests: d f l p c b; 'h' = a further name of the member `target`
@@ -58,6 +43,16 @@ bool pack_add_acl(struct pack *p, const void *acl, size_t n, bool is_default);
 // Data of a sparse file, ascending; a file that has none is one hole of its size.
 void pack_add_extent(struct pack *p, uint64_t offset, uint64_t length);
 MUST_USE int pack_begin_described(struct pack *p, struct error *err);
+// More than the announced size is ERROR_FAILED.
+MUST_USE int pack_data(struct pack *p, const void *data, size_t n, struct error *err);
+// Less than the announced size is ERROR_FAILED.
+MUST_USE int pack_end_member(struct pack *p, struct error *err);
+// Ends the stream. The pack must still be freed.
+MUST_USE int pack_close(struct pack *p, struct error *err);
+// Frees; a pack that was not closed leaves the stream unfinished.
+void pack_free(struct pack *p);
+void pack_freep(struct pack **p);
+#define _cleanup_pack_ __attribute__((cleanup(pack_freep)))
 
 // Reading a tar stream front to back, for salvage and `check --read-data`: tar only, no filters, regular members only.
 // Gives the next bytes of the stream: *ret_data stays valid until the next call; *ret_n 0 is the end.

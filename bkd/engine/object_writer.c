@@ -1,11 +1,10 @@
 #include "bkd/engine/object_writer.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bkd/base/work.h"
-#include "bkd/codec/pack.h"
+#include "bkd/codec/members.h"
 #include "bkd/codec/zframe.h"
 #include "bkd/engine/object_out.h"
 
@@ -45,8 +44,7 @@ struct object_writer {
     // The open object
     uint32_t number; // 0 = none open
     uint32_t next_number; // of the writer that gives the numbers
-    uint32_t members;
-    struct pack *pack;
+    struct members stream;
     struct object_out *object; // until its last frame is submitted
     uint64_t written;          // bytes of its compressed frames
     struct buf meta;
@@ -146,7 +144,6 @@ void object_writer_free(struct object_writer *w)
     work_free(w->compressing);
     work_free(w->sealing);
     work_free(w->putting);
-    pack_free(w->pack);
     object_out_free(w->object);
     for (unsigned i = 0; i < threads; i++)
         zframe_compressor_free(w->compressors[i]);
@@ -323,31 +320,22 @@ static int open_object(struct object_writer *w, struct error *err)
     uint32_t number = numbers_of(w)->next_number;
     int r = object_out_open(w->io, &out, number, &w->object, err);
     if (r == 0)
-        r = pack_open(sink, w, &w->pack, err);
+        r = members_begin(&w->stream, sink, w, err);
     if (r < 0)
         return r;
     numbers_of(w)->next_number++;
     w->number = number;
-    w->members = 0;
     w->written = 0;
     return 0;
 }
 
 static int add_member(struct object_writer *w, const char *kind, const void *data, size_t n, struct place *ret_place, struct error *err)
 {
-    char name[32];
     uint64_t offset = 0;
-    (void)snprintf(name, sizeof name, "%08u.%s", w->members, kind);
-    int r = pack_begin_member(w->pack, name, n, &offset, err);
+    int r = members_add(&w->stream, kind, data, n, &offset, err);
     if (r == 0)
-        r = pack_data(w->pack, data, n, err);
-    if (r == 0)
-        r = pack_end_member(w->pack, err);
-    if (r < 0)
-        return r;
-    w->members++;
-    *ret_place = (struct place){ .object = w->number, .offset = offset, .length = n };
-    return 0;
+        *ret_place = (struct place){ .object = w->number, .offset = offset, .length = n };
+    return r;
 }
 
 // A big member begins a frame of its own, unless the one under way has hardly begun.
@@ -388,12 +376,10 @@ static int close_object(struct object_writer *w, struct error *err)
 {
     int r = flush_meta(w, err);
     if (r == 0)
-        r = pack_close(w->pack, err);
+        r = members_end(&w->stream, err);
     if (r < 0)
         return r;
-    w->stats.tar_bytes += pack_offset(w->pack);
-    pack_free(w->pack);
-    w->pack = NULL;
+    w->stats.tar_bytes += w->stream.offset;
     if (w->frame == NULL)
         w->frame = new_job(w);
     w->frame->last = true;
