@@ -43,8 +43,7 @@ int fs_sync_parent(const struct io *io, int dirfd, const char *path, struct erro
     return r;
 }
 
-// Writes `data` under a fresh name beside `path` and makes it durable.
-static int write_aside(const struct io *io, int dirfd, const char *path, mode_t mode, const void *data, size_t n, char **ret_aside, struct error *err)
+int fs_write_aside(const struct io *io, int dirfd, const char *path, mode_t mode, const void *data, size_t n, bool durable, char **ret_aside, struct error *err)
 {
     uint8_t noise[8];
     char hex[2 * sizeof noise + 1];
@@ -56,7 +55,7 @@ static int write_aside(const struct io *io, int dirfd, const char *path, mode_t 
     if (r < 0)
         return r;
     r = io_write_all(io, fd, data, n, aside, err);
-    if (r == 0)
+    if (r == 0 && durable)
         r = io_fsync(io, fd, aside, err);
     struct error late;
     int closed = io_close(io, &fd, aside, r == 0 ? err : &late);
@@ -74,7 +73,7 @@ typedef int rename_fn(const struct io *io, int old_dirfd, const char *old_path, 
 static int put_file(const struct io *io, int dirfd, const char *path, mode_t mode, const void *data, size_t n, rename_fn *rename_file, struct error *err)
 {
     _cleanup_free_ char *aside = NULL;
-    int r = write_aside(io, dirfd, path, mode, data, n, &aside, err);
+    int r = fs_write_aside(io, dirfd, path, mode, data, n, true, &aside, err);
     if (r < 0)
         return r;
     r = rename_file(io, dirfd, aside, dirfd, path, err);

@@ -12,6 +12,8 @@ MUST_USE int fs_read_file(const struct io *io, int dirfd, const char *path, size
 // fs_replace_file overwrites; fs_create_file fails with ERROR_EXISTS when the name is taken and leaves the other's bytes alone.
 MUST_USE int fs_replace_file(const struct io *io, int dirfd, const char *path, mode_t mode, const void *data, size_t n, struct error *err);
 MUST_USE int fs_create_file(const struct io *io, int dirfd, const char *path, mode_t mode, const void *data, size_t n, struct error *err);
+// The first steps alone, with or without the fsync, for whoever gives many files their names together. The caller renames or removes *ret_aside, and frees it.
+MUST_USE int fs_write_aside(const struct io *io, int dirfd, const char *path, mode_t mode, const void *data, size_t n, bool durable, char **ret_aside, struct error *err);
 
 // mkdir -p below dirfd; existing directories are fine. Every directory that was made is made durable in its parent.
 MUST_USE int fs_make_dirs(const struct io *io, int dirfd, const char *path, mode_t mode, struct error *err);

@@ -9,6 +9,7 @@
 #include "bkd/base/fs.h"
 #include "bkd/base/log.h"
 #include "bkd/base/readiness.h"
+#include "bkd/base/slim.h"
 #include "bkd/daemon/control.h"
 #include "bkd/daemon/scheduler.h"
 #include "bkd/daemon/upkeep.h"
@@ -139,6 +140,7 @@ static void on_upkeep(void *arg)
     if (++d->ticks % REFRESH_TICKS == 0)
         scheduler_refresh(&d->scheduler);
     upkeep_start(&d->upkeep);
+    slim_down(); // whatever was begun, read or turned since the last time
 }
 
 static void on_clock_change(void *arg)

@@ -42,7 +42,7 @@ static void on_job_ended(void *arg, struct job *job, const struct job_end *end);
 
 void scheduler_init(struct scheduler *s, const struct context *ctx, struct loop *loop, enum run_trigger trigger, const char *starter)
 {
-    *s = (struct scheduler){ .loop = loop, .ctx = ctx, .trigger = trigger };
+    *s = (struct scheduler){ .loop = loop, .ctx = ctx, .trigger = trigger, .policies.without_work = true };
     s->jobs = (struct jobs){ .loop = loop, .ctx = ctx, .starter = starter, .ended = on_job_ended, .arg = s };
 }
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "bkd/base/fs.h"
-#include "bkd/base/log.h"
+#include "bkd/host/kept_copies.h"
 #include "bkd/policy/policy_trust.h"
 
 static void item_done(struct policies_item *item)
@@ -69,32 +69,25 @@ static int load(const struct context *ctx, const char *path, struct policy *ret_
     return r;
 }
 
-// Not being able to keep a copy costs the old version should the file be spoiled later, not the policy.
-static void keep_copy(const struct context *ctx, const struct policies_item *item)
-{
-    _cleanup_buf_ struct buf text = { 0 }, kept = { 0 };
-    _cleanup_free_ char *dir = xasprintf("%s/accepted", ctx->state_dir);
-    struct error err;
-    int r = fs_read_file(ctx->io, AT_FDCWD, item->policy.file, POLICY_FILE_MAX, &text, &err);
-    if (r == 0 && fs_read_file(ctx->io, AT_FDCWD, item->accepted, POLICY_FILE_MAX, &kept, &err) == 0 && kept.len == text.len &&
-        memcmp(kept.data, text.data, text.len) == 0)
-        return;
-    if (r == 0)
-        r = fs_make_dirs(ctx->io, AT_FDCWD, dir, 0700, &err);
-    if (r == 0)
-        r = fs_replace_file(ctx->io, AT_FDCWD, item->accepted, 0600, text.data, text.len, &err);
-    if (r < 0)
-        log_warn("policy %s: no copy of it is kept for the case that its file gets mistakes: %s", item->name, err.text);
-}
-
 static void use_kept_copy(const struct context *ctx, struct policies_item *item)
 {
     _cleanup_free_ char *ignored = NULL; // a version of bkd that does not understand it any more, or none was kept
     item->has_policy = load(ctx, item->accepted, &item->policy, &ignored) == 0;
 }
 
-static void read_item(const struct context *ctx, struct policies_item *item, const struct statx *st)
+struct reading {
+    const struct context *ctx;
+    struct policies *p;
+    struct policies_item *fresh; // of names that were not there before
+    size_t fresh_count;
+    struct kept_copies copies;
+    policies_changed_fn *changed;
+    void *arg;
+};
+
+static void read_item(struct reading *reading, struct policies_item *item, const struct statx *st)
 {
+    const struct context *ctx = reading->ctx;
     _cleanup_free_ char *path = context_policy_path(ctx, item->name), *problem = NULL;
     struct policy policy = { 0 };
     item->changed_ns = (uint64_t)st->stx_ctime.tv_sec * 1000000000u + st->stx_ctime.tv_nsec;
@@ -108,10 +101,12 @@ static void read_item(const struct context *ctx, struct policies_item *item, con
             policy_done(&item->policy);
         item->policy = policy;
         item->has_policy = true;
-        keep_copy(ctx, item);
+        kept_copies_add(&reading->copies, item->name, path, item->accepted);
     } else if (!item->has_policy) {
         use_kept_copy(ctx, item);
     }
+    if (reading->p->without_work && item->has_policy)
+        policy_forget_work(&item->policy);
 }
 
 static bool is_as_it_was(const struct policies_item *item, const struct statx *st)
@@ -121,20 +116,11 @@ static bool is_as_it_was(const struct policies_item *item, const struct statx *s
 
 // ---- all of them -----------------------------------------------------------------------------------------------------------
 
-struct reading {
-    const struct context *ctx;
-    struct policies *p;
-    struct policies_item *fresh; // of names that were not there before
-    size_t fresh_count;
-    policies_changed_fn *changed;
-    void *arg;
-};
-
 static struct policies_item *add_fresh(struct reading *reading, const char *name)
 {
     reading->fresh = xrealloc(reading->fresh, (reading->fresh_count + 1) * sizeof *reading->fresh);
     struct policies_item *item = &reading->fresh[reading->fresh_count++];
-    *item = (struct policies_item){ .name = xstrdup(name), .accepted = xasprintf("%s/accepted/%s.yaml", reading->ctx->state_dir, name) };
+    *item = (struct policies_item){ .name = xstrdup(name), .accepted = kept_copies_path(reading->ctx->state_dir, name) };
     return item;
 }
 
@@ -155,7 +141,7 @@ static int visit(void *arg, const char *file, unsigned char type, struct error *
         item = add_fresh(reading, name);
     item->is_there = true;
     if (is_new || !is_as_it_was(item, &st)) {
-        read_item(reading->ctx, item, &st);
+        read_item(reading, item, &st);
         reading->changed(reading->arg, &(struct policies_change){ .item = item, .name = item->name });
     }
     return 0;
@@ -196,12 +182,14 @@ int policies_read(const struct context *ctx, struct policies *p, policies_change
     struct reading reading = { .ctx = ctx, .p = p, .changed = changed, .arg = arg };
     for (size_t i = 0; i < p->count; i++)
         p->items[i].is_there = false;
+    kept_copies_begin(ctx->io, ctx->state_dir, &reading.copies);
     int r = fs_list_dir(ctx->io, AT_FDCWD, dir, visit, &reading, err);
     if (r == ERROR_NOT_FOUND && p->count == 0)
         r = 0;
     else if (r == 0)
         remove_gone(&reading);
     add_all_fresh(&reading);
+    kept_copies_end(&reading.copies);
     free(reading.fresh);
     return r;
 }

@@ -18,6 +18,7 @@ struct policies_item {
 struct policies {
     struct policies_item *items; // by name
     size_t count;
+    bool without_work; // set before the first reading: of each policy only what policy_forget_work leaves
 };
 
 // What reading anew found.

@@ -142,7 +142,30 @@ void policy_done(struct policy *policy)
     free(policy->verify.from);
     free(policy->verify.identity);
     free(policy->verify.scratch);
+    free(policy->key_lines);
     *policy = (struct policy){ 0 };
+}
+
+void policy_forget_work(struct policy *policy)
+{
+    struct policy kept = {
+        .name = TAKE(policy->name),
+        .file = TAKE(policy->file),
+        .schedule = policy->schedule,
+        .timezone = TAKE(policy->timezone),
+        .window = policy->window,
+        .jitter_s = policy->jitter_s,
+        .retry = policy->retry,
+        .catch_up = policy->catch_up,
+        .after = policy->after,
+        .after_failure = policy->after_failure,
+        .objectives = policy->objectives,
+        .keep = policy->keep,
+        .verify.schedule = policy->verify.schedule,
+    };
+    policy->schedule = policy->after = policy->verify.schedule = (struct policy_list){ 0 };
+    policy_done(policy);
+    *policy = kept;
 }
 
 // The policy's name from its file's; NULL, and reported, when it is not acceptable.
@@ -166,7 +189,7 @@ static char *name_of(const char *path, struct policy_errors *errors)
 // Takes *errors with file and text set.
 static int parse_text(struct policy *ret_policy, struct policy_errors *errors, struct error *err)
 {
-    _cleanup_policy_ struct policy policy = { 0 };
+    _cleanup_policy_ struct policy policy = { .key_lines = xcalloc(POLICY_KEYS_MAX, sizeof *policy.key_lines) };
     _cleanup_policy_node_ struct policy_node *root = NULL;
     bool complete;
     policy.file = xstrdup(errors->file);

@@ -224,7 +224,7 @@ struct policy {
     uint64_t renewal_min_live_percent, renewal_budget_percent, renewal_budget_bytes; // bytes 0: the share
     uint64_t grace_s; // between a snapshot being given up and its data being removed
     struct policy_verification verify;
-    unsigned key_lines[POLICY_KEYS_MAX]; // where each key of the schema was set; 0 = its default
+    unsigned *key_lines; // POLICY_KEYS_MAX of them: where each key of the schema was set; 0 = its default
 };
 
 // Reads and checks a policy file. ERROR_USAGE when it has mistakes, which *ret_errors then lists (ret_policy is left alone);
@@ -234,6 +234,9 @@ MUST_USE int policy_load(const struct io *io, const char *path, struct policy *r
 MUST_USE int policy_parse(const char *path, const void *text, size_t n, struct policy *ret_policy, struct policy_errors *ret_errors, struct error *err);
 void policy_done(struct policy *policy);
 #define _cleanup_policy_ __attribute__((cleanup(policy_done)))
+// Leaves what says when runs begin, in which order, and what is promised and kept (name, file, schedules, timezone, window, jitter_s, retry, catch_up, after,
+// objectives, keep). All that a run needs is freed and empty: for whoever starts runs, and knows thousands of policies.
+void policy_forget_work(struct policy *policy);
 
 // When an action ("backup", "verify") begins by itself, as calendar expressions; an empty list for all others.
 const struct policy_list *policy_times(const struct policy *policy, const char *action);

@@ -23,9 +23,9 @@ struct zone {
     int64_t *changes; // ascending, UTC seconds
     uint8_t *types_of_changes;
     size_t change_count;
-    struct type types[TYPES_MAX]; // types[0] holds before the first change
+    struct type *types; // types[0] holds before the first change
     size_t type_count;
-    char abbreviations[NAMES_MAX + 1];
+    char *abbreviations;
     struct zone_rule rule; // holds from the last change on
     bool has_rule;
 };
@@ -36,6 +36,8 @@ void zone_free(struct zone **zone)
         free((*zone)->name);
         free((*zone)->changes);
         free((*zone)->types_of_changes);
+        free((*zone)->types);
+        free((*zone)->abbreviations);
         free(*zone);
     }
     *zone = NULL;
@@ -93,6 +95,7 @@ static bool take_types(struct cursor *c, const struct header *h, struct zone *zo
 {
     const uint8_t *names, *ignored;
     zone->type_count = h->type;
+    zone->types = xcalloc(h->type, sizeof *zone->types);
     for (size_t i = 0; i < h->type; i++) {
         uint32_t offset;
         uint8_t dst, abbreviation;
@@ -104,6 +107,7 @@ static bool take_types(struct cursor *c, const struct header *h, struct zone *zo
     }
     if (!cursor_take(c, h->abbreviation, &names) || names[h->abbreviation - 1] != '\0')
         return false;
+    zone->abbreviations = xcalloc(1, h->abbreviation);
     memcpy(zone->abbreviations, names, h->abbreviation);
     return cursor_take(c, h->isstd, &ignored) && cursor_take(c, h->isut, &ignored);
 }
@@ -154,7 +158,8 @@ static struct zone *make_utc(const char *name)
     struct zone *zone = xcalloc(1, sizeof *zone);
     zone->name = xstrdup(name);
     zone->type_count = 1;
-    memcpy(zone->abbreviations, "UTC", 4);
+    zone->types = xcalloc(1, sizeof *zone->types);
+    zone->abbreviations = xstrdup("UTC");
     return zone;
 }
 

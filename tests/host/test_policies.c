@@ -153,6 +153,57 @@ static void test_a_directory_that_is_gone_removes_nothing(void **state)
     assert_string_equal(read_again(h), "");
 }
 
+// Many that are new are copied together; each copy is there, and nothing else.
+static int count_copy(void *arg, const char *name, unsigned char type, struct error *err)
+{
+    (void)type;
+    (void)err;
+    *(size_t *)arg += strncmp(name, "many-", 5) == 0 && strcmp(strrchr(name, '.'), ".yaml") == 0 ? 1 : 1000;
+    return 0;
+}
+
+static void test_many_are_copied_together(void **state)
+{
+    enum { MANY = 20 };
+    struct host *h = *state;
+    struct error err;
+    size_t copies = 0;
+    char name[16];
+    for (int i = 0; i < MANY; i++) {
+        (void)snprintf(name, sizeof name, "many-%d", i);
+        write_good(h, name, name);
+    }
+    (void)read_again(h);
+    _cleanup_free_ char *dir = xasprintf("%s/accepted", h->state);
+    assert_int_equal(fs_list_dir(io_real(), AT_FDCWD, dir, count_copy, &copies, &err), 0);
+    assert_int_equal(copies, MANY);
+    write_policy(h, "many-13", "sorces: [/srv]\n");
+    policies_done(&h->policies);
+    (void)read_again(h);
+    assert_string_equal(policies_find(&h->policies, "many-13")->policy.description, "many-13");
+}
+
+static void test_without_work_times_and_promises_stay(void **state)
+{
+    struct host *h = *state;
+    h->policies.without_work = true;
+    write_policy(h, "p", "sources: [/srv/data]\nrepository: /srv/repository\nencryption: none\nschedule: \"03:00\"\nafter: q\nkeep: {daily: 3}\nobjectives: {rpo: 1d}\n"
+                         "verify: {schedule: weekly}\ntimezone: UTC\n");
+    assert_string_equal(read_again(h), "p ");
+    const struct policies_item *item = policies_find(&h->policies, "p");
+    assert_int_equal(item->policy.source_count, 0);
+    assert_null(item->policy.repository.url);
+    assert_string_equal(item->policy.schedule.items[0], "03:00");
+    assert_string_equal(item->policy.verify.schedule.items[0], "weekly");
+    assert_string_equal(item->policy.after.items[0], "q");
+    assert_string_equal(item->policy.timezone, "UTC");
+    assert_int_equal(item->policy.keep.daily, 3);
+    assert_int_equal(item->policy.objectives.rpo_s, 86400);
+    write_policy(h, "p", "sorces: [/srv]\n");
+    assert_string_equal(read_again(h), "!p ");
+    assert_string_equal(policies_find(&h->policies, "p")->policy.schedule.items[0], "03:00");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +211,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_mistakes_leave_the_version_before, setup, teardown),
         cmocka_unit_test_setup_teardown(test_mistakes_from_the_beginning, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_directory_that_is_gone_removes_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_many_are_copied_together, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_without_work_times_and_promises_stay, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -65,6 +65,12 @@ for name in quick slow; do run_bkd init $name >"$tree/out" 2>&1; done
 if start_daemon; then ok "the daemon starts"; else bad "the daemon starts"; fi
 is 6 "a second daemon is refused" run_bkd daemon
 says "and told who holds the lock" "process $daemon\$"
+is_small() { [ "$(sed -n 's/^VmRSS:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$daemon/status")" -le 16384 ]; }
+if ldd "$BKD_BIN/bkd" | grep -Eq 'lib(a|t|ub)san'; then
+    ok "it takes at most 16 MiB # SKIP sanitizers take more"
+else
+    comes "it takes at most 16 MiB" 20 is_small
+fi
 comes "a policy runs by its schedule" 20 count_above "SELECT count(*) FROM runs WHERE policy = 'quick' AND trigger = 'daemon' AND exit_code = 0" 1
 comes "each run has its slot" 5 count_above "SELECT count(*) FROM slots s JOIN runs r ON s.run = r.id WHERE s.outcome = 'run' AND r.slot_ns = s.slot_ns" 0
 
