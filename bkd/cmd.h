@@ -53,6 +53,7 @@ int cmd_notify_test(struct context *ctx, const struct cli_args *args, struct err
 int cmd_pause(struct context *ctx, const struct cli_args *args, struct error *err);
 int cmd_plan_answer(struct context *ctx, const struct cli_args *args, struct error *err);
 int cmd_plan_check(struct context *ctx, const struct cli_args *args, struct error *err);
+int cmd_plan_close(struct context *ctx, const struct cli_args *args, struct error *err);
 int cmd_plan_lint(struct context *ctx, const struct cli_args *args, struct error *err);
 int cmd_plan_list(struct context *ctx, const struct cli_args *args, struct error *err);
 int cmd_plan_print(struct context *ctx, const struct cli_args *args, struct error *err);

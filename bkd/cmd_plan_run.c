@@ -11,6 +11,7 @@
 #include "bkd/dr/plan_journal.h"
 #include "bkd/host/who.h"
 #include "bkd/plans/planning_ask.h"
+#include "bkd/watch/watch_run.h"
 
 // ---- run
 
@@ -105,6 +106,7 @@ int cmd_plan_run(struct context *ctx, const struct cli_args *args, struct error 
     if (r < 0)
         return r;
     planning_record(ctx, &p);
+    watch_after_drill(ctx);
     if (ctx->json)
         r = print_json(&p, err);
     else if (ctx->verbosity >= 0)
@@ -113,20 +115,6 @@ int cmd_plan_run(struct context *ctx, const struct cli_args *args, struct error 
 }
 
 // ---- answer
-
-static bool is_unfinished(const void *arg, const struct planning *p)
-{
-    (void)arg;
-    return p->ended_ns == 0;
-}
-
-// A run by its id, or a plan's name for the one that goes on.
-static int find_run(const struct context *ctx, const char *name, struct planning *ret_planning, struct error *err)
-{
-    if (planning_find(ctx, name, is_unfinished, NULL, ret_planning))
-        return 0;
-    return planning_read(ctx, name, ret_planning, err);
-}
 
 static int find_state(const struct planning *p, const char *step, enum planning_state *ret_state, struct error *err)
 {
@@ -161,7 +149,7 @@ int cmd_plan_answer(struct context *ctx, const struct cli_args *args, struct err
     const char *id = cli_args_value(args, 1), *by = cli_args_option(args, "by"), *note = cli_args_option(args, "note"), *choice = cli_args_option(args, "choice");
     if (by == NULL || by[0] == '\0')
         return error_set(err, ERROR_USAGE, "who answers? Give --by NAME; it goes on record");
-    int r = find_run(ctx, cli_args_value(args, 0), &p, err);
+    int r = planning_find_unfinished(ctx, cli_args_value(args, 0), &p, err);
     if (r == 0)
         r = check_question(ctx, &p, id, choice == NULL ? "" : choice, err);
     if (r < 0)
@@ -185,12 +173,17 @@ int cmd_plan_answer(struct context *ctx, const struct cli_args *args, struct err
 
 // ---- list
 
-// The day that a time is in, as `review` is written.
-static void today(const struct context *ctx, char ret_day[11])
+// When it is to be looked through again; false while that is still to come.
+static bool is_review_due(const struct context *ctx, const struct recovery *plan, char ret_day[CLOCK_TEXT_MAX])
 {
-    char text[CLOCK_TEXT_MAX];
-    clock_format_utc(text, io_realtime_ns(ctx->io), false);
-    (void)snprintf(ret_day, 11, "%.10s", text);
+    _cleanup_free_ char *path = context_plan_path(ctx, plan->name);
+    struct statx st = { 0 };
+    struct error ignored; // it was read a moment ago
+    (void)!io_stat(ctx->io, AT_FDCWD, path, 0, &st, &ignored);
+    uint64_t due_ns = watch_plans_review_ns(plan, (uint64_t)st.stx_mtime.tv_sec * 1000000000);
+    clock_format_utc(ret_day, due_ns, false);
+    ret_day[10] = '\0';
+    return due_ns <= io_realtime_ns(ctx->io);
 }
 
 static int list_plan(const struct context *ctx, const char *name, bool *bad, struct error *err)
@@ -198,20 +191,19 @@ static int list_plan(const struct context *ctx, const char *name, bool *bad, str
     _cleanup_recovery_ struct recovery plan = { 0 };
     _cleanup_planning_ struct planning rehearsal = { 0 }, open = { 0 };
     struct error why;
-    char day[11], when[CLOCK_TEXT_MAX] = "";
+    char day[CLOCK_TEXT_MAX], when[CLOCK_TEXT_MAX] = "";
     if (planning_load(ctx, name, &plan, &why) < 0) {
         *bad = true;
         return ctx->json ? 0 : (fprintf(stderr, "%s: %s\n", name, why.text), 0);
     }
-    today(ctx, day);
     bool is_rehearsed = false, was_rehearsed = planning_find_rehearsal(ctx, &plan, &is_rehearsed, &rehearsal);
-    bool is_open = planning_find(ctx, plan.name, is_unfinished, NULL, &open);
-    bool is_due = plan.review[0] != '\0' && strcmp(plan.review, day) <= 0;
+    bool is_open = planning_find_unfinished(ctx, plan.name, &open, &why) == 0;
+    bool is_due = is_review_due(ctx, &plan, day);
     if (was_rehearsed)
         clock_format_utc(when, rehearsal.ended_ns, false);
     if (!ctx->json) {
         printf("%s: %s%s%s%s%s%s%s%s\n", plan.name, is_rehearsed ? "rehearsed " : was_rehearsed ? "not rehearsed: changed since the rehearsal of " : "not rehearsed", when,
-               plan.review[0] == '\0' ? "; no review date" : is_due ? "; REVIEW DUE since " : "; review by ", plan.review, is_open ? "; unfinished " : "",
+               is_due ? "; REVIEW DUE since " : "; review by ", day, is_open ? "; unfinished " : "",
                is_open ? planning_mode_name(open.mode) : "", is_open ? " " : "", is_open ? open.id : "");
         return 0;
     }
@@ -224,6 +216,7 @@ static int list_plan(const struct context *ctx, const char *name, bool *bad, str
     json_add_bool(line, "changed_since_rehearsal", was_rehearsed && !is_rehearsed);
     json_add_str(line, "last_rehearsal", was_rehearsed ? when : NULL);
     json_add_str(line, "review", plan.review);
+    json_add_str(line, "review_by", day);
     json_add_bool(line, "review_due", is_due);
     json_add_str(line, "unfinished", is_open ? open.id : NULL);
     return json_line_print(&line, stdout, err);

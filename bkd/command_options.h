@@ -57,6 +57,12 @@ static const struct cli_option plan_answer_options[] = {
     { 0 },
 };
 
+static const struct cli_option plan_close_options[] = {
+    { "by", 0, "NAME", "who says so; required" },
+    { "note", 0, "TEXT", "why" },
+    { 0 },
+};
+
 static const struct cli_option plan_print_options[] = {
     { "lang", 0, "en|zh", "the language (en)" },
     { "output", 'o', "FILE", "where to write it (standard output)" },

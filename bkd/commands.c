@@ -243,6 +243,10 @@ static const struct cli_command commands[] = {
     { "plan answer", "RUN|PLAN STEP", 2, 2, "answer a question of a plan that is carried out",
       "Confirms a manual step, or decides, for a run that waits for it: by the run's id, or the plan's name for the run that goes on. What is said goes on record.", plan_answer_options,
       cmd_plan_answer },
+    { "plan close", "RUN|PLAN", 1, 1, "say that a run of a plan is over",
+      "For a run that failed, was interrupted or killed, and that nobody will go on with: it counts as aborted, and `bkd status` no longer warns of it. Who says so goes on record. Ends with 6 "
+      "while a process carries the run out.",
+      plan_close_options, cmd_plan_close },
     { "plan list", "", 0, 0, "list the recovery plans, and whether they were rehearsed",
       "A plan counts as rehearsed when a whole rehearsal of exactly this text passed: any change sets it back. Says also when a plan is to be looked through again.", NULL, cmd_plan_list },
     { "plan print", "PLAN", 1, 1, "print a recovery plan as a handbook for the emergency",

@@ -192,6 +192,12 @@ int fs_lock(const struct io *io, int dirfd, const char *path, int *ret_fd, struc
     return 0;
 }
 
+bool fs_is_locked(int fd)
+{
+    struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
 bool fs_try_lock(int fd)
 {
     struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };

@@ -33,5 +33,7 @@ MUST_USE int fs_lock(const struct io *io, int dirfd, const char *path, int *ret_
 
 // The same on an open file, at once; false when another holds it.
 bool fs_try_lock(int fd);
+// Does another hold it? Takes nothing.
+bool fs_is_locked(int fd);
 
 #endif

@@ -86,7 +86,8 @@ bool plan_journal_is_alive(const struct io *io, const char *directory)
 {
     _cleanup_free_ char *path = xasprintf("%s/lock", directory);
     struct error ignored;
-    int fd = -1, r = fs_lock(io, AT_FDCWD, path, &fd, &ignored);
+    int fd = -1;
+    bool is_alive = io_open(io, AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0, &fd, &ignored) == 0 && fs_is_locked(fd);
     io_close_quietly(io, &fd);
-    return r == ERROR_BUSY;
+    return is_alive;
 }

@@ -55,6 +55,28 @@ void planning_done(struct planning *p)
     *p = (struct planning){ 0 };
 }
 
+// ---- people
+
+#define PATIENCE_NS (UINT64_C(30) * 60 * 1000000000)
+
+bool planning_is_for_people(enum planning_mode mode, const struct recovery_step *step)
+{
+    return mode == PLANNING_TABLETOP || step->type == RECOVERY_MANUAL || step->type == RECOVERY_DECISION;
+}
+
+char *planning_question(const struct recovery *plan, const struct recovery_step *step)
+{
+    const struct recovery_role *role = recovery_find_role(plan, step->owner);
+    struct buf text = { 0 };
+    buf_addf(&text, "step '%s'", step->id);
+    if (role != NULL)
+        buf_addf(&text, " (%s: %s, else %s; %s)", role->name, role->holder, role->deputy, role->contact);
+    buf_addf(&text, ": %s", step->instruction[0] != '\0' ? step->instruction : step->title[0] != '\0' ? step->title : recovery_type_name(step->type));
+    return buf_take_str(&text);
+}
+
+uint64_t planning_patience_ns(const struct recovery_step *step) { return step->deadline_s > 0 ? step->deadline_s * UINT64_C(1000000000) : PATIENCE_NS; }
+
 // ---- from the journal
 
 static char *text_of(const struct json *line, const char *key)
@@ -130,6 +152,21 @@ static void take_end(struct planning *p, const struct json *line)
     (void)json_get_bool(line, "misses_rto", &p->misses_rto);
 }
 
+// What was under way when its process went is begun again.
+static void take_resume(struct planning *p)
+{
+    p->was_stopped = false;
+    for (size_t i = 0; i < p->n_steps; i++)
+        if (p->steps[i].state == PLANNING_RUNNING)
+            p->steps[i].state = PLANNING_WAITING;
+}
+
+static void take_step_begin(struct planning_step *s, const struct json *line)
+{
+    s->state = PLANNING_RUNNING;
+    s->asked_ns = time_of(line);
+}
+
 static void take_line(void *arg, const struct json *line)
 {
     struct planning *p = arg;
@@ -140,11 +177,15 @@ static void take_line(void *arg, const struct json *line)
     if (strcmp(type, "begin") == 0)
         take_begin(p, line);
     else if (strcmp(type, "step_begin") == 0 && step != NULL)
-        step->state = PLANNING_RUNNING;
+        take_step_begin(step, line);
     else if (strcmp(type, "step_end") == 0 && step != NULL)
         take_step(step, line);
     else if (strcmp(type, "end") == 0)
         take_end(p, line);
+    else if (strcmp(type, "stop") == 0)
+        p->was_stopped = true;
+    else if (strcmp(type, "resume") == 0)
+        take_resume(p);
 }
 
 int planning_read(const struct context *ctx, const char *id, struct planning *ret_planning, struct error *err)
@@ -206,6 +247,19 @@ bool planning_find(const struct context *ctx, const char *plan, planning_fits_fn
     if (s.found)
         *ret_planning = s.best;
     return s.found;
+}
+
+static bool is_unfinished(const void *arg, const struct planning *p)
+{
+    (void)arg;
+    return p->ended_ns == 0;
+}
+
+int planning_find_unfinished(const struct context *ctx, const char *name, struct planning *ret_planning, struct error *err)
+{
+    if (planning_find(ctx, name, is_unfinished, NULL, ret_planning))
+        return 0;
+    return planning_read(ctx, name, ret_planning, err);
 }
 
 static bool is_good_rehearsal(const void *arg, const struct planning *p)

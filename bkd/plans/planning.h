@@ -31,6 +31,7 @@ struct planning_options {
 struct planning_step {
     enum planning_state state;   // PLANNING_SKIPPED: not exercised in this mode
     uint64_t begun_ns, took_ns;  // begin: from that of the run
+    uint64_t asked_ns;           // wall clock: when it began, while it runs
     bool is_late;                // took longer than its deadline
     char *message;               // what it said at its end; "" = nothing
     char *by, *note, *choice;    // of an answer; "" = none
@@ -47,7 +48,8 @@ struct planning {
     uint64_t started_ns, ended_ns; // wall clock; ended 0: it goes on, or was interrupted
     uint64_t took_ns;          // on the monotonic clock, over interruptions too (across a boot: on the wall clock)
     bool passed;               // every step is done, or skipped as the mode wants it
-    bool was_aborted;          // a decision said so
+    bool was_aborted;          // a decision said so, or somebody closed it
+    bool was_stopped;          // its process ended in order, before the end of the run
     bool misses_rto;           // the whole, or a system, took longer than promised
     size_t n_late;
     char **ids;                // of the steps; owned
@@ -60,6 +62,13 @@ void planning_done(struct planning *p);
 // Loads a plan by name or path, and prints its mistakes. ERROR_USAGE when there is none, or it has some.
 MUST_USE int planning_load(const struct context *ctx, const char *plan, struct recovery *ret_plan, struct error *err);
 
+
+// Do people answer for the step in this mode, rather than bkd carry it out?
+bool planning_is_for_people(enum planning_mode mode, const struct recovery_step *step);
+// "step 'go' (lead: Ana, else Ben; +49 1): is it lost?" Caller frees.
+char *planning_question(const struct recovery *plan, const struct recovery_step *step);
+// For how long a question may stay without an answer before somebody else is told: the step's deadline, else half an hour (doc/bkd-plan.5.in).
+uint64_t planning_patience_ns(const struct recovery_step *step);
 
 // Carries it out, to its end, to a step that fails, or until it is interrupted; *ret_planning is as far as it came. Errors are those that kept it from being
 // carried out at all; planning_result says what it came to. planning_done in every case.
@@ -75,6 +84,8 @@ char *planning_directory(const struct context *ctx, const char *id);
 // The newest run of a plan for which `fits` says so (NULL: any); false when there is none.
 typedef bool planning_fits_fn(const void *arg, const struct planning *p);
 bool planning_find(const struct context *ctx, const char *plan, planning_fits_fn *fits, const void *arg, struct planning *ret_planning);
+// A run by its id, or by a plan's name the newest one that is not over. ERROR_NOT_FOUND.
+MUST_USE int planning_find_unfinished(const struct context *ctx, const char *name, struct planning *ret_planning, struct error *err);
 // The newest rehearsal that passed: of the plan as it is now (*ret_is_current), else of an earlier text of it; false when there is none.
 bool planning_find_rehearsal(const struct context *ctx, const struct recovery *plan, bool *ret_is_current, struct planning *ret_planning);
 

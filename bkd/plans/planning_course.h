@@ -39,6 +39,7 @@ struct planning_course {
     size_t *ready;
     enum planning_state *states;
     struct planning_dialogue dialogue;
+    pid_t teller;         // tells others that a step waits; 0 = none yet
     struct error trouble; // the journal cannot be written
     bool in_trouble;
 };

@@ -4,11 +4,13 @@
 //   waiting --start--> running --finish--> done, failed        (a step that the mode leaves out: waiting --leave_out--> skipped)
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "bkd/base/clock.h"
 #include "bkd/base/interrupt.h"
 #include "bkd/base/log.h"
+#include "bkd/host/programs.h"
 #include "bkd/plans/planning_begin.h"
 #include "bkd/plans/planning_note.h"
 
@@ -66,6 +68,19 @@ static void take_work(struct planning_course *run, size_t i)
     planning_work_done(&worker->work);
 }
 
+// Whoever is to be told that a step waits, or waits no more, is told by a process of its own: here nobody waits for that.
+static void tell_others(struct planning_course *run)
+{
+    const struct context *ctx = run->ctx;
+    _cleanup_free_ char *bkd = programs_path("bkd");
+    const char *const argv[] = { bkd, "--quiet", "--config-dir", ctx->config_dir, "--state-dir", ctx->state_dir, "watch", NULL };
+    struct error err;
+    if (run->teller > 0)
+        (void)waitpid(run->teller, NULL, WNOHANG);
+    if (programs_start(argv, (const char *const *)environ, &run->teller, &err) < 0)
+        log_debug("nobody is told that a step waits: %s", err.text);
+}
+
 static void take_answer(struct planning_course *run, size_t i, struct planning_answer *answer)
 {
     struct planning_step *s = &run->p->steps[i];
@@ -75,6 +90,8 @@ static void take_answer(struct planning_course *run, size_t i, struct planning_a
     set_text(&s->choice, answer->choice);
     run->p->was_aborted = run->p->was_aborted || strcmp(s->choice, "abort") == 0;
     end_step(run, i, answer->refused ? PLANNING_FAILED : PLANNING_DONE, answer->refused ? "it was not done" : s->choice);
+    if (run->workers[i].was_warned)
+        tell_others(run);
 }
 
 // ---- the begin of a step
@@ -135,21 +152,11 @@ static int start_thread(struct planning_course *run, size_t i, struct error *err
 static void ask(struct planning_course *run, size_t i)
 {
     const struct recovery_step *step = &run->plan.steps[i];
-    const struct recovery_role *role = recovery_find_role(&run->plan, step->owner);
-    _cleanup_buf_ struct buf text = { 0 };
+    _cleanup_free_ char *question = planning_question(&run->plan, step);
     run->workers[i].is_asked = true;
-    buf_addf(&text, "step '%s'", step->id);
-    if (role != NULL)
-        buf_addf(&text, " (%s: %s, else %s; %s)", role->name, role->holder, role->deputy, role->contact);
-    buf_addf(&text, ": %s", step->instruction[0] != '\0' ? step->instruction : step->title[0] != '\0' ? step->title : recovery_type_name(step->type));
-    log_info("%s", buf_str(&text));
+    log_info("%s", question);
     if (!run->dialogue.enabled)
         log_info("answer with: bkd plan answer %s %s --by NAME%s --note TEXT", run->p->id, step->id, step->type == RECOVERY_DECISION ? " --choice WORD" : "");
-}
-
-static bool is_for_people(const struct planning_course *run, const struct recovery_step *step)
-{
-    return run->p->mode == PLANNING_TABLETOP || step->type == RECOVERY_MANUAL || step->type == RECOVERY_DECISION;
 }
 
 // Why a step is left out in this mode; NULL = it is not.
@@ -158,7 +165,7 @@ static const char *leave_out(const struct planning_course *run, const struct rec
     bool acts = step->type == RECOVERY_COMMAND || step->type == RECOVERY_NOTIFY;
     if (run->p->mode == PLANNING_REHEARSE && acts && !step->rehearse)
         return "not exercised: it acts on live systems";
-    if (run->p->mode != PLANNING_RUN && is_for_people(run, step) && run->options->unattended)
+    if (run->p->mode != PLANNING_RUN && planning_is_for_people(run->p->mode, step) && run->options->unattended)
         return "not exercised: nobody is there to answer";
     return NULL;
 }
@@ -178,7 +185,7 @@ static void start(struct planning_course *run, size_t i)
     }
     planning_note_step_begin(run, step);
     s->state = PLANNING_RUNNING;
-    if (is_for_people(run, step)) {
+    if (planning_is_for_people(run->p->mode, step)) {
         ask(run, i);
         return;
     }
@@ -193,12 +200,16 @@ static void start(struct planning_course *run, size_t i)
 static void warn_late(struct planning_course *run, size_t i)
 {
     struct planning_worker *worker = &run->workers[i];
-    uint64_t deadline_ns = run->plan.steps[i].deadline_s * UINT64_C(1000000000);
-    if (run->p->steps[i].state != PLANNING_RUNNING || worker->was_warned || deadline_ns == 0 || planning_course_now(run) - worker->begun_ns <= deadline_ns)
+    const struct recovery_step *step = &run->plan.steps[i];
+    uint64_t limit_ns = worker->is_asked ? planning_patience_ns(step) : step->deadline_s * UINT64_C(1000000000);
+    if (run->p->steps[i].state != PLANNING_RUNNING || worker->was_warned || limit_ns == 0 || planning_course_now(run) - worker->begun_ns <= limit_ns)
         return;
     worker->was_warned = true;
-    log_warn("step '%s' is past its deadline", run->plan.steps[i].id);
-    planning_note_late(run, &run->plan.steps[i]);
+    log_warn("step '%s' %s", step->id, worker->is_asked ? "still waits for an answer" : "is past its deadline");
+    if (step->deadline_s > 0)
+        planning_note_late(run, step);
+    if (worker->is_asked)
+        tell_others(run);
 }
 
 static void listen(struct planning_course *run)
@@ -263,7 +274,7 @@ static size_t start_ready(struct planning_course *run)
 {
     size_t started = 0, n = plan_run_ready(&run->plan, &run->graph, run->states, run->ready);
     for (size_t i = 0; i < n; i++) {
-        if (!is_for_people(run, &run->plan.steps[run->ready[i]]) && count_executed(run) >= EXECUTED_MAX)
+        if (!planning_is_for_people(run->p->mode, &run->plan.steps[run->ready[i]]) && count_executed(run) >= EXECUTED_MAX)
             continue;
         start(run, run->ready[i]);
         started++;

@@ -35,7 +35,7 @@ const char *const *watch_kinds(void)
         "policy-invalid", "store", "no-snapshot", "rpo", "incomplete", "integrity", "rolled-back", "foreign", "suspect", "run-failed", "schedule", "paused",
         "copy-overdue", "copy-unreached", "copy-damaged", "disk", "prune", "verification", "rto", "rto-trend", "proof-overdue", "differing", "catalogue",
         "clock", "clock-sync", "clock-far", "identities", "key-drill", "negative-drill", "by-hand-drill", "plan-invalid", "plan-review", "plan-unrehearsed",
-        "drill-overdue", "drill-failed", "improvement", NULL,
+        "plan-unfinished", "plan-waiting", "drill-overdue", "drill-failed", "improvement", NULL,
     };
     return kinds;
 }

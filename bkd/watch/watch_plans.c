@@ -20,6 +20,7 @@ static void plan_done(struct watch_plan *p)
     free(p->name);
     free(p->problem);
     free(p->last.id);
+    watch_course_done(&p->course);
     schedule_done(&p->schedule);
     recovery_done(&p->plan);
 }
@@ -109,6 +110,7 @@ static void load_plan(const struct context *ctx, struct catalogue *c, uint64_t n
         return;
     p->was_rehearsed = planning_find_rehearsal(ctx, &p->plan, &p->is_rehearsed, &rehearsal);
     watch_drill_load(c, p->name, NULL, &p->last);
+    watch_course_load(ctx, &p->plan, &p->course);
     load_dates(ctx, c, now_ns, p);
 }
 
@@ -146,17 +148,21 @@ static void find(struct watch_findings *findings, const char *kind, enum severit
     free(step);
 }
 
+uint64_t watch_plans_review_ns(const struct recovery *plan, uint64_t changed_ns)
+{
+    _cleanup_free_ char *time = xasprintf("%sT00:00:00Z", plan->review);
+    int64_t due_s;
+    return civil_parse(time, &due_s) && due_s > 0 ? (uint64_t)due_s * NS_PER_S : changed_ns + REVIEW_DAYS * DAY_S * NS_PER_S;
+}
+
 static void judge_review(const struct watch_plan *p, uint64_t now_ns, struct watch_findings *findings)
 {
-    _cleanup_free_ char *time = xasprintf("%sT00:00:00Z", p->plan.review);
     char day[CLOCK_TEXT_MAX];
-    int64_t due_s;
-    bool is_given = civil_parse(time, &due_s);
-    if (!is_given)
-        due_s = (int64_t)(p->changed_ns / NS_PER_S) + REVIEW_DAYS * DAY_S;
-    if (due_s > (int64_t)(now_ns / NS_PER_S))
+    bool is_given = p->plan.review[0] != '\0';
+    uint64_t due_ns = watch_plans_review_ns(&p->plan, p->changed_ns);
+    if (due_ns > now_ns)
         return;
-    clock_format_utc(day, (uint64_t)due_s * NS_PER_S, false);
+    clock_format_utc(day, due_ns, false);
     find(findings, "plan-review", SEVERITY_WARNING, p->name,
          is_given ? xasprintf("recovery plan %s was to be looked through by %.10s", p->name, day)
                   : xasprintf("recovery plan %s has not been changed for more than a year: it should be looked through", p->name),
@@ -205,6 +211,7 @@ void watch_plans_judge(const struct watch_plans *plans, uint64_t now_ns, struct 
         }
         judge_review(p, now_ns, findings);
         judge_drills(p, findings);
+        watch_course_judge(&p->course, p->name, now_ns, findings);
     }
     judge_improvements(plans, now_ns, findings);
 }

@@ -11,6 +11,7 @@
 #include "bkd/policy/recovery.h"
 #include "bkd/record/catalogue.h"
 #include "bkd/watch/watch.h"
+#include "bkd/watch/watch_course.h"
 
 #define WATCH_PLANS_ACTION "drill" // of what the catalogue remembers of a plan's schedule (remembered.h)
 
@@ -28,6 +29,7 @@ struct watch_plan {
     uint64_t changed_ns;     // its file
     bool was_rehearsed, is_rehearsed; // some text of it; this one
     struct watch_drill last; // rehearsal or tabletop
+    struct watch_course course;
     struct schedule schedule; // of its drills; none when nobody asks for them
     int64_t since_s;          // when that came into force
     struct drill_dates dates;
@@ -46,6 +48,9 @@ void watch_plans_load(const struct context *ctx, struct catalogue *c, uint64_t n
 // Appends to *findings; their `copy` borrows from the plans.
 void watch_plans_judge(const struct watch_plans *plans, uint64_t now_ns, struct watch_findings *findings);
 void watch_plans_done(struct watch_plans *plans);
+
+// When the plan is to be looked through again: on its `review` date, else a year after its file was changed.
+uint64_t watch_plans_review_ns(const struct recovery *plan, uint64_t changed_ns);
 
 // The last drill of a plan (kind NULL: rehearsal or tabletop) or of a policy that ended and was not broken off. `free` its id.
 void watch_drill_load(struct catalogue *c, const char *plan, const char *kind, struct watch_drill *ret_drill);

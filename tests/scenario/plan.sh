@@ -100,6 +100,49 @@ is 0 "an estimate after runs within a second or two" run_bkd estimate quick --sc
 says "each is foretold from those before it" '"tested":2'
 rm -r "$state/plans" "$config"/plans/*.yaml
 
+# ---- nobody is there, and nobody goes on
+cat >"$config/plans/wait.yaml" <<EOF
+roles: [{name: lead, holder: Ana, deputy: Ben, contact: "+49 1"}]
+steps: [{id: go, type: manual, owner: lead, deadline: 1s, instruction: open the safe}]
+EOF
+alarmed() { # KIND: it has become an alarm, told by the run itself
+    for _ in $(seq 300); do
+        run_bkd alarm list --json >"$tree/out" 2>&1
+        ! grep -q "\"kind\":\"$1\"" "$tree/out" || return 0
+        sleep 0.1
+    done
+    return 1
+}
+begin wait --yes
+until_begun go
+fits "a step that waits past its deadline becomes an alarm" 'alarmed plan-waiting'
+says "which says for what, and for whom" 'has waited .* for an answer to step .go. \(lead: Ana, else Ben; \+49 1\): open the safe'
+is 6 "a run that goes on is not closed" run_bkd plan close wait --by Ana
+kill -9 "$pid"
+wait "$pid" 2>/dev/null
+run_bkd watch >/dev/null 2>&1
+run_bkd status --json >"$tree/out" 2>&1
+says "a run that was killed is one" '"kind":"plan-unfinished","severity":"warning".*its process was killed, and 0 of 1 steps are done.*bkd plan run wait --yes; or .*bkd plan close wait-'
+says_not "and waits no more" '"kind":"plan-waiting"'
+begin wait --yes
+until_begun go
+run_bkd watch >/dev/null 2>&1
+run_bkd status --json >"$tree/out" 2>&1
+says_not "until it goes on" '"kind":"plan-unfinished"'
+run_bkd plan answer wait go --by Ana --failed >/dev/null
+until_over
+run_bkd status --json >"$tree/out" 2>&1
+says "or is stopped by a step that failed" '"kind":"plan-unfinished".*is not finished: step .go. failed'
+is 2 "who closes it?" run_bkd plan close wait
+is 0 "it is closed" run_bkd plan close wait --by Ana --note "the safe is lost"
+run_bkd status --json >"$tree/out" 2>&1
+says_not "and over" '"kind":"plan-unfinished"'
+run_bkd plan list >"$tree/out"
+says_not "for the list, too, which has a date of review without one" 'unfinished|no review date'
+says "a year after the file was changed" "wait: not rehearsed; review by [0-9-]+$"
+is 1 "once" run_bkd plan close wait --by Ana
+rm -r "$state/plans" "$config"/plans/*.yaml
+
 # ---- a plan
 plan() {
     cat >"$config/plans/erp.yaml" <<EOF
