@@ -29,7 +29,8 @@ unserve() { [ ! -e "$1/postmaster.pid" ] || as_postgres pg_ctl -D "$1" -s -m imm
 make_server() { as_postgres initdb -D "$1" -A trust --no-sync >/dev/null && serve "$1" "$2"; }
 ask() { as_postgres psql -p "$1" -d erp -X -A -t -q -c "$2"; } # PORT QUERY
 load=
-stop_load() {
+stop_load() { # pgbench itself ends when the server ends its connections; what was started is a shell that waits for it
+    ask $main "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'pgbench'" >"$tree/ended" 2>&1
     [ -z "$load" ] || kill "$load" 2>/dev/null
     wait ${load:+"$load"} 2>/dev/null
     load=
@@ -121,6 +122,7 @@ is 0 "a server runs on it" serve "$db/directory" $other
 answers
 unserve "$db/directory"
 stop_load
+fits "the load has ended" '[ "$(ask $main "SELECT count(*) FROM pg_stat_activity WHERE application_name = '"'pgbench'"'")" = 0 ]'
 
 # --- what compression costs ------------------------------------------------------------------------------------------------------
 # Rows that do not compress to nothing, of which a few change.
