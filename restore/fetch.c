@@ -98,7 +98,6 @@ bool fetch_room(const struct fetch *w, uint32_t length)
     return w->n_files < FETCH_FILES_MAX && w->n_uses < FETCH_USES_MAX && w->bytes + length <= FETCH_BYTES_MAX;
 }
 
-bool fetch_is_empty(const struct fetch *w) { return w->n_files == 0 && w->n_pieces == 0 && w->n_empty == 0; }
 bool fetch_is_started(const struct fetch *w) { return w->started; }
 
 static unsigned planner(const struct fetch *w) { return w->apply->n_workers - 1; }

@@ -30,7 +30,6 @@ void fetch_free(struct fetch *w); // idle; frees files not taken
 
 // Is there room for one more file or piece of so many bytes?
 bool fetch_room(const struct fetch *w, uint32_t length);
-bool fetch_is_empty(const struct fetch *w);
 
 // A piece of a file: `length` bytes at `offset` of it, from ranges whose lengths add up to `length`. keep: the data must outlive its own writing.
 // Damage found here (a range no object has) is the file's result.

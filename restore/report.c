@@ -23,8 +23,6 @@ static const char *const next_steps[REPORT_KINDS] = {
     "give it back by hand, or restore it without --untrusted, once you trust it",
 };
 
-const char *report_kind_name(enum report_kind kind) { return kind_names[kind]; }
-
 void report_problem(struct report *r, enum report_kind kind, const char *path, const char *reason)
 {
     struct error err;

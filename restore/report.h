@@ -51,7 +51,6 @@ struct report {
 void report_problem(struct report *r, enum report_kind kind, const char *path, const char *reason);
 // What an entry did not get (REPORT_METADATA) and what was taken from it (REPORT_STRIPPED); "" = nothing.
 void report_inexact(struct report *r, const char *path, const char *lost, const char *stripped);
-const char *report_kind_name(enum report_kind kind);
 
 // The end: 0, or the error that the exit code comes from, with one sentence and the next step.
 int report_result(const struct report *r, struct error *err);

@@ -50,15 +50,6 @@ bool cursor_u32le(struct cursor *c, uint32_t *ret_value)
     return true;
 }
 
-bool cursor_u64le(struct cursor *c, uint64_t *ret_value)
-{
-    const uint8_t *p;
-    if (!cursor_take(c, 8, &p))
-        return false;
-    *ret_value = get_u64le(p);
-    return true;
-}
-
 bool cursor_line(struct cursor *c, const char **ret_line, size_t *ret_len)
 {
     if (c->at == c->end)

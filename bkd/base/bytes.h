@@ -22,7 +22,6 @@ bool cursor_take(struct cursor *c, size_t n, const uint8_t **ret_data);
 bool cursor_u8(struct cursor *c, uint8_t *ret_value);
 bool cursor_u32be(struct cursor *c, uint32_t *ret_value);
 bool cursor_u32le(struct cursor *c, uint32_t *ret_value);
-bool cursor_u64le(struct cursor *c, uint64_t *ret_value);
 bool cursor_ube(struct cursor *c, size_t n, uint64_t *ret_value); // n <= 8 bytes, big-endian
 // The next line without its LF (which is consumed); false at the end or when no LF is left.
 bool cursor_line(struct cursor *c, const char **ret_line, size_t *ret_len);

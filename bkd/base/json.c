@@ -188,11 +188,6 @@ void json_append_str(struct json *array, const char *value)
     append(array, json_stringn(buf_str(&text), text.len));
 }
 
-void json_append_u64(struct json *array, uint64_t value)
-{
-    append(array, integer_from(value));
-}
-
 struct json *json_append_object(struct json *array)
 {
     struct json *child = json_object_new();

@@ -43,7 +43,6 @@ struct json *json_add_object(struct json *object, const char *key); // owned by 
 struct json *json_add_array(struct json *object, const char *key);  // owned by its parent
 // Appending to an array. Strings that are not UTF-8 lose their exact bytes here: use objects where that matters.
 void json_append_str(struct json *array, const char *value);
-void json_append_u64(struct json *array, uint64_t value);
 struct json *json_append_object(struct json *array); // owned by its parent
 
 // The object on one line without LF, appended to *ret_text.

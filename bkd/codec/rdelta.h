@@ -15,8 +15,6 @@
 
 #define RDELTA_MAGIC 0x72730236u
 #define RDELTA_BASE_MAX (UINT64_C(1) << 62)    // end of a copy in the base
-#define RDELTA_LITERAL_HEAD_MAX 9u             // bytes before a literal's data
-#define RDELTA_COPY_SIZE_MAX 17u               // bytes of a copy command
 
 // One step that makes the next `length` bytes of the result.
 struct rdelta_command {

@@ -23,12 +23,6 @@ int copies_set(struct catalogue *c, const struct copy *copy, int64_t *ret_id, st
     return r;
 }
 
-int copies_find(struct catalogue *c, const char *policy, const char *url, const char *serial, int64_t *ret_id, struct error *err)
-{
-    return sql_number(c->sql, "SELECT id FROM copies WHERE policy = ?1 AND url = ?2 AND serial = ?3",
-                      SQL_VALUES(SQL_TEXT(policy), SQL_TEXT(url), SQL_NAMED(serial)), ret_id, err);
-}
-
 static struct copy read_row(struct sql_statement *s)
 {
     return (struct copy){

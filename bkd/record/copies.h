@@ -23,8 +23,6 @@ struct copy {
 
 // Adds the copy (policy, url, serial), or brings what is known of it up to date. `id` is ignored; NULL strings are "". ret_id may be NULL.
 MUST_USE int copies_set(struct catalogue *c, const struct copy *copy, int64_t *ret_id, struct error *err);
-// Its id. ERROR_NOT_FOUND.
-MUST_USE int copies_find(struct catalogue *c, const char *policy, const char *url, const char *serial, int64_t *ret_id, struct error *err);
 
 // Strings are valid during the visit only. A visit that returns non-zero ends the listing with that value.
 typedef int copies_visit_fn(void *arg, const struct copy *copy, struct error *err);

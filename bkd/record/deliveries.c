@@ -6,8 +6,6 @@
 
 static const char *const state_names[DELIVERY_STATES] = { [DELIVERY_WAITING] = "waiting", [DELIVERY_SENT] = "sent", [DELIVERY_GIVEN_UP] = "given-up" };
 
-const char *delivery_state_name(enum delivery_state state) { return state_names[state]; }
-
 int deliveries_add(struct catalogue *c, const struct delivery *d, int64_t *ret_id, struct error *err)
 {
     uint64_t now = catalogue_now_ns(c);

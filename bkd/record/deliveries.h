@@ -5,8 +5,6 @@
 #include "bkd/record/catalogue.h"
 
 enum delivery_state { DELIVERY_WAITING, DELIVERY_SENT, DELIVERY_GIVEN_UP, DELIVERY_STATES };
-// "waiting", "sent", "given-up".
-const char *delivery_state_name(enum delivery_state state);
 
 struct delivery {
     int64_t id;

@@ -10,14 +10,4 @@ MUST_USE int policy_versions_note(struct catalogue *c, const char *policy, const
 // Remembers that this host ran something now.
 MUST_USE int policy_versions_note_host(struct catalogue *c, const char *host, struct error *err);
 
-struct policy_version {
-    int64_t id;
-    const char *policy, *sha256, *text;
-    uint64_t first_seen_ns, last_seen_ns;
-};
-// Strings are valid during the visit only. A visit that returns non-zero ends the listing with that value.
-typedef int policy_versions_visit_fn(void *arg, const struct policy_version *version, struct error *err);
-// Of a policy, the one seen last first.
-MUST_USE int policy_versions_list(struct catalogue *c, const char *policy, policy_versions_visit_fn *visit, void *arg, struct error *err);
-
 #endif

@@ -52,18 +52,3 @@ int slots_last(struct catalogue *c, const char *policy, const char *action, uint
         read_row(s, ret_slot);
     return r == 0 ? error_set(err, ERROR_NOT_FOUND, "no %s of policy %s was decided yet", action, policy) : r < 0 ? r : 0;
 }
-
-int slots_list(struct catalogue *c, const struct slots_filter *filter, slots_visit_fn *visit, void *arg, struct error *err)
-{
-    _cleanup_sql_statement_ struct sql_statement *s = NULL;
-    int r = sql_query(c->sql,
-                      "SELECT " COLUMNS " FROM slots WHERE (?1 IS NULL OR policy = ?1) AND (?2 IS NULL OR action = ?2) AND (?3 IS NULL OR slot_ns >= ?3)"
-                      " AND (?4 IS NULL OR slot_ns < ?4) ORDER BY policy, action, slot_ns",
-                      SQL_VALUES(SQL_TEXT(filter->policy), SQL_TEXT(filter->action), SQL_SOME(filter->since_ns), SQL_SOME(filter->until_ns)), &s, err);
-    while (r == 0 && (r = sql_next(s, err)) > 0) {
-        struct slot slot;
-        read_row(s, &slot);
-        r = visit(arg, &slot, err);
-    }
-    return r;
-}

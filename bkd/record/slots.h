@@ -36,12 +36,4 @@ MUST_USE int slots_set_run(struct catalogue *c, const char *policy, const char *
 // The latest slot (by its time) that was decided, and not later than until_ns (0 = no limit). ERROR_NOT_FOUND.
 MUST_USE int slots_last(struct catalogue *c, const char *policy, const char *action, uint64_t until_ns, struct slot *ret_slot, struct error *err);
 
-struct slots_filter {
-    const char *policy, *action; // NULL = all
-    uint64_t since_ns, until_ns; // slot at or after, before; 0 = no limit
-};
-typedef int slots_visit_fn(void *arg, const struct slot *slot, struct error *err);
-// In order of policy, action, time. A visit that returns non-zero ends the listing with that value.
-MUST_USE int slots_list(struct catalogue *c, const struct slots_filter *filter, slots_visit_fn *visit, void *arg, struct error *err);
-
 #endif

@@ -18,12 +18,6 @@ int snapshots_add(struct catalogue *c, const struct snapshot_record *n, int64_t 
     return r;
 }
 
-int snapshots_find(struct catalogue *c, const char *policy, const char *chain, uint64_t number, int64_t *ret_id, struct error *err)
-{
-    return sql_number(c->sql, "SELECT id FROM snapshots WHERE policy = ?1 AND chain = ?2 AND number = ?3",
-                      SQL_VALUES(SQL_TEXT(policy), SQL_TEXT(chain), SQL_I64(number)), ret_id, err);
-}
-
 int snapshots_of_run(struct catalogue *c, int64_t run, int64_t *ret_id, struct error *err)
 {
     return sql_number(c->sql, "SELECT id FROM snapshots WHERE run = ?1 ORDER BY id DESC LIMIT 1", SQL_VALUES(SQL_I64(run)), ret_id, err);

@@ -4,8 +4,6 @@
 
 #include "bkd/record/catalogue.h"
 
-#define SNAPSHOT_CHAIN_MAX 33 // 32 hex digits and NUL
-
 struct snapshot_record {
     int64_t id;
     const char *policy;
@@ -23,9 +21,7 @@ struct snapshot_record {
 // Adds the snapshot (policy, chain, number), or brings what is known of it up to date; a run that is known stays known. `id` is ignored; NULL strings are "".
 // ret_id may be NULL.
 MUST_USE int snapshots_add(struct catalogue *c, const struct snapshot_record *snapshot, int64_t *ret_id, struct error *err);
-// Its id. ERROR_NOT_FOUND.
-MUST_USE int snapshots_find(struct catalogue *c, const char *policy, const char *chain, uint64_t number, int64_t *ret_id, struct error *err);
-// That of the snapshot a run made. ERROR_NOT_FOUND.
+// The id of the snapshot a run made. ERROR_NOT_FOUND.
 MUST_USE int snapshots_of_run(struct catalogue *c, int64_t run, int64_t *ret_id, struct error *err);
 MUST_USE int snapshots_set_suspect(struct catalogue *c, int64_t id, bool is_suspect, struct error *err);
 

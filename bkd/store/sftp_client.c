@@ -143,21 +143,6 @@ void sftp_close_later(struct sftp_client *c, const struct sftp_handle *handle)
     sftp_wire_forget(c, id);
 }
 
-int sftp_fsync(struct sftp_client *c, const struct sftp_handle *handle, struct error *err)
-{
-    uint32_t id = sftp_wire_begin(c, SFTP_EXTENDED);
-    sftp_put_text(&c->out, "fsync@openssh.com");
-    sftp_wire_put_handle(c, handle);
-    return expect_ok(c, id, "make durable", "the file", err);
-}
-
-int sftp_fstat(struct sftp_client *c, const struct sftp_handle *handle, struct sftp_attrs *ret_attrs, struct error *err)
-{
-    uint32_t id = sftp_wire_begin(c, SFTP_FSTAT);
-    sftp_wire_put_handle(c, handle);
-    return expect_attrs(c, id, "ask about", "the file", ret_attrs, err);
-}
-
 int sftp_stat(struct sftp_client *c, const char *path, struct sftp_attrs *ret_attrs, struct error *err)
 {
     uint32_t id = sftp_wire_begin(c, SFTP_LSTAT);

@@ -46,8 +46,6 @@ MUST_USE int sftp_open(struct sftp_client *c, const char *path, uint32_t flags, 
 MUST_USE int sftp_close(struct sftp_client *c, const struct sftp_handle *handle, struct error *err);
 // Without waiting for the answer: for a file or directory that was only read.
 void sftp_close_later(struct sftp_client *c, const struct sftp_handle *handle);
-MUST_USE int sftp_fsync(struct sftp_client *c, const struct sftp_handle *handle, struct error *err);
-MUST_USE int sftp_fstat(struct sftp_client *c, const struct sftp_handle *handle, struct sftp_attrs *ret_attrs, struct error *err);
 // Does not follow a link.
 MUST_USE int sftp_stat(struct sftp_client *c, const char *path, struct sftp_attrs *ret_attrs, struct error *err);
 MUST_USE int sftp_mkdir(struct sftp_client *c, const char *path, uint32_t mode, struct error *err);

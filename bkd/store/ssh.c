@@ -38,7 +38,6 @@ struct ssh {
     unsigned timeout_ms;
     LIBSSH2_SESSION *session;
     LIBSSH2_AGENT *agent;
-    char *algorithms;
 };
 
 // ---- waiting
@@ -149,11 +148,11 @@ static int set_methods(const struct ssh *s, const char *host_keys, struct error 
     return 0;
 }
 
-static void note_algorithms(struct ssh *s)
+// "curve25519-sha256, ssh-ed25519, aes128-ctr, hmac-sha2-256".
+static void tell_algorithms(const struct ssh *s)
 {
-    s->algorithms = xasprintf("%s, %s, %s, %s", libssh2_session_methods(s->session, LIBSSH2_METHOD_KEX), libssh2_session_methods(s->session, LIBSSH2_METHOD_HOSTKEY),
-                              libssh2_session_methods(s->session, LIBSSH2_METHOD_CRYPT_CS), libssh2_session_methods(s->session, LIBSSH2_METHOD_MAC_CS));
-    log_debug("%s: connected with %s", s->name, s->algorithms);
+    log_debug("%s: connected with %s, %s, %s, %s", s->name, libssh2_session_methods(s->session, LIBSSH2_METHOD_KEX), libssh2_session_methods(s->session, LIBSSH2_METHOD_HOSTKEY),
+              libssh2_session_methods(s->session, LIBSSH2_METHOD_CRYPT_CS), libssh2_session_methods(s->session, LIBSSH2_METHOD_MAC_CS));
 }
 
 // The socket to the host: TCP, or a child that leads there.
@@ -193,7 +192,7 @@ static int connect_session(const struct io *io, const struct ssh_options *o, con
         return error_set(err, ERROR_UNREACHABLE, "%s and bkd have no safe algorithms in common, or the server has no host key of type %s", s->name, host_keys);
     if (rc != 0)
         return session_error(s, rc, ERROR_UNREACHABLE, "key exchange", err);
-    note_algorithms(s);
+    tell_algorithms(s);
     return 0;
 }
 
@@ -325,12 +324,9 @@ void ssh_close(struct ssh *s)
         (void)waitpid(s->child, NULL, 0);
     }
     ssh_alias_done(&s->alias);
-    free(s->algorithms);
     free(s->name);
     free(s);
 }
-
-const char *ssh_algorithms(const struct ssh *s) { return s->algorithms; }
 
 int ssh_fetch_host_key(const struct io *io, const struct ssh_options *options, struct buf *ret_blob, struct error *err)
 {

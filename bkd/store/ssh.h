@@ -43,9 +43,6 @@ MUST_USE int ssh_subsystem(struct ssh *s, const char *name, struct stream **ret_
 // Runs a command and gives its input and output; what its output ends with is ERROR_UNREACHABLE. ERROR_FAILED: the server runs none for this account.
 MUST_USE int ssh_exec(struct ssh *s, const char *command, struct stream **ret_stream, struct error *err);
 
-// What was agreed on: "curve25519-sha256, ssh-ed25519, aes128-ctr, hmac-sha2-256".
-const char *ssh_algorithms(const struct ssh *s);
-
 // Only asks for the host's key, without authentication: the blob goes to *ret_blob. For pinning.
 MUST_USE int ssh_fetch_host_key(const struct io *io, const struct ssh_options *options, struct buf *ret_blob, struct error *err);
 
