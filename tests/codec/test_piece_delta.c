@@ -138,6 +138,9 @@ static void test_grown_and_shrunk(void **state)
     make(&b, &file, 0, true, &out);
     assert_int_equal(out.class, PIECE_DELTA);
     assert_int_equal(out.literal_bytes, 3);
+    file.len = 7 * B + 1;
+    make(&b, &file, 0, true, &out);
+    assert_int_equal(out.literal_bytes, 1);
     copy_of(&b, &file);
     scratch_fill(&seed, buf_extend(&file, 3 * B), 3 * B);
     make(&b, &file, 0, true, &out);
@@ -183,6 +186,25 @@ static void test_most_commands(void **state)
     make(&b, &file, 0, true, &out);
     assert_int_equal(out.class, PIECE_DELTA);
     assert_int_equal(out.commands.count, RANGES_PIECE_MAX);
+}
+
+// A byte before each block: more ranges than a piece may have.
+static void test_too_many_commands(void **state)
+{
+    (void)state;
+    _cleanup_base_ struct base b = random_base(PIECE_SIZE, B);
+    _cleanup_piece_output_ struct piece_output out = { 0 };
+    _cleanup_buf_ struct buf file = { 0 };
+    for (size_t i = 0; i < PIECE_TAGS - 1; i++) {
+        buf_add_char(&file, (char)~b.data.data[i * B]);
+        buf_add(&file, b.data.data + i * B, B);
+    }
+    make(&b, &file, 0, true, &out);
+    assert_int_equal(out.class, PIECE_WHOLE);
+    file.len /= 4;
+    make(&b, &file, 0, true, &out);
+    assert_int_equal(out.class, PIECE_DELTA);
+    assert_in_range(out.commands.count, PIECE_TAGS / 4, RANGES_PIECE_MAX);
 }
 
 static void test_insertion_is_found(void **state)
@@ -350,6 +372,7 @@ int main(void)
         cmocka_unit_test(test_grown_and_shrunk),
         cmocka_unit_test(test_little_in_common_is_whole),
         cmocka_unit_test(test_most_commands),
+        cmocka_unit_test(test_too_many_commands),
         cmocka_unit_test(test_insertion_is_found),
         cmocka_unit_test(test_windows_lose_nothing),
         cmocka_unit_test(test_search_is_given_up_and_resumed),

@@ -64,12 +64,24 @@ static void test_any_limit(void **state)
     }
 }
 
+// Versions that were stored under a more generous policy.
+static void test_stricter_limit(void **state)
+{
+    (void)state;
+    struct ancestry young = { .chain = 3 }, old = { .chain = 20, .steps = 2 }, anchor = { .chain = 18 }, last = { .chain = 7, .steps = 2 }, late = { .chain = 5 };
+    assert_int_equal(ancestry_choose(&limits, 1000, &old, &anchor), ANCESTRY_WHOLE);
+    assert_int_equal(ancestry_choose(&limits, 1000, &old, &young), ANCESTRY_ANCHOR);
+    assert_int_equal(ancestry_choose(&(struct ancestry_limits){ 7, 50 }, 1000, &last, &late), ANCESTRY_WHOLE);
+    assert_int_equal(ancestry_choose(&(struct ancestry_limits){ 8, 50 }, 1000, &last, &late), ANCESTRY_PREVIOUS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_line_and_anchor),
         cmocka_unit_test(test_shares),
         cmocka_unit_test(test_any_limit),
+        cmocka_unit_test(test_stricter_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -396,6 +396,34 @@ static void test_changed_all_the_time(void **state)
     lab_assert_restores(lab, "3", NULL);
 }
 
+// Of what is read behind the first piece half is gone at once.
+static ssize_t halving_pread(const struct io *io, int fd, void *data, size_t n, off_t offset)
+{
+    if (is_watched(fd) && offset > PIECE) {
+        _cleanup_free_ char *path = xasprintf("%s/f", watched->source);
+        assert_int_equal(truncate(path, offset + (off_t)n / 2), 0);
+    }
+    return io_real()->pread(io, fd, data, n, offset);
+}
+
+// What the recipe says of holes ends with the file as it was read.
+static void test_sparse_shrinks_all_the_time(void **state)
+{
+    struct lab *lab = *state;
+    lab_sh(lab, "truncate -s 40M $SRC/f");
+    lab_scribble(lab, "f", 1, 4096, 4096);
+    lab_scribble(lab, "f", 2, PIECE + (1 << 20), 65536);
+    struct backup_result result = backup_with(lab, halving_pread, 0);
+    assert_int_equal(result.unstable_files, 1);
+    struct recipe r = lab_recipe(lab, "f");
+    assert_true(r.n_extents > 0 && r.extents[r.n_extents - 1].offset + r.extents[r.n_extents - 1].length <= r.size);
+    recipe_done(&r);
+    free(lab_restore(lab, "1"));
+    lab_assert_sound(lab);
+    (void)lab_backup(lab);
+    lab_assert_restores(lab, "2", NULL);
+}
+
 static void test_shrinks_while_read(void **state)
 {
     struct lab *lab = *state;
@@ -544,6 +572,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_changed_once_while_read, setup, teardown),
         cmocka_unit_test_setup_teardown(test_changed_all_the_time, setup, teardown),
         cmocka_unit_test_setup_teardown(test_shrinks_while_read, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_sparse_shrinks_all_the_time, setup, teardown),
         cmocka_unit_test_setup_teardown(test_fails_when_read_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unreadable_in_the_middle, setup, teardown),
         cmocka_unit_test_setup_teardown(test_wrong_caches, setup, teardown),

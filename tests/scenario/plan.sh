@@ -73,6 +73,21 @@ EOF
 is 2 "what another host cannot do" run_bkd plan lint bad
 says "it reads no directory of this one" "step 'a': host 'standby' cannot read '$tree/copy', a directory of this one; restore from a copy on a server"
 says "nor are there checks for it but commands" "step 'b': a check of type file works on this host only, and its system is restored on host 'standby'"
+printf 'sources: [%s]\nrepository: %s\nencryption: {allow_single_recipient: false}\n' "$source" "$repo" >"$config/policies/bare.yaml"
+cat >"$config/plans/bad.yaml" <<EOF
+rto: 1min
+roles: [{name: dba, holder: Ana, deputy: Ana, contact: "1"}, {name: net, holder: Ana, deputy: Ben}]
+systems: [{name: db, policy: bare}]
+steps:
+  - {id: a, type: check, system: db, owner: dba, deadline: 50s}
+  - {id: b, type: manual, instruction: x, after: a, owner: net, deadline: 11s}
+EOF
+is 2 "what nobody would think of on that day" run_bkd plan lint bad
+says "who stands in for themselves" "role 'dba': Ana cannot be the deputy of themselves"
+says "who cannot be called" "it is not said how to reach Ana .role 'net'"
+says "a check of nothing" "step 'a' checks nothing"
+says "what all of it takes" "all of it cannot be back in 1 min 0 s: with what comes before it, it takes 1 min 1 s"
+rm "$config/policies/bare.yaml"
 is 2 "a plan that is not there" run_bkd plan show nowhere
 echo '# steps follow' >"$config/plans/bad.yaml"
 is 2 "a plan without anything is none" run_bkd plan run bad --yes

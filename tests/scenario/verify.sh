@@ -140,6 +140,11 @@ is 0 "nothing is promised" verify
 mv "$config/keys/operations.txt" "$tree/operations.txt"
 is 3 "without an identity it is looked through, and not proven" verify
 says "it says so" '"mode":"keyless".*"proven":false.*"rto_ms":null'
+object=$(find "$tree/copy/objects" -type f | head -n 1)
+mv "$object" "$tree/kept"
+is 4 "an object that is missing is seen without one, too" verify
+fits "and is why" 'concludes "\"mode\":\"keyless\".*\"proven\":false.*finds damage"'
+mv "$tree/kept" "$object"
 is 0 "with one that is brought" verify -i "$tree/operations.txt"
 is 9 "one that is named must be there" verify -i "$tree/nothing.txt"
 cp "$tree/operations.txt" "$config/keys/operations.txt"
