@@ -107,6 +107,14 @@ is 1 "a step that fails, and late" run_bkd plan run bad --yes --json
 says "is late" '"type":"summary".*"late":1'
 is 0 "is tried again" run_bkd plan run bad --yes --json
 says "and is not late any more" '"type":"summary".*"late":0'
+echo 'steps: [{id: a, type: command, command: ["true"]}, {id: b, type: command, after: a, command: ["false"]}]' >"$config/plans/slow.yaml"
+is 1 "a plan that fails" run_bkd plan run slow --yes --anew
+is 0 "measures nothing" run_bkd plan show slow --json
+says "not even the step that was done" '"step":"a".*"source":"unknown","measurements":0'
+printf 'rto: 1s\nsteps: [{id: a, type: command, command: [sleep, "1.2"]}]\n' >"$config/plans/slow.yaml"
+is 5 "one that takes longer than is promised" run_bkd plan run slow --yes --anew
+is 0 "measures what it took" run_bkd plan show slow --json
+says "step by step" '"step":"a".*"source":"measured","measurements":1'
 cat >"$config/plans/quick.yaml" <<EOF
 steps: [{id: a, type: command, command: ["true"]}]
 EOF

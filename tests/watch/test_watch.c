@@ -87,6 +87,8 @@ static void test_drills(void **state)
     expect(&w, WATCH_AT_RISK, true, 0, "by-hand-drill");
     w.unnoticed = "20261102-0900-aabbcc";
     expect(&w, WATCH_AT_RISK, true, 4, "negative-drill,by-hand-drill");
+    w.unrecovered = NULL;
+    expect(&w, WATCH_AT_RISK, true, 4, "negative-drill");
 }
 
 static void test_key_drill(void **state)
