@@ -29,9 +29,11 @@ struct decoders {
     pid_t helper;
     int socket; // to the helper; under the lock, like the rest
     struct sandbox_state state;
+    unsigned most; // 0 = as many as are asked for at once
     pthread_mutex_t lock;
+    pthread_cond_t given; // one is idle, or gone
     struct process *idle[IDLE_MAX];
-    size_t n_idle;
+    size_t n_idle, n_taken;
 };
 
 static struct process *process_of(struct decoder *d) { return (struct process *)d; }
@@ -109,13 +111,15 @@ static int start_helper(struct decoders *pool, const struct age_identity *identi
     return 0;
 }
 
-int decoders_new(const struct age_identity *identities, size_t n_identities, unsigned seconds_per_mib, struct decoders **ret_decoders,
+int decoders_new(const struct age_identity *identities, size_t n_identities, const struct decoders_rules *rules, struct decoders **ret_decoders,
                  struct error *err)
 {
     struct decoders *pool = xcalloc(1, sizeof *pool);
-    pool->seconds_per_mib = seconds_per_mib > 0 ? seconds_per_mib : DECODER_SECONDS_PER_MIB;
+    pool->seconds_per_mib = rules->seconds_per_mib > 0 ? rules->seconds_per_mib : DECODER_SECONDS_PER_MIB;
+    pool->most = rules->most;
     pool->socket = -1;
     pthread_mutex_init(&pool->lock, NULL);
+    pthread_cond_init(&pool->given, NULL);
     int r = start_helper(pool, identities, n_identities, err);
     if (r < 0)
         decoders_free(pool);
@@ -146,6 +150,7 @@ void decoders_free(struct decoders *pool)
     if (pool->helper > 0)
         while (waitpid(pool->helper, NULL, 0) < 0 && errno == EINTR)
             continue;
+    pthread_cond_destroy(&pool->given);
     pthread_mutex_destroy(&pool->lock);
     free(pool);
 }
@@ -193,17 +198,42 @@ static int start_process(struct decoders *pool, struct process *p, struct error 
     return r;
 }
 
-int decoders_take(struct decoders *pool, struct decoder **ret_decoder, struct error *err)
+// An idle one, NULL when there may be one more, or waits.
+static struct process *take_idle(struct decoders *pool)
 {
     pthread_mutex_lock(&pool->lock);
+    while (pool->n_idle == 0 && pool->most > 0 && pool->n_taken >= pool->most)
+        pthread_cond_wait(&pool->given, &pool->lock);
     struct process *p = pool->n_idle > 0 ? pool->idle[--pool->n_idle] : NULL;
+    pool->n_taken++;
     pthread_mutex_unlock(&pool->lock);
+    return p;
+}
+
+// Kept for the next one who asks, where it is of any use.
+static void give_back(struct decoders *pool, struct process *p)
+{
+    pthread_mutex_lock(&pool->lock);
+    pool->n_taken--;
+    bool keep = !p->over && pool->n_idle < IDLE_MAX;
+    if (keep)
+        pool->idle[pool->n_idle++] = p;
+    pthread_cond_signal(&pool->given);
+    pthread_mutex_unlock(&pool->lock);
+    if (!keep)
+        free_process(p);
+}
+
+int decoders_take(struct decoders *pool, struct decoder **ret_decoder, struct error *err)
+{
+    struct process *p = take_idle(pool);
     if (p == NULL) {
         p = xcalloc(1, sizeof *p);
         p->socket = -1;
         int r = start_process(pool, p, err);
         if (r < 0) {
-            free_process(p);
+            p->over = true;
+            give_back(pool, p);
             return r;
         }
     }
@@ -211,18 +241,7 @@ int decoders_take(struct decoders *pool, struct decoder **ret_decoder, struct er
     return 0;
 }
 
-void decoders_give(struct decoders *pool, struct decoder *d)
-{
-    struct process *p = process_of(d);
-    pthread_mutex_lock(&pool->lock);
-    if (!p->over && pool->n_idle < IDLE_MAX) {
-        pool->idle[pool->n_idle++] = p;
-        p = NULL;
-    }
-    pthread_mutex_unlock(&pool->lock);
-    if (p != NULL)
-        free_process(p);
-}
+void decoders_give(struct decoders *pool, struct decoder *d) { give_back(pool, process_of(d)); }
 
 // ---- a job
 

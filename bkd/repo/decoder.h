@@ -22,9 +22,13 @@ struct decoder {
     uint8_t *in, *out; // DECODE_IN_SIZE and DECODE_OUT_SIZE bytes. The other side may change them at any time: copy first, then judge.
 };
 
+struct decoders_rules {
+    unsigned seconds_per_mib; // 0 = DECODER_SECONDS_PER_MIB
+    unsigned most;            // at work at once: whoever asks for one more waits; 0 = no limit
+};
+
 // Forks the helper: call it before threads start. Identities reach the processes as memory, never through a file or an argument.
-// seconds_per_mib 0 = DECODER_SECONDS_PER_MIB.
-MUST_USE int decoders_new(const struct age_identity *identities, size_t n_identities, unsigned seconds_per_mib,
+MUST_USE int decoders_new(const struct age_identity *identities, size_t n_identities, const struct decoders_rules *rules,
                           struct decoders **ret_decoders, struct error *err);
 // Ends all of them.
 void decoders_free(struct decoders *pool);

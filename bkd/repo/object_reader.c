@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bkd/base/log.h"
+#include "bkd/base/work.h"
 #include "bkd/repo/decoder.h"
 #include "bkd/repo/frame_cache.h"
 #include "bkd/repo/stored.h"
@@ -35,6 +36,12 @@ struct object_reader {
     _Atomic uint64_t decoded_bytes, decode_ns;
 };
 
+// More decoders than processors only take memory, some 12 MiB each; but one that waits for a line far away keeps no processor busy.
+static struct decoders_rules rules_for(const struct store *store)
+{
+    return (struct decoders_rules){ .most = store->far ? 0 : work_processors() + 1 };
+}
+
 int object_reader_new(const struct io *io, struct store *store, const struct format_refs *refs, bool encrypted,
                       const struct age_identity *identities, size_t n_identities, size_t cache_bytes,
                       struct object_reader **ret_reader, struct error *err)
@@ -42,7 +49,8 @@ int object_reader_new(const struct io *io, struct store *store, const struct for
     if (encrypted && n_identities == 0)
         return error_set(err, ERROR_KEY, "the repository %s is encrypted: give an identity file (-i FILE)", store->url);
     struct decoders *decoders = NULL;
-    int e = decoders_new(identities, n_identities, 0, &decoders, err);
+    const struct decoders_rules rules = rules_for(store);
+    int e = decoders_new(identities, n_identities, &rules, &decoders, err);
     if (e < 0)
         return e;
     struct object_reader *r = xcalloc(1, sizeof *r);

@@ -2,7 +2,9 @@
 #include "tests/repo/made.h"
 
 #include <dirent.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -17,7 +19,7 @@ struct fixture {
     struct decoders *pool;
 };
 
-static int setup_with(void **state, unsigned seconds_per_mib)
+static int setup_with(void **state, const struct decoders_rules *rules)
 {
     struct error err;
     struct fixture *f = xcalloc(1, sizeof *f);
@@ -25,13 +27,14 @@ static int setup_with(void **state, unsigned seconds_per_mib)
     struct zframe_compressor *c = zframe_compressor_new(3);
     OK(zframe_compress(c, f->plain.data, PLAIN, &f->frame, &err));
     zframe_compressor_free(c);
-    OK(decoders_new(NULL, 0, seconds_per_mib, &f->pool, &err));
+    OK(decoders_new(NULL, 0, rules, &f->pool, &err));
     *state = f;
     return 0;
 }
 
-static int setup(void **state) { return setup_with(state, 0); }
-static int setup_impatient(void **state) { return setup_with(state, 1); }
+static int setup(void **state) { return setup_with(state, &(struct decoders_rules){ 0 }); }
+static int setup_impatient(void **state) { return setup_with(state, &(struct decoders_rules){ .seconds_per_mib = 1 }); }
+static int setup_two(void **state) { return setup_with(state, &(struct decoders_rules){ .most = 2 }); }
 
 static int teardown(void **state)
 {
@@ -159,6 +162,42 @@ static void test_is_reused(void **state)
     OK(decoders_take(f->pool, &again, &err));
     assert_ptr_equal(d, again);
     decoders_give(f->pool, again);
+}
+
+struct crowd {
+    struct fixture *f;
+    atomic_int now, most, done;
+};
+
+static void *take_for_a_while(void *arg)
+{
+    struct crowd *c = arg;
+    struct error err;
+    struct decoder *d = NULL;
+    for (int i = 0; i < 3; i++) {
+        OK(decoders_take(c->f->pool, &d, &err));
+        int now = atomic_fetch_add(&c->now, 1) + 1;
+        if (now > atomic_load(&c->most))
+            atomic_store(&c->most, now);
+        (void)usleep(5000);
+        atomic_fetch_add(&c->done, decode(c->f, d, &err) == 0);
+        atomic_fetch_sub(&c->now, 1);
+        decoders_give(c->f->pool, d);
+    }
+    return NULL;
+}
+
+// Of five that want one at the same time, three wait; all get theirs.
+static void test_no_more_than_allowed(void **state)
+{
+    struct crowd c = { .f = *state };
+    pthread_t threads[5];
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, take_for_a_while, &c), 0);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    assert_int_equal(c.done, 15);
+    assert_in_range(c.most, 1, 2);
 }
 
 // ---- trouble
@@ -292,6 +331,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_confined, setup, teardown),
         cmocka_unit_test_setup_teardown(test_is_reused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_more_than_allowed, setup_two, teardown),
         cmocka_unit_test_setup_teardown(test_crash, setup, teardown),
         cmocka_unit_test_setup_teardown(test_forbidden_call, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hang, setup_impatient, teardown),
