@@ -104,10 +104,12 @@ void apply_remove_part(struct apply *a, struct apply_file *f);
 
 // For files of several pieces: makes the part file with its size. On failure the file's result says so.
 void apply_begin(struct apply *a, struct apply_file *f);
-// One piece came out: compares it with sha256 and writes it at `offset`. When it was the last one the file is finished.
-// `keep`: data stays valid until the window is done (needed for files with `whole`).
+// Is the file's content still of any use? False when it is lost, or the restore ends.
+bool apply_wants(const struct apply *a, const struct apply_file *f);
+// One piece came out and was compared with its SHA-256: `equal`, it is written at `offset`; else the file is lost. When it was the last one the
+// file is finished. data stays valid until the window is done where the file has `whole`.
 void apply_piece(struct apply *a, unsigned worker, struct apply_file *f, uint32_t index, uint64_t offset, const void *data, uint32_t length,
-                 const uint8_t sha256[32]);
+                 bool equal);
 // A piece of zeros: what of it the extents call data is written.
 void apply_hole(struct apply *a, unsigned worker, struct apply_file *f, uint32_t index, uint64_t offset, uint32_t length);
 // The file cannot be had; err says why (copied). Its pieces must still be given or be over.

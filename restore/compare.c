@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bkd/base/buf.h"
+#include "bkd/base/file_hash.h"
 
 enum { ZEROS = 256 << 10 };
 
@@ -15,6 +16,16 @@ bool compare_bytes(struct timing *timing, const void *data, size_t n, const uint
     crypto_sha256(data, n, digest);
     (void)timing_add(timing, TIMING_COMPARE, since, n);
     return memcmp(digest, sha256, sizeof digest) == 0;
+}
+
+void compare_two(struct timing *timing, struct compare_item *a, struct compare_item *b)
+{
+    uint64_t since = timing_now(timing);
+    uint8_t digest_a[CRYPTO_SHA256_SIZE], digest_b[CRYPTO_SHA256_SIZE];
+    file_hash_two(a->data, a->n, digest_a, b->data, b->n, digest_b);
+    (void)timing_add(timing, TIMING_COMPARE, since, a->n + b->n);
+    a->equal = memcmp(digest_a, a->sha256, sizeof digest_a) == 0;
+    b->equal = memcmp(digest_b, b->sha256, sizeof digest_b) == 0;
 }
 
 struct piece {

@@ -1,11 +1,13 @@
 #include "restore/fetch.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { EMPTY_BATCH = 64 };
+enum { EMPTY_BATCH = 64, PAIRED_MIN = 1 << 20 };
 
 struct piece {
+    struct fetch *window;
     struct apply_file *file;
     uint64_t offset;
     uint32_t index, length;
@@ -28,8 +30,16 @@ struct task {
     size_t first, n;
 };
 
+struct fetch_pairing {
+    pthread_mutex_t lock;
+    pthread_cond_t written;
+    struct piece *waiting;
+};
+
 struct fetch {
     struct apply *apply;
+    struct fetch_pairing *pairing;
+    size_t paired; // pieces that will be paired and are not written; under the pairing's lock
     uint8_t *arena;
     size_t arena_used;
     uint64_t bytes; // of all pieces
@@ -57,7 +67,24 @@ struct fetch {
         } \
     } while (0)
 
-int fetch_new(struct apply *apply, struct fetch **ret_fetch, struct error *err)
+struct fetch_pairing *fetch_pairing_new(void)
+{
+    struct fetch_pairing *p = xcalloc(1, sizeof *p);
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->written, NULL);
+    return p;
+}
+
+void fetch_pairing_free(struct fetch_pairing *p)
+{
+    if (p == NULL)
+        return;
+    pthread_cond_destroy(&p->written);
+    pthread_mutex_destroy(&p->lock);
+    free(p);
+}
+
+int fetch_new(struct apply *apply, struct fetch_pairing *pairing, struct fetch **ret_fetch, struct error *err)
 {
     void *arena = NULL;
     int r = io_alloc(apply->io, FETCH_BYTES_MAX, "the restore's window", &arena, err);
@@ -65,6 +92,7 @@ int fetch_new(struct apply *apply, struct fetch **ret_fetch, struct error *err)
         return r;
     struct fetch *w = xcalloc(1, sizeof *w);
     w->apply = apply;
+    w->pairing = pairing;
     w->arena = arena;
     *ret_fetch = w;
     return 0;
@@ -176,6 +204,88 @@ static int add_ranges(struct fetch *w, uint32_t piece, const struct place *range
     return 0;
 }
 
+// ---- whole pieces
+
+static bool is_paired(const struct piece *p) { return p->data != NULL && p->length >= PAIRED_MIN; }
+
+static void write_piece(unsigned worker, struct piece *p, const uint8_t *data, bool equal)
+{
+    apply_piece(p->window->apply, worker, p->file, p->index, p->offset, data, p->length, equal);
+}
+
+static void compare_and_write(unsigned worker, struct piece *p, const uint8_t *data)
+{
+    write_piece(worker, p, data, compare_bytes(p->window->apply->timing, data, p->length, p->sha256));
+}
+
+// Its window may be gone afterwards.
+static void end_paired(struct piece *p)
+{
+    struct fetch_pairing *pairing = p->window->pairing;
+    pthread_mutex_lock(&pairing->lock);
+    p->window->paired--;
+    pthread_cond_broadcast(&pairing->written);
+    pthread_mutex_unlock(&pairing->lock);
+}
+
+static void write_pair(unsigned worker, struct piece *first, struct piece *second)
+{
+    struct compare_item a = { .data = first->data, .n = first->length, .sha256 = first->sha256 };
+    struct compare_item b = { .data = second->data, .n = second->length, .sha256 = second->sha256 };
+    compare_two(first->window->apply->timing, &a, &b);
+    write_piece(worker, first, first->data, a.equal);
+    end_paired(first);
+    write_piece(worker, second, second->data, b.equal);
+    end_paired(second);
+}
+
+// The piece that waited, which is the caller's now; NULL: this one waits.
+static struct piece *find_second(struct piece *p)
+{
+    struct fetch_pairing *pairing = p->window->pairing;
+    pthread_mutex_lock(&pairing->lock);
+    struct piece *other = pairing->waiting;
+    pairing->waiting = other == NULL ? p : NULL;
+    pthread_mutex_unlock(&pairing->lock);
+    return other;
+}
+
+static void complete_piece(unsigned worker, struct piece *p, const uint8_t *data)
+{
+    bool paired = is_paired(p), wanted = !atomic_load(&p->failed) && apply_wants(p->window->apply, p->file);
+    if (wanted && paired) {
+        struct piece *other = find_second(p);
+        if (other != NULL)
+            write_pair(worker, other, p);
+        return;
+    }
+    if (wanted)
+        compare_and_write(worker, p, data);
+    else
+        apply_piece_over(p->window->apply, worker, p->file);
+    if (paired)
+        end_paired(p);
+}
+
+// No piece of the window waits any longer, nor is anybody writing one.
+static void finish_paired(struct fetch *w)
+{
+    struct fetch_pairing *pairing = w->pairing;
+    pthread_mutex_lock(&pairing->lock);
+    struct piece *alone = pairing->waiting != NULL && pairing->waiting->window == w ? TAKE(pairing->waiting) : NULL;
+    pthread_mutex_unlock(&pairing->lock);
+    if (alone != NULL) {
+        compare_and_write(planner(w), alone, alone->data);
+        end_paired(alone);
+    }
+    pthread_mutex_lock(&pairing->lock);
+    while (w->paired > 0)
+        pthread_cond_wait(&pairing->written, &pairing->lock);
+    pthread_mutex_unlock(&pairing->lock);
+}
+
+// ---- what is wanted
+
 static void clear_zero_ranges(uint8_t *data, const struct place *ranges, size_t n_ranges)
 {
     for (size_t i = 0; i < n_ranges; i++) {
@@ -200,7 +310,7 @@ void fetch_add_piece(struct fetch *w, struct apply_file *f, uint32_t index, uint
     }
     GROW(w->pieces, w->n_pieces, w->pieces_cap);
     struct piece *p = &w->pieces[w->n_pieces++];
-    *p = (struct piece){ .file = f, .offset = offset, .index = index, .length = length };
+    *p = (struct piece){ .window = w, .file = f, .offset = offset, .index = index, .length = length };
     w->bytes += length;
     memcpy(p->sha256, sha256, sizeof p->sha256);
     atomic_init(&p->missing, stored);
@@ -211,8 +321,11 @@ void fetch_add_piece(struct fetch *w, struct apply_file *f, uint32_t index, uint
         w->arena_used += length;
         clear_zero_ranges(p->data, ranges, n_ranges);
     }
-    if (stored == 0)
-        apply_piece(w->apply, planner(w), f, index, offset, p->data, length, p->sha256);
+    if (stored == 0) {
+        compare_and_write(planner(w), p, p->data);
+        return;
+    }
+    w->paired += is_paired(p); // the window is not started yet: nobody else looks
 }
 
 static int compare_uses(const void *a, const void *b)
@@ -225,14 +338,6 @@ static int compare_uses(const void *a, const void *b)
     return x->in_frame < y->in_frame ? -1 : x->in_frame > y->in_frame;
 }
 
-static void complete_piece(struct fetch *w, unsigned worker, struct piece *p, const uint8_t *data)
-{
-    if (atomic_load(&p->failed))
-        apply_piece_over(w->apply, worker, p->file);
-    else
-        apply_piece(w->apply, worker, p->file, p->index, p->offset, data, p->length, p->sha256);
-}
-
 // data: the use's bytes, in a frame or at their place in the piece; NULL: they cannot be had.
 static void give_use(struct fetch *w, unsigned worker, const struct use *u, const uint8_t *data)
 {
@@ -242,7 +347,7 @@ static void give_use(struct fetch *w, unsigned worker, const struct use *u, cons
     else if (p->data != NULL && data != p->data + u->in_piece)
         memcpy(p->data + u->in_piece, data, u->length);
     if (atomic_fetch_sub(&p->missing, u->length) == u->length)
-        complete_piece(w, worker, p, p->data != NULL ? p->data : data);
+        complete_piece(worker, p, p->data != NULL ? p->data : data);
 }
 
 // A frame that is needed for one thing only is decoded to its place.
@@ -328,6 +433,7 @@ void fetch_finish(struct fetch *w, struct work_pool *pool)
 {
     for (size_t i = 0; i < w->n_tasks; i++)
         (void)work_next(pool);
+    finish_paired(w);
     for (size_t i = 0; i < w->n_pieces; i++)
         if (w->pieces[i].file != NULL && w->pieces[i].file->whole != NULL)
             compare_whole_settle(w->pieces[i].file->whole);

@@ -6,6 +6,8 @@
 // the arena, the ranges, and a few frames per worker.
 //
 // fetch_new → (fetch_room → fetch_add …) → fetch_start → fetch_finish → results in `files` → fetch_reset → again.
+// Large pieces are compared two at a time (compare_two): the first that is whole waits for a second, of whichever window; fetch_finish lets none wait longer.
+//
 // Windows take turns (restore/windows.h), so that the workers never wait for the planner. They are small, so that a frame the planner has looked into, or
 // that ends one window and begins the next, is still in the reader's cache. All functions belong to the planner's thread.
 #ifndef BKD_RESTORE_FETCH_H
@@ -24,8 +26,13 @@
 
 struct fetch;
 
-// `apply` borrowed; its last worker number (n_workers - 1) is the planner's own.
-MUST_USE int fetch_new(struct apply *apply, struct fetch **ret_fetch, struct error *err);
+// Where a large piece waits for a second one; all windows of a restore share it.
+struct fetch_pairing;
+struct fetch_pairing *fetch_pairing_new(void);
+void fetch_pairing_free(struct fetch_pairing *p); // after the windows
+
+// `apply` and `pairing` borrowed; apply's last worker number (n_workers - 1) is the planner's own.
+MUST_USE int fetch_new(struct apply *apply, struct fetch_pairing *pairing, struct fetch **ret_fetch, struct error *err);
 void fetch_free(struct fetch *w); // idle; frees files not taken
 
 // Is there room for one more file or piece of so many bytes?
@@ -42,7 +49,7 @@ void fetch_own(struct fetch *w, struct apply_file *f);
 
 void fetch_start(struct fetch *w, struct work_pool *pool);
 bool fetch_is_started(const struct fetch *w);
-// Waits for the window's tasks; windows are finished in the order they were started.
+// Waits for the window's tasks and pieces; windows are finished in the order they were started.
 void fetch_finish(struct fetch *w, struct work_pool *pool);
 // Files that are done, in the order they were added; borrowed until fetch_reset frees them.
 struct apply_file *const *fetch_files(const struct fetch *w, size_t *ret_n);

@@ -6,8 +6,9 @@
 
 int windows_init(struct windows *w, unsigned jobs, struct error *err)
 {
+    w->pairing = fetch_pairing_new();
     for (int i = 0; i < WINDOWS; i++) {
-        int r = fetch_new(w->apply, &w->slots[i], err);
+        int r = fetch_new(w->apply, w->pairing, &w->slots[i], err);
         if (r < 0)
             return r;
     }
@@ -20,6 +21,7 @@ void windows_done(struct windows *w)
     work_free(w->pool);
     for (int i = 0; i < WINDOWS; i++)
         fetch_free(w->slots[i]);
+    fetch_pairing_free(w->pairing);
     *w = (struct windows){ 0 };
 }
 

@@ -7,7 +7,7 @@
 #include "restore/fetch.h"
 #include "restore/flush.h"
 
-enum { WINDOWS = 3 }; // one is being filled, one worked on, and one takes over without a pause
+enum { WINDOWS = 4 }; // one is being filled, two are worked on (their large pieces are compared together), and one takes over without a pause
 
 struct windows {
     struct apply *apply; // borrowed, as the next six
@@ -19,6 +19,7 @@ struct windows {
     unsigned strip;
     unsigned open_dirs_max; // directories held by files under way
     struct work_pool *pool; // owned
+    struct fetch_pairing *pairing;
     struct fetch *slots[WINDOWS];
     unsigned filling;
 };

@@ -55,20 +55,26 @@ SHA_NI INLINE void add_state(struct state *s, const struct state *before)
     s->cdgh = _mm_add_epi32(s->cdgh, before->cdgh);
 }
 
+// Four words of a block's message schedule, the i-th four, plus their constants; w keeps the sixteen words before.
+SHA_NI INLINE __m128i next_words(__m128i w[4], unsigned i, const uint8_t *data)
+{
+    const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
+    __m128i *next = &w[i % 4];
+    if (i < 4)
+        *next = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(const void *)(data + 16 * i)), big_endian);
+    else
+        *next = schedule(*next, w[(i + 1) % 4], w[(i + 2) % 4], w[(i + 3) % 4]);
+    return _mm_add_epi32(*next, _mm_loadu_si128((const __m128i *)(const void *)(round_constants + 4 * i)));
+}
+
 // Inlined twice, so that each form keeps only what it needs in registers.
 SHA_NI INLINE void take_block(struct state *a, struct state *b, bool two, const uint8_t *data)
 {
-    const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
     struct state a_before = *a, b_before = *b;
     __m128i w[4];
 #pragma GCC unroll 16
     for (unsigned i = 0; i < 16; i++) {
-        __m128i *next = &w[i % 4];
-        if (i < 4)
-            *next = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(const void *)(data + 16 * i)), big_endian);
-        else
-            *next = schedule(*next, w[(i + 1) % 4], w[(i + 2) % 4], w[(i + 3) % 4]);
-        __m128i input = _mm_add_epi32(*next, _mm_loadu_si128((const __m128i *)(const void *)(round_constants + 4 * i)));
+        __m128i input = next_words(w, i, data);
         four_rounds(a, input);
         if (two)
             four_rounds(b, input);
@@ -76,6 +82,19 @@ SHA_NI INLINE void take_block(struct state *a, struct state *b, bool two, const 
     add_state(a, &a_before);
     if (two)
         add_state(b, &b_before);
+}
+
+SHA_NI INLINE void take_block_each(struct state *a, const uint8_t *data_a, struct state *b, const uint8_t *data_b)
+{
+    struct state a_before = *a, b_before = *b;
+    __m128i w_a[4], w_b[4];
+#pragma GCC unroll 16
+    for (unsigned i = 0; i < 16; i++) {
+        four_rounds(a, next_words(w_a, i, data_a));
+        four_rounds(b, next_words(w_b, i, data_b));
+    }
+    add_state(a, &a_before);
+    add_state(b, &b_before);
 }
 
 SHA_NI void sha256_ni_blocks(uint32_t a[8], uint32_t b[8], const uint8_t *data, size_t blocks)
@@ -91,6 +110,15 @@ SHA_NI void sha256_ni_blocks(uint32_t a[8], uint32_t b[8], const uint8_t *data, 
             take_block(&first, &second, false, data);
     }
     store_state(first, a);
+}
+
+SHA_NI void sha256_ni_blocks_each(uint32_t a[8], const uint8_t *data_a, uint32_t b[8], const uint8_t *data_b, size_t blocks)
+{
+    struct state first = load_state(a), second = load_state(b);
+    for (; blocks > 0; blocks--, data_a += 64, data_b += 64)
+        take_block_each(&first, data_a, &second, data_b);
+    store_state(first, a);
+    store_state(second, b);
 }
 
 // gcc 12's __builtin_cpu_supports does not know "sha": leaf 7, EBX bit 29 (Intel SDM, CPUID).
@@ -109,6 +137,12 @@ bool sha256_ni_works(void) { return false; }
 void sha256_ni_blocks(uint32_t a[8], uint32_t b[8], const uint8_t *data, size_t blocks)
 {
     (void)a, (void)b, (void)data, (void)blocks;
+    assert(!"this processor has no SHA instructions");
+}
+
+void sha256_ni_blocks_each(uint32_t a[8], const uint8_t *data_a, uint32_t b[8], const uint8_t *data_b, size_t blocks)
+{
+    (void)a, (void)data_a, (void)b, (void)data_b, (void)blocks;
     assert(!"this processor has no SHA instructions");
 }
 

@@ -60,6 +60,21 @@ static void the_slow_way_gives_the_same(void **state)
     }
 }
 
+static void two_messages_side_by_side(void **state)
+{
+    (void)state;
+    uint8_t data[2 * SIZE], a[CRYPTO_SHA256_SIZE], b[CRYPTO_SHA256_SIZE], expected[CRYPTO_SHA256_SIZE];
+    fill(data, sizeof data);
+    for (size_t n = 0; n <= SIZE; n += 7)
+        for (size_t m = 0; m <= SIZE; m += 59) {
+            file_hash_two(data, n, a, data + SIZE, m, b);
+            crypto_sha256(data, n, expected);
+            assert_memory_equal(a, expected, sizeof expected);
+            crypto_sha256(data + SIZE, m, expected);
+            assert_memory_equal(b, expected, sizeof expected);
+        }
+}
+
 static void large_pieces(void **state)
 {
     (void)state;
@@ -84,6 +99,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_length_hashes_as_libcrypto_does),
         cmocka_unit_test(the_slow_way_gives_the_same),
+        cmocka_unit_test(two_messages_side_by_side),
         cmocka_unit_test(large_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,6 +31,27 @@ static void test_bytes(void **state)
     assert_false(compare_bytes(&timing, "right", 5, sha256));
 }
 
+// Side by side, each is judged alone; of different lengths too.
+static void test_two(void **state)
+{
+    struct timing timing;
+    uint8_t first[32], second[32];
+    static const char data[] = "one piece, and then a second one that is longer than a single block of the hash, which has sixty-four bytes";
+    (void)state;
+    timing_init(&timing, io_real());
+    crypto_sha256(data, 9, first);
+    crypto_sha256(data + 9, sizeof data - 9, second);
+    for (int wrong = 0; wrong < 4; wrong++) {
+        struct compare_item a = { data, wrong & 1 ? 8 : 9, first, false }, b = { data + 9, sizeof data - 9 - (wrong & 2), second, false };
+        compare_two(&timing, &a, &b);
+        assert_int_equal(a.equal, (wrong & 1) == 0);
+        assert_int_equal(b.equal, (wrong & 2) == 0);
+        compare_two(&timing, &b, &a);
+        assert_int_equal(a.equal, (wrong & 1) == 0);
+        assert_int_equal(b.equal, (wrong & 2) == 0);
+    }
+}
+
 // In every order of the pieces; without one of them, or with another's bytes, it is not equal.
 static void test_whole(void **state)
 {
@@ -111,6 +132,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_two),
         cmocka_unit_test(test_whole),
         cmocka_unit_test(test_restore),
         cmocka_unit_test(test_piece),
