@@ -53,35 +53,15 @@ void buf_reset(struct buf *b)
         b->data[0] = '\0';
 }
 
-void buf_reserve(struct buf *b, size_t extra)
+void buf_grow(struct buf *b, size_t extra)
 {
     size_t need = b->len + extra + 1;
-    if (need <= b->cap)
-        return;
     size_t cap = b->cap < 64 ? 64 : b->cap;
     while (cap < need)
         cap += cap / 2;
     b->data = xrealloc(b->data, cap);
     b->cap = cap;
 }
-
-uint8_t *buf_extend(struct buf *b, size_t n)
-{
-    buf_reserve(b, n);
-    uint8_t *place = b->data + b->len;
-    b->len += n;
-    b->data[b->len] = '\0';
-    return place;
-}
-
-void buf_add(struct buf *b, const void *data, size_t n)
-{
-    if (n > 0)
-        memcpy(buf_extend(b, n), data, n);
-}
-
-void buf_add_str(struct buf *b, const char *s) { buf_add(b, s, strlen(s)); }
-void buf_add_char(struct buf *b, char c) { *buf_extend(b, 1) = (uint8_t)c; }
 
 void buf_addf(struct buf *b, const char *format, ...)
 {

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct buf {
     uint8_t *data; // NUL-terminated one byte beyond len whenever data is not NULL
@@ -15,11 +16,29 @@ struct buf {
 
 void buf_done(struct buf *b);
 void buf_reset(struct buf *b);                 // len = 0, memory kept
-void buf_reserve(struct buf *b, size_t extra); // room for `extra` more bytes
-uint8_t *buf_extend(struct buf *b, size_t n);  // appends n uninitialised bytes, returns their place
-void buf_add(struct buf *b, const void *data, size_t n);
-void buf_add_str(struct buf *b, const char *s);
-void buf_add_char(struct buf *b, char c);
+void buf_grow(struct buf *b, size_t extra);    // for buf_reserve
+// Room for `extra` more bytes.
+static inline void buf_reserve(struct buf *b, size_t extra)
+{
+    if (b->len + extra >= b->cap)
+        buf_grow(b, extra);
+}
+// Appends n uninitialised bytes, returns their place.
+static inline uint8_t *buf_extend(struct buf *b, size_t n)
+{
+    buf_reserve(b, n);
+    uint8_t *place = b->data + b->len;
+    b->len += n;
+    b->data[b->len] = '\0';
+    return place;
+}
+static inline void buf_add(struct buf *b, const void *data, size_t n)
+{
+    if (n > 0)
+        memcpy(buf_extend(b, n), data, n);
+}
+static inline void buf_add_str(struct buf *b, const char *s) { buf_add(b, s, strlen(s)); }
+static inline void buf_add_char(struct buf *b, char c) { *buf_extend(b, 1) = (uint8_t)c; }
 void buf_addf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buf_add_hex(struct buf *b, const uint8_t *data, size_t n);
 void buf_add_u64(struct buf *b, uint64_t value); // decimal text

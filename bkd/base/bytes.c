@@ -63,43 +63,6 @@ bool cursor_line(struct cursor *c, const char **ret_line, size_t *ret_len)
     return true;
 }
 
-static void put_be(uint8_t *p, uint64_t v, int n)
-{
-    for (int i = n - 1; i >= 0; i--, v >>= 8)
-        p[i] = (uint8_t)v;
-}
-
-static void put_le(uint8_t *p, uint64_t v, int n)
-{
-    for (int i = 0; i < n; i++, v >>= 8)
-        p[i] = (uint8_t)v;
-}
-
-static uint64_t get_be(const uint8_t *p, int n)
-{
-    uint64_t v = 0;
-    for (int i = 0; i < n; i++)
-        v = v << 8 | p[i];
-    return v;
-}
-
-static uint64_t get_le(const uint8_t *p, int n)
-{
-    uint64_t v = 0;
-    for (int i = n - 1; i >= 0; i--)
-        v = v << 8 | p[i];
-    return v;
-}
-
-void put_u32be(uint8_t *p, uint32_t v) { put_be(p, v, 4); }
-void put_u32le(uint8_t *p, uint32_t v) { put_le(p, v, 4); }
-void put_u64be(uint8_t *p, uint64_t v) { put_be(p, v, 8); }
-void put_u64le(uint8_t *p, uint64_t v) { put_le(p, v, 8); }
-uint32_t get_u32be(const uint8_t *p) { return (uint32_t)get_be(p, 4); }
-uint32_t get_u32le(const uint8_t *p) { return (uint32_t)get_le(p, 4); }
-uint64_t get_u64be(const uint8_t *p) { return get_be(p, 8); }
-uint64_t get_u64le(const uint8_t *p) { return get_le(p, 8); }
-
 bool parse_u64(const char *s, size_t n, uint64_t max, uint64_t *ret_value)
 {
     if (n == 0 || n > 20 || (n > 1 && s[0] == '0'))

@@ -31,12 +31,19 @@ static void seal_of(const struct journal *j, const uint8_t digest[32], uint8_t r
     crypto_hmac_sha256(j->key, sizeof j->key, message, sizeof message, ret_seal);
 }
 
-static int add_record(struct journal *j, char kind, const void *data, size_t n, struct error *err)
+// Begins a record, whose content is then added to j->out. Returns its start, for end_record.
+static size_t begin_record(struct journal *j, char kind)
 {
     size_t start = j->out.len;
-    put_u32le(buf_extend(&j->out, 4), (uint32_t)n);
+    (void)buf_extend(&j->out, 4); // its length
     buf_add_char(&j->out, kind);
-    buf_add(&j->out, data, n);
+    return start;
+}
+
+static int end_record(struct journal *j, size_t start, struct error *err)
+{
+    char kind = (char)j->out.data[start + 4];
+    put_u32le(j->out.data + start, (uint32_t)(j->out.len - start - 5));
     if (kind != 'o')
         crypto_sha256_update(&j->hash, j->out.data + start, j->out.len - start);
     if (j->out.len < BUFFER && kind != 'o')
@@ -47,12 +54,19 @@ static int add_record(struct journal *j, char kind, const void *data, size_t n, 
     return r;
 }
 
+static int add_record(struct journal *j, char kind, const void *data, size_t n, struct error *err)
+{
+    size_t start = begin_record(j, kind);
+    buf_add(&j->out, data, n);
+    return end_record(j, start, err);
+}
+
 int journal_add_entry(struct journal *j, const struct manifest_entry *entry, const struct scan_stat *stat, bool racy, const char *line, size_t n,
                       struct error *err)
 {
-    _cleanup_buf_ struct buf record = { 0 };
-    previous_record(&record, (const char *)entry->path.data, entry->path.len, stat, racy, line, n);
-    return add_record(j, 'e', record.data, record.len, err);
+    size_t start = begin_record(j, 'e');
+    previous_record(&j->out, (const char *)entry->path.data, entry->path.len, stat, racy, line, n);
+    return end_record(j, start, err);
 }
 
 int journal_add_piece(struct journal *j, const uint8_t sha256[32], const struct place *place, struct error *err)

@@ -45,7 +45,7 @@ static int add_index(struct output *o, const char *line, size_t n, struct error 
     return 0;
 }
 
-// Counts regular files and their sizes as the lines tell.
+// A regular file and its size, as the line tells.
 static void count_file(struct output *o, const char *line, size_t n)
 {
     const char *space = memchr(line, ' ', n), *end = line + n;
@@ -68,12 +68,12 @@ static int add_line(struct output *o, const char *line, size_t n, const struct s
         r = sealed_add(&o->manifest, "\n", 1, err);
     previous_put_stat(record, stat, racy);
     o->entries++;
-    count_file(o, line, n);
     return r < 0 ? r : sealed_add(&o->stat, record, sizeof record, err);
 }
 
 int output_keep(struct output *o, const char *line, size_t n, const struct scan_stat *stat, struct error *err)
 {
+    count_file(o, line, n);
     return add_line(o, line, n, stat, false, err);
 }
 
@@ -83,6 +83,8 @@ int output_entry(struct output *o, const struct manifest_entry *entry, const str
     buf_reset(line);
     manifest_format(line, entry);
     line->len--; // without LF
+    o->files += entry->type == MANIFEST_FILE;
+    o->bytes += entry->type == MANIFEST_FILE ? entry->size : 0;
     int r = add_line(o, buf_str(line), line->len, stat, racy, err);
     if (r == 0 && entry->type == MANIFEST_FILE && entry->size > 0)
         r = journal_add_entry(o->journal, entry, stat, racy, buf_str(line), line->len, err);

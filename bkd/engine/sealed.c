@@ -29,6 +29,7 @@ int sealed_begin(struct sealed_writer *w, const struct io *io, int dirfd, const 
 
 int sealed_flush(struct sealed_writer *w, struct error *err)
 {
+    crypto_sha256_update(&w->hash, w->pending.data, w->pending.len);
     int r = io_write_all(w->io, w->fd, w->pending.data, w->pending.len, w->aside, err);
     buf_reset(&w->pending);
     return r;
@@ -36,7 +37,6 @@ int sealed_flush(struct sealed_writer *w, struct error *err)
 
 int sealed_add(struct sealed_writer *w, const void *data, size_t n, struct error *err)
 {
-    crypto_sha256_update(&w->hash, data, n);
     w->size += n;
     buf_add(&w->pending, data, n);
     return w->pending.len < CHUNK ? 0 : sealed_flush(w, err);
@@ -47,10 +47,12 @@ int sealed_commit(struct sealed_writer *w, struct error *err) { return sealed_co
 int sealed_commit_as(struct sealed_writer *w, const char *file, struct error *err)
 {
     uint8_t content[CRYPTO_SHA256_SIZE], seal[SEALED_TRAILER];
+    int r = sealed_flush(w, err);
+    if (r < 0)
+        return r;
     crypto_sha256_final(&w->hash, content);
     seal_of(w->key, w->name, content, seal);
-    buf_add(&w->pending, seal, sizeof seal);
-    int r = sealed_flush(w, err);
+    r = io_write_all(w->io, w->fd, seal, sizeof seal, w->aside, err);
     if (r == 0)
         r = io_close(w->io, &w->fd, w->aside, err);
     if (r == 0)

@@ -549,7 +549,7 @@ int select_next(struct select_plan *p, const struct select_item **ret_item, stru
     p->item.line = (const char *)head + HEAD;
     p->item.base = p->item.line + p->item.line_len;
     p->window_at += get_u32le(head);
-    if (p->item.action == SELECT_READ && p->item.base_len == 0)
+    if (p->item.action == SELECT_READ && p->item.base_len == 0 && p->move != NULL)
         r = match_move(p, err);
     else if (is_directory(&p->item))
         r = add_note(p, err);
