@@ -7,21 +7,17 @@
 #include <unistd.h>
 
 #include "bkd/base/crypto.h"
+#include "bkd/store/pace.h"
 #include "bkd/store/sftp_client.h"
 
-// Not more than so many bytes since the beginning: what is left is long enough for further lanes on the fastest machine.
-struct trickle {
-    uint64_t since_ns, sent;
-};
-
-static size_t trickle(void *arg, size_t wanted)
+// So slow that what is left is long enough for further lanes on the fastest machine; a busy one that comes late does not make up for it.
+static void slow_down(struct pace *bucket, const char *bandwidth, struct sftp_pace *ret_pace)
 {
-    struct trickle *t = arg;
-    uint64_t rate = 40 << 20, may = (io_monotonic_ns(io_real()) - t->since_ns) / 1000 * rate / 1000000;
-    if (t->sent + wanted > may)
-        return 0;
-    t->sent += wanted;
-    return wanted;
+    struct bandwidth rate;
+    struct error err;
+    OK(bandwidth_parse(bandwidth, &rate, &err));
+    pace_init(bucket, io_real(), &rate);
+    *ret_pace = (struct sftp_pace){ pace_may_send, bucket };
 }
 
 static void test_large_file_through_lanes(void **state)
@@ -32,8 +28,9 @@ static void test_large_file_through_lanes(void **state)
     uint8_t *data = far_place_pattern(SIZE), *back = xmalloc(SIZE);
     int fd;
     _cleanup_free_ char *name = NULL;
-    struct trickle slow = { .since_ns = io_monotonic_ns(io_real()) };
-    struct sftp_pace pace = { trickle, &slow };
+    struct pace bucket;
+    struct sftp_pace pace;
+    slow_down(&bucket, "10MiB/s", &pace);
     struct store_connector connector = sftp_server_connector(&p->server);
     connector.pace = &pace;
     OK(store_sftp_open(io_real(), "sftp://test", p->dir, false, &connector, &p->store, &err));
@@ -78,8 +75,9 @@ static void test_joined_connections_break(void **state)
     enum { SIZE = 16 << 20 };
     uint8_t *data = far_place_pattern(SIZE), *back = xmalloc(SIZE);
     for (unsigned cuts = 1; cuts <= 4; cuts++) {
-        struct trickle slow = { .since_ns = io_monotonic_ns(io_real()) };
-        struct sftp_pace pace = { trickle, &slow };
+        struct pace bucket;
+        struct sftp_pace pace;
+        slow_down(&bucket, "40MiB/s", &pace);
         p->server = (struct sftp_server){ .cut_after = 5 << 20, .cuts = cuts };
         struct store_connector connector = sftp_server_connector(&p->server);
         connector.pace = &pace;
