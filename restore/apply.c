@@ -293,25 +293,11 @@ void apply_piece_over(struct apply *a, unsigned worker, struct apply_file *f)
         finish(a, worker, f);
 }
 
-// The first data extent that ends behind offset.
-static size_t extent_at(const struct recipe *recipe, uint64_t offset)
-{
-    size_t low = 0, high = recipe->n_extents;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (recipe->extents[middle].offset + recipe->extents[middle].length <= offset)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 // Only what lies in data extents of a sparse file is written: the rest stays a hole.
 static int write_extents(struct apply *a, struct apply_file *f, uint64_t offset, const uint8_t *data, uint32_t length, struct error *err)
 {
     const struct recipe *recipe = &f->recipe;
-    for (size_t i = extent_at(recipe, offset); i < recipe->n_extents && recipe->extents[i].offset < offset + length; i++) {
+    for (size_t i = recipe_extent_at(recipe, offset); i < recipe->n_extents && recipe->extents[i].offset < offset + length; i++) {
         uint64_t start = recipe->extents[i].offset, end = start + recipe->extents[i].length;
         start = start < offset ? offset : start;
         end = end > offset + length ? offset + length : end;
@@ -368,7 +354,7 @@ static int write_zeros(struct apply *a, struct apply_file *f, uint64_t offset, u
 {
     static const uint8_t zeros[65536];
     const struct recipe *recipe = &f->recipe;
-    size_t i = extent_at(recipe, offset);
+    size_t i = recipe_extent_at(recipe, offset);
     if (recipe->n_extents > 0 && (i == recipe->n_extents || recipe->extents[i].offset >= offset + length))
         return 0;
     for (uint32_t n, done = 0; done < length; done += n) {

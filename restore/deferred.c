@@ -303,25 +303,12 @@ static int link_names(struct run *run, struct error *err)
 
 // ---- flags and directories
 
-static int open_same(struct run *run, struct dirchain *chain, const struct late_record *record, const struct target_id *id, int flags,
-                     int *ret_fd, struct error *err)
+static int open_same(struct run *run, struct dirchain *chain, const struct late_record *record, const struct target_id *id, int *ret_fd, struct error *err)
 {
-    const struct io *io = run->d->io;
-    int dirfd, fd = -1;
+    int dirfd;
     const char *name;
-    struct target_id now;
     int r = dirchain_parent(chain, late_below(record), &dirfd, &name, err);
-    if (r == 0)
-        r = io_open(io, dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | flags, 0, &fd, err);
-    if (r == 0)
-        r = target_id_of(io, fd, &now, err);
-    if (r == 0 && !target_id_equal(&now, id))
-        r = error_set(err, ERROR_FAILED, "it was replaced by somebody during the restore");
-    if (r < 0)
-        io_close_quietly(io, &fd);
-    else
-        *ret_fd = fd;
-    return r;
+    return r < 0 ? r : existing_open(run->d->io, dirfd, name, id, ret_fd, err);
 }
 
 static void apply_flags(struct run *run, struct dirchain *chain, const struct late_record *record)
@@ -330,7 +317,7 @@ static void apply_flags(struct run *run, struct dirchain *chain, const struct la
     struct error err;
     struct attrs_loss loss = { 0 };
     int fd = -1;
-    if (open_same(run, chain, record, &record->id, 0, &fd, &err) < 0)
+    if (open_same(run, chain, record, &record->id, &fd, &err) < 0)
         buf_addf(&loss.why, "inode flags: %s", err.text);
     else
         attrs_set_flags(io, fd, record->flags & INODE_FLAGS_LATE, &loss);
@@ -348,7 +335,7 @@ static void apply_dir(struct run *run, struct dirchain *chain, const struct late
     struct attrs_loss loss = { 0 };
     // A directory made in a setgid one has that bit too: its mode is always set.
     struct attrs_object object = { .fd = -1, .mode = UINT32_MAX, .is_dir = true, .clear_acl = record->dir.clear_acl };
-    if (open_same(run, chain, record, &record->dir.id, O_DIRECTORY, &object.fd, &err) < 0) {
+    if (open_same(run, chain, record, &record->dir.id, &object.fd, &err) < 0) {
         report_problem(run->report, REPORT_METADATA, late_path(record), err.text);
         return;
     }

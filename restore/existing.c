@@ -12,26 +12,6 @@
 
 enum { CHUNK = 1 << 20 };
 
-static enum manifest_type type_of(uint16_t mode)
-{
-    switch (mode & S_IFMT) {
-    case S_IFDIR:
-        return MANIFEST_DIR;
-    case S_IFLNK:
-        return MANIFEST_LINK;
-    case S_IFIFO:
-        return MANIFEST_FIFO;
-    case S_IFCHR:
-        return MANIFEST_CHAR;
-    case S_IFBLK:
-        return MANIFEST_BLOCK;
-    case S_IFSOCK:
-        return MANIFEST_SOCKET;
-    default:
-        return MANIFEST_FILE;
-    }
-}
-
 static int compare_target(const struct io *io, int dirfd, const char *name, const struct manifest_entry *entry, bool *ret_other,
                           struct error *err)
 {
@@ -70,7 +50,7 @@ static void take_stat(const struct statx *st, struct existing *e)
     e->links = st->stx_nlink;
     e->there = (struct decide_there){
         .exists = true,
-        .type = type_of(st->stx_mode),
+        .type = manifest_type_of(st->stx_mode),
         .mode = st->stx_mode & 07777,
         .uid = st->stx_uid,
         .gid = st->stx_gid,

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "bkd/base/clock.h"
+#include "bkd/base/utf8.h"
 
 // struct json is jansson's json_t under a name of our own, so that no other module needs jansson.h.
 static json_t *inner(const struct json *json)
@@ -50,28 +51,12 @@ void json_free(struct json **json)
     *json = NULL;
 }
 
-// How many bytes the character at s takes, 0 when they are no UTF-8 (RFC 3629: no surrogates, no overlong forms).
-static size_t utf8_length(const uint8_t *s, size_t n)
-{
-    if (s[0] < 0x80)
-        return 1;
-    size_t len = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-    if (s[0] < 0xc2 || s[0] > 0xf4 || n < len)
-        return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    bool overlong = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90);
-    bool out_of_range = (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf4 && s[1] > 0x8f);
-    return overlong || out_of_range ? 0 : len;
-}
-
 // Copies text, each undecodable byte as U+FFFD; returns whether all of it was valid.
 static bool to_utf8(const uint8_t *s, size_t n, struct buf *ret_text)
 {
     bool valid = true;
     for (size_t i = 0; i < n;) {
-        size_t len = utf8_length(s + i, n - i);
+        size_t len = utf8_decode(s + i, n - i, NULL);
         if (len == 0)
             buf_add_str(ret_text, "\xef\xbf\xbd");
         else

@@ -44,23 +44,10 @@ uint64_t extents_hole_bytes(const struct recipe *recipe, uint64_t size)
     return recipe->n_extents == 0 ? 0 : size - data;
 }
 
-// The first extent that ends behind offset; NULL: there is none.
-static const struct recipe_extent *extent_from(const struct recipe *recipe, uint64_t offset)
-{
-    size_t low = 0, high = recipe->n_extents;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (recipe->extents[middle].offset + recipe->extents[middle].length <= offset)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low == recipe->n_extents ? NULL : &recipe->extents[low];
-}
-
 void extents_next_data(const struct recipe *recipe, uint64_t at, uint64_t end, uint64_t *ret_from, uint64_t *ret_to)
 {
-    const struct recipe_extent *extent = extent_from(recipe, at);
+    size_t i = recipe_extent_at(recipe, at);
+    const struct recipe_extent *extent = i == recipe->n_extents ? NULL : &recipe->extents[i];
     bool is_solid = recipe->n_extents == 0;
     uint64_t from = is_solid ? at : extent == NULL ? end : extent->offset > at ? extent->offset : at;
     uint64_t to = is_solid || extent == NULL ? end : extent->offset + extent->length;

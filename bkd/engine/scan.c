@@ -47,7 +47,7 @@ static void report(struct walk *w, const char *reason)
 
 static int report_excluded(struct walk *w, const struct scan_found *found, struct exclude_verdict verdict, bool stays, struct error *err)
 {
-    struct scan_excluded excluded = { .path = path_of(w), .source = found->source, .type = found->is_dir ? MANIFEST_DIR : scan_type(found->st.stx_mode),
+    struct scan_excluded excluded = { .path = path_of(w), .source = found->source, .type = found->is_dir ? MANIFEST_DIR : manifest_type_of(found->st.stx_mode),
                                       .size = found->st.stx_size, .verdict = verdict, .stays = stays };
     return w->callbacks->excluded == NULL ? 0 : w->callbacks->excluded(w->callbacks->arg, &excluded, err);
 }

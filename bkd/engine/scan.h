@@ -79,7 +79,6 @@ struct scan_names;
 struct scan_names *scan_names_new(void);
 void scan_names_free(struct scan_names *names);
 struct statx;
-enum manifest_type scan_type(uint32_t mode); // of stx_mode
 void scan_fill_entry(struct scan_names *names, const struct statx *st, struct manifest_entry *entry, struct scan_stat *ret_stat);
 
 // What identifies the file system a source is on: its type, and its id where that is stable over reboots (else 0).

@@ -77,29 +77,9 @@ static void add_name(struct buf *out, struct name_list *list, uint32_t id, char 
         buf_add_str(out, list->items[0].text);
 }
 
-enum manifest_type scan_type(uint32_t mode)
-{
-    switch (mode & S_IFMT) {
-    case S_IFDIR:
-        return MANIFEST_DIR;
-    case S_IFLNK:
-        return MANIFEST_LINK;
-    case S_IFIFO:
-        return MANIFEST_FIFO;
-    case S_IFCHR:
-        return MANIFEST_CHAR;
-    case S_IFBLK:
-        return MANIFEST_BLOCK;
-    case S_IFSOCK:
-        return MANIFEST_SOCKET;
-    default:
-        return MANIFEST_FILE;
-    }
-}
-
 void scan_fill_entry(struct scan_names *names, const struct statx *st, struct manifest_entry *entry, struct scan_stat *ret_stat)
 {
-    entry->type = scan_type(st->stx_mode);
+    entry->type = manifest_type_of(st->stx_mode);
     entry->mode = st->stx_mode & 07777;
     entry->uid = st->stx_uid;
     entry->gid = st->stx_gid;

@@ -125,7 +125,7 @@ static bool is_as_scanned(const struct source_file *f, const struct io *io, cons
     struct error ignored; // then it is looked at again
     struct statx st;
     const struct manifest_entry *e = f->entry;
-    return io_stat(io, f->fd, "", AT_EMPTY_PATH, &st, &ignored) == 0 && scan_type(st.stx_mode) == e->type && st.stx_size == e->size &&
+    return io_stat(io, f->fd, "", AT_EMPTY_PATH, &st, &ignored) == 0 && manifest_type_of(st.stx_mode) == e->type && st.stx_size == e->size &&
            st.stx_mtime.tv_sec == e->mtime_s && st.stx_mtime.tv_nsec == e->mtime_ns && st.stx_ino == scanned->inode &&
            st.stx_ctime.tv_sec == scanned->ctime_s && st.stx_ctime.tv_nsec == scanned->ctime_ns;
 }

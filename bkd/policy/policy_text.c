@@ -3,27 +3,12 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "bkd/base/utf8.h"
 #include "bkd/policy/policy.h"
 
 struct place {
     unsigned line, column;
 };
-
-// The length of the UTF-8 character at s (RFC 3629), 0 when there is none.
-static size_t character_length(const uint8_t *s, size_t n)
-{
-    if (s[0] < 0x80)
-        return 1;
-    size_t len = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-    if (s[0] < 0xc2 || s[0] > 0xf4 || n < len)
-        return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    bool overlong = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90);
-    bool out_of_range = (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf4 && s[1] > 0x8f);
-    return overlong || out_of_range ? 0 : len;
-}
 
 // What is wrong with one character, or NULL. *ret_fatal: the file is no text at all.
 static const char *character_problem(const uint8_t *s, size_t len, bool *ret_fatal)
@@ -62,7 +47,7 @@ bool policy_text_check(struct policy_errors *errors)
     for (size_t i = 0, len; i < n; i += len ? len : 1) {
         if (at.column == 1)
             check_line_length(errors, text + i, n - i, at.line);
-        len = character_length(text + i, n - i);
+        len = utf8_decode(text + i, n - i, NULL);
         const char *problem = character_problem(text + i, len, &fatal);
         bool is_return = problem && text[i] == '\r';
         if (problem && reported_line != at.line && !(is_return && returns)) {

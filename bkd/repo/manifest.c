@@ -1,8 +1,29 @@
 #include "bkd/repo/manifest.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "bkd/base/bytes.h"
+
+enum manifest_type manifest_type_of(uint32_t mode)
+{
+    switch (mode & S_IFMT) {
+    case S_IFDIR:
+        return MANIFEST_DIR;
+    case S_IFLNK:
+        return MANIFEST_LINK;
+    case S_IFIFO:
+        return MANIFEST_FIFO;
+    case S_IFCHR:
+        return MANIFEST_CHAR;
+    case S_IFBLK:
+        return MANIFEST_BLOCK;
+    case S_IFSOCK:
+        return MANIFEST_SOCKET;
+    default:
+        return MANIFEST_FILE;
+    }
+}
 
 void manifest_entry_done(struct manifest_entry *e)
 {

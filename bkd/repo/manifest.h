@@ -24,6 +24,8 @@ enum manifest_type {
     MANIFEST_BLOCK = 'b',
     MANIFEST_SOCKET = 's',
 };
+// Of an inode: its st_mode, or stx_mode.
+enum manifest_type manifest_type_of(uint32_t mode);
 
 // Notes. What the bits are called in the text, in its order, stands in manifest_note_names.
 enum { MANIFEST_UNSTABLE = 1, MANIFEST_MOUNT = 2, MANIFEST_EXCLUDED = 4, MANIFEST_PREALLOCATED = 8 };

@@ -44,6 +44,19 @@ void recipe_add_extent(struct recipe *r, uint64_t offset, uint64_t length)
     r->extents[r->n_extents++] = (struct recipe_extent){ offset, length };
 }
 
+size_t recipe_extent_at(const struct recipe *r, uint64_t offset)
+{
+    size_t low = 0, high = r->n_extents;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (r->extents[middle].offset + r->extents[middle].length <= offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 void recipe_add_index(struct recipe *r, uint64_t offset, const char *path, size_t n)
 {
     r->index = grown(r->index, r->n_index, sizeof *r->index);

@@ -58,6 +58,8 @@ void recipe_done(struct recipe *r);
 
 struct recipe_piece *recipe_add_piece(struct recipe *r); // zeroed; valid until the next add
 void recipe_add_extent(struct recipe *r, uint64_t offset, uint64_t length);
+// The first extent that ends behind offset; n_extents when there is none.
+size_t recipe_extent_at(const struct recipe *r, uint64_t offset);
 void recipe_add_index(struct recipe *r, uint64_t offset, const char *path, size_t n);
 // The flat content of one piece whatever its kind: *ret_ranges borrowed (for whole and hole it points to *scratch).
 void recipe_piece_ranges(const struct recipe_piece *piece, struct place *scratch, const struct place **ret_ranges, size_t *ret_n);
