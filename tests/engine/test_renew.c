@@ -228,6 +228,36 @@ static void test_damaged_version(void **state)
     expect_rot(lab, "big");
 }
 
+static struct lab *rewritten; // before its file f39 is opened next
+
+static int rewriting_openat(const struct io *io, int dirfd, const char *path, int flags, mode_t mode)
+{
+    if (rewritten != NULL && strcmp(path, "f39") == 0)
+        lab_noise(TAKE(rewritten), "f39", 777, SIZE);
+    return io_real()->openat(io, dirfd, path, flags, mode);
+}
+
+// What was to be stored anew as unchanged, and is changed before it is read, is no damage: what is there now is stored.
+static void test_changed_meanwhile(void **state)
+{
+    struct lab *lab = *state;
+    struct io io = *io_real();
+    write_files(lab, 0, FILES, 1);
+    (void)lab_backup(lab);
+    write_files(lab, 0, 39, 100);
+    (void)lab_backup(lab);
+    io.openat = rewriting_openat;
+    rewritten = lab;
+    lab->io = &io;
+    struct backup_result result = lab_backup(lab);
+    lab->io = io_real();
+    assert_null(rewritten);
+    assert_int_equal(result.differing_files, 0);
+    assert_int_equal(result.changed_files, 1);
+    lab_assert_restores(lab, "latest", NULL);
+    lab_assert_sound(lab);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +265,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_not_wanted, setup, teardown),  cmocka_unit_test_setup_teardown(test_version, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pieces, setup, teardown),      cmocka_unit_test_setup_teardown(test_damaged_small_file, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged_version, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_changed_meanwhile, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -225,7 +225,9 @@ void fixture_version(struct fixture *f, const char *path, const void *data, size
         _cleanup_free_ char *zero = xcalloc(1, p->length);
         crypto_sha256(zero, p->length, p->sha256);
     }
-    if (hole > 0)
+    for (const struct recipe_extent *e = f->extents; e != NULL && e->length > 0; e++)
+        recipe_add_extent(&r, e->offset, e->length);
+    if (hole > 0 && f->extents == NULL)
         recipe_add_extent(&r, n > 0 ? 0 : r.size, n);
     struct place place = write_recipe(f, &r);
     struct buf text = { 0 }, hex = { 0 };

@@ -125,6 +125,30 @@ static void test_delta_in_place(void **state)
     fixture_done(&f);
 }
 
+// Zeros that were written are a piece without content, too, and no hole: what stood there before goes.
+static void test_zeros_in_place(void **state)
+{
+    static const struct recipe_extent all[] = { { 0, 2 * PIECE }, { 0, 0 } };
+    struct fixture f;
+    struct report report;
+    struct run_options options = { .overwrite = DECIDE_IF_CHANGED, .in_place_delta = true };
+    _cleanup_free_ char *data = xcalloc(1, 2 * PIECE);
+    (void)state;
+    memset(data, 'd', PIECE);
+    fixture_init(&f, false);
+    fixture_dir(&f, "/", 0755);
+    f.extents = all;
+    fixture_version(&f, "/zeros", data, PIECE, PIECE);
+    fixture_commit(&f);
+    expect(&f, "t", NULL, &report, 0);
+    fixture_assert_content(&f, "t/zeros", data, 2 * PIECE);
+    fixture_run("printf yyyy | dd of='%s/t/zeros' bs=1M seek=20 conv=notrunc status=none", f.dir);
+    expect(&f, "t", &options, &report, 0);
+    assert_int_equal(report.replaced, 1);
+    fixture_assert_content(&f, "t/zeros", data, 2 * PIECE);
+    fixture_done(&f);
+}
+
 // Damage met while a file is changed in place: nothing half-changed has the name, and what is left of the old is told.
 static void test_delta_and_damage(void **state)
 {
@@ -297,7 +321,8 @@ static void test_verify_compares_what_is_left(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_delta_in_place),      cmocka_unit_test(test_delta_and_damage),      cmocka_unit_test(test_verify),
+        cmocka_unit_test(test_delta_in_place),
+        cmocka_unit_test(test_zeros_in_place),      cmocka_unit_test(test_delta_and_damage),      cmocka_unit_test(test_verify),
         cmocka_unit_test(test_verify_compares_what_is_left), cmocka_unit_test(test_killed_everywhere), cmocka_unit_test(test_disk_full_everywhere),
         cmocka_unit_test(test_power_lost_everywhere),
     };

@@ -412,6 +412,31 @@ static void test_many_files(void **state)
     fixture_done(&f);
 }
 
+// Holes within a piece that has data are holes again; what is written is where it was.
+static void test_small_holes(void **state)
+{
+    enum { PIECE = 16 << 20, FIRST = 1 << 20, SECOND = 9 << 20, LENGTH = 8192 };
+    static const struct recipe_extent extents[] = { { FIRST, LENGTH }, { SECOND, LENGTH }, { PIECE - LENGTH, LENGTH }, { 0, 0 } };
+    struct fixture f;
+    struct report report;
+    struct stat st;
+    _cleanup_free_ char *data = xcalloc(1, PIECE), *bytes = (char *)noise(3 * LENGTH, 4);
+    (void)state;
+    for (size_t i = 0; i < 3; i++)
+        memcpy(data + extents[i].offset, bytes + i * LENGTH, LENGTH);
+    fixture_init(&f, false);
+    fixture_dir(&f, "/", 0755);
+    f.extents = extents;
+    fixture_version(&f, "/sparse", data, PIECE, 0);
+    fixture_commit(&f);
+    expect_restore(&f, "t", NULL, &report, 0);
+    fixture_assert_content(&f, "t/sparse", data, PIECE);
+    _cleanup_free_ char *path = fixture_path(&f, "t/sparse");
+    assert_int_equal(stat(path, &st), 0);
+    assert_true(st.st_blocks * 512 <= 8 << 20); // far more than the data: file systems have blocks of their own size
+    fixture_done(&f);
+}
+
 int main(void)
 {
     static bool off = false, on = true;
@@ -429,6 +454,7 @@ int main(void)
         cmocka_unit_test(test_no_space_before_writing),
         cmocka_unit_test(test_whole_over_windows),
         cmocka_unit_test(test_many_files),
+        cmocka_unit_test(test_small_holes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
