@@ -61,6 +61,8 @@ struct flush *flush_new(const struct io *io, int fd, const char *name, atomic_bo
 
 void flush_written(struct flush *f, uint64_t files, uint64_t bytes)
 {
+    if (f == NULL)
+        return;
     pthread_mutex_lock(&f->lock);
     f->waiting_bytes += bytes + files * FILE_BYTES;
     if (f->waiting_bytes >= FLUSH_STEP)

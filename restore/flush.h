@@ -17,7 +17,7 @@ struct flush;
 
 // fd: of a directory of the file system, borrowed; name: for messages, borrowed. *stop becomes true when a sync fails: nothing more is worth writing then.
 struct flush *flush_new(const struct io *io, int fd, const char *name, atomic_bool *stop);
-// So many files more were written, with so many bytes. Never waits.
+// So many files more were written, with so many bytes. Never waits. NULL is fine.
 void flush_written(struct flush *f, uint64_t files, uint64_t bytes);
 // Ends the thread, after the sync under way; f is gone. What went wrong in a sync is returned: the system tells it only once. NULL is fine.
 MUST_USE int flush_end(struct flush *f, struct error *err);

@@ -73,7 +73,8 @@ static int start_workers(struct run *r, struct error *err)
     if (r->apply.may_resume)
         r->apply.run = r->marker.parts;
     deferred_init(&r->deferred, r->io, r->scratch_fd, &r->rules);
-    r->flush = flush_new(r->io, r->target.root->fd, r->target.name, &r->apply.stop);
+    if (!r->options->no_sync)
+        r->flush = flush_new(r->io, r->target.root->fd, r->target.name, &r->apply.stop);
     r->windows = (struct windows){
         .apply = &r->apply,
         .target = &r->target,
@@ -222,7 +223,7 @@ static int write_tree(struct run *r, struct error *err)
     if (e == 0)
         e = deferred_finish(&r->deferred, &context, err);
     uint64_t since = timing_now(r->timing);
-    if (e == 0)
+    if (e == 0 && !r->options->no_sync)
         e = io_syncfs(r->io, r->target.root->fd, r->target.name, err) < 0 ? sync_failed(err) : 0;
     (void)timing_add(r->timing, TIMING_METADATA, since, 0);
     if (e == 0 && r->options->verify)

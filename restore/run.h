@@ -26,6 +26,7 @@ struct run_options {
     bool resume;         // go on with an interrupted restore of the same
     const char *again;   // the command line that goes on with it, for messages; NULL = not known
     bool verify;         // read everything again at the end
+    bool no_sync;        // what was written may still be in the page cache at the end
     bool dry_run;
     bool strict; // ends before the first write when the target cannot hold everything as it was
     bool keep_going; // files whose stored data is damaged do not stop the others

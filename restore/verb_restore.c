@@ -57,6 +57,7 @@ static int read_options(const struct context *ctx, const struct cli_args *args, 
         .may_delete = cli_args_flag(args, "yes") ? delete_unasked : can_ask ? ask_to_delete : NULL,
         .repository = ctx->session.repository,
         .verify = cli_args_flag(args, "verify"),
+        .no_sync = cli_args_flag(args, "no-sync"),
         .resume = cli_args_flag(args, "resume"),
         .dry_run = cli_args_flag(args, "dry-run"),
         .keep_going = cli_args_flag(args, "keep-going"),
@@ -76,6 +77,8 @@ static int read_options(const struct context *ctx, const struct cli_args *args, 
             return error_set(err, ERROR_USAGE, "--in-place restores where the files were; it does not go with --target");
         ret_options->target = "/";
     }
+    if (ret_options->verify && ret_options->no_sync)
+        return error_set(err, ERROR_USAGE, "--verify reads again what is on the disk, so it does not go with --no-sync");
     if (ret_options->target == NULL || *ret_options->target == '\0')
         return error_set(err, ERROR_USAGE, "where to? Give --target DIR, or --in-place for where the files were");
     int r = cli_args_number(args, "strip-components", 1000, &strip, err);

@@ -1,6 +1,7 @@
 // A restore from end to end: content, metadata, what exists, what is damaged, what is refused.
 #include "tests/restore/fixture.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -113,6 +114,32 @@ static void test_tree(void **state)
     assert_int_equal(report.hard_links, 1);
     assert_int_equal(report.dirs, 5);
     assert_int_equal(report.sockets, 1);
+    check_tree(&f);
+    fixture_done(&f);
+}
+
+static int failing_syncfs(const struct io *io, int fd)
+{
+    (void)io, (void)fd;
+    errno = EIO;
+    return -1;
+}
+
+// A disk that cannot keep what it took fails a restore; one that was not to wait for the disk does not ask.
+static void test_no_sync(void **state)
+{
+    struct fixture f;
+    struct report report;
+    struct error err;
+    struct io io = *io_real();
+    (void)state;
+    io.syncfs = failing_syncfs;
+    fixture_init(&f, false);
+    tree(&f);
+    fixture_commit(&f);
+    assert_int_equal(fixture_restore_io(&f, &io, "s", NULL, &report, &err), ERROR_FAILED);
+    assert_non_null(strstr(err.text, "not all on the disk"));
+    assert_int_equal(fixture_restore_io(&f, &io, "t", &(struct run_options){ .no_sync = true }, &report, &err), 0);
     check_tree(&f);
     fixture_done(&f);
 }
@@ -443,6 +470,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate(test_tree, &off),
         cmocka_unit_test_prestate(test_tree, &on),
+        cmocka_unit_test(test_no_sync),
         cmocka_unit_test(test_existing_is_left_alone),
         cmocka_unit_test(test_paths_and_strip),
         cmocka_unit_test(test_damage),

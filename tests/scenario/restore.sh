@@ -86,6 +86,10 @@ has "the last line is the summary" last '{"type":"summary","schema":1,"snapshot"
 has "with phases" last '"phases":{"open":{"bytes":'
 rsync -aHAXn --checksum --delete --itemize-changes "$tree/night1/" "$tree/old$source/" >"$tree/out" 2>"$tree/err"
 if [ -s "$tree/out" ]; then report bad "the night before is as it was"; else report ok "the night before is as it was"; fi
+expect "without waiting for the disk" 0 r restore 1 --target "$tree/unsynced" --no-sync
+expect "the same tree" 0 diff -r --no-dereference "$tree/old$source/dir" "$tree/unsynced$source/dir"
+expect "which --verify could not read from it" 2 r restore 1 --target "$tree/unsynced" --no-sync --verify
+rm -rf "$tree/unsynced"
 expect "into the same place again: nothing is overwritten" 3 r restore latest --target "$tree/new"
 has "and each name is listed" err "/with space/again' exists already"
 same "nothing was changed" "$tree/new"
