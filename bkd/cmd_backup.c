@@ -293,7 +293,6 @@ static int follow_up(void *arg, const struct backup_result *result, struct error
 {
     struct follow_up *f = arg;
     f->held = f->is_to_hold ? hold(f->setup, result, f->hold_reason, &f->hold_error) : 0;
-    exporting_nightly(f->setup);
     struct profile_lap lap;
     profile_begin(&lap, f->profile, f->setup->ctx->io, PROFILE_SHIP);
     f->shipped = f->is_to_ship ? ship(f->setup, &f->ship_error) : 0;
@@ -303,6 +302,12 @@ static int follow_up(void *arg, const struct backup_result *result, struct error
     else if (f->shipped < 0)
         *err = f->ship_error;
     return f->held < 0 ? f->held : f->shipped;
+}
+
+static void export_beside(void *arg, struct store *store)
+{
+    const struct follow_up *f = arg;
+    exporting_nightly(f->setup, store);
 }
 
 static struct masschange_limits guard_limits(const struct policy *policy)
@@ -349,6 +354,7 @@ static int run_backup(struct setup *s, const struct cli_args *args, struct displ
         .setup = s, .hold_reason = cli_args_option(args, "hold-reason"), .is_to_hold = is_to_hold, .is_to_ship = !cli_args_flag(args, "no-ship"), .profile = &profiling.profile,
     };
     if (around != NULL) {
+        around->beside = export_beside;
         around->committed = follow_up;
         around->arg = &follow;
     }

@@ -123,12 +123,16 @@ static int export_beside(const struct context *ctx, struct catalogue *c, const c
 {
     _cleanup_setup_ struct setup s = { 0 };
     char text[CLOCK_TEXT_MAX];
+    struct store *store = NULL;
     uint64_t size = 0;
     int r = setup_load(ctx, policy, &s, err);
     if (r == 0)
         r = setup_load_writing(&s, err);
     if (r == 0)
-        r = exporting_run(c, &s, true, &size, err);
+        r = setup_open_store(&s, false, &store, err);
+    if (r == 0)
+        r = exporting_run(c, &s, store, true, &size, err);
+    store_close(store);
     if (r < 0)
         return error_prefix(err, "policy %s", policy);
     if (ctx->json) {

@@ -134,6 +134,13 @@ static int begin(struct run *run, struct error *err)
     return around->begin(around->arg, err);
 }
 
+static void committed(const struct run *run)
+{
+    const struct backup_around *around = run->options->around;
+    if (around != NULL && around->committed != NULL && !run->options->dry_run)
+        around->committed(around->arg, run->store);
+}
+
 static void end(struct run *run, int r, const struct error *err)
 {
     const struct backup_around *around = run->options->around;
@@ -177,6 +184,8 @@ int backup_run(const struct io *io, const struct backup_options *options, struct
     if (r == ERROR_NO_SPACE)
         r = say_what_is_full(&o, err);
     run.result.duration_ns = io_monotonic_ns(io) - run.started_mono_ns;
+    if (r == 0)
+        committed(&run);
     run_close(&run); // what is around may unmount the repository
     end(&run, r, err);
     run_unlock(&run);

@@ -21,6 +21,8 @@ struct backup_result;
 struct backup_around {
     // Before the repository and the sources are looked at; may still set scan_source.read_from. A failure is the run's.
     int (*begin)(void *arg, struct error *err);
+    // The snapshot is committed, and its store still open: for what belongs beside it, and would else have to connect once more. NULL = nothing.
+    void (*committed)(void *arg, struct store *store);
     // Whenever begin was called, when repository and sources are closed: r and err are how the run ended, the result is as far as it came.
     void (*end)(void *arg, int r, const struct backup_result *result, const struct error *err);
     void *arg;

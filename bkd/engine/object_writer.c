@@ -14,6 +14,7 @@ enum {
     META_MAX = 1 << 20,    // manifest lines collected before they become a member
     AHEAD = 2,             // frames that wait for a compressing thread
     SEALING_MAX = 2,       // frames that wait to be sealed and written, or are
+    PUTTING_FAR = 2,       // objects under way to a far place: while one is opened, made durable and named, the other is sent. A disk takes one at a time as fast
 };
 
 // One frame on its way through the stages. Every stage hands its jobs on in order.
@@ -75,14 +76,14 @@ int object_writer_new(const struct io *io, const struct object_writer_options *o
     unsigned jobs = options->jobs == 0 ? 1 : options->jobs;
     w->compressing = work_new(jobs);
     w->sealing = work_new(1);
-    w->putting = work_new(1);
+    w->putting = work_new(options->store->far ? PUTTING_FAR : 1);
     work_profile(w->compressing, w->profile, io, PROFILE_COMPRESS);
     work_profile(w->sealing, w->profile, io, PROFILE_ENCRYPT);
     work_profile(w->putting, w->profile, io, PROFILE_WRITE);
     w->compressors = xcalloc(jobs, sizeof *w->compressors);
     for (unsigned i = 0; i < jobs; i++)
         w->compressors[i] = zframe_compressor_new(options->level);
-    w->jobs_max = jobs + AHEAD + SEALING_MAX + 3; // one being filled, two that end objects
+    w->jobs_max = jobs + AHEAD + SEALING_MAX + work_threads(w->putting) + 2; // one being filled, those that end objects
     w->idle = xcalloc(w->jobs_max, sizeof *w->idle);
     w->spare = xcalloc(w->jobs_max, sizeof *w->spare);
     *ret_writer = w;
@@ -223,11 +224,11 @@ static int take_put(struct object_writer *w, struct error *err)
     return w->options.finished(w->options.arg, &ref, err);
 }
 
-// One object is put while the next one is filled.
+// Objects are put while the next one is filled.
 static int submit_put(struct object_writer *w, struct frame_job *job, struct error *err)
 {
     int r = 0;
-    while (r == 0 && work_count(w->putting) > 0)
+    while (r == 0 && work_count(w->putting) >= work_threads(w->putting))
         r = take_put(w, err);
     if (r == 0 && w->options.sealed != NULL)
         r = w->options.sealed(w->options.arg, object_out_ref(job->object), err);

@@ -54,16 +54,13 @@ static int put(struct catalogue *c, const struct setup *s, struct store *store, 
     return r < 0 ? r : exports_writer_put(&w, store, chain, since_ns == 0, &key, ret_size, err);
 }
 
-int exporting_run(struct catalogue *c, const struct setup *s, bool is_full, uint64_t *ret_size, struct error *err)
+int exporting_run(struct catalogue *c, const struct setup *s, struct store *store, bool is_full, uint64_t *ret_size, struct error *err)
 {
-    struct store *store = NULL;
     uint8_t chain[16];
     uint64_t last_full, now = catalogue_now_ns(c), removed;
     int r = mark_of(c, "full", s->policy.name, &last_full, err);
     if (r == 0)
         r = find_chain(s, chain, err);
-    if (r == 0)
-        r = setup_open_store(s, false, &store, err);
     is_full = is_full || last_full == 0 || last_full > now || now - last_full > FULL_NS;
     if (r == 0)
         r = put(c, s, store, chain, is_full ? 0 : last_full, ret_size, err);
@@ -73,11 +70,10 @@ int exporting_run(struct catalogue *c, const struct setup *s, bool is_full, uint
         r = set_mark(c, "full", s->policy.name, now, err);
     if (r == 0)
         r = exports_prune(store, chain, &removed, err);
-    store_close(store);
     return r;
 }
 
-void exporting_nightly(const struct setup *s)
+void exporting_nightly(const struct setup *s, struct store *store)
 {
     _cleanup_catalogue_ struct catalogue c = { 0 };
     uint64_t last = 0, size = 0;
@@ -89,7 +85,7 @@ void exporting_nightly(const struct setup *s)
     if (r == 0 && last <= now && now - last < EVERY_NS)
         return;
     if (r == 0)
-        r = exporting_run(&c, s, false, &size, &err);
+        r = exporting_run(&c, s, store, false, &size, &err);
     if (r < 0)
         log_warn("policy %s: the catalogue was not exported beside the repository: %s. The next backup tries again, or `bkd catalogue export %s`", s->policy.name, err.text,
                  s->policy.name);

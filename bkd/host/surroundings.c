@@ -134,6 +134,13 @@ static void run_last_hooks(struct surroundings *s, enum hooks_phase phase, int r
         note_problem(s, &why);
 }
 
+static void committed(void *arg, struct store *store)
+{
+    const struct surroundings *s = arg;
+    if (s->beside != NULL)
+        s->beside(s->arg, store);
+}
+
 static void end(void *arg, int r, const struct backup_result *result, const struct error *err)
 {
     struct surroundings *s = arg;
@@ -150,7 +157,7 @@ static void end(void *arg, int r, const struct backup_result *result, const stru
 
 void surroundings_init(struct surroundings *s, struct setup *setup, struct progress *progress, const char *tag)
 {
-    *s = (struct surroundings){ .setup = setup, .progress = progress, .tag = tag, .around = { begin, end, s } };
+    *s = (struct surroundings){ .setup = setup, .progress = progress, .tag = tag, .around = { begin, committed, end, s } };
     s->hooks = (struct hooks){ .policy = &setup->policy, .log_fd = -1, .interrupted = interrupt_requested, .report = print_hook, .arg = s };
     view_system_init(&s->system, setup->ctx->io, must_stop, s);
 }

@@ -1,5 +1,5 @@
 // What a policy asks for around a backup run: hooks, and snapshots of its sources.
-//   lock -> hooks before -> snapshots of sources taken -> the backup -> snapshots released -> holds, copies or, if it failed, hooks on_failure -> hooks after
+//   lock -> hooks before -> snapshots of sources taken -> the backup -> what belongs beside it -> snapshots released -> holds, copies or, if it failed, hooks on_failure -> hooks after
 // Whatever fails once the lock is held, the part behind the backup is done. Usual order: surroundings_init; backup_run with .around; surroundings_problem.
 #ifndef BKD_HOST_SURROUNDINGS_H
 #define BKD_HOST_SURROUNDINGS_H
@@ -14,7 +14,9 @@ struct surroundings {
     struct setup *setup;       // borrowed
     struct progress *progress; // borrowed
     const char *tag;           // borrowed
-    // What else is to be done with a new snapshot while the repository is sure to be there, which the hooks after may unmount. Set by the caller; NULL = nothing.
+    // What is to be done with a new snapshot, set by the caller; NULL = nothing: beside it, in its store while that is still open (nothing may fail there) ...
+    void (*beside)(void *arg, struct store *store);
+    // ... and while the repository is sure to be there, which the hooks after may unmount.
     int (*committed)(void *arg, const struct backup_result *result, struct error *err);
     void *arg;
     struct backup_around around;

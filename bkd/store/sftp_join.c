@@ -6,6 +6,7 @@
 
 enum {
     CONNECT_TRIPS = 12,           // round trips from TCP to the opened file
+    JOIN_TRIPS = 4,               // of a connection that is there: opening the file, looking at its beginning, closing it
     WORTH = 2,                    // so many times as long as that has to be left
     CONNECT_WORK_NS = 50000000,   // and the key exchange takes its time on both sides
     NEAR_NS = 3000000,            // round trips below are a local network: the cipher is the limit there, not the window
@@ -13,9 +14,9 @@ enum {
     SAMPLE = 4096,                // bytes at the front of the file, which the server has had for a while
 };
 
-void sftp_join_init(struct sftp_join *j, struct store_sftp *store, const struct sftp_lane_slot *first, const char *part, int fd)
+void sftp_join_init(struct sftp_join *j, struct store_sftp *store, const struct sftp_lane_slot *first, const char *part, int fd, bool next_comes)
 {
-    *j = (struct sftp_join){ .store = store, .first = first, .part = part, .fd = fd };
+    *j = (struct sftp_join){ .store = store, .first = first, .part = part, .fd = fd, .next_comes = next_comes };
 }
 
 // Opening it for writing must have left it as it was.
@@ -60,49 +61,48 @@ static void *connect_joiner(void *arg)
     return NULL;
 }
 
-static void take_idle(struct sftp_join *j, size_t wanted)
+static void start_joiner(struct sftp_join *j, struct sftp_lane_slot *slot)
 {
-    struct store_sftp *s = j->store;
-    pthread_mutex_lock(&s->lock);
-    for (unsigned i = 0; i < s->n_lanes && j->n < wanted; i++)
-        if (!s->lanes[i].busy && !s->lanes[i].refused) {
-            struct sftp_joiner *f = &j->joiners[j->n++];
-            s->lanes[i].busy = true;
-            f->store = s;
-            f->part = j->part;
-            f->fd = j->fd;
-            f->slot = &s->lanes[i];
-        }
-    pthread_mutex_unlock(&s->lock);
-}
-
-// All at the same time.
-static void begin(struct sftp_join *j)
-{
-    bool near = sftp_client_abilities(j->first->client)->round_trip_ns < NEAR_NS;
-    j->begun = true;
-    take_idle(j, (near ? NEAR_LANES : SFTP_STORE_LANES) - 1);
-    for (size_t i = 0; i < j->n; i++) {
-        struct sftp_joiner *f = &j->joiners[i];
-        f->has_thread = pthread_create(&f->thread, NULL, connect_joiner, f) == 0;
-        if (!f->has_thread) {
-            f->result = error_set(&f->why, ERROR_FAILED, "there is no thread for it");
-            f->ready = true;
-        }
+    struct sftp_joiner *f = &j->joiners[j->n++];
+    *f = (struct sftp_joiner){ .store = j->store, .part = j->part, .fd = j->fd, .slot = slot };
+    f->has_thread = pthread_create(&f->thread, NULL, connect_joiner, f) == 0;
+    if (!f->has_thread) {
+        f->result = error_set(&f->why, ERROR_FAILED, "there is no thread for it");
+        f->ready = true;
     }
 }
 
-static bool is_worth_it(const struct sftp_join *j, uint64_t left_ns)
+static bool is_worth_it(const struct sftp_join *j, const struct sftp_lane_slot *slot, uint64_t left_ns)
 {
-    return left_ns > WORTH * (CONNECT_TRIPS * sftp_client_abilities(j->first->client)->round_trip_ns + CONNECT_WORK_NS);
+    uint64_t trip_ns = sftp_client_abilities(j->first->client)->round_trip_ns;
+    return left_ns > WORTH * (slot->connected ? JOIN_TRIPS * trip_ns : CONNECT_TRIPS * trip_ns + CONNECT_WORK_NS);
+}
+
+// All that are idle, at the same time; but one is left to the file that comes next, unless there are too few to share.
+static void take_idle(struct sftp_join *j, uint64_t left_ns)
+{
+    struct store_sftp *s = j->store;
+    size_t idle = 0, wanted = (sftp_client_abilities(j->first->client)->round_trip_ns < NEAR_NS ? NEAR_LANES : SFTP_STORE_LANES) - 1;
+    pthread_mutex_lock(&s->lock);
+    for (unsigned i = 0; i < s->n_lanes; i++)
+        idle += !s->lanes[i].busy && !s->lanes[i].refused;
+    if (j->next_comes && s->n_lanes > 2 && idle > 0)
+        idle--;
+    for (unsigned i = 0; i < s->n_lanes && j->n < wanted && idle > 0; i++)
+        if (!s->lanes[i].busy && !s->lanes[i].refused && is_worth_it(j, &s->lanes[i], left_ns)) {
+            s->lanes[i].busy = true;
+            start_joiner(j, &s->lanes[i]);
+            idle--;
+        }
+    pthread_mutex_unlock(&s->lock);
 }
 
 int sftp_join_further(void *arg, uint64_t left_ns, struct sftp_lane *ret_lane, bool *ret_joins, struct error *err)
 {
     struct sftp_join *j = arg;
     *ret_joins = false;
-    if (!j->begun && !j->store->one_writer && is_worth_it(j, left_ns))
-        begin(j);
+    if (left_ns > 0 && !j->store->one_writer)
+        take_idle(j, left_ns);
     for (size_t i = 0; i < j->n; i++) {
         struct sftp_joiner *f = &j->joiners[i];
         if (f->joined || !f->ready)

@@ -28,13 +28,13 @@ struct sftp_join {
     const struct sftp_lane_slot *first;
     const char *part;
     int fd;
-    bool begun;
+    bool next_comes;
     struct sftp_joiner joiners[SFTP_STORE_LANES];
     size_t n;
 };
 
-// `first` sends `fd` already; `part` is the file on the server. Borrowed until sftp_join_end.
-void sftp_join_init(struct sftp_join *j, struct store_sftp *store, const struct sftp_lane_slot *first, const char *part, int fd);
+// `first` sends `fd` already; `part` is the file on the server. Borrowed until sftp_join_end. next_comes: another file is put before this one has its name.
+void sftp_join_init(struct sftp_join *j, struct store_sftp *store, const struct sftp_lane_slot *first, const char *part, int fd, bool next_comes);
 // As `further` of struct sftp_sending; arg is the struct sftp_join. ERROR_UNREACHABLE: the file is to be sent anew.
 MUST_USE int sftp_join_further(void *arg, uint64_t left_ns, struct sftp_lane *ret_lane, bool *ret_joins, struct error *err);
 // Closes the file on all that joined and gives the lanes back. result: of the sending; after a failure the connections are closed. Returns it, or the first

@@ -1,7 +1,8 @@
 // The object store contract: what bkd needs of a place that keeps files. It asks for nothing an S3-like store lacks:
 // put is whole or nothing and never overwrites, list, ranged get. Names are relative paths with '/' of the layout in doc/FORMAT.md.
 // After a put returned 0 the file is complete and durable (or the store says it cannot promise that).
-// Implementations are safe to use from several threads at once for get; put_spool may run beside whatever else is asked; put and list belong to one thread.
+// Implementations are safe to use from several threads at once for get; put_spool may run beside whatever else is asked, and beside
+// itself where the store is far; put and list belong to one thread.
 #ifndef BKD_STORE_STORE_H
 #define BKD_STORE_STORE_H
 

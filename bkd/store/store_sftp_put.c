@@ -77,6 +77,7 @@ struct put {
     int fd;
     uint64_t size;
     const uint8_t *sha256; // or NULL
+    bool next_comes;       // as sftp_join_init
     bool renaming;         // the rename was asked for, by this try or one before
     unsigned tries;
 };
@@ -88,7 +89,7 @@ static int send_content(struct store_sftp *s, struct sftp_lane_slot *lane, const
     uint8_t digest[CRYPTO_SHA256_SIZE];
     crypto_sha256_init(&hash);
     struct sftp_join join;
-    sftp_join_init(&join, s, lane, p->part, p->fd);
+    sftp_join_init(&join, s, lane, p->part, p->fd, p->next_comes);
     struct sftp_sending sending = {
         .fd = p->fd, .size = p->size, .hash = p->sha256 == NULL ? NULL : &hash, .pace = s->connector.pace,
         .further = p->tries <= TRIES_JOINED ? sftp_join_further : NULL, .arg = &join,
@@ -149,15 +150,21 @@ static int do_put_file(struct store_sftp *s, struct sftp_lane_slot *lane, void *
     return r;
 }
 
+// p: name, fd, size and what holds of them.
+static int put_file(struct store *store, struct put *p, struct error *err)
+{
+    p->path = sftp_lanes_path(sftp_lanes_of(store), p->name);
+    int r = store_check_name(store, p->name, err);
+    if (r == 0)
+        r = sftp_lanes_run(store, NULL, do_put_file, p, err);
+    free(p->path);
+    free(p->part);
+    return r;
+}
+
 int store_sftp_put_file(struct store *store, const char *name, int fd, uint64_t size, const uint8_t sha256[32], struct error *err)
 {
-    struct put p = { .name = name, .path = sftp_lanes_path(sftp_lanes_of(store), name), .fd = fd, .size = size, .sha256 = sha256 };
-    int r = store_check_name(store, name, err);
-    if (r == 0)
-        r = sftp_lanes_run(store, NULL, do_put_file, &p, err);
-    free(p.path);
-    free(p.part);
-    return r;
+    return put_file(store, &(struct put){ .name = name, .fd = fd, .size = size, .sha256 = sha256 }, err);
 }
 
 int store_sftp_put_spool(struct store *s, const char *name, int fd, const char *spool_name, struct error *err)
@@ -167,7 +174,7 @@ int store_sftp_put_spool(struct store *s, const char *name, int fd, const char *
     (void)spool_name;
     int r = io_stat(io, fd, "", AT_EMPTY_PATH, &st, err);
     if (r == 0)
-        r = store_sftp_put_file(s, name, fd, st.stx_size, NULL, err);
+        r = put_file(s, &(struct put){ .name = name, .fd = fd, .size = st.stx_size, .next_comes = true }, err);
     io_close_quietly(io, &fd);
     return r;
 }
