@@ -6,14 +6,21 @@
 #include "bkd/cmd.h"
 #include "bkd/history/history.h"
 #include "bkd/record/drills.h"
+#include "bkd/watch/watch_plans.h"
 
 struct listing {
     const struct context *ctx;
+    struct catalogue *catalogue;
     const char *plan;
     uint64_t drills, passed;
 };
 
-static const char *result_of(const struct drill_row *row) { return row->ended_ns == 0 ? "not ended" : row->has_passed ? "passed" : "NOT PASSED"; }
+static const char *result_of(const struct listing *l, const struct drill_row *row)
+{
+    if (row->ended_ns == 0)
+        return watch_drill_goes_on(l->catalogue, row->plan) ? "not ended" : "KILLED";
+    return row->has_passed ? "passed" : "NOT PASSED";
+}
 
 static int print_json(const struct drill_row *row, struct error *err)
 {
@@ -34,14 +41,14 @@ static int show(void *arg, const struct drill_row *row, struct error *err)
     clock_format_utc(when, row->started_ns, false);
     if (row->ended_ns > row->started_ns)
         clock_format_duration(took, row->ended_ns - row->started_ns);
-    printf("%-22s %-20s  %-9s %-16s  %-10s %8s\n", row->uid, when, row->kind, row->plan, result_of(row), took);
+    printf("%-22s %-20s  %-9s %-16s  %-10s %8s\n", row->uid, when, row->kind, row->plan, result_of(l, row), took);
     return 0;
 }
 
 int cmd_drill_list(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     _cleanup_catalogue_ struct catalogue catalogue = { 0 };
-    struct listing l = { .ctx = ctx, .plan = cli_args_value(args, 0) };
+    struct listing l = { .ctx = ctx, .catalogue = &catalogue, .plan = cli_args_value(args, 0) };
     int r = history_open(ctx, &catalogue, err);
     if (r == 0)
         r = drills_list(&catalogue, l.plan, cli_args_option(args, "kind"), show, &l, err);

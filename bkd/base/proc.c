@@ -126,7 +126,7 @@ static int start(struct proc *p, struct error *err)
 {
     const struct proc_options *o = &p->o;
     __attribute__((cleanup(free_child_ends))) struct proc_child c = {
-        .argv = o->argv, .env = o->env, .user = o->user, .userns_fd = o->userns_fd, .keep_rights = o->keep_rights, .output_fd = -1, .error_fd = -1,
+        .argv = o->argv, .env = o->env, .user = o->user, .userns_fd = o->userns_fd, .keep_rights = o->keep_rights, .gives_way = o->gives_way, .output_fd = -1, .error_fd = -1,
     };
     _cleanup_free_ char *path = NULL;
     gid_t groups[GROUPS_MAX];

@@ -34,6 +34,7 @@ struct proc_options {
     int stdin_fd;            // borrowed; 0 = /dev/null
     int userns_fd;           // borrowed: enter this user namespace (bkd/base/userns.h); 0 = stay
     bool keep_rights;        // inherit ambient capabilities, as within such a namespace; not with user
+    bool gives_way;          // to everything else on this host: less processor and disk, no core files, and the first to go when memory runs out
     uint64_t timeout_ms;     // 0 = none
     uint64_t grace_ms;       // from SIGTERM to SIGKILL; 0 = PROC_GRACE_MS
     size_t keep_bytes;       // of each stream; 0 = PROC_KEEP_BYTES

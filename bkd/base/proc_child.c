@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -56,12 +58,32 @@ static bool is_let_go(const int go[2])
     return read(go[0], &byte, 1) == 1;
 }
 
+#define NICE 10
+#define IO_PRIORITY (2 << 13 | 7) // of the class best-effort the last (ioprio_set(2)); idle would wait for ever on a busy disk
+#define FIRST_TO_GO "500"         // proc(5), /proc/PID/oom_score_adj
+
+// What a kernel refuses stays as it is.
+static void give_way(void)
+{
+    const struct rlimit no_core = { 0 };
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    (void)setpriority(PRIO_PROCESS, 0, NICE);
+    (void)syscall(SYS_ioprio_set, 1, 0, IO_PRIORITY);
+    (void)setrlimit(RLIMIT_CORE, &no_core);
+    if (fd < 0)
+        return;
+    (void)!write(fd, FIRST_TO_GO, sizeof FIRST_TO_GO - 1);
+    (void)close(fd);
+}
+
 static enum step run(const struct proc_child *c, const int go[2], int *report_fd)
 {
     reset_signals();
     bool keeps_rights = c->user == NULL && (c->keep_rights || c->userns_fd > 0);
     if (setsid() < 0 || !is_let_go(go))
         return STEP_PREPARE;
+    if (c->gives_way)
+        give_way();
     if (c->userns_fd > 0 && userns_enter(c->userns_fd) < 0)
         return STEP_NAMESPACE;
     if (!place_descriptors(c, report_fd))

@@ -15,7 +15,7 @@ struct proc_child {
     const char *directory;
     int input_fd, output_fd, error_fd; // borrowed
     int userns_fd; // 0 = stay
-    bool keep_rights;
+    bool keep_rights, gives_way;
     int tell_fd; // its group, as "-NUMBER\n", is written here before the program begins; -1 = nowhere
     const char *user; // NULL = stay; for messages
     uid_t uid;

@@ -1,5 +1,6 @@
 // type: http
 #include <regex.h>
+#include <string.h>
 
 #include "bkd/dr/check_kinds.h"
 #include "bkd/notify/transfer.h"
@@ -23,11 +24,21 @@ static bool has_pattern(const struct policy_check *check, const char *body)
     return found;
 }
 
+// The address as it may be told: without the user's name and password, and without what stands in the query.
+static char *shown_url(const char *url)
+{
+    const char *scheme = strstr(url, "://"), *host = scheme == NULL ? url : scheme + 3, *end = host + strcspn(host, "/?#"), *query = host + strcspn(host, "?#"), *at = end;
+    while (at > host && at[-1] != '@')
+        at--;
+    return xasprintf("%.*s%.*s%s", (int)(host - url), url, (int)(query - at), at, *query == '?' ? "?..." : "");
+}
+
 // A server that is starting refuses connections, or says that it is not ready (502 … 504): it is asked again until the check's time is up.
 static int ask(void *arg, bool *ret_answered, struct error *err)
 {
     struct asking *a = arg;
     _cleanup_buf_ struct buf body = { 0 };
+    _cleanup_free_ char *url = shown_url(a->check->url);
     struct error not_yet;
     unsigned status = 0;
     if (transfer_get(a->check->url, TRY_MS, &body, &status, &not_yet) < 0)
@@ -35,10 +46,10 @@ static int ask(void *arg, bool *ret_answered, struct error *err)
     if (status != a->check->status && status >= 502 && status <= 504)
         return 0;
     if (status != a->check->status)
-        return error_set(err, ERROR_FAILED, "'%s' answers with status %u, and %llu was expected", a->check->url, status, (unsigned long long)a->check->status);
+        return error_set(err, ERROR_FAILED, "'%s' answers with status %u, and %llu was expected", url, status, (unsigned long long)a->check->status);
     if (!has_pattern(a->check, buf_str(&body)))
-        return error_set(err, ERROR_FAILED, "nothing in the answer of '%s' matches '%s'", a->check->url, a->check->pattern);
-    buf_addf(a->found, "'%s' answers with status %u, %zu bytes", a->check->url, status, body.len);
+        return error_set(err, ERROR_FAILED, "nothing in the answer of '%s' matches '%s'", url, a->check->pattern);
+    buf_addf(a->found, "'%s' answers with status %u, %zu bytes", url, status, body.len);
     *ret_answered = true;
     return 0;
 }
@@ -47,11 +58,12 @@ static int ask(void *arg, bool *ret_answered, struct error *err)
 static int refuse_others(const struct policy_check *check, struct error *err)
 {
     _cleanup_buf_ struct buf body = { 0 };
+    _cleanup_free_ char *url = shown_url(check->url);
     struct error as_wanted;
     unsigned status = 0;
     if (transfer_get(check->url, TRY_MS, &body, &status, &as_wanted) < 0)
         return 0;
-    return error_set(err, ERROR_FAILED, "'%s' answers (status %u) before '%s' was started: something else listens there; give the check a port of its own", check->url, status,
+    return error_set(err, ERROR_FAILED, "'%s' answers (status %u) before '%s' was started: something else listens there; give the check a port of its own", url, status,
                      check->run.items[0]);
 }
 

@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "bkd/base/buf.h"
 #include "bkd/base/fs.h"
 #include "bkd/base/log.h"
 #include "bkd/base/userns.h"
@@ -92,6 +91,15 @@ int scratch_make(const struct io *io, const char *place, struct scratch *ret_scr
     }
     *ret_scratch = s;
     return 0;
+}
+
+int scratch_copy(const struct scratch *s, const char *name, const struct buf *content, char **io_path, struct error *err)
+{
+    if (s->userns_fd == 0)
+        return 0;
+    free(*io_path);
+    *io_path = xasprintf("%s/%s", s->path, name);
+    return fs_replace_file(s->io, AT_FDCWD, *io_path, 0600, content->data, content->len, err);
 }
 
 int scratch_remove(struct scratch *s, struct error *err)

@@ -4,6 +4,7 @@
 #ifndef BKD_DR_SCRATCH_H
 #define BKD_DR_SCRATCH_H
 
+#include "bkd/base/buf.h"
 #include "bkd/base/io.h"
 
 struct scratch {
@@ -17,6 +18,8 @@ struct scratch {
 
 // `place`: an existing directory, absolute.
 MUST_USE int scratch_make(const struct io *io, const char *place, struct scratch *ret_scratch, struct error *err);
+// A copy that is believed within the namespace: what belongs to root belongs to nobody there. *io_path is replaced by its path; without a namespace nothing is done.
+MUST_USE int scratch_copy(const struct scratch *s, const char *name, const struct buf *content, char **io_path, struct error *err);
 // Removes it. ERROR_FAILED when something cannot be removed, naming it.
 MUST_USE int scratch_remove(struct scratch *s, struct error *err);
 // The same at the end of a scope, without a word.

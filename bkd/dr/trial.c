@@ -184,7 +184,7 @@ int trial_run(const struct io *io, const struct trial_request *request, struct t
     env_add(&env, "CREDENTIALS_DIRECTORY", getenv("CREDENTIALS_DIRECTORY"));
     uint64_t since = io_monotonic_ns(io);
     int r = proc_run(io,
-                     &(struct proc_options){ .argv = command.list, .env = env.list, .stdin_fd = request->stdin_fd, .userns_fd = request->userns_fd,
+                     &(struct proc_options){ .argv = command.list, .env = env.list, .stdin_fd = request->stdin_fd, .userns_fd = request->userns_fd, .gives_way = request->gives_way,
                                              .timeout_ms = request->timeout_ms, .line = take_line, .stop = asks_to_stop, .arg = &listening },
                      &result, err);
     trial.wall_ns = io_monotonic_ns(io) - since;

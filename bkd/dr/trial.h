@@ -28,6 +28,7 @@ struct trial_request {
     bool is_merging;        // what exists at the target is replaced where it differs
     const char *const *through; // words of a command that takes the rest as one word for a shell elsewhere (ssh HOST); NULL = run here
     const char *shell;          // what stands before the rest in that word
+    bool gives_way;         // to everything else on this host (bkd/base/proc.h)
     uint64_t timeout_ms;    // when it is ended, and has failed; 0 = never
     bool (*stop)(void *arg); // asked while it runs
 };

@@ -20,7 +20,8 @@ static void read_line(struct receipts *r, const char *line, size_t n)
     if (url == NULL || (serial != NULL && strlen(serial) >= RECEIPTS_SERIAL_MAX))
         return;
     struct receipt *receipt = receipts_of(r, url, serial == NULL ? "" : serial);
-    const char *store = json_get_str(json, "store");
+    const char *store = json_get_str(json, "store"), *chain = json_get_str(json, "chain");
+    (void)snprintf(receipt->chain, sizeof receipt->chain, "%s", chain == NULL ? "" : chain);
     (void)snprintf(receipt->store, sizeof receipt->store, "%s", store == NULL ? "" : store);
     uint64_t failures = 0, damaged = 0;
     (void)json_get_u64(json, "snapshot", &receipt->snapshot); // what is missing stays 0
@@ -112,6 +113,8 @@ int receipts_save(const struct receipts *r, struct error *err)
         json_add_str(json, "url", it->url);
         json_add_str(json, "serial", it->serial);
         json_add_str(json, "store", it->store[0] == '\0' ? NULL : it->store);
+        if (it->chain[0] != '\0')
+            json_add_str(json, "chain", it->chain);
         json_add_u64(json, "snapshot", it->snapshot);
         json_add_u64(json, "snapshot_time_ns", it->snapshot_time_ns);
         json_add_u64(json, "shipped_ns", it->shipped_ns);

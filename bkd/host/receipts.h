@@ -18,6 +18,7 @@ struct receipt {
     uint64_t snapshot;                // highest number that is there; 0 = none yet
     uint64_t snapshot_time_ns;        // when that snapshot was begun
     uint64_t shipped_ns;              // when it got there
+    char chain[RECEIPTS_STORE_MAX];   // 32 hex digits of the chain that this host only looked at; "" = it brought the snapshot there itself
     char store[RECEIPTS_STORE_MAX];   // the name the store has for tombstones, 32 hex digits; "" = none yet
     uint64_t failing_since_ns;        // 0 = the last try succeeded
     unsigned failures;                // tries since then

@@ -9,6 +9,13 @@
 #define MINUTE (60 * SECOND)
 #define DAY_MINUTES 1440u
 
+// What an alarm or an event is about. Strings are borrowed.
+struct subject {
+    const char *kind, *policy, *copy;
+    bool is_event;
+    enum severity severity;
+};
+
 // How a channel is reached now by the routes that fit.
 struct reach {
     bool fits;      // some route fits, quiet or not
@@ -26,12 +33,25 @@ static bool has(const struct policy_list *list, const char *word)
     return false;
 }
 
-static bool is_about(const struct config_route *route, const char *policy)
+static bool fits(const struct policy_list *patterns, const char *name)
 {
-    for (size_t i = 0; i < route->policies.count; i++)
-        if (policy[0] != '\0' && fnmatch(route->policies.items[i], policy, 0) == 0)
+    for (size_t i = 0; i < patterns->count; i++)
+        if (name[0] != '\0' && fnmatch(patterns->items[i], name, 0) == 0)
             return true;
-    return route->policies.count == 0;
+    return false;
+}
+
+// What belongs to no policy, and to a plan, has the plan's name as its copy (bkd/watch/watch_plans.h).
+static const char *plan_of(const struct subject *s)
+{
+    bool is_of_plan = strcmp(s->kind, "plan") == 0 || strncmp(s->kind, "plan-", 5) == 0 || strncmp(s->kind, "drill-", 6) == 0;
+    return is_of_plan && s->policy[0] == '\0' ? s->copy : "";
+}
+
+static bool is_about(const struct config_route *route, const struct subject *s)
+{
+    bool is_for_all = route->policies.count == 0 && route->plans.count == 0;
+    return is_for_all || fits(&route->policies, s->policy) || fits(&route->plans, plan_of(s));
 }
 
 // Minutes until the quiet hours end; 0 = it is not quiet.
@@ -61,18 +81,17 @@ static void take_route(const struct config_route *route, bool direct, bool escal
         reach->repeat_ns = repeat_ns;
 }
 
-// kind: of an event; NULL = of an alarm. since_ns: since when that stands and nobody acknowledged it; 0 = it is not escalated.
-static struct reach find_reach(const struct config_notify *notify, const char *channel, const char *kind, const char *policy, enum severity severity, uint64_t since_ns,
-                               const struct routing_time *now)
+// since_ns: since when an alarm stands and nobody acknowledged it; 0 = it is not escalated.
+static struct reach find_reach(const struct config_notify *notify, const char *channel, const struct subject *s, uint64_t since_ns, const struct routing_time *now)
 {
     struct reach reach = { 0 };
-    bool is_for_all = kind != NULL && strcmp(kind, ROUTING_ANNOUNCEMENT) == 0; // no route is too high for it
+    bool is_for_all = s->is_event && strcmp(s->kind, ROUTING_ANNOUNCEMENT) == 0; // no route is too high for it
     for (size_t i = 0; i < notify->route_count; i++) {
         const struct config_route *route = &notify->routes[i];
-        if ((!is_for_all && (uint64_t)severity < route->severity) || !is_about(route, policy))
+        if ((!is_for_all && (uint64_t)s->severity < route->severity) || !is_about(route, s))
             continue;
         bool is_time = since_ns > 0 && route->escalate.after_s > 0 && now->now_ns >= since_ns + route->escalate.after_s * SECOND;
-        take_route(route, has(&route->to, channel), is_time && has(&route->escalate.to, channel), quiet_left(route, severity, now), &reach);
+        take_route(route, has(&route->to, channel), is_time && has(&route->escalate.to, channel), quiet_left(route, s->severity, now), &reach);
     }
     return reach;
 }
@@ -132,7 +151,8 @@ struct routing_decision routing_alarm(const struct config_notify *notify, const 
     if (strcmp(alarm->kind, ROUTING_CHANNEL_ALARM) == 0 && strcmp(alarm->copy, channel) == 0)
         return nothing;
     uint64_t since_ns = active && alarm->acknowledged_ns == 0 ? alarm->opened_ns : 0;
-    struct reach reach = find_reach(notify, channel, NULL, alarm->policy, active ? alarm->severity : last != NULL ? last->severity : alarm->severity, since_ns, now);
+    const struct subject s = { .kind = alarm->kind, .policy = alarm->policy, .copy = alarm->copy, .severity = active || last == NULL ? alarm->severity : last->severity };
+    struct reach reach = find_reach(notify, channel, &s, since_ns, now);
     return active ? about_standing(notify, &reach, alarm, last, now) : about_over(&reach, last);
 }
 
@@ -157,7 +177,8 @@ struct telling routing_alarm_told(const struct config_notify *notify, const char
 struct routing_decision routing_event(const struct config_notify *notify, const char *channel, bool is_log, const struct event *event, const struct telling *last,
                                       const struct routing_time *now, uint64_t *ret_wait_ns, bool *ret_counts)
 {
-    struct reach reach = find_reach(notify, channel, event->kind, event->policy, event->severity, 0, now);
+    const struct subject s = { .kind = event->kind, .policy = event->policy, .copy = event->copy, .is_event = true, .severity = event->severity };
+    struct reach reach = find_reach(notify, channel, &s, 0, now);
     *ret_wait_ns = 0;
     *ret_counts = false;
     if (!reach.fits || (!is_log && strcmp(event->kind, PING_RUN_STARTED) == 0))

@@ -96,13 +96,25 @@ static int tell(struct planning_work *w, int r, const struct trial *trial, struc
     return r < 0 ? r : judge(w, trial, err);
 }
 
+static int enter_scratch(struct restoring *s, struct trial_request *request, struct error *err)
+{
+    const struct scratch *scratch = s->w->scratch;
+    if (scratch == NULL)
+        return 0;
+    request->userns_fd = scratch->userns_fd;
+    request->gives_way = s->w->mode == PLANNING_REHEARSE;
+    return scratch_copy(scratch, "signers", &s->setup.signers, &s->signers, err);
+}
+
 static int restore_here(struct restoring *s, struct trial_request *request, struct error *err)
 {
     _cleanup_trial_ struct trial trial = { 0 };
     request->program = s->program;
     request->identity = s->identity;
+    int r = enter_scratch(s, request, err);
     request->signers = s->signers;
-    int r = trying_run(s->w->ctx, s->place, request, &trial, err);
+    if (r == 0)
+        r = trying_run(s->w->ctx, s->place, request, &trial, err);
     return tell(s->w, r, &trial, err);
 }
 

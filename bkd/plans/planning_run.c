@@ -140,6 +140,8 @@ static int start_thread(struct planning_course *run, size_t i, struct error *err
     int r = system == NULL ? 0 : find_place(run, system, &worker->work.place, err);
     if (r < 0)
         return r;
+    if (worker->work.place.to == RECOVERY_SCRATCH && worker->work.place.tree != NULL)
+        worker->work.scratch = &run->scratch[system - run->plan.systems];
     worker->run = run;
     atomic_store(&worker->is_finished, false);
     int error = pthread_create(&worker->thread, NULL, execute, worker);

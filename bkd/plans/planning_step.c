@@ -79,6 +79,9 @@ static char *last_line(const struct proc_result *result)
     return buf_take_str(&text);
 }
 
+// What is restored belongs to whom it should only within.
+static int userns_of(const struct planning_work *w) { return w->scratch == NULL ? 0 : w->scratch->userns_fd; }
+
 static int run_command(struct planning_work *w, const char *const *argv, const struct recovery_host *host, uint64_t timeout_ms, struct error *err)
 {
     _cleanup_planning_ssh_ struct planning_ssh ssh = { 0 };
@@ -101,6 +104,7 @@ static int run_command(struct planning_work *w, const char *const *argv, const s
         options.argv = words;
     } else {
         add_variables(w, &env);
+        options.userns_fd = userns_of(w);
     }
     options.env = env.list;
     int r = proc_run(w->ctx->io, &options, &result, err);
@@ -136,7 +140,7 @@ static int check_far(struct planning_work *w, const struct policy_check *check, 
 
 static int check_here(struct planning_work *w, const struct policy_check *check, struct error *err)
 {
-    const struct check_tree tree = { .io = w->ctx->io, .path = w->place.tree, .policy = w->system->policy, .snapshot = w->snapshot, .stop = interrupt_stops };
+    const struct check_tree tree = { .io = w->ctx->io, .path = w->place.tree, .userns_fd = userns_of(w), .policy = w->system->policy, .snapshot = w->snapshot, .stop = interrupt_stops };
     struct check_outcome outcome;
     check_execute(&tree, check, &outcome);
     w->said(w->arg, w->step, outcome.message);
@@ -171,9 +175,10 @@ static int execute_notify(struct planning_work *w, struct error *err)
 {
     _cleanup_catalogue_ struct catalogue catalogue = { 0 };
     _cleanup_free_ char *text = xasprintf("%splan %s: %s", w->mode == PLANNING_REHEARSE ? "REHEARSAL: " : "", w->plan->name, w->step->message);
+    const struct event event = { .what = EVENT_HAPPENED, .kind = "plan", .policy = "", .copy = w->plan->name, .severity = (enum severity)w->step->severity, .text = text };
     int r = catalogue_open(w->ctx->io, w->ctx->state_dir, CATALOGUE_WRITE, &catalogue, err);
     if (r == 0)
-        r = events_add(&catalogue, "plan", "", (enum severity)w->step->severity, text, err);
+        r = events_append(&catalogue, &event, NULL, err);
     if (r == 0)
         r = notify_deliver(w->ctx, &catalogue, io_realtime_ns(w->ctx->io), err);
     return r;

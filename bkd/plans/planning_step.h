@@ -2,6 +2,7 @@
 #ifndef BKD_PLANS_PLANNING_STEP_H
 #define BKD_PLANS_PLANNING_STEP_H
 
+#include "bkd/dr/scratch.h"
 #include "bkd/plans/planning.h"
 
 struct planning_work {
@@ -10,6 +11,7 @@ struct planning_work {
     const struct recovery_step *step;
     const struct recovery_system *system; // NULL = of none
     struct recovery_destination place; // where the system is restored to; its tree is there also in scratch space
+    const struct scratch *scratch; // borrowed: the scratch space that is; NULL = it is none
     const char *run, *scenario, *identity;
     enum planning_mode mode;
     void (*said)(void *arg, const struct recovery_step *step, const char *line); // each line of a command's output; from the thread that executes

@@ -21,6 +21,7 @@ static void channel_done(struct config_channel *c)
 static void route_done(struct config_route *r)
 {
     policy_list_done(&r->policies);
+    policy_list_done(&r->plans);
     policy_list_done(&r->to);
     policy_list_done(&r->escalate.to);
     free(r->quiet);

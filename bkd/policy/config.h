@@ -50,10 +50,11 @@ struct config_escalation {
     struct policy_list to;
 };
 
-// What is told to whom: everything of at least this severity about these policies.
+// What is told to whom: everything of at least this severity about these policies and recovery plans.
 struct config_route {
     uint64_t severity;           // enum config_severity
-    struct policy_list policies; // patterns of fnmatch(3); none = all, and what belongs to no policy
+    struct policy_list policies; // patterns of fnmatch(3); with none of these nor of plans = all, and what belongs to neither
+    struct policy_list plans;    // the same of recovery plans
     struct policy_list to;       // names of channels
     uint64_t repeat_s;           // 0 = an alarm is told once
     struct config_escalation escalate;

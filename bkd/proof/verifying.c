@@ -12,6 +12,7 @@
 #include "bkd/dr/scratch.h"
 #include "bkd/dr/stragglers.h"
 #include "bkd/history/proofs.h"
+#include "bkd/host/pinned.h"
 #include "bkd/host/programs.h"
 #include "bkd/policy/units.h"
 #include "bkd/proof/trying.h"
@@ -116,6 +117,8 @@ static int prepare(const struct context *ctx, const struct verifying_options *o,
         r = open_place(p, err);
     if (r == 0)
         r = choosing_snapshot(&p->setup, p->repository, p->place, o->snapshot, &p->head, err);
+    if (r == 0 && policy_only_verifies(&p->setup.policy))
+        pinned_remember(&p->setup, p->repository, p->place);
     if (r == 0 && p->repository->info.encrypted)
         r = verifying_find_identity(ctx, &p->setup.policy, o->identity, &p->identity, err);
     if (r < 0)
@@ -184,28 +187,18 @@ static int draw(struct preparation *p, const struct verifying_options *o, struct
     return r;
 }
 
-// What belongs to root belongs to nobody within a user namespace, and is not believed there: a copy of our own is.
-static int keep_signers(struct preparation *p, const struct scratch *scratch, struct error *err)
-{
-    if (scratch->userns_fd == 0)
-        return 0;
-    free(p->signers);
-    p->signers = xasprintf("%s/signers", scratch->path);
-    return fs_create_file(p->setup.ctx->io, AT_FDCWD, p->signers, 0600, p->setup.signers.data, p->setup.signers.len, err);
-}
-
 static int restore(struct preparation *p, const struct scratch *scratch, struct verifying *v, struct error *err)
 {
     char chain[33];
     _cleanup_free_ char *program = programs_path("bkd-restore");
-    int r = keep_signers(p, scratch, err);
+    int r = scratch_copy(scratch, "signers", &p->setup.signers, &p->signers, err);
     if (r < 0)
         return r;
     format_hex(chain, p->head->chain, sizeof p->head->chain);
     const struct trial_request request = {
         .program = program, .identity = p->identity, .signers = p->signers, .userns_fd = scratch->userns_fd, .chain = chain, .snapshot = v->snapshot,
         .paths = (const char *const *)p->sample.paths, .n_paths = p->sample.n, .target = scratch->tree, .stop = interrupt_stops,
-        .timeout_ms = p->setup.policy.verify.timeout_s * 1000,
+        .timeout_ms = p->setup.policy.verify.timeout_s * 1000, .gives_way = true,
     };
     r = trying_run(p->setup.ctx, p->place, &request, &v->trial, err);
     if (r == 0 && interrupt_requested())

@@ -134,9 +134,21 @@ static void take_in_pending(struct catalogue *c)
         log_info("records of runs that could not be written at their time are in the catalogue now: %llu", (unsigned long long)runs);
 }
 
+// An older schema is brought up to date by whoever may; else it is refused.
+static int open_for_reading(const struct io *io, const char *state_dir, struct catalogue *ret_catalogue, struct error *err)
+{
+    struct catalogue writer;
+    struct error ignored; // the refusal says more
+    int r = open_as_it_is(io, state_dir, CATALOGUE_READ, ret_catalogue, err);
+    if (r != ERROR_USAGE || open_as_it_is(io, state_dir, CATALOGUE_WRITE, &writer, &ignored) < 0)
+        return r;
+    catalogue_close(&writer);
+    return open_as_it_is(io, state_dir, CATALOGUE_READ, ret_catalogue, err);
+}
+
 int catalogue_open(const struct io *io, const char *state_dir, enum catalogue_mode mode, struct catalogue *ret_catalogue, struct error *err)
 {
-    int r = mode == CATALOGUE_READ ? open_as_it_is(io, state_dir, mode, ret_catalogue, err) : open_healed(io, state_dir, ret_catalogue, err);
+    int r = mode == CATALOGUE_READ ? open_for_reading(io, state_dir, ret_catalogue, err) : open_healed(io, state_dir, ret_catalogue, err);
     if (r == ERROR_NOT_FOUND)
         return error_set(err, r, "there is no catalogue in '%s' yet", state_dir);
     if (r < 0)

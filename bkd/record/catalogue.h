@@ -24,7 +24,7 @@
 
 enum catalogue_mode {
     CATALOGUE_WRITE, // made when missing, brought to CATALOGUE_VERSION when older
-    CATALOGUE_READ,  // ERROR_NOT_FOUND when missing; an older schema is refused like a newer one
+    CATALOGUE_READ,  // ERROR_NOT_FOUND when missing; an older schema that this process may not bring up to date is refused like a newer one
 };
 
 struct catalogue {

@@ -75,7 +75,7 @@ static int refuse_old_state(const struct setup *s, const struct repository *repo
     if (r < 0 || name == NULL)
         return r;
     return error_set(err, ERROR_INTEGRITY, "'%s' was rolled back, damaged or exchanged: '%s', the newest head that this host %s, is not there as it was; `bkd check %s%s%s` says "
-                     "what else is wrong, and what is left can be named by its number", place->url, name, is_home ? "made" : "brought there", s->policy.name,
+                     "what else is wrong, and what is left can be named by its number", place->url, name, policy_only_verifies(&s->policy) ? "has seen there" : is_home ? "made" : "brought there", s->policy.name,
                      is_home ? "" : " --from ", is_home ? "" : place->url);
 }
 

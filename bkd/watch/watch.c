@@ -35,7 +35,7 @@ const char *const *watch_kinds(void)
         "policy-invalid", "store", "no-snapshot", "rpo", "incomplete", "integrity", "rolled-back", "foreign", "suspect", "run-failed", "schedule", "paused",
         "copy-overdue", "copy-unreached", "copy-damaged", "disk", "prune", "verification", "rto", "rto-trend", "proof-overdue", "differing", "catalogue",
         "clock", "clock-sync", "clock-far", "identities", "key-drill", "negative-drill", "by-hand-drill", "plan-invalid", "plan-review", "plan-unrehearsed",
-        "plan-unfinished", "plan-waiting", "drill-overdue", "drill-failed", "improvement", NULL,
+        "plan-unfinished", "plan-waiting", "drill-unfinished", "drill-overdue", "drill-failed", "improvement", NULL,
     };
     return kinds;
 }
@@ -289,6 +289,15 @@ static void judge_drills(const struct watch_facts *w, struct watch_findings *f)
     }
 }
 
+static void judge_killed_drill(const struct watch_facts *w, struct watch_findings *f)
+{
+    if (w->killed_drill == NULL)
+        return;
+    struct watch_finding *found = add(f, "drill-unfinished", SEVERITY_WARNING, WATCH_NOTE);
+    say(found->text, "the last %s drill (%s) was killed before its end, and says nothing", w->killed_kind, w->killed_drill);
+    say(found->step, "hold it again: bkd drill %s %s", w->killed_kind, w->policy);
+}
+
 static void judge_schedule(const struct watch_facts *w, uint64_t now_ns, struct watch_findings *f)
 {
     char age[CLOCK_TEXT_MAX], slot[CLOCK_TEXT_MAX];
@@ -408,6 +417,7 @@ enum watch_state watch_policy(const struct watch_facts *w, uint64_t now_ns, stru
         judge_runs(w, now_ns, &found);
         judge_key(w, now_ns, &found);
         judge_drills(w, &found);
+        judge_killed_drill(w, &found);
         judge_schedule(w, now_ns, &found);
         judge_rto(w, now_ns, &found);
         judge_proof(w, "", w->refuted, &found);

@@ -109,6 +109,7 @@ struct watch_facts {
     bool has_key;            // backups are encrypted, so that somebody needs a key one day
     uint64_t key_drilled_ns; // when the offline key opened something (bkd drill key); 0 = never
     const char *unnoticed;   // id of the last negative drill, when something went unnoticed in it; NULL
+    const char *killed_drill, *killed_kind; // id of a drill that has no end though nothing carries it out, and no later one of its kind; NULL
     const char *unrecovered; // id of the last by-hand drill, when it did not pass; NULL
 };
 

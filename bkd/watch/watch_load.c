@@ -56,6 +56,7 @@ void watch_loaded_done(struct watch_loaded *loaded)
     free(loaded->prune_problem);
     free(loaded->unnoticed);
     free(loaded->unrecovered);
+    free(loaded->killed_drill);
     receipts_close(&loaded->receipts);
     free(loaded->copies);
     *loaded = (struct watch_loaded){ .receipts = { .lock_fd = -1 } };
@@ -156,6 +157,27 @@ static int see_key_drill(void *arg, const struct drill_row *row, struct error *e
     return 1;
 }
 
+// The newest ends the listing.
+static int see_unended(void *arg, const struct drill_row *row, struct error *err)
+{
+    char **id = arg;
+    (void)err;
+    *id = row->ended_ns == 0 ? xstrdup(row->uid) : NULL;
+    return 1;
+}
+
+static void load_killed_drill(struct catalogue *c, const char *policy, struct watch_loaded *loaded)
+{
+    static const char *const kinds[] = { NEGATIVE_KIND, BY_HAND_KIND, KEY_DRILL_KIND };
+    struct error ignored; // a catalogue that cannot be read is told of by itself
+    bool goes_on = watch_drill_goes_on(c, policy);
+    for (size_t i = 0; !goes_on && loaded->killed_drill == NULL && i < sizeof kinds / sizeof *kinds; i++) {
+        (void)!drills_list(c, policy, kinds[i], see_unended, &loaded->killed_drill, &ignored);
+        loaded->facts.killed_kind = kinds[i];
+    }
+    loaded->facts.killed_drill = loaded->killed_drill;
+}
+
 // The id of the last drill, when it did not pass; else NULL.
 static char *load_failed_drill(struct catalogue *c, const char *policy, const char *kind)
 {
@@ -215,6 +237,7 @@ static void load_runs(const struct watch_source *source, const char *policy, str
     (void)!drills_list(source->catalogue, policy, KEY_DRILL_KIND, see_key_drill, w, &ignored);
     w->unnoticed = loaded->unnoticed = load_failed_drill(source->catalogue, policy, NEGATIVE_KIND);
     w->unrecovered = loaded->unrecovered = load_failed_drill(source->catalogue, policy, BY_HAND_KIND);
+    load_killed_drill(source->catalogue, policy, loaded);
     if (runs_last(source->catalogue, policy, "prune", false, &prune, &ignored) == 0 && prune.state == RUN_ENDED && prune.exit_code != 0) {
         loaded->prune_problem = xstrdup(prune.message[0] == '\0' ? "the run failed" : prune.message);
         w->prune_problem = loaded->prune_problem;

@@ -28,7 +28,7 @@ void watch_source_done(struct watch_source *source);
 // Facts, and what their strings and lists point into.
 struct watch_loaded {
     struct watch_facts facts;
-    char *store_problem, *run_message, *paused_by, *prune_problem, *unnoticed, *unrecovered;
+    char *store_problem, *run_message, *paused_by, *prune_problem, *unnoticed, *unrecovered, *killed_drill;
     struct receipts receipts;
     struct watch_copy *copies;
 };

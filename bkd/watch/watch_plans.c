@@ -10,6 +10,7 @@
 #include "bkd/plans/planning.h"
 #include "bkd/policy/civil.h"
 #include "bkd/record/drills.h"
+#include "bkd/record/runs.h"
 
 #define NS_PER_S UINT64_C(1000000000)
 #define DAY_S 86400
@@ -62,6 +63,13 @@ void watch_drill_load(struct catalogue *c, const char *plan, const char *kind, s
     *ret_drill = (struct watch_drill){ 0 };
     if (c != NULL)
         (void)!drills_list(c, plan, kind, see_drill, &search, &ignored);
+}
+
+bool watch_drill_goes_on(struct catalogue *c, const char *plan)
+{
+    struct run_record run;
+    struct error ignored; // nobody has recorded one
+    return runs_last(c, plan, "drill", false, &run, &ignored) == 0 && run.state == RUN_RUNNING && process_is_alive(&run.process);
 }
 
 static void load_file(const struct context *ctx, struct watch_plan *p)

@@ -55,6 +55,9 @@ uint64_t watch_plans_review_ns(const struct recovery *plan, uint64_t changed_ns)
 // The last drill of a plan (kind NULL: rehearsal or tabletop) or of a policy that ended and was not broken off. `free` its id.
 void watch_drill_load(struct catalogue *c, const char *plan, const char *kind, struct watch_drill *ret_drill);
 
+// Does a process hold a drill of the plan, or the policy, now?
+bool watch_drill_goes_on(struct catalogue *c, const char *plan);
+
 // Remembers since when plans have their schedules, and announces the drills whose time has come: an event each, once, which the notifiers tell.
 MUST_USE int watch_plans_announce(const struct context *ctx, struct catalogue *c, uint64_t now_ns, struct error *err);
 

@@ -42,6 +42,16 @@ static bool goes_within(pid_t pid, int ms)
     return is_gone(pid);
 }
 
+// Numbers of this process would differ where its own are worse than that: then they stay.
+static void test_gives_way(void **state)
+{
+    (void)state;
+    const struct proc_options o = { .argv = SH("cut -d ' ' -f 19 /proc/self/stat; cat /proc/self/oom_score_adj; ulimit -c; ionice -p $$"), .env = plain_env, .gives_way = true };
+    _cleanup_proc_result_ struct proc_result result = run(&o);
+    assert_true(proc_result_ok(&result));
+    assert_string_equal(buf_str(&result.output.tail), "10\n500\n0\nbest-effort: prio 7\n");
+}
+
 static void test_ends(void **state)
 {
     (void)state;
@@ -461,7 +471,7 @@ static void test_last_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_ends), cmocka_unit_test(test_gives_way),
         cmocka_unit_test(test_outputs_are_kept_apart),
         cmocka_unit_test(test_outputs_in_one),
         cmocka_unit_test(test_what_it_finds),

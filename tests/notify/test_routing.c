@@ -272,6 +272,30 @@ static void test_host_and_channel(void **state)
     end(&w);
 }
 
+// Recovery plans have routes of their own.
+static void test_plans(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w, "    - {to: mail, plans: \"e*\"}\n    - {to: pager, policies: \"e*\"}\n    - {to: chat, policies: web, plans: [other, erp]}\n");
+    open_alarm(&w, SEVERITY_WARNING); // of policy erp
+    pass(&w, 1);
+    clear_alarm(&w);
+    pass(&w, 1);
+    w.alarm.kind = (char *)"plan-waiting";
+    w.alarm.policy = (char *)"";
+    w.alarm.copy = (char *)"erp";
+    open_alarm(&w, SEVERITY_WARNING);
+    pass(&w, 1);
+    clear_alarm(&w);
+    pass(&w, 1);
+    w.alarm.kind = (char *)"clock"; // of no plan, whatever its copy
+    open_alarm(&w, SEVERITY_WARNING);
+    pass(&w, 10);
+    assert_string_equal(w.log, "+0 pager opened; +1 pager over; +2 mail opened; +2 chat opened; +3 mail over; +3 chat over; ");
+    end(&w);
+}
+
 // Events: all for a log, else thinned out and counted; in quiet hours they wait.
 static void test_events(void **state)
 {
@@ -328,7 +352,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_repeat_and_escalation), cmocka_unit_test(test_acknowledged), cmocka_unit_test(test_less_than_the_route_wants),
-        cmocka_unit_test(test_quiet_hours), cmocka_unit_test(test_flapping), cmocka_unit_test(test_any_history), cmocka_unit_test(test_host_and_channel),
+        cmocka_unit_test(test_quiet_hours), cmocka_unit_test(test_flapping), cmocka_unit_test(test_any_history), cmocka_unit_test(test_host_and_channel), cmocka_unit_test(test_plans),
         cmocka_unit_test(test_events), cmocka_unit_test(test_times),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

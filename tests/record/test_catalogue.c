@@ -8,6 +8,7 @@
 #include "bkd/base/log.h"
 #include "bkd/record/alarms.h"
 #include "bkd/record/catalogue_heal.h"
+#include "bkd/record/catalogue_schema.h"
 
 static void test_made_and_opened_again(void **state)
 {
@@ -93,6 +94,24 @@ static void test_newer_schema_is_refused(void **state)
     assert_non_null(strstr(err.text, "newer bkd"));
     assert_int_equal(catalogue_open(&l.io, l.scratch.dir, CATALOGUE_READ, &c, &err), ERROR_USAGE);
     assert_int_equal(ledger_number(&l, "PRAGMA user_version"), 4711);
+}
+
+static void test_older_schema_is_brought_up_to_date_by_a_reader(void **state)
+{
+    (void)state;
+    struct error err;
+    _cleanup_ledger_ struct ledger l;
+    struct sql *sql = NULL;
+    ledger_open(&l);
+    catalogue_close(&l.catalogue);
+    scratch_run("rm -f '%s'/catalogue.db*", l.scratch.dir);
+    _cleanup_free_ char *path = xasprintf("%s/catalogue.db", l.scratch.dir), *version = xasprintf("PRAGMA application_id=%d; PRAGMA user_version=1", CATALOGUE_APPLICATION_ID);
+    OK(sql_open(path, SQL_CREATE, 1000, &sql, &err));
+    OK(sql_script(sql, catalogue_schema_script(1), &err));
+    OK(sql_script(sql, version, &err));
+    sql_close(sql);
+    OK(catalogue_open(&l.io, l.scratch.dir, CATALOGUE_READ, &l.catalogue, &err));
+    assert_int_equal(ledger_number(&l, "PRAGMA user_version"), CATALOGUE_VERSION);
 }
 
 // What a file is damaged into, beside one that was whole and had a nightly copy or none.
@@ -217,7 +236,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_made_and_opened_again), cmocka_unit_test(test_opened_twice_keeps_its_locks), cmocka_unit_test(test_every_table_is_strict),
-        cmocka_unit_test(test_newer_schema_is_refused),
+        cmocka_unit_test(test_newer_schema_is_refused), cmocka_unit_test(test_older_schema_is_brought_up_to_date_by_a_reader),
         cmocka_unit_test(test_damage_is_healed), cmocka_unit_test(test_damage_inside_is_met), cmocka_unit_test(test_healing_waits_for_others),
         cmocka_unit_test(test_transactions_nest),
     };

@@ -31,6 +31,12 @@ fits "nothing stays in the scratch space" '[ -z "$(ls -A "$tree/scratch")" ]'
 run_bkd status p --json >"$tree/out" 2>&1
 says_not "there is no alarm" '"kind":"negative-drill"'
 
+sed -i 's/identity: ssh_ed25519}/identity: ssh_ed25519, transport: ssh}/' "$config/policies/p.yaml"
+is 0 "so it does by the system's ssh" drill
+step "where a cut line" "a line that is cut at 60 %" passed "bkd-restore ends with 8"
+step "and a wrong host key are noticed" "a wrong host key" passed "bkd-restore ends with 4"
+sed -i 's/, transport: ssh}/}/' "$config/policies/p.yaml"
+
 # A bkd-restore that notices nothing on the way is found out.
 mkdir "$tree/blind"
 cp "$BKD_BIN/bkd" "$tree/blind/bkd"

@@ -62,6 +62,23 @@ for trick in "an object that was removed" "an old state put back" "a key that is
 done
 is 9 "an identity that is named must be there" drill negative p -i "$tree/nothing.txt"
 
+# One that is killed says nothing, which is said.
+printf '#!/bin/sh\nexec sleep 3219\n' >"$tree/blind/bkd-restore"
+"$tree/blind/bkd" --config-dir "$config" --state-dir "$state" drill negative p >/dev/null 2>&1 &
+pid=$!
+for _ in $(seq 300); do ! pgrep -f "sleep 3219" >/dev/null || break; sleep 0.1; done
+run_bkd status p --json >"$tree/out" 2>&1
+says_not "a drill that goes on is no alarm" '"kind":"drill-unfinished"'
+kill -9 "$pid"
+wait "$pid" 2>/dev/null
+run_bkd status p --json >"$tree/out" 2>&1
+says "one that was killed is" '"kind":"drill-unfinished","severity":"warning".*the last negative drill .* was killed before its end.*bkd drill negative p'
+run_bkd drill list >"$tree/out" 2>&1
+says "the list says so, too" 'negative +p +KILLED'
+is 0 "held again" drill negative p --json
+run_bkd status p --json >"$tree/out" 2>&1
+says_not "it is over" '"kind":"drill-unfinished"'
+
 # ---- by hand
 if command -v age >/dev/null && command -v rdiff >/dev/null; then
     is 0 "the by-hand drill" drill by-hand p --json

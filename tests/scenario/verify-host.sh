@@ -43,6 +43,8 @@ says "of one run" '"runs":1,'
 run_bkd status >"$tree/out" 2>&1
 says "status says that it verifies" 'verifies: '
 
+cp -a "$copy" "$tree/older"
+
 select_host erp
 run_bkd rpo p --json >"$tree/out" 2>&1
 says "at home nothing is proven yet" '"proven_ms":null'
@@ -115,6 +117,19 @@ says "is none the less for any of them" '"newest_snapshot":4,"offsite_snapshot":
 is 0 "a whole restore from the copy" run_bkd verify p --from "$copy"
 is 0 "is what counts" run_bkd rpo p --json
 says "for the snapshot that came back" '"proven_snapshot":4[,}]'
+
+# ---- a copy that goes back to an older state, which is sound in itself
+select_host other
+is 0 "the host that verifies sees the newest snapshot" run_bkd verify p
+mv "$copy" "$tree/newer"
+cp -a "$tree/older" "$copy"
+is 4 "and refuses to prove an older one in its place" run_bkd verify p --json
+says "by what it has seen" "rolled back, damaged or exchanged: 'heads/[0-9a-f]*/4', the newest head that this host has seen there"
+is 4 "a check finds it, too" run_bkd check p
+rm -r "$copy"
+mv "$tree/newer" "$copy"
+is 0 "until it is back" run_bkd verify p
+select_host erp
 
 # ---- what does not end, what stays behind, what is damaged
 with ", timeout: 10min, checks: [{type: command, run: [sh, -c, 'setsid sleep 3217 >/dev/null 2>\&1 \& exit 0']}]"

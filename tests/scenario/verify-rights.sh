@@ -87,6 +87,20 @@ as_user "$tree/subid" "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state"
 says "people are told" "not exercised: 1 entries belong to others than their owners, whose numbers this user's range"
 is 0 "a sample, too" verify --sample 3
 
+mkdir -p "$config/plans"
+cat >"$config/plans/all.yaml" <<EOF
+systems: [{name: all, policy: p}]
+steps:
+  - {id: restore, type: restore, system: all}
+  - {id: check, type: check, system: all, after: restore}
+  - {id: look, type: command, system: all, after: restore, rehearse: true, command: [sh, -c, "cat \$BKD_TREE/$inside/theirs/x; stat -c '%u %a' \$BKD_TREE/$inside/suid"]}
+EOF
+chown -R 54323 "$config/plans"
+is 0 "so does the rehearsal of a plan" as_user "$tree/subid" "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" plan run all --rehearse --json
+says "with the policy's checks" '"step":"check","state":"done"'
+says "and the plan's commands" '"step":"look","state":"done".*"message":"65534 4755"'
+fits "which leaves nothing either" '[ -z "$(ls -A "$scratch")" ]'
+
 policy "checks: [{type: command, run: [sleep, '31.4']}]"
 chown 54323 "$config/policies/p.yaml"
 unshare -m sh "$tree/as-user" "$tree/subid" "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" verify p >/dev/null 2>&1 &

@@ -93,7 +93,7 @@ if command -v python3 >/dev/null; then
     policy "  checks:" "    - {type: http, run: [python3, -m, http.server, \"$port\", --bind, 127.0.0.1], url: \"http://127.0.0.1:$port/$inside/erp/numbers\", pattern: \"^4999\$\"}"
     is 0 "a web server on the restored tree answers" verify
     fits "and does not run any more" '! python3 -c "import socket; socket.create_connection((\"127.0.0.1\", $port))" 2>/dev/null'
-    fails "a page that is not there" "{type: http, run: [python3, -m, http.server, \"$port\", --bind, 127.0.0.1], url: \"http://127.0.0.1:$port/nothing\"}" 'status 404, and 200 was expected'
+    fails "a page that is not there" "{type: http, run: [python3, -m, http.server, \"$port\", --bind, 127.0.0.1], url: \"http://ana:secret@127.0.0.1:$port/nothing?key=secret\"}" "'http://127.0.0.1:$port/nothing\?\.\.\.' answers with status 404, and 200 was expected"
     python3 -m http.server "$port" --bind 127.0.0.1 -d "$source" >/dev/null 2>&1 &
     live=$!
     for _ in $(seq 100); do ! python3 -c "import socket; socket.create_connection((\"127.0.0.1\", $port))" 2>/dev/null || break; sleep 0.1; done

@@ -89,6 +89,10 @@ static void test_drills(void **state)
     expect(&w, WATCH_AT_RISK, true, 4, "negative-drill,by-hand-drill");
     w.unrecovered = NULL;
     expect(&w, WATCH_AT_RISK, true, 4, "negative-drill");
+    w = well();
+    w.killed_drill = "20261103-0900-aabbcc";
+    w.killed_kind = "key";
+    expect(&w, WATCH_PROTECTED, true, 0, "drill-unfinished");
 }
 
 static void test_key_drill(void **state)
