@@ -464,6 +464,25 @@ static void test_small_holes(void **state)
     fixture_done(&f);
 }
 
+// What a piece copies from a hole of its base are zeros, whatever the memory held that it is put together in.
+static void test_zeros_among_pieces(void **state)
+{
+    enum { PIECE = 16 << 20, PIECES = 5 };
+    struct fixture f;
+    struct report report;
+    char *noisy = (char *)noise(PIECES * PIECE, 5);
+    (void)state;
+    memset(noisy + (PIECES - 1) * PIECE + 8192, 0, PIECE - 8192);
+    fixture_init(&f, false);
+    fixture_dir(&f, "/", 0755);
+    fixture_version(&f, "/pieces", noisy, PIECES * PIECE, 0);
+    fixture_commit(&f);
+    expect_restore(&f, "t", &(struct run_options){ .jobs = 1 }, &report, 0);
+    fixture_assert_content(&f, "t/pieces", noisy, PIECES * PIECE);
+    free(noisy);
+    fixture_done(&f);
+}
+
 int main(void)
 {
     static bool off = false, on = true;
@@ -483,6 +502,7 @@ int main(void)
         cmocka_unit_test(test_whole_over_windows),
         cmocka_unit_test(test_many_files),
         cmocka_unit_test(test_small_holes),
+        cmocka_unit_test(test_zeros_among_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
