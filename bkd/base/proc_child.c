@@ -62,12 +62,13 @@ static bool is_let_go(const int go[2])
 #define IO_PRIORITY (2 << 13 | 7) // of the class best-effort the last (ioprio_set(2)); idle would wait for ever on a busy disk
 #define FIRST_TO_GO "500"         // proc(5), /proc/PID/oom_score_adj
 
-// What a kernel refuses stays as it is.
+// What the kernel refuses stays as it is, as does what gives way more than that.
 static void give_way(void)
 {
     const struct rlimit no_core = { 0 };
     int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-    (void)setpriority(PRIO_PROCESS, 0, NICE);
+    if (getpriority(PRIO_PROCESS, 0) < NICE)
+        (void)setpriority(PRIO_PROCESS, 0, NICE);
     (void)syscall(SYS_ioprio_set, 1, 0, IO_PRIORITY);
     (void)setrlimit(RLIMIT_CORE, &no_core);
     if (fd < 0)
