@@ -71,6 +71,14 @@ void zframe_compressor_free(struct zframe_compressor *c)
     free(c);
 }
 
+size_t zframe_compressor_memory(int level)
+{
+    // MiB at each level from 0, for frames of 4 MiB (zstd 1.5.4, ZSTD_sizeof_CCtx).
+    static const uint8_t mib[ZFRAME_LEVEL_MAX + 1] = { 2, 1, 1, 2, 3, 4, 4, 7, 7, 13, 25, 25, 49, 33, 49, 65, 33, 49, 50, 50 };
+    level = level > ZFRAME_LEVEL_MAX ? ZFRAME_LEVEL_MAX : level;
+    return (size_t)(level < 0 ? 1 : mib[level]) << 20;
+}
+
 // Compressed already, or encrypted: a little from the middle of each step loses not even a thirty-second.
 static bool is_dense(struct zframe_compressor *c, const uint8_t *data, size_t n)
 {
@@ -83,6 +91,8 @@ static bool is_dense(struct zframe_compressor *c, const uint8_t *data, size_t n)
     }
     return true;
 }
+
+size_t zframe_bound(size_t n) { return ZSTD_compressBound(n); }
 
 int zframe_compress(struct zframe_compressor *c, const void *data, size_t n, struct buf *ret_frame, struct error *err)
 {

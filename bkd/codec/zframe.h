@@ -31,6 +31,10 @@ struct zframe_decompressor;
 // At the levels that would search long for nothing, data that is compressed already is recognised by samples and passed over.
 struct zframe_compressor *zframe_compressor_new(int level);
 void zframe_compressor_free(struct zframe_compressor *c);
+// About how many bytes of memory one takes at a level.
+size_t zframe_compressor_memory(int level);
+// Room for a frame that holds n bytes, at most.
+size_t zframe_bound(size_t n);
 // Appends one frame holding data (1..ZFRAME_PLAIN_MAX bytes, else ERROR_FAILED) to ret_frame; its size is what ret_frame grew by.
 // The same input, level and library version give the same bytes. One thread at a time.
 MUST_USE int zframe_compress(struct zframe_compressor *c, const void *data, size_t n, struct buf *ret_frame, struct error *err);

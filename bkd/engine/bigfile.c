@@ -221,7 +221,7 @@ static int place_whole(struct bigfile *f, const struct bigfile_job *job, struct 
     int r = 0;
     piece->kind = RECIPE_WHOLE;
     if (!known_find(f->ctx->known, KNOWN_WHOLE, job->sha256, &piece->member) || piece->member.length != job->length) {
-        r = object_writer_add(f->writer, "whole", job->data, job->length, &piece->member, err);
+        r = object_writer_add(f->writer, "whole", job->space.data, job->length, &piece->member, err);
         if (r == 0)
             r = known_add(f->ctx->known, KNOWN_WHOLE, job->sha256, &piece->member, err);
         if (r == 0 && f->ctx->journal != NULL)

@@ -61,8 +61,11 @@ struct bigfile_job;
 struct bigfile_job *bigfile_job_new(void);
 void bigfile_job_free(struct bigfile_job *job);
 void bigfile_piece(struct bigfile *f, uint64_t index, struct bigfile_job *job);
-// The next piece of a stream: `length` bytes (only the last piece has fewer than RECIPE_PIECE_SIZE) that stand in the job's space of that size.
-uint8_t *bigfile_job_space(struct bigfile_job *job);
+// Where the piece's bytes stand. Who has many pieces under way lends each bigfile_job_memory bytes before its work and takes them back after it was taken;
+// else the job has memory of its own.
+struct buf *bigfile_job_space(struct bigfile_job *job);
+size_t bigfile_job_memory(const struct bigfile_job *job); // 0: nobody looks at the bytes of a hole
+// The next piece of a stream: `length` bytes (only the last piece has fewer than RECIPE_PIECE_SIZE) that stand in the job's space already.
 void bigfile_stream_piece(struct bigfile *f, struct bigfile_job *job, uint32_t length);
 void bigfile_piece_work(struct bigfile_job *job, struct profile_lap *lap); // any thread; the lap is its own, and left in the stage that came last
 uint32_t bigfile_job_length(const struct bigfile_job *job); // bytes, as read once the work is done

@@ -55,8 +55,8 @@ struct bigfile_job {
     uint32_t planned, length; // to be read, as read
     bool is_hole, same;
     bool belied;  // it was the base's piece by its tags, and is not by its hash
-    bool is_read; // the bytes stand in `data` already
-    uint8_t *data;
+    bool is_read; // the bytes stand in `space` already
+    struct buf space;
     uint8_t sha256[CRYPTO_SHA256_SIZE];
     uint8_t *tags;
     struct buf entries;

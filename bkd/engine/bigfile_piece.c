@@ -20,7 +20,7 @@ void bigfile_job_free(struct bigfile_job *job)
 {
     if (job == NULL)
         return;
-    free(job->data);
+    buf_done(&job->space);
     free(job->tags);
     buf_done(&job->entries);
     piece_output_done(&job->piece);
@@ -43,12 +43,8 @@ void bigfile_piece(struct bigfile *f, uint64_t index, struct bigfile_job *job)
     buf_reset(&job->entries);
 }
 
-uint8_t *bigfile_job_space(struct bigfile_job *job)
-{
-    if (job->data == NULL)
-        job->data = xmalloc(RECIPE_PIECE_SIZE);
-    return job->data;
-}
+size_t bigfile_job_memory(const struct bigfile_job *job) { return job->is_hole && job->length == RECIPE_PIECE_SIZE ? 0 : job->length; }
+struct buf *bigfile_job_space(struct bigfile_job *job) { return &job->space; }
 
 void bigfile_stream_piece(struct bigfile *f, struct bigfile_job *job, uint32_t length)
 {
@@ -66,7 +62,8 @@ static int read_piece(struct bigfile_job *job)
 {
     const struct bigfile *f = job->file;
     uint64_t offset = job->index * RECIPE_PIECE_SIZE, end = offset + job->length, at = offset;
-    uint8_t *data = bigfile_job_space(job);
+    buf_reserve(&job->space, job->length);
+    uint8_t *data = job->space.data;
     while (!job->is_read && at < end) {
         uint64_t from, to;
         extents_next_data(&f->recipe, at, end, &from, &to);
@@ -137,10 +134,10 @@ static int compare_with_base(struct bigfile_job *job)
     struct bigfile *f = job->file;
     uint8_t *tags = tags_space(job);
     _cleanup_sameplace_hasher_ struct sameplace_hasher *hasher = sameplace_hasher_new(f->cache_info.key);
-    sameplace_hash(hasher, job->data, job->length, tags);
+    sameplace_hash(hasher, job->space.data, job->length, tags);
     size_t n;
     struct piece_input in = {
-        .data = job->data, .length = job->length, .offset = job->index * RECIPE_PIECE_SIZE, .tags = tags,
+        .data = job->space.data, .length = job->length, .offset = job->index * RECIPE_PIECE_SIZE, .tags = tags,
         .base_size = f->has_base ? f->base.recipe.size : 0,
         .base_tags = base_tags(f, job->index, tags + PIECE_TAGS * SAMEPLACE_TAG, &n),
     };
@@ -214,7 +211,7 @@ static void hash_in_turn(struct bigfile_job *job, bool is_zeros, uint8_t *ret_sh
         for (uint32_t n = 0; n < job->length; n += ZEROS)
             file_hash_piece(&f->hash, zeros, ZEROS, NULL);
     else if (!f->hash_ended)
-        file_hash_piece(&f->hash, job->data, job->length, ret_sha256);
+        file_hash_piece(&f->hash, job->space.data, job->length, ret_sha256);
     f->hash_ended = f->hash_ended || job->length < job->planned;
     turns_pass(&f->hashing);
 }
@@ -227,7 +224,7 @@ static void hash_piece(struct bigfile_job *job, bool is_zeros, struct profile_la
     if (f->hash_whole)
         hash_in_turn(job, is_zeros, is_needed ? job->sha256 : NULL, lap);
     else if (is_needed && job->status == 0)
-        crypto_sha256(job->data, job->length, job->sha256);
+        crypto_sha256(job->space.data, job->length, job->sha256);
     if (is_zeros)
         memcpy(job->sha256, f->zeros.sha256, sizeof job->sha256);
     else if (job->same && job->status == 0)
@@ -237,14 +234,14 @@ static void hash_piece(struct bigfile_job *job, bool is_zeros, struct profile_la
 void bigfile_piece_work(struct bigfile_job *job, struct profile_lap *lap)
 {
     struct bigfile *f = job->file;
-    bool is_zeros = job->is_hole && job->length == RECIPE_PIECE_SIZE;
+    bool is_zeros = bigfile_job_memory(job) == 0;
     profile_to(lap, PROFILE_READ);
     job->status = is_zeros ? 0 : read_piece(job);
     profile_to(lap, PROFILE_DELTA);
     if (job->status == 0 && job->length > 0 && !job->is_hole) {
-        job->texture = texture_of(job->data, job->length);
+        job->texture = texture_of(job->space.data, job->length);
         if (job->index == 0) // only this worker touches it: others writing back what they read would lose it
-            f->has_head = bigfile_head(job->data, job->length, f->head_sha256);
+            f->has_head = bigfile_head(job->space.data, job->length, f->head_sha256);
     }
     if (job->status == 0 && job->length > 0 && f->compares) {
         if (is_zeros)

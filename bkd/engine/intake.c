@@ -243,7 +243,8 @@ static void recycle(struct intake *in, struct intake_job *job)
     } else {
         batch_free(job->batch);
     }
-    in->pieces_bytes -= job->piece_bytes;
+    if (job->piece != NULL)
+        spare_give(&in->spaces, bigfile_job_space(job->piece));
     if (job->piece != NULL && in->n_idle_pieces < INTAKE_PIECES_MAX)
         in->idle_piece[in->n_idle_pieces++] = job->piece;
     else
@@ -261,10 +262,29 @@ static int place_next(struct intake *in, struct error *err)
     return r;
 }
 
-// Pieces keep processors busy, not disks: one for each job and one more, as long as they are small.
-static bool has_room(const struct intake *in, const struct bigfile_job *piece)
+// Of few sizes, so that what one piece had is soon of use for another.
+static size_t space_size(size_t bytes)
 {
-    return in->n_pieces == 0 || (in->n_pieces <= in->jobs && in->pieces_bytes + bigfile_job_length(piece) <= INTAKE_PIECES_BYTES);
+    size_t size = INTAKE_SPACE_MIN;
+    while (size < bytes)
+        size *= 2;
+    return size;
+}
+
+// Pieces keep processors busy, not disks: one for each job and one more, as long as they are small.
+static bool has_room(const struct intake *in, size_t bytes)
+{
+    return in->n_pieces == 0 || (in->n_pieces <= in->jobs && spare_has_room(&in->spaces, space_size(bytes)));
+}
+
+int intake_lend_space(struct intake *in, struct bigfile_job *piece, size_t bytes, struct error *err)
+{
+    int r = 0;
+    while (r == 0 && !has_room(in, bytes))
+        r = place_next(in, err);
+    if (r == 0 && bytes > 0)
+        *bigfile_job_space(piece) = spare_take(&in->spaces, space_size(bytes));
+    return r;
 }
 
 int intake_submit(struct intake *in, struct batch *batch, struct bigfile_job *piece, struct intake_big *big, struct error *err)
@@ -272,7 +292,7 @@ int intake_submit(struct intake *in, struct batch *batch, struct bigfile_job *pi
     int r = 0;
     if (in->options->interrupted != NULL && in->options->interrupted())
         r = error_set(err, ERROR_FAILED, "interrupted; there is no new snapshot, and the next run goes on from what was stored");
-    while (r == 0 && (work_count(in->pool) > work_threads(in->pool) || (piece != NULL && !has_room(in, piece))))
+    while (r == 0 && work_count(in->pool) > work_threads(in->pool))
         r = place_next(in, err);
     if (r < 0) {
         batch_free(batch);
@@ -281,11 +301,7 @@ int intake_submit(struct intake *in, struct batch *batch, struct bigfile_job *pi
     }
     struct intake_job *job = xcalloc(1, sizeof *job);
     *job = (struct intake_job){ .in = in, .batch = batch, .piece = piece, .big = big };
-    if (piece != NULL) {
-        job->piece_bytes = bigfile_job_length(piece);
-        in->pieces_bytes += job->piece_bytes;
-        in->n_pieces++;
-    }
+    in->n_pieces += piece != NULL;
     work_submit(in->pool, work_job, job);
     return 0;
 }
@@ -394,6 +410,7 @@ int intake_run(const struct io *io, const struct intake_options *options, struct
     unsigned jobs = options->jobs == 0 ? 1 : options->jobs, readers = readers_for(jobs);
     in.jobs = jobs;
     in.pool = work_new(readers);
+    spare_init(&in.spaces, (size_t)(jobs < INTAKE_PIECES_MAX ? jobs + 1 : INTAKE_PIECES_MAX) * RECIPE_PIECE_SIZE);
     work_profile(in.pool, options->big.lap->profile, io, PROFILE_READ);
     profile_threads(options->big.lap->profile, PROFILE_HASH, jobs);
     profile_threads(options->big.lap->profile, PROFILE_DELTA, jobs);
@@ -416,6 +433,7 @@ int intake_run(const struct io *io, const struct intake_options *options, struct
         batch_free(in.idle_batch[--in.n_idle_batches]);
     while (in.n_idle_pieces > 0)
         bigfile_job_free(in.idle_piece[--in.n_idle_pieces]);
+    spare_done(&in.spaces);
     free(in.workers);
     buf_done(&in.line);
     *ret_stats = in.stats;

@@ -159,7 +159,11 @@ static int submit_pieces(struct intake *in, struct intake_big *big, struct error
     for (uint64_t i = 0; r == 0 && i < pieces; i++) {
         struct bigfile_job *piece = take_job(in);
         bigfile_piece(big->file, i, piece);
-        r = intake_submit(in, NULL, piece, big, err);
+        r = intake_lend_space(in, piece, bigfile_job_memory(piece), err);
+        if (r < 0)
+            bigfile_job_free(piece);
+        else
+            r = intake_submit(in, NULL, piece, big, err);
     }
     return r;
 }
@@ -254,9 +258,11 @@ static int begin_stream(struct intake *in, struct intake_big *big, const void *f
 static int submit_stream_piece(struct intake *in, struct intake_big *big, struct stream *stream, bool *ret_more, struct error *err)
 {
     struct bigfile_job *piece = take_job(in);
-    uint8_t *space = bigfile_job_space(piece);
     size_t n = 0;
-    int r = stream_read(stream, space, RECIPE_PIECE_SIZE, &n, err);
+    int r = intake_lend_space(in, piece, RECIPE_PIECE_SIZE, err);
+    uint8_t *space = bigfile_job_space(piece)->data;
+    if (r == 0)
+        r = stream_read(stream, space, RECIPE_PIECE_SIZE, &n, err);
     if (r == 0 && n > 0 && big->file == NULL)
         r = begin_stream(in, big, space, n, err);
     if (r == 0 && n > 0 && bigfile_pieces(big->file) == RECIPE_PIECES_MAX)

@@ -3,6 +3,7 @@
 #ifndef BKD_ENGINE_INTAKE_PARTS_H
 #define BKD_ENGINE_INTAKE_PARTS_H
 
+#include "bkd/base/spare.h"
 #include "bkd/base/work.h"
 #include "bkd/engine/batch.h"
 #include "bkd/engine/intake.h"
@@ -11,8 +12,8 @@ enum {
     INTAKE_IDLE_MAX = 8,
     INTAKE_READERS = 8, // threads for each job
     INTAKE_READERS_MAX = 16,
+    INTAKE_SPACE_MIN = 1 << 20,
     INTAKE_PIECES_MAX = 4, // whole pieces in memory at a time, however many threads there are: four are hashed and compared at many GB/s
-    INTAKE_PIECES_BYTES = INTAKE_PIECES_MAX * RECIPE_PIECE_SIZE,
 };
 
 struct intake;
@@ -38,7 +39,6 @@ struct intake_job {
     struct intake *in;
     struct batch *batch;
     struct bigfile_job *piece;
-    uint32_t piece_bytes; // as planned
     struct intake_big *big;
 };
 
@@ -47,7 +47,7 @@ struct intake {
     const struct intake_options *options;
     struct work_pool *pool;
     unsigned jobs;
-    size_t n_pieces; // in the queue: so many at a time as there are jobs, they are large
+    size_t n_pieces; // in the queue
     struct batch_worker *workers;
     struct batch_worker own; // of the main thread, for big files
     struct intake_big *under_way;
@@ -56,7 +56,7 @@ struct intake {
     size_t n_idle_batches;
     struct bigfile_job *idle_piece[INTAKE_PIECES_MAX];
     size_t n_idle_pieces;
-    uint64_t pieces_bytes; // of the pieces in the queue
+    struct spare spaces; // where the bytes of pieces stand
     struct intake_stats stats;
     struct buf line;
     uint64_t bytes_done, files_done;
@@ -76,6 +76,8 @@ MUST_USE bool intake_keep_stored(struct intake *in, struct manifest_entry *entry
 MUST_USE int intake_finish_entry(struct intake *in, struct manifest_entry *entry, const struct scan_stat *stat, struct error *err);
 // Puts a batch or a piece into the queue, which takes it; places what comes out.
 MUST_USE int intake_submit(struct intake *in, struct batch *batch, struct bigfile_job *piece, struct intake_big *big, struct error *err);
+// Lends a piece that is to be submitted `bytes` of memory; while there is none, places what comes out of the queue.
+MUST_USE int intake_lend_space(struct intake *in, struct bigfile_job *piece, size_t bytes, struct error *err);
 // Places all that is in the queue.
 MUST_USE int intake_drain(struct intake *in, struct error *err);
 

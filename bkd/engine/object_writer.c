@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bkd/base/spare.h"
 #include "bkd/base/work.h"
 #include "bkd/codec/members.h"
 #include "bkd/codec/zframe.h"
@@ -15,6 +16,9 @@ enum {
     AHEAD = 2,             // frames that wait for a compressing thread
     SEALING_MAX = 2,       // frames that wait to be sealed and written, or are
     PUTTING_FAR = 2,       // objects under way to a far place: while one is opened, made durable and named, the other is sent. A disk takes one at a time as fast
+    PLAIN_BYTES = 24 << 20,  // of all frames that wait for a compressing thread or have one, however many there are: 12 of FRAME, 6 of FRAME_BIG
+    CONTEXT_BYTES = 64 << 20, // of the compressing threads together: one takes up to 65 MiB at high levels
+    THREADS_ALWAYS = 2,      // whatever the level: it was asked for
 };
 
 // One frame on its way through the stages. Every stage hands its jobs on in order.
@@ -33,11 +37,8 @@ struct object_writer {
     struct object_writer_options options;
     struct work_pool *compressing, *sealing, *putting;
     struct zframe_compressor **compressors; // one a thread
-    struct frame_job **idle; // for reuse, without a plain buffer
-    size_t n_idle;
-    struct buf *spare; // plain buffers for reuse: they are needed only until their frame is compressed
-    size_t n_spare;
-    size_t jobs_max;
+    struct spare spare;      // where frames are, plain and compressed
+    size_t plain_bytes;      // of the frames in `compressing`
     struct frame_job *frame; // being filled
     size_t frame_target;
     int failed; // an error code, or 0: frames are missing from then on
@@ -63,6 +64,21 @@ static void free_job(struct frame_job *job)
     free(job);
 }
 
+// As many as there are jobs, and memory for what they need.
+static unsigned compressing_threads(const struct object_writer_options *options)
+{
+    size_t contexts = CONTEXT_BYTES / zframe_compressor_memory(options->level), frames = PLAIN_BYTES / FRAME;
+    size_t most = contexts < THREADS_ALWAYS ? THREADS_ALWAYS : contexts < frames ? contexts : frames;
+    return options->jobs == 0 ? 1 : options->jobs < most ? options->jobs : (unsigned)most;
+}
+
+// Of frames at all stages: before they are compressed, with the one being filled, and after, with those on their way out, if nothing of them can be compressed.
+static size_t frames_memory(unsigned threads)
+{
+    size_t compressing = threads + AHEAD < PLAIN_BYTES / FRAME_BIG ? threads + AHEAD : PLAIN_BYTES / FRAME_BIG;
+    return (compressing + 1 + compressing + SEALING_MAX + PUTTING_FAR) * zframe_bound(FRAME_BIG);
+}
+
 int object_writer_new(const struct io *io, const struct object_writer_options *options, struct object_writer **ret_writer, struct error *err)
 {
     (void)err;
@@ -73,47 +89,41 @@ int object_writer_new(const struct io *io, const struct object_writer_options *o
     w->frame_target = FRAME;
     w->lap = options->lap == NULL ? &w->no_lap : options->lap;
     w->profile = w->lap->profile;
-    unsigned jobs = options->jobs == 0 ? 1 : options->jobs;
-    w->compressing = work_new(jobs);
+    unsigned threads = compressing_threads(options);
+    w->compressing = work_new(threads);
     w->sealing = work_new(1);
     w->putting = work_new(options->store->far ? PUTTING_FAR : 1);
     work_profile(w->compressing, w->profile, io, PROFILE_COMPRESS);
     work_profile(w->sealing, w->profile, io, PROFILE_ENCRYPT);
     work_profile(w->putting, w->profile, io, PROFILE_WRITE);
-    w->compressors = xcalloc(jobs, sizeof *w->compressors);
-    for (unsigned i = 0; i < jobs; i++)
+    w->compressors = xcalloc(threads, sizeof *w->compressors);
+    for (unsigned i = 0; i < threads; i++)
         w->compressors[i] = zframe_compressor_new(options->level);
-    w->jobs_max = jobs + AHEAD + SEALING_MAX + work_threads(w->putting) + 2; // one being filled, those that end objects
-    w->idle = xcalloc(w->jobs_max, sizeof *w->idle);
-    w->spare = xcalloc(w->jobs_max, sizeof *w->spare);
+    spare_init(&w->spare, frames_memory(threads));
     *ret_writer = w;
     return 0;
 }
 
-// ---- jobs for reuse
+// ---- jobs
+
+// Room for a frame of `size` bytes, plain or compressed. There are two sizes only, so that what comes back is soon of use again.
+static struct buf take_space(struct object_writer *w, size_t size) { return spare_take(&w->spare, zframe_bound(size <= FRAME ? FRAME : FRAME_BIG)); }
 
 static struct frame_job *new_job(struct object_writer *w)
 {
-    struct frame_job *job = w->n_idle > 0 ? w->idle[--w->n_idle] : xcalloc(1, sizeof *job);
-    if (w->n_spare > 0)
-        job->plain = w->spare[--w->n_spare];
-    buf_reset(&job->plain);
-    buf_reserve(&job->plain, w->frame_target);
-    buf_reset(&job->compressed);
+    struct frame_job *job = xcalloc(1, sizeof *job);
     job->writer = w;
     job->object = w->object;
-    job->last = false;
+    job->plain = take_space(w, w->frame_target);
     return job;
 }
 
-static void keep_plain(struct object_writer *w, struct frame_job *job)
+// What was compressed is needed no more.
+static void drop_plain(struct object_writer *w, struct frame_job *job)
 {
     job->plain_size = job->plain.len;
-    if (w->n_spare < w->jobs_max)
-        w->spare[w->n_spare++] = job->plain;
-    else
-        buf_done(&job->plain);
-    job->plain = (struct buf){ 0 };
+    w->plain_bytes -= job->plain_size;
+    spare_give(&w->spare, &job->plain);
 }
 
 // The job has come to its end, with the object whose last one it is.
@@ -121,10 +131,8 @@ static void retire(struct object_writer *w, struct frame_job *job)
 {
     if (job->last)
         object_out_free(job->object);
-    if (w->n_idle < w->jobs_max && job->plain.data == NULL)
-        w->idle[w->n_idle++] = job;
-    else
-        free_job(job);
+    spare_give(&w->spare, &job->compressed);
+    free_job(job);
 }
 
 static void retire_all(struct object_writer *w, struct work_pool *stage)
@@ -149,13 +157,8 @@ void object_writer_free(struct object_writer *w)
     for (unsigned i = 0; i < threads; i++)
         zframe_compressor_free(w->compressors[i]);
     free(w->compressors);
-    for (size_t i = 0; i < w->n_idle; i++)
-        free_job(w->idle[i]);
-    free(w->idle);
-    for (size_t i = 0; i < w->n_spare; i++)
-        buf_done(&w->spare[i]);
-    free(w->spare);
     free_job(w->frame);
+    spare_done(&w->spare);
     buf_done(&w->meta);
     free(w);
 }
@@ -257,7 +260,7 @@ static int take_compressed(struct object_writer *w, struct error *err)
     int r = job->status;
     if (r < 0)
         *err = job->err;
-    keep_plain(w, job);
+    drop_plain(w, job);
     if (job->object == w->object)
         w->written += job->compressed.len;
     while (r == 0 && work_count(w->sealing) >= SEALING_MAX)
@@ -266,14 +269,24 @@ static int take_compressed(struct object_writer *w, struct error *err)
     return r;
 }
 
+static bool has_room(const struct object_writer *w)
+{
+    size_t frames = work_count(w->compressing);
+    return frames == 0 || (frames < work_threads(w->compressing) + AHEAD && w->plain_bytes + w->frame->plain.len <= PLAIN_BYTES);
+}
+
 static int submit_frame(struct object_writer *w, struct error *err)
 {
     int r = 0;
-    while (r == 0 && work_count(w->compressing) >= work_threads(w->compressing) + AHEAD)
+    while (r == 0 && !has_room(w))
         r = take_compressed(w, err);
-    if (r == 0)
-        work_submit(w->compressing, compress_frame, TAKE(w->frame));
-    return r;
+    if (r < 0)
+        return r;
+    struct frame_job *job = TAKE(w->frame);
+    w->plain_bytes += job->plain.len;
+    job->compressed = take_space(w, job->plain.len);
+    work_submit(w->compressing, compress_frame, job);
+    return 0;
 }
 
 static int wait_for_all(struct object_writer *w, struct error *err)
@@ -339,6 +352,15 @@ static int add_member(struct object_writer *w, const char *kind, const void *dat
     return r;
 }
 
+// The frame under way, which has hardly begun, is to hold more than it was made for.
+static void widen_frame(struct object_writer *w)
+{
+    struct buf wider = take_space(w, w->frame_target);
+    buf_add(&wider, w->frame->plain.data, w->frame->plain.len);
+    spare_give(&w->spare, &w->frame->plain);
+    w->frame->plain = wider;
+}
+
 // A big member begins a frame of its own, unless the one under way has hardly begun.
 static int choose_frame(struct object_writer *w, size_t n, struct error *err)
 {
@@ -355,6 +377,8 @@ static int choose_frame(struct object_writer *w, size_t n, struct error *err)
             return r;
     }
     w->frame_target = target;
+    if (big && w->frame != NULL && w->frame->plain.cap <= FRAME_BIG)
+        widen_frame(w);
     return 0;
 }
 
