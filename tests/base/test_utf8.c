@@ -35,7 +35,7 @@ static void test_none(void **state)
 {
     // A continuation alone, overlong forms, surrogates, beyond the last character, bytes that never occur, and a byte that does not continue.
     static const char *const none[] = { "\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xe0\x9f\xbf", "\xf0\x8f\xbf\xbf", "\xed\xa0\x80", "\xed\xbf\xbf", "\xf4\x90\x80\x80",
-                                        "\xf5\x80\x80\x80", "\xff", "\xe6\x81 ", "\xc3" "a" };
+                                        "\xf5\x80\x80\x80", "\xff", "\xe6\x81 ", "\xc3\x61" };
     (void)state;
     for (size_t i = 0; i < sizeof none / sizeof *none; i++)
         assert_character(none[i], strlen(none[i]), 0, 99);
