@@ -318,6 +318,49 @@ static struct masschange_limits guard_limits(const struct policy *policy)
     };
 }
 
+static void set_by_policy(const struct setup *s, struct backup_options *o)
+{
+    const struct policy *p = &s->policy;
+    o->policy = p->name;
+    o->host = s->host;
+    o->repository = p->repository.url;
+    o->signers = buf_str(&s->signers);
+    o->signing_key = s->signing_key.data;
+    o->signing_key_len = s->signing_key.len;
+    o->recipients = s->recipients.list;
+    o->n_recipients = s->recipients.n;
+    o->sources = s->sources.list;
+    o->n_sources = s->sources.count;
+    o->streams = s->streams.list;
+    o->n_streams = s->streams.count;
+    o->one_filesystem = p->one_filesystem;
+    o->compare_inode = p->compare == POLICY_COMPARE_INODE;
+    o->compression_level = (int)p->compression_level;
+    o->delta_min_size = p->delta_min_size_bytes;
+    o->delta_block_size = (uint32_t)p->delta_block_size_bytes;
+    o->delta_max_chain = (uint32_t)p->delta_max_chain;
+    o->delta_max_share_percent = (uint32_t)p->delta_max_share_percent;
+    o->renewal_budget_percent = (uint32_t)p->renewal_budget_percent;
+    o->renewal_budget_bytes = p->renewal_budget_bytes;
+    if (p->renewal && policy_keep_is_set(&p->keep)) // where nothing goes, nothing is won
+        o->renewal_min_live_percent = (uint32_t)p->renewal_min_live_percent;
+    o->guard = guard_limits(p);
+}
+
+// What weighs most of what went wrong; r and *err are how the report ended, which tells of what is missing.
+static int conclude(const struct follow_up *follow, const struct surroundings *around, int r, struct error *err)
+{
+    if (follow->held < 0) {
+        *err = follow->hold_error;
+        return follow->held;
+    }
+    if (follow->shipped < 0 && (r == 0 || follow->shipped == ERROR_INTEGRITY)) {
+        *err = follow->ship_error;
+        return follow->shipped;
+    }
+    return r == ERROR_INCOMPLETE && around != NULL && surroundings_failed(around) ? surroundings_problem(around, err) : r;
+}
+
 static int run_backup(struct setup *s, const struct cli_args *args, struct display *display, struct surroundings *around, struct error *err)
 {
     const struct context *ctx = s->ctx;
@@ -333,23 +376,6 @@ static int run_backup(struct setup *s, const struct cli_args *args, struct displ
         r = cli_args_number(args, "jobs", 256, &jobs, err);
     if (r < 0)
         return r;
-    _cleanup_setup_access_ struct setup_access access = { 0 };
-    setup_access(ctx, &s->policy.repository, &access);
-    struct backup_options options = {
-        .state_dir = ctx->state_dir, .policy = s->policy.name, .host = s->host, .repository = s->policy.repository.url, .access = &access.access,
-        .signers = buf_str(&s->signers),
-        .signing_key = s->signing_key.data, .signing_key_len = s->signing_key.len, .recipients = s->recipients.list, .n_recipients = s->recipients.n,
-        .sources = s->sources.list, .n_sources = s->sources.count, .streams = s->streams.list, .n_streams = s->streams.count, .one_filesystem = s->policy.one_filesystem,
-        .compare_inode = s->policy.compare == POLICY_COMPARE_INODE, .compression_level = (int)s->policy.compression_level,
-        .delta_min_size = s->policy.delta_min_size_bytes, .delta_block_size = (uint32_t)s->policy.delta_block_size_bytes,
-        .delta_max_chain = (uint32_t)s->policy.delta_max_chain, .delta_max_share_percent = (uint32_t)s->policy.delta_max_share_percent,
-        .renewal_budget_percent = (uint32_t)s->policy.renewal_budget_percent, .renewal_budget_bytes = s->policy.renewal_budget_bytes,
-        .jobs = (unsigned)jobs, .accept_source_change = cli_args_flag(args, "accept-source-change"), .guard = guard_limits(&s->policy), .dry_run = dry_run,
-        .tag = cli_args_option(args, "tag"), .progress = show_progress, .problem = show_problem, .said = show_said, .arg = display, .profile = &profiling.profile,
-        .interrupted = interrupt_requested, .around = around == NULL ? NULL : &around->around,
-    };
-    if (s->policy.renewal && policy_keep_is_set(&s->policy.keep)) // where nothing goes, nothing is won
-        options.renewal_min_live_percent = (uint32_t)s->policy.renewal_min_live_percent;
     struct follow_up follow = {
         .setup = s, .hold_reason = cli_args_option(args, "hold-reason"), .is_to_hold = is_to_hold, .is_to_ship = !cli_args_flag(args, "no-ship"), .profile = &profiling.profile,
     };
@@ -358,6 +384,14 @@ static int run_backup(struct setup *s, const struct cli_args *args, struct displ
         around->committed = follow_up;
         around->arg = &follow;
     }
+    _cleanup_setup_access_ struct setup_access access = { 0 };
+    setup_access(ctx, &s->policy.repository, &access);
+    struct backup_options options = {
+        .state_dir = ctx->state_dir, .access = &access.access, .jobs = (unsigned)jobs, .accept_source_change = cli_args_flag(args, "accept-source-change"), .dry_run = dry_run,
+        .tag = cli_args_option(args, "tag"), .progress = show_progress, .problem = show_problem, .said = show_said, .arg = display, .profile = &profiling.profile,
+        .interrupted = interrupt_requested, .around = around == NULL ? NULL : &around->around,
+    };
+    set_by_policy(s, &options);
     struct backup_result result = { 0 };
     r = backup_run(ctx->io, &options, &result, err);
     progress_free(&display->progress);
@@ -372,15 +406,7 @@ static int run_backup(struct setup *s, const struct cli_args *args, struct displ
     result.complete = result.complete && (around == NULL || !surroundings_failed(around));
     struct telling telling = { .profile = &profile, .shows_profile = cli_args_flag(args, "profile") && !dry_run, .dry_run = dry_run, .is_held = is_to_hold && follow.held == 0 };
     r = report(s, &result, &telling, err);
-    if (follow.held < 0) { // weighs more than what report may have found missing
-        *err = follow.hold_error;
-        return follow.held;
-    }
-    if (follow.shipped < 0 && (r == 0 || follow.shipped == ERROR_INTEGRITY)) {
-        *err = follow.ship_error;
-        return follow.shipped;
-    }
-    return r == ERROR_INCOMPLETE && around != NULL && surroundings_failed(around) ? surroundings_problem(around, err) : r;
+    return conclude(&follow, around, r, err);
 }
 
 int cmd_backup(struct context *ctx, const struct cli_args *args, struct error *err)

@@ -72,6 +72,28 @@ static void print_text(const struct repository_head *h, const struct records *re
            state_of(h, records), h->problem != NULL ? ": " : "", h->problem != NULL ? h->problem : "", buf_str(&marks));
 }
 
+static int conclude(const struct context *ctx, uint64_t shown, uint64_t pruned, uint64_t faults, struct error *err)
+{
+    int r = 0;
+    if (ctx->json) {
+        struct json *line = json_line_new("summary");
+        json_add_u64(line, "snapshots", shown);
+        json_add_u64(line, "pruned", pruned);
+        json_add_u64(line, "alarms", faults);
+        r = verb_print_line(&line, err);
+    } else if (shown == 0) {
+        printf("no snapshots\n");
+    }
+    if (!ctx->json && pruned > 0)
+        printf("%" PRIu64 " more were removed by rule: signed tombstones name them\n", pruned);
+    if (r == 0 && faults > 0)
+        return error_set(err, ERROR_INTEGRITY,
+                         "%llu snapshots do not fit into their chain: somebody else may hold the signing key, or heads were removed; run "
+                         "`bkd-restore check`",
+                         (unsigned long long)faults);
+    return r;
+}
+
 int verb_list(struct context *ctx, const struct cli_args *args, struct error *err)
 {
     (void)args;
@@ -109,21 +131,5 @@ int verb_list(struct context *ctx, const struct cli_args *args, struct error *er
     }
     if (r < 0)
         return r;
-    if (ctx->json) {
-        struct json *line = json_line_new("summary");
-        json_add_u64(line, "snapshots", shown);
-        json_add_u64(line, "pruned", pruned);
-        json_add_u64(line, "alarms", faults);
-        r = verb_print_line(&line, err);
-    } else if (shown == 0) {
-        printf("no snapshots\n");
-    }
-    if (!ctx->json && pruned > 0)
-        printf("%" PRIu64 " more were removed by rule: signed tombstones name them\n", pruned);
-    if (r == 0 && faults > 0)
-        return error_set(err, ERROR_INTEGRITY,
-                         "%llu snapshots do not fit into their chain: somebody else may hold the signing key, or heads were removed; run "
-                         "`bkd-restore check`",
-                         (unsigned long long)faults);
-    return r;
+    return conclude(ctx, shown, pruned, faults, err);
 }
