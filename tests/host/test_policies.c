@@ -168,7 +168,7 @@ static void test_many_are_copied_together(void **state)
     struct host *h = *state;
     struct error err;
     size_t copies = 0;
-    char name[16];
+    char name[24];
     for (int i = 0; i < MANY; i++) {
         (void)snprintf(name, sizeof name, "many-%d", i);
         write_good(h, name, name);
