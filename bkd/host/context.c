@@ -138,7 +138,6 @@ void context_add_quoted(const char *text, struct buf *ret_text)
     buf_add_char(ret_text, '"');
 }
 
-
 int context_print_error(const struct error *failure, struct error *err)
 {
     struct json *line = json_line_new("error");

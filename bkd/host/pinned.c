@@ -82,6 +82,10 @@ static int remember(const struct setup *s, const struct policy_store *place, con
     if (r < 0)
         return r;
     struct receipt *receipt = receipts_of(&receipts, place->url, "");
+    char text[RECEIPTS_STORE_MAX];
+    format_hex(text, chain, sizeof newest->chain);
+    if (strcmp(receipt->chain, text) == 0 && receipt->snapshot >= newest->number)
+        return 0; // what was seen once stays seen, also when an older state is looked at on purpose
     format_hex(receipt->chain, chain, sizeof newest->chain);
     receipt->snapshot = newest->number;
     receipt->snapshot_time_ns = newest->head.time_ns;

@@ -62,7 +62,6 @@ void planning_done(struct planning *p);
 // Loads a plan by name or path, and prints its mistakes. ERROR_USAGE when there is none, or it has some.
 MUST_USE int planning_load(const struct context *ctx, const char *plan, struct recovery *ret_plan, struct error *err);
 
-
 // Do people answer for the step in this mode, rather than bkd carry it out?
 bool planning_is_for_people(enum planning_mode mode, const struct recovery_step *step);
 // "step 'go' (lead: Ana, else Ben; +49 1): is it lost?" Caller frees.

@@ -12,10 +12,21 @@
 #include "bkd/plans/planning_ask.h"
 #include "bkd/plans/planning_note.h"
 
-static bool can_go_on(const void *arg, const struct planning *p)
+static bool is_alike(const void *arg, const struct planning *p)
 {
     const struct planning_options *o = arg;
-    return p->ended_ns == 0 && p->mode == o->mode && strcmp(p->scenario, o->scenario == NULL ? "" : o->scenario) == 0;
+    return p->mode == o->mode && strcmp(p->scenario, o->scenario == NULL ? "" : o->scenario) == 0;
+}
+
+// Only the newest of its kind: what began later took the place of one that was interrupted before.
+static bool find_interrupted(const struct planning_course *run, struct planning *ret_planning)
+{
+    _cleanup_planning_ struct planning newest = { 0 };
+    if (run->options->anew || !planning_find(run->ctx, run->plan.name, is_alike, run->options, &newest) || newest.ended_ns != 0)
+        return false;
+    *ret_planning = newest;
+    newest = (struct planning){ 0 };
+    return true;
 }
 
 // What was interrupted is done again; so is what lay in scratch space.
@@ -126,6 +137,5 @@ static int begin_anew(struct planning_course *run, struct error *err)
 
 int planning_begin(struct planning_course *run, struct error *err)
 {
-    bool is_old = !run->options->anew && planning_find(run->ctx, run->plan.name, can_go_on, run->options, run->p);
-    return is_old ? go_on(run, err) : begin_anew(run, err);
+    return find_interrupted(run, run->p) ? go_on(run, err) : begin_anew(run, err);
 }

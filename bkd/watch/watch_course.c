@@ -55,6 +55,14 @@ static void take_question(const struct recovery *plan, const struct planning *p,
     c->patience_ns = planning_patience_ns(step);
 }
 
+// Whoever read the journal a moment before its last line was written finds nobody at work there any more.
+static bool has_ended_meanwhile(const struct context *ctx, const char *id)
+{
+    _cleanup_planning_ struct planning p = { 0 };
+    struct error ignored;
+    return planning_read(ctx, id, &p, &ignored) == 0 && p.ended_ns != 0;
+}
+
 void watch_course_load(const struct context *ctx, const struct recovery *plan, struct watch_course *ret_course)
 {
     _cleanup_planning_ struct planning p = { 0 };
@@ -63,8 +71,11 @@ void watch_course_load(const struct context *ctx, const struct recovery *plan, s
     if (!find_open(ctx, plan->name, is_for_real, &p) && !find_open(ctx, plan->name, is_drill, &p))
         return;
     _cleanup_free_ char *directory = planning_directory(ctx, p.id);
+    bool is_alive = plan_journal_is_alive(ctx->io, directory);
+    if (!is_alive && has_ended_meanwhile(ctx, p.id))
+        return;
     *c = (struct watch_course){ .id = xstrdup(p.id), .scenario = xstrdup(p.scenario), .mode = p.mode, .was_stopped = p.was_stopped, .steps = p.n_steps,
-                                .is_alive = plan_journal_is_alive(ctx->io, directory) };
+                                .is_alive = is_alive };
     for (size_t i = 0; i < p.n_steps; i++) {
         c->done += p.steps[i].state == PLANNING_DONE || p.steps[i].state == PLANNING_SKIPPED;
         if (p.steps[i].state == PLANNING_FAILED && c->failed == NULL)

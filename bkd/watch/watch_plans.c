@@ -65,11 +65,17 @@ void watch_drill_load(struct catalogue *c, const char *plan, const char *kind, s
         (void)!drills_list(c, plan, kind, see_drill, &search, &ignored);
 }
 
+static int see_alive(void *arg, const struct run_record *run, struct error *err)
+{
+    (void)arg;
+    (void)err;
+    return process_is_alive(&run->process);
+}
+
 bool watch_drill_goes_on(struct catalogue *c, const char *plan)
 {
-    struct run_record run;
     struct error ignored; // nobody has recorded one
-    return runs_last(c, plan, "drill", false, &run, &ignored) == 0 && run.state == RUN_RUNNING && process_is_alive(&run.process);
+    return runs_list(c, &(struct runs_filter){ .policy = plan, .kind = "drill", .running = true }, see_alive, NULL, &ignored) > 0;
 }
 
 static void load_file(const struct context *ctx, struct watch_plan *p)

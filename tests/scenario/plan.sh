@@ -107,6 +107,13 @@ is 1 "a step that fails, and late" run_bkd plan run bad --yes --json
 says "is late" '"type":"summary".*"late":1'
 is 0 "is tried again" run_bkd plan run bad --yes --json
 says "and is not late any more" '"type":"summary".*"late":0'
+: >"$tree/broken"
+printf 'steps: [{id: a, type: command, command: [sh, -c, "echo a >>%s/did"]}, {id: b, type: command, after: a, command: [sh, -c, "[ ! -e %s/broken ]"]}]\n' "$tree" "$tree" >"$config/plans/twice.yaml"
+is 1 "a run that fails half way" run_bkd plan run twice --yes
+rm "$tree/broken"
+is 0 "one that is begun anew instead" run_bkd plan run twice --yes --anew
+is 0 "and one after that" run_bkd plan run twice --yes
+fits "which does not go on with what was given up, but does all of it" '[ "$(wc -l <"$tree/did")" = 3 ]'
 echo 'steps: [{id: a, type: command, command: ["true"]}, {id: b, type: command, after: a, command: ["false"]}]' >"$config/plans/slow.yaml"
 is 1 "a plan that fails" run_bkd plan run slow --yes --anew
 is 0 "measures nothing" run_bkd plan show slow --json

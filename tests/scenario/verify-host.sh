@@ -126,6 +126,8 @@ cp -a "$tree/older" "$copy"
 is 4 "and refuses to prove an older one in its place" run_bkd verify p --json
 says "by what it has seen" "rolled back, damaged or exchanged: 'heads/[0-9a-f]*/4', the newest head that this host has seen there"
 is 4 "a check finds it, too" run_bkd check p
+is 0 "an older one is proven when it is asked for by number" run_bkd verify p --snapshot 1
+is 4 "which does not make it the newest" run_bkd verify p
 rm -r "$copy"
 mv "$tree/newer" "$copy"
 is 0 "until it is back" run_bkd verify p
