@@ -79,6 +79,8 @@ static int read_options(const struct context *ctx, const struct cli_args *args, 
     }
     if (ret_options->verify && ret_options->no_sync)
         return error_set(err, ERROR_USAGE, "--verify reads again what is on the disk, so it does not go with --no-sync");
+    if (ret_options->no_sync && (ret_options->overwrite != DECIDE_NEVER || cli_args_flag(args, "in-place") || cli_args_flag(args, "delete")))
+        return error_set(err, ERROR_USAGE, "--no-sync goes with a new target only: with --overwrite, --in-place or --delete a power cut could take what was there before, too");
     if (ret_options->target == NULL || *ret_options->target == '\0')
         return error_set(err, ERROR_USAGE, "where to? Give --target DIR, or --in-place for where the files were");
     int r = cli_args_number(args, "strip-components", 1000, &strip, err);

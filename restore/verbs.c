@@ -54,7 +54,7 @@ static const struct cli_option restore_options[] = {
     { "in-place-delta", 0, NULL, "existing files serve what they hold; only their blocks that differ are written" },
     { "resume", 0, NULL, "go on with an interrupted restore: the same command, and this" },
     { "verify", 0, NULL, "at the end, read everything again from the disk and compare it" },
-    { "no-sync", 0, NULL, "end when all is written, as tar does, not when it is on the disk: for what a power cut may take" },
+    { "no-sync", 0, NULL, "end when all is written, as tar does, not when it is on the disk: into a new target, for what a power cut may take" },
     { "strip-components", 0, "N", "take N components off the front of each path" },
     { "dry-run", 'n', NULL, "only list what would be created, replaced, updated, left and deleted, and how many bytes that needs" },
     { "strict", 0, NULL, "write nothing when the target's file system cannot hold everything as it was" },

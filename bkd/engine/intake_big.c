@@ -269,6 +269,7 @@ static int submit_stream_piece(struct intake *in, struct intake_big *big, struct
         r = error_set(err, ERROR_FAILED, "'%s' is longer than a file can be", buf_str(&big->entry.path));
     *ret_more = n == RECIPE_PIECE_SIZE;
     if (r < 0 || n == 0) {
+        spare_give(&in->spaces, bigfile_job_space(piece));
         bigfile_job_free(piece);
         return r;
     }

@@ -88,6 +88,7 @@ rsync -aHAXn --checksum --delete --itemize-changes "$tree/night1/" "$tree/old$so
 if [ -s "$tree/out" ]; then report bad "the night before is as it was"; else report ok "the night before is as it was"; fi
 expect "without waiting for the disk" 0 r restore 1 --target "$tree/unsynced" --no-sync
 expect "the same tree" 0 diff -r --no-dereference "$tree/old$source/dir" "$tree/unsynced$source/dir"
+expect "which risks nothing that was there before" 2 r restore 1 --target "$tree/unsynced" --no-sync --overwrite always
 expect "which --verify could not read from it" 2 r restore 1 --target "$tree/unsynced" --no-sync --verify
 rm -rf "$tree/unsynced"
 expect "into the same place again: nothing is overwritten" 3 r restore latest --target "$tree/new"
