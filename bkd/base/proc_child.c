@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -60,21 +61,30 @@ static bool is_let_go(const int go[2])
 
 #define NICE 10
 #define IO_PRIORITY (2 << 13 | 7) // of the class best-effort the last (ioprio_set(2)); idle would wait for ever on a busy disk
-#define FIRST_TO_GO "500"         // proc(5), /proc/PID/oom_score_adj
+#define IO_CLASS_IDLE 3
+#define FIRST_TO_GO 500 // proc(5), /proc/PID/oom_score_adj
+
+static void offer_to_go_first(void)
+{
+    char text[16] = "";
+    int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (read(fd, text, sizeof text - 1) > 0 && strtol(text, NULL, 10) < FIRST_TO_GO)
+        (void)!pwrite(fd, text, (size_t)snprintf(text, sizeof text, "%d", FIRST_TO_GO), 0);
+    (void)close(fd);
+}
 
 // What the kernel refuses stays as it is, as does what gives way more than that.
 static void give_way(void)
 {
     const struct rlimit no_core = { 0 };
-    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     if (getpriority(PRIO_PROCESS, 0) < NICE)
         (void)setpriority(PRIO_PROCESS, 0, NICE);
-    (void)syscall(SYS_ioprio_set, 1, 0, IO_PRIORITY);
+    if (syscall(SYS_ioprio_get, 1, 0) >> 13 != IO_CLASS_IDLE)
+        (void)syscall(SYS_ioprio_set, 1, 0, IO_PRIORITY);
     (void)setrlimit(RLIMIT_CORE, &no_core);
-    if (fd < 0)
-        return;
-    (void)!write(fd, FIRST_TO_GO, sizeof FIRST_TO_GO - 1);
-    (void)close(fd);
+    offer_to_go_first();
 }
 
 static enum step run(const struct proc_child *c, const int go[2], int *report_fd)

@@ -1,7 +1,7 @@
 // Filling objects: members go into a tar stream, which is cut into independent zstd frames. From there a frame passes through three stages with bounded
-// queues: compressing (several threads), sealing (one: age, SHA-256, the store's spool) and, behind an object's last frame, putting (one).
+// queues: compressing (several threads), sealing (one: age, SHA-256, the store's spool) and, behind an object's last frame, putting (one; two to a far place).
 // The place of a member is known at once; its object exists when the `finished` callback says so. Making the tar stream, handing jobs from stage to
-// stage and the callbacks happen in the calling thread, which waits where a stage is full. Objects are put one after the other, in their order.
+// stage and the callbacks happen in the calling thread, which waits where a stage is full. Objects are told of in their order.
 #ifndef BKD_ENGINE_OBJECT_WRITER_H
 #define BKD_ENGINE_OBJECT_WRITER_H
 

@@ -23,7 +23,7 @@ static bool usable_before(void *arg, uint32_t object)
 }
 
 // Numbers are reserved in steps, ahead of their use. Several objects may be under way: of each writer one is filled, one on its way through the stages
-// and one being put.
+// and one or two being put.
 static int reserve_objects(struct run *run, uint32_t next, struct error *err)
 {
     return next + OBJECTS_UNDER_WAY < run->state.objects ? 0 : state_reserve_objects(&run->state, next + OBJECTS_RESERVED, err);
