@@ -50,6 +50,9 @@ Tools: %s; usually %s.""" % (workloads.Sizes(1, {}).text(), ", ".join(tools.ALL)
     p.add_argument("--policy", action="append", default=[], metavar="LINE", help="a line for bkd's policy, such as 'compression: 1'; may be repeated")
     p.add_argument("--jobs", type=int, default=0, metavar="N", help="bkd's --jobs")
     p.add_argument("--fs", choices=places.KINDS, help="file system of sources, repositories and restores (ext4 in a file where that can be mounted, else none)")
+    p.add_argument("--restores", choices=("own", "durable", "cached"), default="own",
+                   help="when a restore is over: when the tool says so (own; bkd's is then on the disk, those of others are not), when it is on the disk (durable: 'sync -f' "
+                        "behind each), or when all is written (cached: bkd with --no-sync)")
     p.add_argument("--work", help="directory to work in (a new one in TMPDIR or /var/tmp)")
     p.add_argument("--cold", action="store_true", help="drop the page cache before each measurement (root)")
     p.add_argument("--memory", type=size, metavar="BYTES", help="memory limit of what is measured, such as 256M (root; control groups)")
@@ -97,7 +100,7 @@ def facts(o, sizes, kind):
     caches = "cold" if o.cold else "warm"
     limit = (", at most %d MiB" % (o.memory >> 20) if o.memory else "") + (", a disk of %d MiB/s" % (o.slow_disk >> 20) if o.slow_disk else "")
     return {"machine": "%d × %s, %d GiB, Linux %s" % (os.cpu_count(), processor(), memory, platform.release()),
-            "how": "%s, %s caches%s, seed %s, bkd --jobs %s" % (kind, caches, limit, o.seed, o.jobs or "as it chooses"), "sizes": sizes.text(),
+            "how": "%s, %s caches%s, seed %s, bkd --jobs %s%s" % (kind, caches, limit, o.seed, o.jobs or "as it chooses", "" if o.restores == "own" else ", restores " + o.restores), "sizes": sizes.text(),
             "workloads": {**{w.name: "%s, %s" % (w.name, w.what) for w in workloads.ALL.values()}, "ssh": "W1 over SSH, 30 ms", "nights": "W2, many nights", "daemon": "daemon"},
             "versions": {t: "%s: %s" % (t, tools.ALL[t].version()) for t in o.tools}}
 

@@ -98,7 +98,7 @@ class Series:
         try:
             if self.bench.cage:
                 self.bench.cage.slow(self.bench.places.device(out))
-            measure = self.bench.runner.measure(tool.restore(out))
+            measure = self.bench.runner.measure(tool.restore(out), until_on_disk=out if self.bench.options.restores == "durable" else None)
             same.check(self.bench.runner, self.source, tool.restored(out), tool.keeps_link_times)
             self.bench.note(job, tool.name, self.round_, measure, equal=True)
         finally:

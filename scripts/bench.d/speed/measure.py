@@ -48,14 +48,17 @@ class Runner:
         self._check(command, self._run(command, cwd, None, []))
         return self._said()
 
-    def measure(self, command, cwd=None):
+    def measure(self, command, cwd=None, until_on_disk=None):
         """Measured. What was written before is on the disk first, so that nobody pays for another's dirty pages. GNU time asks for processor and memory: it is a small
-        process, and the kernel counts to a command what the process had that it was started from."""
+        process, and the kernel counts to a command what the process had that it was started from. The time ends when the command does, or when all that was written below
+        `until_on_disk` is on the disk."""
         os.sync()
         if self.cold:
             drop_caches()
         begin = time.monotonic()
         status = self._run(command, cwd, self.cage.enter if self.cage else None, ["/usr/bin/time", "-q", "-o", self.times, "-f", "%U %S %M"])
+        if until_on_disk:
+            subprocess.run(["sync", "-f", until_on_disk], check=True)
         wall_s = time.monotonic() - begin
         self._check(command, status)
         with open(self.times) as f:

@@ -81,7 +81,7 @@ class Bkd(Tool):
         return self.bkd("-q", "backup", "p", *self.jobs())
 
     def restore(self, out):
-        return self.reader("restore", "latest", "--target", out, *self.jobs())
+        return self.reader("restore", "latest", "--target", out, *self.jobs(), *(["--no-sync"] if self.options.restores == "cached" else []))
 
     def file(self, name, out):
         return self.reader("restore", "latest", os.path.join(self.source, name), "--target", out)
