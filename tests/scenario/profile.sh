@@ -14,7 +14,7 @@ says "as it was told" '^  compress  *[0-9]+ .*[0-9]\.[0-9][0-9]$'
 says_not "and not among the other phases" profile_
 is 0 "nobody asked" run_bkd backup p
 says_not "nothing is told" '^(profile|limited)'
-echo new >"$source/small-aa"
+head -c 20000000 /dev/urandom >"$source/bigger" # so that no stage is too short to be told of
 run_bkd backup p --jobs 3 --profile --json -q | jq -cS .profile >"$tree/told"
 run_bkd runs show 3 --json | jq -cS .profile >"$tree/recorded"
 is 0 "as JSON, told and recorded are the same" cmp "$tree/told" "$tree/recorded"
