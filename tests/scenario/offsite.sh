@@ -96,7 +96,8 @@ is 4 "a head that vanished from a copy is noticed" run_bkd ship p --to "$near"
 says "as such" "had been there were missing"
 is 0 "and was brought again" cmp "$tree/taken" "$near/heads/$chain/2"
 # A large object that the newest snapshot needs.
-needed=$near/refs/$(ls -t "$near/refs" | head -n 1)
+newest_refs() { sed -n 's/^refs \([0-9a-f]*\).*/\1/p' "$near/heads/$chain/$(ls "$near/heads/$chain" | sort -n | tail -n 1)"; } # several may have come within one tick of the clock
+needed=$near/refs/$(newest_refs)
 object=$(cd "$near" && find objects -type f -size +1000k | while read -r name; do grep -q "$(basename "$name" | cut -c 1-64)" "$needed" && echo "$name"; done | head -n 1)
 mv "$near/$object" "$tree/object"
 is 4 "an object that vanished, which the next snapshot would build on, is noticed by --dry-run" run_bkd ship p --to "$near" --dry-run
@@ -122,7 +123,7 @@ printf X | dd of="$near/$fresh" bs=1 seek=100000 conv=notrunc status=none
 is 4 "what a damaged place holds already is not believed to be what was sent" run_bkd ship p --to "$near"
 says "and named" "$fresh' in $near is not as it was sent"
 rm "$near/$fresh"
-refs=refs/$(cd "$near/refs" && ls -t | head -n 1)
+refs=refs/$(newest_refs)
 cp "$near/$refs" "$tree/refs"
 chmod u+w "$near/$refs"
 echo damage >>"$near/$refs"
