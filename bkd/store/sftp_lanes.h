@@ -37,6 +37,8 @@ struct store_sftp {
     unsigned n_lanes; // that may be used
     _Atomic bool was_there;  // a connection was made
     _Atomic bool one_writer; // a file is written over one connection only: see sftp_join.h
+    pthread_mutex_t failing; // one at a time asks why it failed: its temporary file goes between two looks at the free space
+    _Atomic uint64_t given_back; // bytes that became free there as temporary files of failed writes were removed
     pthread_mutex_t hasher_lock;
     struct far_hasher *hasher; // NULL: none was needed, or there is none
     bool hasher_failed;

@@ -380,6 +380,7 @@ static void close_store(struct store *store)
     pthread_cond_destroy(&s->freed);
     pthread_mutex_destroy(&s->lock);
     pthread_mutex_destroy(&s->hasher_lock);
+    pthread_mutex_destroy(&s->failing);
     free(s->root);
     free(s);
 }
@@ -433,6 +434,7 @@ int store_sftp_open(const struct io *io, const char *url, const char *root, bool
         s->n_lanes = connector->lanes < SFTP_STORE_LANES ? connector->lanes : SFTP_STORE_LANES;
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->hasher_lock, NULL);
+    pthread_mutex_init(&s->failing, NULL);
     pthread_cond_init(&s->freed, NULL);
     struct root r = { create };
     int e = sftp_lanes_run(&s->store, NULL, do_open_root, &r, err);

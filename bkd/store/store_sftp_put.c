@@ -12,6 +12,7 @@
 
 #define TRIES_JOINED 2u // the lines of several connections break more often than that of one
 #define COMPARE_MAX (4u << 20) // a small file whose put was cut off is compared byte by byte
+#define BLOCK 4096u // file systems give room in such pieces, at least
 
 // Makes the directories that the path names before each slash from `from` on.
 int store_sftp_make_dirs(struct sftp_client *client, const char *path, size_t from, struct error *err)
@@ -42,30 +43,57 @@ static char *new_part_name(const struct store_sftp *s, const char *path)
     return xasprintf("%s.part-%s", path, hex);
 }
 
-// A server that says only "failure" may be full, and none says how much is missing.
-static int say_if_full(struct store_sftp *s, struct sftp_lane_slot *lane, const char *name, const char *part, uint64_t size, struct error *err)
+// ---- is it full?
+
+// What could not be written.
+struct failed {
+    const char *name;
+    const char *part;      // is removed; NULL: it is gone already
+    uint64_t size;         // of all that has to have room
+    uint64_t given_back;   // store_sftp's, as it was when the writing began
+};
+
+static uint64_t free_or(struct sftp_client *client, const char *root, uint64_t unknown)
+{
+    uint64_t free_bytes, total;
+    struct error ignored;
+    return sftp_space(client, root, &free_bytes, &total, &ignored) < 0 ? unknown : free_bytes;
+}
+
+// The room there was for it: what is free with its own part removed, without what others that failed beside it have given back since it began, as that was not free
+// then. UINT64_MAX: the server does not tell.
+static uint64_t room_there_was(struct store_sftp *s, struct sftp_client *client, const struct failed *f)
 {
     struct error ignored;
-    uint64_t free_bytes, total;
+    pthread_mutex_lock(&s->failing);
+    uint64_t others = s->given_back - f->given_back, before = f->part == NULL ? 0 : free_or(client, s->root, UINT64_MAX);
+    if (f->part != NULL)
+        (void)!sftp_remove(client, f->part, &ignored);
+    uint64_t after = free_or(client, s->root, UINT64_MAX);
+    if (f->part != NULL && after != UINT64_MAX && after > before)
+        s->given_back += after - before;
+    pthread_mutex_unlock(&s->failing);
+    return after == UINT64_MAX ? after : after > others ? after - others : 0;
+}
+
+// A server that says only "failure" may be full, and none says how much is missing.
+static int say_if_full(struct store_sftp *s, struct sftp_lane_slot *lane, const struct failed *f, struct error *err)
+{
+    struct error said = *err, ignored;
     char needed[CLOCK_TEXT_MAX], there[CLOCK_TEXT_MAX];
     sftp_lanes_disconnect(lane); // answers may still be on their way
-    if (err->code == ERROR_NOT_FOUND) {
-        struct error said = *err;
+    if (err->code == ERROR_NOT_FOUND)
         return error_set(err, ERROR_FAILED, "%.600s. Is '%s' still there, and what holds it mounted?", said.text, s->root);
-    }
     if ((err->code != ERROR_FAILED && err->code != ERROR_NO_SPACE) || sftp_lanes_connect(s, lane, &ignored) < 0)
         return err->code;
-    (void)!sftp_remove(lane->client, part, &ignored); // what was sent counts as free again
-    bool has_room = sftp_space(lane->client, s->root, &free_bytes, &total, &ignored) < 0 || free_bytes >= size;
-    if (err->code == ERROR_FAILED && has_room) {
-        struct error said = *err;
+    uint64_t room = room_there_was(s, lane->client, f);
+    if (err->code == ERROR_FAILED && room >= f->size)
         return error_set(err, ERROR_FAILED, "%.600s. Can the account write there (owner and mode of the directory, a mount that is read-only, a quota)? Then run again", said.text);
-    }
-    if (has_room)
+    if (room >= f->size)
         return err->code;
-    clock_format_bytes(needed, size);
-    clock_format_bytes(there, free_bytes);
-    return error_set(err, ERROR_NO_SPACE, "the server has no room for '%s': %s are needed, %s are free. Make room there (nothing stored before is harmed), then run again", name,
+    clock_format_bytes(needed, f->size);
+    clock_format_bytes(there, room);
+    return error_set(err, ERROR_NO_SPACE, "the server has no room for '%s': %s are needed, %s are free. Make room there (nothing stored before is harmed), then run again", f->name,
                      needed, there);
 }
 
@@ -142,9 +170,10 @@ static int do_put_file(struct store_sftp *s, struct sftp_lane_slot *lane, void *
     free(p->part);
     p->part = new_part_name(s, p->path);
     p->tries++;
+    const struct failed failed = { .name = p->name, .part = p->part, .size = p->size, .given_back = s->given_back };
     int r = write_and_name(s, lane, p, err);
     if (r < 0 && r != ERROR_EXISTS && !sftp_lanes_is_broken(r))
-        r = say_if_full(s, lane, p->name, p->part, p->size, err);
+        r = say_if_full(s, lane, &failed, err);
     if (r < 0 && r != ERROR_EXISTS && !sftp_lanes_is_broken(r) && sftp_lanes_connect(s, lane, &ignored) == 0)
         (void)!sftp_remove(lane->client, p->part, &ignored); // what stays takes space, nothing else
     return r;
@@ -254,6 +283,16 @@ static const struct sftp_publish *first_failed(const struct put_many *m, size_t 
     return NULL;
 }
 
+// All that have not got their names: the temporary files of those that were written are gone again, too.
+static uint64_t size_left(const struct put_many *m)
+{
+    uint64_t size = 0;
+    for (size_t i = 0; i < m->n; i++)
+        if (!m->files[i].over || (m->files[i].result != 0 && m->files[i].result != ERROR_EXISTS))
+            size += (m->files[i].n + BLOCK - 1) / BLOCK * BLOCK;
+    return size;
+}
+
 static int do_put_many(struct store_sftp *s, struct sftp_lane_slot *lane, void *arg, bool again, struct error *err)
 {
     const struct put_many *m = arg;
@@ -262,9 +301,13 @@ static int do_put_many(struct store_sftp *s, struct sftp_lane_slot *lane, void *
     if (r < 0)
         return r;
     new_files(s, m);
+    struct failed failed = { .given_back = s->given_back };
     r = sftp_publish_run(lane->client, m->files, m->n, strlen(s->root), s->connector.pace, err);
-    const struct sftp_publish *failed = r < 0 && !sftp_lanes_is_broken(r) ? first_failed(m, &i) : NULL;
-    return failed == NULL ? r : say_if_full(s, lane, m->puts[i].name, failed->part, failed->n, err);
+    if (r == 0 || sftp_lanes_is_broken(r) || first_failed(m, &i) == NULL)
+        return r;
+    failed.name = m->puts[i].name;
+    failed.size = size_left(m);
+    return say_if_full(s, lane, &failed, err);
 }
 
 int store_sftp_put_many(struct store *store, struct store_put *puts, size_t n, struct error *err)
