@@ -408,9 +408,12 @@ static int close_object(struct object_writer *w, struct error *err)
     if (w->frame == NULL)
         w->frame = new_job(w);
     w->frame->last = true;
+    r = submit_frame(w, err);
+    if (r < 0)
+        return r; // the object is still the writer's
     w->object = NULL;
     w->number = 0;
-    return submit_frame(w, err);
+    return 0;
 }
 
 static int add(struct object_writer *w, const char *kind, const void *data, size_t n, struct place *ret_place, struct error *err)

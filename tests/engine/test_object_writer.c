@@ -312,6 +312,26 @@ static void test_store_fails(void **state)
     scratch_run("cd '%s' && test -z \"$(find repo -type f)\"", s->scratch.dir);
 }
 
+// Wherever the failure is noticed, also while an object is being ended.
+static void test_store_fails_while_ending(void **state)
+{
+    struct shop *s = *state;
+    struct error err;
+    s->options.object_size = UINT64_MAX;
+    s->io.write = refusing_write;
+    for (unsigned mib = 6; mib < 18; mib++) { // some of them fill the stages with the last frame but one
+        object_writer_free(s->writer);
+        scratch_ok(object_writer_new(&s->io, &s->options, &s->writer, &err), &err);
+        int r = 0;
+        for (unsigned i = 0; r == 0 && i < mib; i++)
+            r = try_add(s, "whole", i, 1 << 20, &err);
+        assert_int_equal(object_writer_finish(s->writer, &err), ERROR_FAILED);
+        assert_int_equal(err.os_errno, EIO);
+        object_writer_free(TAKE(s->writer));
+        scratch_run("cd '%s' && test -z \"$(find repo -type f)\"", s->scratch.dir);
+    }
+}
+
 static int refuse_finished(void *arg, const struct format_ref *object, struct error *err)
 {
     (void)arg, (void)object;
@@ -351,6 +371,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_repeatable, setup_plain, teardown),
         cmocka_unit_test_setup_teardown(test_notes_for_salvage, setup_plain, teardown),
         cmocka_unit_test_setup_teardown(test_store_fails, setup_encrypted, teardown),
+        cmocka_unit_test_setup_teardown(test_store_fails_while_ending, setup_encrypted, teardown),
         cmocka_unit_test_setup_teardown(test_callback_ends_it, setup_plain, teardown),
         cmocka_unit_test_setup_teardown(test_dropped, setup_encrypted, teardown),
     };
