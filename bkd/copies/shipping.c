@@ -409,12 +409,26 @@ static int ship_all(struct shipping *s, struct error *err)
     return worst;
 }
 
+// What was only looked at, when this policy verified what another host brought there, is nothing that was brought, nor could be lost.
+static void forget_seen(struct receipts *receipts)
+{
+    for (size_t i = 0; i < receipts->n; i++) {
+        struct receipt *receipt = &receipts->items[i];
+        if (receipt->chain[0] == '\0')
+            continue;
+        receipt->chain[0] = '\0';
+        receipt->snapshot = receipt->snapshot_time_ns = 0;
+    }
+}
+
 int shipping_run(struct setup *setup, const struct shipping_options *options, struct error *err)
 {
     struct shipping s = { .setup = setup, .options = options, .receipts = { .lock_fd = -1 } };
     int r = check_only(&setup->policy, options->only, err);
     if (r == 0)
         r = receipts_open(setup->ctx->io, setup->ctx->state_dir, setup->policy.name, !options->dry_run, &s.receipts, err);
+    if (r == 0)
+        forget_seen(&s.receipts);
     if (r == 0)
         r = setup_open_repository(setup, &s.repository, err);
     if (r == 0)

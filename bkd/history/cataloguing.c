@@ -64,6 +64,8 @@ static int add_receipts(struct catalogue *c, const struct setup *s, const uint8_
     int r = 0;
     for (size_t i = 0; r == 0 && i < receipts->n; i++) {
         const struct receipt *receipt = &receipts->items[i];
+        if (receipt->chain[0] != '\0')
+            continue; // only looked at, by a host that brings nothing there: its repository, which has its row
         struct copy copy = {
             .policy = s->policy.name, .url = receipt->url, .serial = receipt->serial, .role = COPY_OFFSITE, .snapshot = receipt->snapshot,
             .snapshot_time_ns = receipt->snapshot_time_ns, .arrived_ns = receipt->shipped_ns, .failing_since_ns = receipt->failing_since_ns,

@@ -131,6 +131,16 @@ is 4 "which does not make it the newest" run_bkd verify p
 rm -r "$copy"
 mv "$tree/newer" "$copy"
 is 0 "until it is back" run_bkd verify p
+run_bkd catalogue rebuild >"$tree/out" 2>&1
+run_bkd metrics >"$tree/out" 2>&1
+says "a catalogue that is rebuilt knows it as the repository" "^bkd_snapshot_number\{.*copy=\"$copy\",disk=\"\",role=\"repository\"\} 4$"
+mv "$copy" "$tree/newer"
+printf '%s\n' "repository: $tree/own" "sources: [$source/srv]" "offsite: [$copy]" "encryption: {allow_single_recipient: false}" >"$config/policies/p.yaml"
+run_bkd init p >/dev/null 2>&1
+is 0 "what was only seen at a place is not missed there by the same policy once it backs up" backup
+is 0 "which remembers what it brought" grep -q "\"url\":\"$copy\".*\"snapshot\":1," "$state/policies/p/copies"
+rm -r "$copy"
+mv "$tree/newer" "$copy"
 select_host erp
 
 # ---- what does not end, what stays behind, what is damaged
