@@ -15,18 +15,28 @@ struct listing {
     uint64_t drills, passed;
 };
 
-static const char *result_of(const struct listing *l, const struct drill_row *row)
+enum state { STATE_ENDED, STATE_RUNNING, STATE_KILLED };
+
+static enum state state_of(const struct listing *l, const struct drill_row *row)
 {
-    if (row->ended_ns == 0)
-        return watch_drill_goes_on(l->catalogue, row->plan) ? "not ended" : "KILLED";
-    return row->has_passed ? "passed" : "NOT PASSED";
+    return row->ended_ns > 0 ? STATE_ENDED : watch_drill_goes_on(l->catalogue, row->plan) ? STATE_RUNNING : STATE_KILLED;
 }
 
-static int print_json(const struct drill_row *row, struct error *err)
+static const char *result_of(const struct drill_row *row, enum state state)
 {
+    static const char *const unended[] = { [STATE_RUNNING] = "not ended", [STATE_KILLED] = "KILLED" };
+    return state != STATE_ENDED ? unended[state] : row->has_passed ? "passed" : "NOT PASSED";
+}
+
+static int print_json(const struct drill_row *row, enum state state, struct error *err)
+{
+    static const char *const names[] = { "ended", "running", "killed" };
     struct json *line = NULL;
     int r = json_parse(row->record, strlen(row->record), &line, err);
-    return r < 0 ? error_prefix(err, "the record of drill %s", row->uid) : json_line_print(&line, stdout, err);
+    if (r < 0)
+        return error_prefix(err, "the record of drill %s", row->uid);
+    json_add_str(line, "state", names[state]);
+    return json_line_print(&line, stdout, err);
 }
 
 static int show(void *arg, const struct drill_row *row, struct error *err)
@@ -35,13 +45,14 @@ static int show(void *arg, const struct drill_row *row, struct error *err)
     char when[CLOCK_TEXT_MAX], took[CLOCK_TEXT_MAX] = "";
     if (l->drills++ == 0 && !l->ctx->json)
         printf("%-22s %-20s  %-9s %-16s  %-10s %8s\n", "DRILL", "BEGAN (UTC)", "KIND", "PLAN", "RESULT", "TOOK");
+    enum state state = state_of(l, row);
     l->passed += row->ended_ns > 0 && row->has_passed;
     if (l->ctx->json)
-        return print_json(row, err);
+        return print_json(row, state, err);
     clock_format_utc(when, row->started_ns, false);
     if (row->ended_ns > row->started_ns)
         clock_format_duration(took, row->ended_ns - row->started_ns);
-    printf("%-22s %-20s  %-9s %-16s  %-10s %8s\n", row->uid, when, row->kind, row->plan, result_of(l, row), took);
+    printf("%-22s %-20s  %-9s %-16s  %-10s %8s\n", row->uid, when, row->kind, row->plan, result_of(row, state), took);
     return 0;
 }
 

@@ -138,7 +138,7 @@ static const struct cli_command commands[] = {
       "Takes the identity that lies offline (-i recovery.txt; `age -p` files as well, and `-i -` to pipe or type it in), makes sure that the newest snapshot is encrypted for it, and decrypts the smallest object of it, whole. The date is recorded: "
       "`bkd status` warns when the last time is more than 180 days ago, and says when there was none. Ends with 9 when the key opens nothing, and for the key that verifications use anyway.",
       drill_key_options, cmd_drill_key },
-    { "drill list", "[PLAN|POLICY]", 0, 1, "list drills, and how they went", "With --json each line is the whole record of a drill.", drill_list_options, cmd_drill_list },
+    { "drill list", "[PLAN|POLICY]", 0, 1, "list drills, and how they went", "With --json each line is the whole record of a drill, and its state: ended, running or killed.", drill_list_options, cmd_drill_list },
     { "drill negative", "POLICY", 1, 1, "prove that damage and deceit are noticed",
       "Copies what the newest snapshot needs into scratch space (verify.scratch), and there flips a bit of an object, removes it, cuts it off at 60 %, puts an old state back, and withholds the "
       "key. Of a copy on a server it also cuts the line when 60 % have come, and pins another host key than the server's. `bkd check` and bkd-restore have to notice each, with the right exit code. "

@@ -75,6 +75,8 @@ run_bkd status p --json >"$tree/out" 2>&1
 says "one that was killed is" '"kind":"drill-unfinished","severity":"warning".*the last negative drill .* was killed before its end.*bkd drill negative p'
 run_bkd drill list >"$tree/out" 2>&1
 says "the list says so, too" 'negative +p +KILLED'
+run_bkd drill list --json >"$tree/out" 2>&1
+fits "to programs as well, and that others ended" '[ "$(grep -c "\"state\":\"killed\"" "$tree/out")" = 1 ] && grep -q "\"state\":\"ended\"" "$tree/out"'
 is 0 "held again" drill negative p --json
 run_bkd status p --json >"$tree/out" 2>&1
 says_not "it is over" '"kind":"drill-unfinished"'
