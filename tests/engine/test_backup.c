@@ -331,6 +331,59 @@ static void test_dry_run(void **state)
     lab_assert_restores(lab, "2", NULL);
 }
 
+// What is called when a snapshot is committed; the store is open, and has its head.
+struct beside {
+    struct lab *lab;
+    unsigned calls;
+};
+
+static int begin_nothing(void *arg, struct error *err)
+{
+    (void)arg, (void)err;
+    return 0;
+}
+
+static int count_head(void *arg, const char *name, uint64_t size, struct error *err)
+{
+    (void)name, (void)size, (void)err;
+    (*(unsigned *)arg)++;
+    return 0;
+}
+
+static void note_committed(void *arg, struct store *store)
+{
+    struct beside *b = arg;
+    struct error err;
+    unsigned heads = 0;
+    b->calls++;
+    scratch_ok(store->ops->list(store, "heads", count_head, &heads, &err), &err);
+    assert_int_equal(heads, b->calls);
+}
+
+static void end_nothing(void *arg, int r, const struct backup_result *result, const struct error *err) { (void)arg, (void)r, (void)result, (void)err; }
+
+// Over the run's connection, once the snapshot is there: not in a rehearsal, nor when nothing was committed.
+static void test_beside_the_snapshot(void **state)
+{
+    struct lab *lab = *state;
+    struct beside beside = { .lab = lab };
+    const struct backup_around around = { begin_nothing, note_committed, end_nothing, &beside };
+    struct backup_result result;
+    struct error err;
+    lab_file(lab, "a", "a");
+    lab->options.around = &around;
+    lab->options.dry_run = true;
+    (void)lab_try(lab, &result, &err);
+    assert_int_equal(beside.calls, 0);
+    lab->options.dry_run = false;
+    (void)lab_backup(lab);
+    assert_int_equal(beside.calls, 1);
+    lab_sh(lab, "mv $SRC $SRC.away");
+    assert_true(lab_try(lab, &result, &err) < 0);
+    assert_int_equal(beside.calls, 1);
+    lab_sh(lab, "mv $SRC.away $SRC");
+}
+
 static void test_tag_and_lock(void **state)
 {
     struct lab *lab = *state;
@@ -483,6 +536,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_sources_change, setup, teardown),
         cmocka_unit_test_setup_teardown(test_source_empty, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dry_run, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_beside_the_snapshot, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tag_and_lock, setup, teardown),
         cmocka_unit_test_setup_teardown(test_object_gone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_repository_rolled_back, setup, teardown),

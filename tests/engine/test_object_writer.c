@@ -2,6 +2,7 @@
 #include "tests/codec/scratch.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 
 #include "bkd/base/crypto.h"
 #include "bkd/engine/object_writer.h"
@@ -88,6 +89,18 @@ static void close_shop(struct shop *s)
     free(s);
 }
 
+// As to a far place: two objects are put at a time.
+static struct shop *open_far_shop(void)
+{
+    struct error err;
+    struct shop *s = open_shop(0);
+    object_writer_free(s->writer);
+    s->store->far = true;
+    scratch_ok(object_writer_new(&s->io, &s->options, &s->writer, &err), &err);
+    return s;
+}
+
+static int setup_far(void **state) { return *state = open_far_shop(), 0; }
 static int setup_plain(void **state) { return *state = open_shop(0), 0; }
 static int setup_encrypted(void **state) { return *state = open_shop(2), 0; }
 
@@ -332,6 +345,75 @@ static void test_store_fails_while_ending(void **state)
     }
 }
 
+// Objects that are getting their names; the first waits for the second.
+static atomic_uint at_the_door, fails_at;
+static atomic_bool two_were_there;
+
+static int waiting_rename(const struct io *io, int old_dirfd, const char *old_path, int new_dirfd, const char *new_path, unsigned flags)
+{
+    (void)io;
+    if (strncmp(new_path, "objects/", 8) == 0) {
+        unsigned number = ++at_the_door;
+        for (int i = 0; i < 1000 && number == 1 && !two_were_there; i++)
+            (void)usleep(10000);
+        if (number == 2)
+            two_were_there = true;
+        if (number == fails_at) {
+            errno = ENOSPC;
+            return -1;
+        }
+    }
+    return io_real()->renameat2(io_real(), old_dirfd, old_path, new_dirfd, new_path, flags);
+}
+
+static int add_many(struct shop *s, struct error *err)
+{
+    int r = 0;
+    for (unsigned i = 0; r == 0 && i < 390; i++)
+        r = try_add(s, "whole", i, 100000, err);
+    return r < 0 ? r : object_writer_finish(s->writer, err);
+}
+
+// The second one is put while the first still is; they are told in their order (note_finished).
+static void test_two_at_a_time(void **state)
+{
+    struct shop *s = *state;
+    struct error err;
+    at_the_door = fails_at = 0;
+    two_were_there = false;
+    s->io.renameat2 = waiting_rename;
+    scratch_ok(add_many(s, &err), &err);
+    assert_true(two_were_there);
+    assert_true(s->finished >= 3);
+    check_all(s);
+}
+
+// Of two that are under way one fails: no other is told behind it, and what was told is there.
+static void test_one_of_two_fails(void **state)
+{
+    struct shop *s = *state;
+    struct error err;
+    for (unsigned which = 1; which <= 3; which++) {
+        object_writer_free(s->writer);
+        s->finished = 0;
+        s->n_members = 0;
+        scratch_run("rm -rf '%s'/repo/objects", s->scratch.dir);
+        for (size_t i = 0; i < OBJECTS_MAX; i++) {
+            free(s->names[i]);
+            s->names[i] = NULL;
+        }
+        scratch_ok(object_writer_new(&s->io, &s->options, &s->writer, &err), &err);
+        at_the_door = 0;
+        fails_at = which;
+        two_were_there = false;
+        s->io.renameat2 = waiting_rename;
+        assert_int_equal(add_many(s, &err), ERROR_NO_SPACE);
+        assert_true(s->finished <= which);
+        for (uint32_t i = 5; i < 5 + s->finished; i++)
+            scratch_run("test $(stat -c %%s '%s/repo/%s') = %llu", s->scratch.dir, s->names[i], (unsigned long long)s->sizes[i]);
+    }
+}
+
 static int refuse_finished(void *arg, const struct format_ref *object, struct error *err)
 {
     (void)arg, (void)object;
@@ -372,6 +454,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_notes_for_salvage, setup_plain, teardown),
         cmocka_unit_test_setup_teardown(test_store_fails, setup_encrypted, teardown),
         cmocka_unit_test_setup_teardown(test_store_fails_while_ending, setup_encrypted, teardown),
+        cmocka_unit_test_setup_teardown(test_stock_tools_open_it, setup_far, teardown),
+        cmocka_unit_test_setup_teardown(test_two_at_a_time, setup_far, teardown),
+        cmocka_unit_test_setup_teardown(test_one_of_two_fails, setup_far, teardown),
         cmocka_unit_test_setup_teardown(test_callback_ends_it, setup_plain, teardown),
         cmocka_unit_test_setup_teardown(test_dropped, setup_encrypted, teardown),
     };

@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include "bkd/base/log.h"
+#include "bkd/engine/renew.h"
 #include "tests/engine/lab.h"
 
 enum { FILES = 40, SIZE = 20000, BIG = 600000 };
@@ -258,6 +259,26 @@ static void test_changed_meanwhile(void **state)
     lab_assert_sound(lab);
 }
 
+// Objects are known by number, the first and the last of those there are as well.
+static void test_each_number(void **state)
+{
+    (void)state;
+    const struct renewal_rule rule = { .min_live_percent = 30, .budget_bytes = 1 << 20 };
+    for (size_t dead = 0; dead < 3; dead++) {
+        struct format_ref list[3] = { { .object = 4 }, { .object = 5 }, { .object = 9 } };
+        const struct format_refs refs = { .refs = list, .n = 3 };
+        struct renew renew = { 0 };
+        for (size_t i = 0; i < 3; i++) {
+            list[i].stored_size = 1000;
+            list[i].used = i == dead ? 10 : 1000;
+        }
+        renew_plan(&renew, &rule, &refs);
+        for (uint32_t number = 0; number < 12; number++)
+            assert_int_equal(renew_is_due(&renew, number), number == list[dead].object);
+        renew_done(&renew);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -265,7 +286,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_not_wanted, setup, teardown),  cmocka_unit_test_setup_teardown(test_version, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pieces, setup, teardown),      cmocka_unit_test_setup_teardown(test_damaged_small_file, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged_version, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_changed_meanwhile, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_changed_meanwhile, setup, teardown), cmocka_unit_test(test_each_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -188,7 +188,7 @@ static void test_without_work_times_and_promises_stay(void **state)
     struct host *h = *state;
     h->policies.without_work = true;
     write_policy(h, "p", "sources: [/srv/data]\nrepository: /srv/repository\nencryption: none\nschedule: \"03:00\"\nafter: q\nkeep: {daily: 3}\nobjectives: {rpo: 1d}\n"
-                         "verify: {schedule: weekly}\ntimezone: UTC\n");
+                         "verify: {schedule: weekly}\ntimezone: UTC\nwindow: {length: 2h}\njitter: 10min\nretry: {times: 7}\ncatch_up: none\nafter_failure: skip\n");
     assert_string_equal(read_again(h), "p ");
     const struct policies_item *item = policies_find(&h->policies, "p");
     assert_int_equal(item->policy.source_count, 0);
@@ -199,6 +199,13 @@ static void test_without_work_times_and_promises_stay(void **state)
     assert_string_equal(item->policy.timezone, "UTC");
     assert_int_equal(item->policy.keep.daily, 3);
     assert_int_equal(item->policy.objectives.rpo_s, 86400);
+    assert_string_equal(item->policy.name, "p");
+    assert_non_null(strstr(item->policy.file, "/policies/p.yaml"));
+    assert_int_equal(item->policy.window.length_s, 7200);
+    assert_int_equal(item->policy.jitter_s, 600);
+    assert_int_equal(item->policy.retry.times, 7);
+    assert_int_equal(item->policy.catch_up, POLICY_CATCH_UP_NONE);
+    assert_int_equal(item->policy.after_failure, POLICY_AFTER_FAILURE_SKIP);
     write_policy(h, "p", "sorces: [/srv]\n");
     assert_string_equal(read_again(h), "!p ");
     assert_string_equal(policies_find(&h->policies, "p")->policy.schedule.items[0], "03:00");

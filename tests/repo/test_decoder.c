@@ -263,6 +263,21 @@ static void test_helper_gone(void **state)
     assert_true(parent != helper);
 }
 
+// One that could not be started takes nobody's place: who asks again is refused again, and does not wait for ever.
+static void test_failed_starts_take_no_place(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = { 0 };
+    struct decoder *d = NULL;
+    pid_t helper = 0;
+    assert_int_equal(children_of(getpid(), &helper, 1), 1);
+    assert_int_equal(kill(helper, SIGKILL), 0);
+    (void)alarm(60);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(decoders_take(f->pool, &d, &err), ERROR_FAILED);
+    (void)alarm(0);
+}
+
 static void test_all_end_with_the_pool(void **state)
 {
     struct fixture *f = *state;
@@ -336,6 +351,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_forbidden_call, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hang, setup_impatient, teardown),
         cmocka_unit_test_setup_teardown(test_helper_gone, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_failed_starts_take_no_place, setup_two, teardown),
         cmocka_unit_test_setup_teardown(test_all_end_with_the_pool, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hostile_jobs, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bombs, setup, teardown),

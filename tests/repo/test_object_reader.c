@@ -1,8 +1,12 @@
 // Ranges of objects, encrypted and not: any range, the cache and its threads, keys, damage to every part of a stored file.
 #include "tests/repo/made.h"
 
+#include <dirent.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <unistd.h>
 
+#include "bkd/base/work.h"
 #include "bkd/repo/object_reader.h"
 #include "bkd/repo/stored.h"
 
@@ -336,6 +340,57 @@ static void test_threads(void **state)
     }
 }
 
+static pid_t parent_of(const char *pid)
+{
+    char path[64];
+    int parent = 0;
+    (void)snprintf(path, sizeof path, "/proc/%.20s/stat", pid);
+    FILE *f = fopen(path, "r");
+    if (f != NULL) {
+        if (fscanf(f, "%*d (%*[^)]) %*c %d", &parent) != 1)
+            parent = 0;
+        (void)fclose(f);
+    }
+    return parent;
+}
+
+// Processes that decode: children of our own child, which starts them.
+static unsigned count_decoders(void)
+{
+    unsigned n = 0;
+    DIR *proc = opendir("/proc");
+    assert_non_null(proc);
+    for (const struct dirent *e; (e = readdir(proc)) != NULL;) {
+        char parent[24];
+        (void)snprintf(parent, sizeof parent, "%d", (int)parent_of(e->d_name));
+        n += e->d_name[0] >= '1' && e->d_name[0] <= '9' && parent_of(parent) == getpid();
+    }
+    assert_int_equal(closedir(proc), 0);
+    return n;
+}
+
+// From a disk no more are started than can run, however many ask; they would only take memory.
+static void test_decoders_are_bounded(void **state)
+{
+    enum { ASKING_MAX = 64 };
+    struct fixture *f = *state;
+    struct many_threads t[ASKING_MAX];
+    pthread_t threads[ASKING_MAX];
+    unsigned asking = 2 * work_processors() + 6 < ASKING_MAX ? 2 * work_processors() + 6 : ASKING_MAX;
+    struct object_reader *r = reader_of(f, f->identities, 1, 0);
+    for (unsigned i = 0; i < asking; i++) {
+        t[i] = (struct many_threads){ f, r, i + 1, 0 };
+        assert_int_equal(pthread_create(&threads[i], NULL, read_at_random, &t[i]), 0);
+    }
+    for (unsigned i = 0; i < asking; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(t[i].wrong, 0);
+    }
+    if (asking > work_processors() + 1)
+        assert_in_range(count_decoders(), 1, work_processors() + 1);
+    object_reader_free(r);
+}
+
 static void test_keys(void **state)
 {
     struct fixture *f = *state;
@@ -458,6 +513,7 @@ int main(void)
         BOTH(test_cache_is_bounded_and_reused),
         BOTH(test_fetches_only_what_is_needed),
         BOTH(test_threads),
+        BOTH(test_decoders_are_bounded),
         BOTH(test_missing_object),
         BOTH(test_damage),
         BOTH(test_flipped),

@@ -233,8 +233,9 @@ void fixture_version(struct fixture *f, const char *path, const void *data, size
     struct buf text = { 0 }, hex = { 0 };
     place_format(&text, &place);
     buf_add_hex(&hex, r.sha256, 32);
-    fixture_line(f, "%s f mode=0640 uid=%u gid=%u mtime=%d.000000001 size=%llu%s%s version=%s", path, (unsigned)geteuid(), (unsigned)getegid(), FIXTURE_MTIME_S,
-                 (unsigned long long)r.size, f->unhashed ? "" : " sha256=", f->unhashed ? "" : buf_str(&hex), buf_str(&text));
+    fixture_line(f, "%s f mode=0640 uid=%u gid=%u mtime=%d.000000001 size=%llu%s%s version=%s%s%s", path, (unsigned)geteuid(), (unsigned)getegid(), FIXTURE_MTIME_S,
+                 (unsigned long long)r.size, f->unhashed ? "" : " sha256=", f->unhashed ? "" : buf_str(&hex), buf_str(&text), f->note == NULL ? "" : " note=",
+                 f->note == NULL ? "" : f->note);
     f->files++;
     f->bytes += r.size;
     buf_done(&text);

@@ -41,6 +41,7 @@ struct fixture {
     const uint8_t *forged_sha256; // what recipes claim to be, or NULL for the truth
     const struct recipe_extent *extents; // of versions, ending with one of no length; NULL = all but `hole` is data
     bool unhashed;                // of versions as a whole there is no hash, as of files that are mostly holes
+    const char *note;             // of versions, as manifests name it; NULL = none
     bool exchanged;               // the store's owner put these objects where those that the refs name belong
     struct format_ref extra;      // of an object made by other means, for the next commit's refs; number 0 = none
 };

@@ -144,6 +144,43 @@ static void test_no_sync(void **state)
     fixture_done(&f);
 }
 
+static off_t reserved; // by the last call
+
+static int noting_fallocate(const struct io *io, int fd, int mode, off_t offset, off_t length)
+{
+    (void)io;
+    assert_int_equal(mode, 0);
+    assert_int_equal(offset, 0);
+    reserved = length;
+    return io_real()->fallocate(io_real(), fd, mode, offset, length);
+}
+
+// A file whose holes had space has space again; one whose holes had none has none.
+static void test_reserved_space(void **state)
+{
+    enum { DATA = RECIPE_PIECE_SIZE, HOLE = 1 << 20 };
+    struct fixture f;
+    struct report report;
+    struct error err;
+    struct io io = *io_real();
+    _cleanup_free_ char *data = xmalloc(DATA);
+    (void)state;
+    io.fallocate = noting_fallocate;
+    memset(data, 'd', DATA);
+    for (int i = 0; i < 2; i++) {
+        fixture_init(&f, false);
+        fixture_dir(&f, "/", 0755);
+        f.note = i == 0 ? NULL : "preallocated";
+        fixture_version(&f, "/image", data, DATA, HOLE);
+        fixture_commit(&f);
+        reserved = 0;
+        assert_int_equal(fixture_restore_io(&f, &io, "t", NULL, &report, &err), 0);
+        assert_int_equal(reserved, i == 0 ? 0 : DATA + HOLE);
+        fixture_run("cd '%s/t' && test $(stat -c %%s image) = %d && head -c %d image | tr -d d | (! grep -q .)", f.dir, DATA + HOLE, DATA);
+        fixture_done(&f);
+    }
+}
+
 static void test_existing_is_left_alone(void **state)
 {
     struct fixture f;
@@ -490,6 +527,7 @@ int main(void)
         cmocka_unit_test_prestate(test_tree, &off),
         cmocka_unit_test_prestate(test_tree, &on),
         cmocka_unit_test(test_no_sync),
+        cmocka_unit_test(test_reserved_space),
         cmocka_unit_test(test_existing_is_left_alone),
         cmocka_unit_test(test_paths_and_strip),
         cmocka_unit_test(test_damage),

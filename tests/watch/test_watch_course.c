@@ -1,11 +1,7 @@
 // A run of a recovery plan that has not come to its end: facts in, findings out.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <string.h>
+#include "tests/codec/scratch.h"
 
-#include <cmocka.h>
-
+#include "bkd/dr/plan_journal.h"
 #include "bkd/watch/watch_course.h"
 
 #define NS UINT64_C(1000000000)
@@ -79,8 +75,149 @@ static void test_drill(void **state)
     expect(&c, "", "", "");
 }
 
+// ---- from journals
+
+#define BEGIN(plan_mode, hour) "{\"type\":\"begin\",\"time\":\"2026-11-22T" hour ":00:00.000Z\",\"plan\":\"erp\",\"mode\":\"" plan_mode "\",\"scenario\":\"fire\",\"steps\":[\"one\",\"go\",\"then\"]}\n"
+#define STEP_BEGIN(id, hour) "{\"type\":\"step_begin\",\"step\":\"" id "\",\"time\":\"2026-11-22T" hour ":30:00.000Z\"}\n"
+#define STEP_END(id, how) "{\"type\":\"step_end\",\"step\":\"" id "\",\"state\":\"" how "\"}\n"
+#define END "{\"type\":\"end\",\"time\":\"2026-11-22T09:00:00.000Z\",\"passed\":false,\"aborted\":true}\n"
+
+struct journals {
+    struct scratch scratch;
+    struct context ctx;
+    struct watch_course course;
+};
+
+static int setup(void **state)
+{
+    struct journals *j = xcalloc(1, sizeof *j);
+    j->scratch = scratch_new();
+    j->ctx = (struct context){ .io = io_real(), .state_dir = j->scratch.dir };
+    *state = j;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct journals *j = *state;
+    watch_course_done(&j->course);
+    scratch_done(&j->scratch);
+    free(j);
+    return 0;
+}
+
+// The journal of a run has these lines; what carries it out holds *ret_journal open.
+static void write_run(const struct journals *j, const char *id, const char *text, struct plan_journal *ret_journal)
+{
+    struct error err;
+    char name[64];
+    _cleanup_free_ char *directory = xasprintf("%s/plans/%s", j->scratch.dir, id);
+    assert_int_equal(plan_journal_open(io_real(), directory, ret_journal, &err), 0);
+    (void)snprintf(name, sizeof name, "plans/%s/journal.jsonl", id);
+    scratch_write(&j->scratch, name, text, strlen(text));
+}
+
+static void write_left(const struct journals *j, const char *id, const char *text)
+{
+    struct plan_journal journal = { .fd = -1, .lock_fd = -1 };
+    write_run(j, id, text, &journal);
+    plan_journal_close(&journal);
+}
+
+static const struct watch_course *load(struct journals *j)
+{
+    static char none[] = "";
+    static struct recovery_step steps[] = {
+        { .id = (char *)"one", .type = RECOVERY_COMMAND, .title = none, .system = none, .owner = none, .instruction = none },
+        { .id = (char *)"go", .type = RECOVERY_DECISION, .title = none, .system = none, .owner = none, .instruction = (char *)"is it lost?", .deadline_s = 600 },
+        { .id = (char *)"then", .type = RECOVERY_MANUAL, .title = none, .system = none, .owner = none, .instruction = (char *)"look at it" },
+    };
+    const struct recovery plan = { .name = (char *)"erp", .steps = steps, .step_count = 3 };
+    watch_course_done(&j->course);
+    watch_course_load(&j->ctx, &plan, &j->course);
+    return &j->course;
+}
+
+// Somebody carries it out as long as the journal is held.
+static void test_alive(void **state)
+{
+    struct journals *j = *state;
+    struct plan_journal journal = { .fd = -1, .lock_fd = -1 };
+    assert_null(load(j)->id);
+    write_run(j, "erp-1", BEGIN("run", "08") STEP_BEGIN("one", "08") STEP_END("one", "done") STEP_BEGIN("then", "09") STEP_BEGIN("go", "08"), &journal);
+    const struct watch_course *c = load(j);
+    assert_string_equal(c->id, "erp-1");
+    assert_string_equal(c->scenario, "fire");
+    assert_true(c->is_alive && c->mode == PLANNING_RUN);
+    assert_int_equal(c->steps, 3);
+    assert_int_equal(c->done, 1);
+    assert_string_equal(c->waits_for, "go"); // the one that was asked first; nobody is asked about a command
+    assert_string_equal(c->question, "step 'go': is it lost?");
+    assert_true(c->is_choice);
+    assert_int_equal(c->asked_ns, UINT64_C(1795336200) * NS);
+    assert_int_equal(c->patience_ns, 600 * NS);
+    plan_journal_close(&journal);
+    assert_false(load(j)->is_alive);
+}
+
+static void test_stopped_or_ended(void **state)
+{
+    struct journals *j = *state;
+    write_left(j, "erp-1", BEGIN("run", "08") STEP_END("one", "failed") "{\"type\":\"stop\"}\n");
+    assert_true(load(j)->was_stopped);
+    assert_string_equal(j->course.failed, "one");
+    assert_int_equal(j->course.done, 0);
+    write_left(j, "erp-1", BEGIN("run", "08") END);
+    assert_null(load(j)->id);
+}
+
+// A newer one that ended takes the place of what was left; a drill is looked at only where no real run is open.
+static void test_which_one(void **state)
+{
+    struct journals *j = *state;
+    write_left(j, "erp-1", BEGIN("run", "08"));
+    write_left(j, "erp-2", BEGIN("rehearsal", "10"));
+    assert_string_equal(load(j)->id, "erp-1");
+    write_left(j, "erp-3", BEGIN("run", "09") END);
+    assert_string_equal(load(j)->id, "erp-2");
+    assert_int_equal(j->course.mode, PLANNING_REHEARSE);
+    write_left(j, "erp-4", BEGIN("tabletop", "11") END);
+    assert_null(load(j)->id);
+}
+
+static struct journals *ends_meanwhile;
+
+static int ending_openat(const struct io *io, int dirfd, const char *path, int flags, mode_t mode)
+{
+    (void)io;
+    if (strcmp(path + strlen(path) - 5, "/lock") == 0)
+        write_left(ends_meanwhile, "erp-1", BEGIN("run", "08") END);
+    return io_real()->openat(io_real(), dirfd, path, flags, mode);
+}
+
+// Between its journal and its lock being looked at a run comes to its end: it was not killed.
+static void test_ends_meanwhile(void **state)
+{
+    struct journals *j = *state;
+    struct io io = *io_real();
+    write_left(j, "erp-1", BEGIN("run", "08"));
+    io.openat = ending_openat;
+    ends_meanwhile = j;
+    j->ctx.io = &io;
+    assert_null(load(j)->id);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_over), cmocka_unit_test(test_waiting), cmocka_unit_test(test_for_real), cmocka_unit_test(test_drill) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_over),
+        cmocka_unit_test(test_waiting),
+        cmocka_unit_test(test_for_real),
+        cmocka_unit_test(test_drill),
+        cmocka_unit_test_setup_teardown(test_alive, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_stopped_or_ended, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_which_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_ends_meanwhile, setup, teardown),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
