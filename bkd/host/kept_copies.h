@@ -1,7 +1,7 @@
 // The copies of good policy files in STATE_DIR/accepted, which go on when a file gets mistakes (bkd/host/policies.h). New ones are written aside and get their names
 // together: a host with thousands of policies syncs the file system once, not a file and a directory for each of them.
-#ifndef BKD_KEPT_COPIES_H
-#define BKD_KEPT_COPIES_H
+#ifndef BKD_HOST_KEPT_COPIES_H
+#define BKD_HOST_KEPT_COPIES_H
 
 #include "bkd/base/buf.h"
 #include "bkd/base/io.h"

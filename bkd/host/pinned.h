@@ -1,5 +1,5 @@
-// What this host remembers of a place: the newest snapshot that it made there, brought there or, where it only verifies, saw there. Heads always stay, so a place without it was rolled back, exchanged or
-// damaged, however sound what it still has may be.
+// What this host remembers of a place: the newest snapshot that it made there, brought there or, where it only verifies, saw there. Heads always stay, so a place
+// without it was rolled back, exchanged or damaged, however sound what it still has may be.
 #ifndef BKD_HOST_PINNED_H
 #define BKD_HOST_PINNED_H
 

@@ -1,7 +1,7 @@
 // A run of a recovery plan that has not come to its end: whether a process still carries it out, and whom it waits for. Facts are gathered by watch_course_load and judged
 // by watch_course_judge, which is pure.
-#ifndef BKD_WATCH_COURSE_H
-#define BKD_WATCH_COURSE_H
+#ifndef BKD_WATCH_WATCH_COURSE_H
+#define BKD_WATCH_WATCH_COURSE_H
 
 #include "bkd/plans/planning.h"
 #include "bkd/watch/watch.h"
