@@ -1,5 +1,10 @@
-// Each kind of check that needs no server of its own: what it lets pass, and that everything else fails and says why.
+// Each kind of check that needs no server of its own: what it lets pass, and that everything else fails and says why. Of http how addresses are told.
 #include "tests/codec/scratch.h"
+
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 
 #include "bkd/dr/check.h"
 #include "bkd/record/sql.h"
@@ -145,6 +150,63 @@ static void test_command(void **state)
     fails(&s, &check, "timeout");
 }
 
+// ---- http
+
+// Answers whatever it is asked, until it is ended.
+static pid_t listen_somewhere(unsigned *ret_port)
+{
+    static const char answer[] = "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t n = sizeof at;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0 && bind(fd, (struct sockaddr *)&at, sizeof at) == 0 && listen(fd, 8) == 0 && getsockname(fd, (struct sockaddr *)&at, &n) == 0);
+    *ret_port = ntohs(at.sin_port);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    (void)alarm(child == 0 ? 120 : 0); // in any case it ends
+    for (char asked[4096]; child == 0;) {
+        int peer = accept(fd, NULL, NULL);
+        if (read(peer, asked, sizeof asked) > 0 && write(peer, answer, sizeof answer - 1) > 0)
+            (void)shutdown(peer, SHUT_WR);
+        (void)close(peer);
+    }
+    (void)close(fd);
+    return child;
+}
+
+// An address is told without its password and what stands in its query.
+static void test_addresses_are_told_without_secrets(void **state)
+{
+    (void)state;
+    // What is before the port and behind it; what is told of that.
+    static const struct {
+        const char *before, *behind, *told;
+    } asked[] = {
+        { "", "/app", "/app" },
+        { "ana:secret@", "/app", "/app" },
+        { "", "/app?token=secret@x", "/app?..." },
+        { "ana:secret@", "?token=secret", "?..." },
+        { "", "/~ana@home/app", "/~ana@home/app" },
+    };
+    static char program[] = "/bin/true";
+    static char *words[] = { program, NULL };
+    _cleanup_scratch_ struct scratch s = make_tree();
+    unsigned port = 0;
+    pid_t server = listen_somewhere(&port);
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+        struct policy_check check = check_of(POLICY_CHECK_HTTP);
+        char url[128], expected[256];
+        (void)snprintf(url, sizeof url, "http://%s127.0.0.1:%u%s", asked[i].before, port, asked[i].behind);
+        (void)snprintf(expected, sizeof expected, "'http://127.0.0.1:%u%s' answers (status 200) before '/bin/true' was started", port, asked[i].told);
+        check.url = url;
+        check.status = 200;
+        check.run = (struct policy_list){ .items = words, .count = 1 };
+        fails(&s, &check, expected);
+    }
+    assert_int_equal(kill(server, SIGKILL), 0);
+    assert_int_equal(waitpid(server, NULL, 0), server);
+}
+
 // ---- databases
 
 // A table of three numbers; `more` is done to it as well.
@@ -238,6 +300,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_file_is_there), cmocka_unit_test(test_file_size), cmocka_unit_test(test_file_content), cmocka_unit_test(test_command),
         cmocka_unit_test(test_expected),      cmocka_unit_test(test_sqlite),    cmocka_unit_test(test_mtree),
+        cmocka_unit_test(test_addresses_are_told_without_secrets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

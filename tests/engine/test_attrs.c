@@ -193,6 +193,48 @@ static void test_flags_and_space_through_a_backup(void **state)
     lab_sh(lab, script);
 }
 
+static struct manifest_entry kept_entry(struct lab *lab)
+{
+    struct manifest_entry e = lab_entry(lab, "f");
+    assert_true(place_is_set(&e.xattr) && place_is_set(&e.at));
+    assert_int_not_equal(e.xattr.object, e.at.object);
+    return e;
+}
+
+// A file whose attributes lie in another object than its content is left alone for nights: both objects stay needed.
+static void test_kept_line_needs_its_attributes(void **state)
+{
+    struct lab *lab = *state;
+    struct error err;
+    lab_file(lab, "f", "content");
+    (void)lab_backup(lab);
+    set(lab, "f", "user.later", "value", 5);
+    (void)lab_backup(lab);
+    (void)lab_backup(lab);
+    struct manifest_entry e = kept_entry(lab);
+    struct store *store = NULL;
+    _cleanup_repository_ struct repository *repository = NULL;
+    _cleanup_format_refs_ struct format_refs refs = { 0 };
+    const struct repository_head *head = NULL;
+    scratch_ok(store_open(io_real(), lab->repo, NULL, false, &store, &err), &err);
+    scratch_ok(repository_open(io_real(), store, lab->signers, &repository, &err), &err);
+    scratch_ok(repository_find(repository, NULL, "latest", &head, &err), &err);
+    scratch_ok(repository_read_refs(repository, &head->head, &refs, &err), &err);
+    assert_int_equal(head->number, 3);
+    const struct format_ref *of_attributes = format_refs_find(&refs, e.xattr.object), *of_content = format_refs_find(&refs, e.at.object);
+    assert_non_null(of_attributes);
+    assert_non_null(of_content);
+    // Their object is lost: they are stored once more.
+    _cleanup_free_ char *name = format_object_name(of_attributes->sha256, false);
+    _cleanup_free_ char *script = xasprintf("rm $REPO/%s", name);
+    lab_sh(lab, script);
+    (void)lab_backup(lab);
+    struct manifest_entry anew = lab_entry(lab, "f");
+    assert_int_not_equal(anew.xattr.object, e.xattr.object);
+    manifest_entry_done(&anew);
+    manifest_entry_done(&e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +242,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_setfattr_reads_it, setup, teardown),
         cmocka_unit_test_setup_teardown(test_flags, setup, teardown),
         cmocka_unit_test_setup_teardown(test_through_a_backup, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_kept_line_needs_its_attributes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_flags_and_space_through_a_backup, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
