@@ -37,6 +37,7 @@ static void step_done(struct planning_step *s)
     free(s->note);
     free(s->choice);
     free(s->copy);
+    free(s->question);
 }
 
 void planning_done(struct planning *p)
@@ -163,8 +164,9 @@ static void take_resume(struct planning *p)
 
 static void take_step_begin(struct planning_step *s, const struct json *line)
 {
-    s->state = PLANNING_RUNNING;
-    s->asked_ns = time_of(line);
+    step_done(s);
+    *s = (struct planning_step){ .state = PLANNING_RUNNING, .asked_ns = time_of(line), .question = text_of(line, "question"), .patience_ns = json_number(line, "patience_ms") * 1000000 };
+    (void)json_get_bool(line, "choice", &s->is_choice);
 }
 
 static void take_line(void *arg, const struct json *line)

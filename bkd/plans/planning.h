@@ -32,6 +32,9 @@ struct planning_step {
     enum planning_state state;   // PLANNING_SKIPPED: not exercised in this mode
     uint64_t begun_ns, took_ns;  // begin: from that of the run
     uint64_t asked_ns;           // wall clock: when it began, while it runs
+    char *question;              // of its journal: what people are asked; "" = nobody is
+    uint64_t patience_ns;        // for how long nobody minds that there is no answer
+    bool is_choice;              // it is a decision
     bool is_late;                // took longer than its deadline
     char *message;               // what it said at its end; "" = nothing
     char *by, *note, *choice;    // of an answer; "" = none

@@ -80,6 +80,12 @@ void planning_note_step_begin(struct planning_course *run, const struct recovery
     struct json *line = new_line(run, "step_begin");
     json_add_str(line, "step", step->id);
     json_add_str(line, "owner", step->owner);
+    if (planning_is_for_people(run->p->mode, step)) { // whoever looks on needs no plan for that, which may have changed
+        _cleanup_free_ char *question = planning_question(&run->plan, step);
+        json_add_str(line, "question", question);
+        json_add_bool(line, "choice", step->type == RECOVERY_DECISION);
+        json_add_u64(line, "patience_ms", planning_patience_ns(step) / 1000000);
+    }
     note(run, line, true);
 }
 

@@ -21,7 +21,7 @@ static void plan_done(struct watch_plan *p)
     free(p->name);
     free(p->problem);
     free(p->last.id);
-    watch_course_done(&p->course);
+    watch_courses_done(&p->courses);
     schedule_done(&p->schedule);
     recovery_done(&p->plan);
 }
@@ -119,12 +119,12 @@ static void load_dates(const struct context *ctx, struct catalogue *c, uint64_t 
 static void load_plan(const struct context *ctx, struct catalogue *c, uint64_t now_ns, struct watch_plan *p)
 {
     _cleanup_planning_ struct planning rehearsal = { 0 };
+    watch_courses_load(ctx, p->name, &p->courses);
     load_file(ctx, p);
     if (p->problem != NULL)
         return;
     p->was_rehearsed = planning_find_rehearsal(ctx, &p->plan, &p->is_rehearsed, &rehearsal);
     watch_drill_load(c, p->name, NULL, &p->last);
-    watch_course_load(ctx, &p->plan, &p->course);
     load_dates(ctx, c, now_ns, p);
 }
 
@@ -218,6 +218,7 @@ void watch_plans_judge(const struct watch_plans *plans, uint64_t now_ns, struct 
 {
     for (size_t i = 0; i < plans->n; i++) {
         const struct watch_plan *p = &plans->items[i];
+        watch_courses_judge(&p->courses, p->name, now_ns, findings);
         if (p->problem != NULL) {
             find(findings, "plan-invalid", SEVERITY_WARNING, p->name, xasprintf("recovery plan %s cannot be carried out: %s", p->name, p->problem),
                  xasprintf("correct it: bkd plan check %s", p->name));
@@ -225,7 +226,6 @@ void watch_plans_judge(const struct watch_plans *plans, uint64_t now_ns, struct 
         }
         judge_review(p, now_ns, findings);
         judge_drills(p, findings);
-        watch_course_judge(&p->course, p->name, now_ns, findings);
     }
     judge_improvements(plans, now_ns, findings);
 }

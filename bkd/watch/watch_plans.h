@@ -24,12 +24,12 @@ struct watch_drill {
 
 struct watch_plan {
     char *name;
+    struct watch_courses courses; // its runs that are not over, whatever its file says now
     char *problem;           // its file cannot be used, and why; NULL: it can, and the rest is known
     struct recovery plan;
     uint64_t changed_ns;     // its file
     bool was_rehearsed, is_rehearsed; // some text of it; this one
     struct watch_drill last; // rehearsal or tabletop
-    struct watch_course course;
     struct schedule schedule; // of its drills; none when nobody asks for them
     int64_t since_s;          // when that came into force
     struct drill_dates dates;

@@ -148,12 +148,31 @@ until_begun go
 fits "a step that waits past its deadline becomes an alarm" 'alarmed plan-waiting'
 says "which says for what, and for whom" 'has waited .* for an answer to step .go. \(lead: Ana, else Ben; \+49 1\): open the safe'
 is 6 "a run that goes on is not closed" run_bkd plan close wait --by Ana
+cp "$config/plans/wait.yaml" "$tree/wait.yaml"
+echo 'steps: [{id: go, type: nothing}]' >"$config/plans/wait.yaml"
+run_bkd watch >/dev/null 2>&1
+run_bkd status --json >"$tree/out" 2>&1
+says "a mistake in the plan's file does not end that" '"kind":"plan-waiting".*for an answer to step .go. \(lead: Ana'
+says "beside what it is itself" '"kind":"plan-invalid"'
 kill -9 "$pid"
 wait "$pid" 2>/dev/null
 run_bkd watch >/dev/null 2>&1
 run_bkd status --json >"$tree/out" 2>&1
-says "a run that was killed is one" '"kind":"plan-unfinished","severity":"warning".*its process was killed, and 0 of 1 steps are done.*bkd plan run wait --yes; or .*bkd plan close wait-'
+says "a run that was killed is one, also while the file has a mistake" '"kind":"plan-unfinished","severity":"warning".*its process was killed, and 0 of 1 steps are done.*bkd plan run wait --yes; or .*bkd plan close wait-'
 says_not "and waits no more" '"kind":"plan-waiting"'
+cp "$tree/wait.yaml" "$config/plans/wait.yaml"
+begin wait --rehearse
+until_begun go
+alarmed plan-waiting
+run_bkd status --json >"$tree/out" 2>&1
+says "a rehearsal that waits is told of beside a run for real that was killed" '"kind":"plan-waiting",.*rehearsal wait-'
+says "which is told of, too" '"kind":"plan-unfinished",.*run wait-'
+kill -9 "$pid"
+wait "$pid" 2>/dev/null
+run_bkd status --json >"$tree/out" 2>&1
+rehearsal=$(sed -n 's/.*"rehearsal \(wait-[0-9-]*\) of .*/\1/p' "$tree/out" | head -n 1)
+says "of two that were killed both are" 'rehearsal wait-[0-9-]* .*; run wait-[0-9-]* .*bkd plan close wait-.*bkd plan close wait-'
+is 0 "each can be closed" run_bkd plan close "$rehearsal" --by Ana
 begin wait --yes
 until_begun go
 run_bkd watch >/dev/null 2>&1
@@ -217,7 +236,7 @@ is 2 "nobody asks yet" run_bkd plan answer erp hand-over --by Ana
 is 0 "a decision from another terminal" run_bkd plan answer erp go --by 'Ana Lima' --note 'the disk is dead 磁盘坏了' --choice yes
 until_begun start
 fits "the file is back in place" 'seq 1 2000 | cmp -s - "$source/erp/numbers"'
-for _ in $(seq 300); do [ ! -s "$tree/started" ] || break; sleep 0.1; done
+for _ in $(seq 300); do ! journal | grep -q '"type":"output".*it runs' || break; sleep 0.1; done
 kill -9 $pid
 wait $pid 2>/dev/null
 run=$(ls "$state/plans")

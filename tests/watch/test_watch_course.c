@@ -16,7 +16,7 @@ static struct watch_course course(enum planning_mode mode)
 static void expect(const struct watch_course *c, const char *kind, const char *text, const char *step)
 {
     _cleanup_watch_findings_ struct watch_findings found = { 0 };
-    watch_course_judge(c, "erp", NOW, &found);
+    watch_courses_judge(&(struct watch_courses){ (struct watch_course *)(uintptr_t)c, 1 }, "erp", NOW, &found);
     assert_int_equal(found.n, kind[0] != '\0');
     if (found.n == 0)
         return;
@@ -30,7 +30,9 @@ static void expect(const struct watch_course *c, const char *kind, const char *t
 static void test_over(void **state)
 {
     (void)state;
-    expect(&(struct watch_course){ 0 }, "", "", "");
+    _cleanup_watch_findings_ struct watch_findings found = { 0 };
+    watch_courses_judge(&(struct watch_courses){ 0 }, "erp", NOW, &found);
+    assert_int_equal(found.n, 0);
 }
 
 static void test_waiting(void **state)
@@ -75,17 +77,39 @@ static void test_drill(void **state)
     expect(&c, "", "", "");
 }
 
+// A plan has one alarm of each kind: it tells of all of them.
+static void test_several(void **state)
+{
+    (void)state;
+    struct watch_course items[] = { course(PLANNING_REHEARSE), course(PLANNING_RUN), course(PLANNING_REHEARSE) };
+    const struct watch_courses courses = { items, 3 };
+    _cleanup_watch_findings_ struct watch_findings found = { 0 };
+    items[0] = (struct watch_course){ .id = (char *)"erp-3", .scenario = (char *)"", .mode = PLANNING_REHEARSE, .is_alive = true, .waits_for = (char *)"go",
+                                      .question = (char *)"step 'go': x", .asked_ns = NOW - 60 * NS };
+    items[2].id = (char *)"erp-0";
+    watch_courses_judge(&courses, "erp", NOW, &found);
+    assert_int_equal(found.n, 2);
+    assert_string_equal(found.items[0].kind, "plan-waiting");
+    assert_non_null(strstr(found.items[0].text, "rehearsal erp-3"));
+    assert_string_equal(found.items[1].kind, "plan-unfinished");
+    assert_non_null(strstr(found.items[1].text, "run erp-1"));
+    assert_non_null(strstr(found.items[1].text, "; rehearsal erp-0"));
+    assert_non_null(strstr(found.items[1].step, "bkd plan close erp-1"));
+    assert_non_null(strstr(found.items[1].step, "bkd plan close erp-0"));
+}
+
 // ---- from journals
 
 #define BEGIN(plan_mode, hour) "{\"type\":\"begin\",\"time\":\"2026-11-22T" hour ":00:00.000Z\",\"plan\":\"erp\",\"mode\":\"" plan_mode "\",\"scenario\":\"fire\",\"steps\":[\"one\",\"go\",\"then\"]}\n"
 #define STEP_BEGIN(id, hour) "{\"type\":\"step_begin\",\"step\":\"" id "\",\"time\":\"2026-11-22T" hour ":30:00.000Z\"}\n"
+#define ASKED(id, hour, more) "{\"type\":\"step_begin\",\"step\":\"" id "\",\"time\":\"2026-11-22T" hour ":30:00.000Z\",\"question\":\"" id "?\"" more "}\n"
 #define STEP_END(id, how) "{\"type\":\"step_end\",\"step\":\"" id "\",\"state\":\"" how "\"}\n"
 #define END "{\"type\":\"end\",\"time\":\"2026-11-22T09:00:00.000Z\",\"passed\":false,\"aborted\":true}\n"
 
 struct journals {
     struct scratch scratch;
     struct context ctx;
-    struct watch_course course;
+    struct watch_courses courses;
 };
 
 static int setup(void **state)
@@ -100,7 +124,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct journals *j = *state;
-    watch_course_done(&j->course);
+    watch_courses_done(&j->courses);
     scratch_done(&j->scratch);
     free(j);
     return 0;
@@ -124,18 +148,11 @@ static void write_left(const struct journals *j, const char *id, const char *tex
     plan_journal_close(&journal);
 }
 
-static const struct watch_course *load(struct journals *j)
+static size_t load(struct journals *j)
 {
-    static char none[] = "";
-    static struct recovery_step steps[] = {
-        { .id = (char *)"one", .type = RECOVERY_COMMAND, .title = none, .system = none, .owner = none, .instruction = none },
-        { .id = (char *)"go", .type = RECOVERY_DECISION, .title = none, .system = none, .owner = none, .instruction = (char *)"is it lost?", .deadline_s = 600 },
-        { .id = (char *)"then", .type = RECOVERY_MANUAL, .title = none, .system = none, .owner = none, .instruction = (char *)"look at it" },
-    };
-    const struct recovery plan = { .name = (char *)"erp", .steps = steps, .step_count = 3 };
-    watch_course_done(&j->course);
-    watch_course_load(&j->ctx, &plan, &j->course);
-    return &j->course;
+    watch_courses_done(&j->courses);
+    watch_courses_load(&j->ctx, "erp", &j->courses);
+    return j->courses.n;
 }
 
 // Somebody carries it out as long as the journal is held.
@@ -143,46 +160,61 @@ static void test_alive(void **state)
 {
     struct journals *j = *state;
     struct plan_journal journal = { .fd = -1, .lock_fd = -1 };
-    assert_null(load(j)->id);
-    write_run(j, "erp-1", BEGIN("run", "08") STEP_BEGIN("one", "08") STEP_END("one", "done") STEP_BEGIN("then", "09") STEP_BEGIN("go", "08"), &journal);
-    const struct watch_course *c = load(j);
+    assert_int_equal(load(j), 0);
+    write_run(j, "erp-1", BEGIN("run", "08") STEP_BEGIN("one", "08") STEP_END("one", "done") ASKED("then", "09", "") ASKED("go", "08", ",\"choice\":true,\"patience_ms\":600000"), &journal);
+    assert_int_equal(load(j), 1);
+    const struct watch_course *c = j->courses.items;
     assert_string_equal(c->id, "erp-1");
     assert_string_equal(c->scenario, "fire");
     assert_true(c->is_alive && c->mode == PLANNING_RUN);
     assert_int_equal(c->steps, 3);
     assert_int_equal(c->done, 1);
     assert_string_equal(c->waits_for, "go"); // the one that was asked first; nobody is asked about a command
-    assert_string_equal(c->question, "step 'go': is it lost?");
+    assert_string_equal(c->question, "go?");
     assert_true(c->is_choice);
     assert_int_equal(c->asked_ns, UINT64_C(1795336200) * NS);
     assert_int_equal(c->patience_ns, 600 * NS);
     plan_journal_close(&journal);
-    assert_false(load(j)->is_alive);
+    assert_int_equal(load(j), 1);
+    assert_false(j->courses.items[0].is_alive);
 }
 
 static void test_stopped_or_ended(void **state)
 {
     struct journals *j = *state;
     write_left(j, "erp-1", BEGIN("run", "08") STEP_END("one", "failed") "{\"type\":\"stop\"}\n");
-    assert_true(load(j)->was_stopped);
-    assert_string_equal(j->course.failed, "one");
-    assert_int_equal(j->course.done, 0);
+    assert_int_equal(load(j), 1);
+    assert_true(j->courses.items[0].was_stopped);
+    assert_string_equal(j->courses.items[0].failed, "one");
+    assert_int_equal(j->courses.items[0].done, 0);
     write_left(j, "erp-1", BEGIN("run", "08") END);
-    assert_null(load(j)->id);
+    assert_int_equal(load(j), 0);
 }
 
-// A newer one that ended takes the place of what was left; a drill is looked at only where no real run is open.
-static void test_which_one(void **state)
+// A newer one of the same mode and scenario takes the place of what was left; what somebody carries out is always looked at, and first.
+static void test_which_ones(void **state)
 {
     struct journals *j = *state;
+    struct plan_journal journal = { .fd = -1, .lock_fd = -1 };
     write_left(j, "erp-1", BEGIN("run", "08"));
     write_left(j, "erp-2", BEGIN("rehearsal", "10"));
-    assert_string_equal(load(j)->id, "erp-1");
+    assert_int_equal(load(j), 2);
+    assert_string_equal(j->courses.items[0].id, "erp-2");
+    assert_string_equal(j->courses.items[1].id, "erp-1");
     write_left(j, "erp-3", BEGIN("run", "09") END);
-    assert_string_equal(load(j)->id, "erp-2");
-    assert_int_equal(j->course.mode, PLANNING_REHEARSE);
+    assert_int_equal(load(j), 1);
+    assert_int_equal(j->courses.items[0].mode, PLANNING_REHEARSE);
     write_left(j, "erp-4", BEGIN("tabletop", "11") END);
-    assert_null(load(j)->id);
+    assert_int_equal(load(j), 1);
+    write_run(j, "erp-0", BEGIN("rehearsal", "07"), &journal);
+    assert_int_equal(load(j), 2);
+    assert_string_equal(j->courses.items[0].id, "erp-0");
+    assert_true(j->courses.items[0].is_alive);
+    plan_journal_close(&journal);
+    assert_int_equal(load(j), 1);
+    assert_string_equal(j->courses.items[0].id, "erp-2");
+    write_left(j, "erp-5", BEGIN("rehearsal", "12") END);
+    assert_int_equal(load(j), 0);
 }
 
 static struct journals *ends_meanwhile;
@@ -204,7 +236,7 @@ static void test_ends_meanwhile(void **state)
     io.openat = ending_openat;
     ends_meanwhile = j;
     j->ctx.io = &io;
-    assert_null(load(j)->id);
+    assert_int_equal(load(j), 0);
 }
 
 int main(void)
@@ -214,9 +246,10 @@ int main(void)
         cmocka_unit_test(test_waiting),
         cmocka_unit_test(test_for_real),
         cmocka_unit_test(test_drill),
+        cmocka_unit_test(test_several),
         cmocka_unit_test_setup_teardown(test_alive, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stopped_or_ended, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_which_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_which_ones, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ends_meanwhile, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -90,6 +90,9 @@ static void test_a_file_with_mistakes(void **state)
     (void)state;
     struct watch_plan p = { .name = (char *)"erp", .problem = (char *)"'steps' is missing" };
     expect(&p, NULL, "plan-invalid");
+    struct watch_course course = { .id = (char *)"erp-1", .scenario = (char *)"", .steps = 2 };
+    p.courses = (struct watch_courses){ &course, 1 }; // which goes on being one
+    expect(&p, NULL, "plan-unfinished,plan-invalid");
 }
 
 static void test_improvements(void **state)
