@@ -29,20 +29,42 @@ static bool find_interrupted(const struct planning_course *run, struct planning 
     return true;
 }
 
-// What was interrupted is done again; so is what lay in scratch space.
+// Scratch space went with the process that made it.
+static bool is_lost(const struct planning_course *run, const struct recovery_step *step)
+{
+    const struct recovery_system *system = recovery_find_system(&run->plan, step->system);
+    const struct recovery_target *target = system == NULL ? NULL : recovery_find_target(system, run->p->scenario);
+    bool in_scratch = run->p->mode == PLANNING_REHEARSE || (target != NULL && target->to == RECOVERY_SCRATCH);
+    return step->type == RECOVERY_RESTORE && in_scratch && run->p->mode != PLANNING_TABLETOP;
+}
+
+static void mark_after(const struct planning_course *run, size_t step, bool *marked)
+{
+    for (size_t i = 0; i < run->p->n_steps; i++)
+        if (recovery_graph_needs(&run->graph, i, step) && !marked[i]) {
+            marked[i] = true;
+            mark_after(run, i, marked);
+        }
+}
+
+// What was interrupted is done again; so is what lay in scratch space, and all that came after it: what was checked there says nothing of what is restored anew, perhaps
+// from another snapshot.
 static void forget_unfinished(struct planning_course *run)
 {
+    bool *again = xcalloc(run->p->n_steps + 1, sizeof *again);
+    for (size_t i = 0; i < run->p->n_steps; i++)
+        if (is_lost(run, &run->plan.steps[i]) && !again[i]) {
+            again[i] = true;
+            mark_after(run, i, again);
+        }
     for (size_t i = 0; i < run->p->n_steps; i++) {
-        const struct recovery_step *step = &run->plan.steps[i];
-        const struct recovery_system *system = recovery_find_system(&run->plan, step->system);
-        const struct recovery_target *target = system == NULL ? NULL : recovery_find_target(system, run->p->scenario);
-        bool in_scratch = run->p->mode == PLANNING_REHEARSE || (target != NULL && target->to == RECOVERY_SCRATCH);
         bool is_over = run->p->steps[i].state == PLANNING_DONE || run->p->steps[i].state == PLANNING_SKIPPED;
-        if (run->p->steps[i].state == PLANNING_FAILED) // it is asked about again: an answer that is in the journal and was not removed any more is no new one
-            planning_answer_drop(run->ctx->io, run->directory, step->id);
-        if (!is_over || (step->type == RECOVERY_RESTORE && in_scratch))
+        if (run->p->steps[i].state == PLANNING_FAILED || again[i]) // it is asked about again: an answer that is in the journal and was not removed any more is no new one
+            planning_answer_drop(run->ctx->io, run->directory, run->plan.steps[i].id);
+        if (!is_over || again[i])
             run->p->steps[i].state = PLANNING_WAITING;
     }
+    free(again);
 }
 
 struct origin {

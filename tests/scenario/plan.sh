@@ -114,6 +114,26 @@ rm "$tree/broken"
 is 0 "one that is begun anew instead" run_bkd plan run twice --yes --anew
 is 0 "and one after that" run_bkd plan run twice --yes
 fits "which does not go on with what was given up, but does all of it" '[ "$(wc -l <"$tree/did")" = 3 ]'
+cat >"$config/plans/again.yaml" <<EOF
+systems: [{name: erp, policy: p}]
+steps:
+  - {id: before, type: command, rehearse: true, command: ["true"]}
+  - {id: restore, type: restore, system: erp, after: before}
+  - {id: verify, type: check, system: erp, after: restore}
+  - {id: use, type: command, rehearse: true, after: verify, command: ["true"]}
+  - {id: wait, type: manual, after: use, instruction: look at it}
+EOF
+begin again --rehearse
+until_begun wait
+kill -9 "$pid"
+wait "$pid" 2>/dev/null
+how_often() { cat "$state"/plans/again-*/journal.jsonl | grep -c "\"type\":\"step_begin\".*\"step\":\"$1\""; }
+begin again --rehearse
+for _ in $(seq 300); do [ "$(how_often wait)" != 2 ] || break; sleep 0.1; done
+fits "a rehearsal that goes on restores anew, and checks and uses that" '[ "$(how_often restore) $(how_often verify) $(how_often use)" = "2 2 2" ]'
+fits "what came before is not done again" '[ "$(how_often before)" = 1 ]'
+kill -9 "$pid"
+wait "$pid" 2>/dev/null
 echo 'steps: [{id: a, type: command, command: ["true"]}, {id: b, type: command, after: a, command: ["false"]}]' >"$config/plans/slow.yaml"
 is 1 "a plan that fails" run_bkd plan run slow --yes --anew
 is 0 "measures nothing" run_bkd plan show slow --json
