@@ -310,6 +310,13 @@ static bool keep_piece(struct entries *r, struct apply_file *f, const struct rec
     return false;
 }
 
+// A piece that goes through no window.
+static void count_passed(const struct entries *r, const struct recipe_piece *piece)
+{
+    if (piece->kind != RECIPE_HOLE || r->counts_holes)
+        progress_add(r->windows->progress, 0, piece->length);
+}
+
 static int add_pieces(struct entries *r, struct apply_file *f, struct error *err)
 {
     const struct recipe *recipe = &f->recipe;
@@ -327,9 +334,11 @@ static int add_pieces(struct entries *r, struct apply_file *f, struct error *err
             return windows_give_up(r->windows, f, 0, err);
         if (f->reused && keep_piece(r, f, piece, offset)) {
             apply_piece_over(r->apply, r->apply->n_workers - 1, f);
+            count_passed(r, piece);
         } else if (piece->kind == RECIPE_HOLE) {
             apply_hole(r->apply, r->apply->n_workers - 1, f, (uint32_t)i, offset, piece->length);
             r->report->holes += piece->length;
+            count_passed(r, piece);
         } else {
             int e = windows_need_room(r->windows, piece->length, err);
             if (e < 0)

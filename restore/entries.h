@@ -22,6 +22,7 @@ struct entries {
     unsigned strip;
     bool keep_going;
     bool leave_streams;
+    bool counts_holes;   // they are among the bytes of the progress
     bool in_place_delta; // existing files serve what they hold
     bool root_wanted;    // … and gets the metadata of the directory it stands for in any case
     bool root_made;      // the target itself was made by this restore, in this run or the one it goes on with

@@ -101,6 +101,7 @@ static int start_workers(struct run *r, struct error *err)
         .strip = r->options->strip,
         .keep_going = r->options->keep_going,
         .leave_streams = r->leave_streams,
+        .counts_holes = r->counts_holes,
         .in_place_delta = r->options->in_place_delta,
         .root_made = r->target.root->made || r->marker.root_made,
         .root_wanted = r->options->target_attributes,

@@ -176,9 +176,11 @@ static int guess_duration(struct run *r, struct expect *ret_expect, struct error
 {
     const struct plan_totals *t = &r->plan.totals;
     uint64_t bytes = t->bytes;
+    r->counts_holes = true;
     *ret_expect = expect_of(&r->rates, r->snapshot, t->files - t->names, bytes, r->options->jobs);
     if (ret_expect->seconds < SHORT_S || !plan_is_sparse(&r->plan))
         return 0;
+    r->counts_holes = false;
     int e = plan_count_data(&r->plan, &bytes, err);
     if (e == 0)
         *ret_expect = expect_of(&r->rates, r->snapshot, t->files - t->names, bytes, r->options->jobs);

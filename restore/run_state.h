@@ -17,6 +17,7 @@ struct run {
     struct report *report;
     int scratch_fd;
     bool leave_streams;
+    bool counts_holes; // the bytes of its progress are logical sizes
     struct attrs_self self;
     struct attrs_names *names;
     struct plan plan;

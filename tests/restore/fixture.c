@@ -366,7 +366,7 @@ int fixture_restore_io(struct fixture *f, const struct io *io, const char *name,
     _cleanup_repository_ struct repository *repository = NULL;
     mode_t mask = umask(0);
     o.target = target;
-    o.quiet = true;
+    o.quiet = !o.json;
     o.jobs = o.jobs == 0 ? 2 : o.jobs;
     *err = (struct error){ 0 };
     timing_init(&timing, io_real());

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "bkd/base/crypto.h"
+#include "bkd/base/fs.h"
 
 static uint8_t *noise(size_t n, unsigned seed)
 {
@@ -520,6 +521,66 @@ static void test_zeros_among_pieces(void **state)
     fixture_done(&f);
 }
 
+// A second passes with each look at the clock, so that every count is printed.
+static int hasty_clock(const struct io *io, clockid_t clock, struct timespec *ret_now)
+{
+    static _Atomic time_t now = 1000000000;
+    (void)io, (void)clock;
+    *ret_now = (struct timespec){ .tv_sec = ++now };
+    return 0;
+}
+
+static uint64_t last_number(const char *text, const char *key)
+{
+    const char *found = NULL;
+    for (const char *at = strstr(text, key); at != NULL; at = strstr(at + 1, key))
+        found = at;
+    assert_non_null(found);
+    return strtoull(found + strlen(key), NULL, 10);
+}
+
+// Restores, and reads the progress that standard output gets meanwhile: at the end all is done.
+static void expect_all_counted(struct fixture *f, const struct run_options *options)
+{
+    struct error err;
+    struct report report;
+    _cleanup_buf_ struct buf text = { 0 };
+    _cleanup_free_ char *path = fixture_path(f, "progress");
+    struct io io = *io_real();
+    io.clock = hasty_clock;
+    (void)fflush(stdout);
+    int kept = dup(STDOUT_FILENO), fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    assert_true(kept >= 0 && fd >= 0 && dup2(fd, STDOUT_FILENO) >= 0);
+    int r = fixture_restore_io(f, &io, "t", options, &report, &err);
+    (void)fflush(stdout);
+    assert_true(dup2(kept, STDOUT_FILENO) >= 0 && close(kept) == 0 && close(fd) == 0);
+    if (r != 0)
+        fail_msg("restore ended with %d: %s", r, err.text);
+    assert_int_equal(fs_read_file(io_real(), AT_FDCWD, path, 1 << 20, &text, &err), 0);
+    assert_true(last_number(buf_str(&text), "\"bytes\":") == last_number(buf_str(&text), "\"bytes_total\":"));
+}
+
+// Holes that were not left out of the total are counted as they pass, and so is what stays in the target.
+static void test_progress_comes_to_its_end(void **state)
+{
+    enum { PIECE = 16 << 20 };
+    struct fixture f;
+    _cleanup_free_ char *data = (char *)noise(5 * PIECE, 6), *target = NULL;
+    (void)state;
+    memset(data + 3 * PIECE, 0, 2 * PIECE);
+    fixture_init(&f, false);
+    fixture_dir(&f, "/", 0755);
+    fixture_version(&f, "/sparse", data, 3 * PIECE, 2 * PIECE);
+    fixture_commit(&f);
+    expect_all_counted(&f, &(struct run_options){ .json = true });
+    target = fixture_path(&f, "t/sparse");
+    int fd = open(target, O_WRONLY);
+    assert_true(fd >= 0 && pwrite(fd, "x", 1, PIECE + 5) == 1 && close(fd) == 0);
+    expect_all_counted(&f, &(struct run_options){ .json = true, .overwrite = DECIDE_ALWAYS, .in_place_delta = true });
+    fixture_assert_content(&f, "t/sparse", data, 5 * PIECE);
+    fixture_done(&f);
+}
+
 int main(void)
 {
     static bool off = false, on = true;
@@ -541,6 +602,7 @@ int main(void)
         cmocka_unit_test(test_many_files),
         cmocka_unit_test(test_small_holes),
         cmocka_unit_test(test_zeros_among_pieces),
+        cmocka_unit_test(test_progress_comes_to_its_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
