@@ -1,6 +1,8 @@
 // What a restore came to, by what bkd-restore says: programs that say it in its place.
 #include "tests/codec/scratch.h"
 
+#include <sys/resource.h>
+
 #include "bkd/dr/trial.h"
 
 // A program that prints these lines and ends with this code.
@@ -122,6 +124,28 @@ static void test_command(void **state)
     assert_string_equal(buf_str(&words), "restore --json --verify -r /repository -i key -s signers --chain 00ff --target /target 12 -- /a b /-c ");
 }
 
+// How nice the program was.
+static int niceness(const struct scratch *s, bool gives_way)
+{
+    _cleanup_trial_ struct trial trial = { 0 };
+    _cleanup_buf_ struct buf words = { 0 };
+    run(s, (struct trial_request){ .timeout_ms = 60000, .gives_way = gives_way }, &trial);
+    scratch_read(s, "words", &words);
+    return atoi(buf_str(&words));
+}
+
+static void test_gives_way_where_asked(void **state)
+{
+    (void)state;
+    static const char asked[] = "#!/bin/sh\nnice >\"${0%/*}/words\"\n";
+    _cleanup_scratch_ struct scratch s = scratch_new();
+    int own = getpriority(PRIO_PROCESS, 0);
+    make_program(&s, "", 0);
+    scratch_write(&s, "restore", asked, sizeof asked - 1);
+    assert_int_equal(niceness(&s, false), own);
+    assert_int_equal(niceness(&s, true), own < 10 ? 10 : own);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -129,6 +153,7 @@ int main(void)
         cmocka_unit_test(test_figures),
         cmocka_unit_test(test_no_end),
         cmocka_unit_test(test_command),
+        cmocka_unit_test(test_gives_way_where_asked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

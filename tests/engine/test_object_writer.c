@@ -347,17 +347,23 @@ static void test_store_fails_while_ending(void **state)
 
 // Objects that are getting their names; the first waits for the second.
 static atomic_uint at_the_door, fails_at;
-static atomic_bool two_were_there;
+static atomic_bool first_waits, second_came, two_were_there;
 
 static int waiting_rename(const struct io *io, int old_dirfd, const char *old_path, int new_dirfd, const char *new_path, unsigned flags)
 {
     (void)io;
     if (strncmp(new_path, "objects/", 8) == 0) {
         unsigned number = ++at_the_door;
-        for (int i = 0; i < 1000 && number == 1 && !two_were_there; i++)
+        if (number == 1)
+            first_waits = true;
+        for (int i = 0; i < 1000 && number == 1 && !second_came; i++)
             (void)usleep(10000);
-        if (number == 2)
-            two_were_there = true;
+        if (number == 1)
+            first_waits = false;
+        if (number == 2) {
+            two_were_there = first_waits;
+            second_came = true;
+        }
         if (number == fails_at) {
             errno = ENOSPC;
             return -1;
@@ -380,7 +386,7 @@ static void test_two_at_a_time(void **state)
     struct shop *s = *state;
     struct error err;
     at_the_door = fails_at = 0;
-    two_were_there = false;
+    second_came = two_were_there = false;
     s->io.renameat2 = waiting_rename;
     scratch_ok(add_many(s, &err), &err);
     assert_true(two_were_there);
@@ -405,7 +411,7 @@ static void test_one_of_two_fails(void **state)
         scratch_ok(object_writer_new(&s->io, &s->options, &s->writer, &err), &err);
         at_the_door = 0;
         fails_at = which;
-        two_were_there = false;
+        second_came = false;
         s->io.renameat2 = waiting_rename;
         assert_int_equal(add_many(s, &err), ERROR_NO_SPACE);
         assert_true(s->finished <= which);

@@ -22,5 +22,16 @@ printf '#!/bin/sh\n"%s/bkd-restore" "$@" || exit\nfor last; do :; done\nf=$(find
 chmod 755 "$tree/bin/bkd-restore"
 is 1 "a restore with other bytes" env BKD_BIN="$tree/bin" sh "$BKD_SOURCE/scripts/bench" speed --work "$tree" --fs none --rounds 1 --tiny 100 --tools bkd --only W4.restore
 says "is told" '^FAILED: W4.restore, bkd, round 1: .*differences'
+printf '#!/bin/sh\necho "$*" >>"%s/asked"\nexec "%s/bkd-restore" "$@"\n' "$tree" "$BKD_BIN" >"$tree/bin/bkd-restore"
+printf '#!/bin/sh\necho "sync $*" >>"%s/asked"\nexec /bin/sync "$@"\n' "$tree" >"$tree/bin/sync"
+chmod 755 "$tree/bin/sync"
+ending() { rm -f "$tree/asked"; env PATH="$tree/bin:$PATH" BKD_BIN="$tree/bin" sh "$BKD_SOURCE/scripts/bench" speed --work "$tree" --fs none --rounds 1 --tiny 20 --tools bkd --only W4.restore "$@"; }
+asked() { sed -n "/ restore .* --no-sync/{s/.*/cached/p;d}; s/.* restore .*/restore/p; s/^sync -f .*/sync/p" "$tree/asked" | tr "\n" " "; }
+is 0 "restores as each tool ends them" ending
+is 0 "nobody but the tool waits for the disk" test "$(asked)" = "restore "
+is 0 "restores until they are on the disk" ending --restores durable
+is 0 "which is waited for behind each" test "$(asked)" = "restore sync "
+is 0 "restores until all is written" ending --restores cached
+is 0 "which the tool is told" test "$(asked)" = "cached "
 is 2 "a job that is none" bench --only W9
 finish
