@@ -74,9 +74,9 @@ static int refuse_old_state(const struct setup *s, const struct repository *repo
     int r = pinned_find_missing(s, repository, place, &name, err);
     if (r < 0 || name == NULL)
         return r;
+    const char *known = policy_only_verifies(&s->policy) ? "has seen there" : is_home ? "made" : "brought there";
     return error_set(err, ERROR_INTEGRITY, "'%s' was rolled back, damaged or exchanged: '%s', the newest head that this host %s, is not there as it was; `bkd check %s%s%s` says "
-                     "what else is wrong, and what is left can be named by its number", place->url, name, policy_only_verifies(&s->policy) ? "has seen there" : is_home ? "made" : "brought there", s->policy.name,
-                     is_home ? "" : " --from ", is_home ? "" : place->url);
+                     "what else is wrong, and what is left can be named by its number", place->url, name, known, s->policy.name, is_home ? "" : " --from ", is_home ? "" : place->url);
 }
 
 static int choose(const struct setup *s, const struct repository *repository, const char *snapshot, const struct repository_head **ret_head, struct error *err)
