@@ -103,10 +103,11 @@ int cmd_plan_run(struct context *ctx, const struct cli_args *args, struct error 
         return r;
     interrupt_install(); // what runs is ended, and it is gone on with another time
     r = planning_run(ctx, &options, &p, err);
+    if (r == 0)
+        planning_record(ctx, &p);
+    watch_after_drill(ctx); // whatever kept it from going on: it waits for nobody any more
     if (r < 0)
         return r;
-    planning_record(ctx, &p);
-    watch_after_drill(ctx);
     if (ctx->json)
         r = print_json(&p, err);
     else if (ctx->verbosity >= 0)
