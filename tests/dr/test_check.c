@@ -153,10 +153,22 @@ static void test_command(void **state)
 
 // ---- http
 
-// Answers whatever it is asked, until it is ended.
-static pid_t listen_somewhere(unsigned *ret_port)
+// Answers whatever it is asked, until it is ended; a check that fails leaves nobody behind.
+static _Noreturn void answer_everybody(int fd)
 {
     static const char answer[] = "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;) {
+        char asked[4096];
+        int peer = accept(fd, NULL, NULL);
+        if (read(peer, asked, sizeof asked) > 0 && write(peer, answer, sizeof answer - 1) > 0)
+            (void)shutdown(peer, SHUT_WR);
+        (void)close(peer);
+    }
+}
+
+static pid_t listen_somewhere(unsigned *ret_port)
+{
     struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t n = sizeof at;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -165,13 +177,7 @@ static pid_t listen_somewhere(unsigned *ret_port)
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0)
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); // a check that fails leaves nobody behind
-    for (char asked[4096]; child == 0;) {
-        int peer = accept(fd, NULL, NULL);
-        if (read(peer, asked, sizeof asked) > 0 && write(peer, answer, sizeof answer - 1) > 0)
-            (void)shutdown(peer, SHUT_WR);
-        (void)close(peer);
-    }
+        answer_everybody(fd);
     (void)close(fd);
     return child;
 }
