@@ -1,5 +1,6 @@
 #include "bkd/codec/blocksum.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 #include <immintrin.h>
 
 #define AVX2 __attribute__((target("avx2")))
+#define AVX512 __attribute__((target("avx2,avx512f,avx512vl"))) // rotates in one step, and has twice as many registers
 #define INLINE __attribute__((always_inline)) static inline
 
 // ---- BLAKE2b: lane k of each vector belongs to block k ----
@@ -55,23 +57,33 @@ AVX2 INLINE void blake2b_round(lanes v[16], const lanes m[16], const uint8_t s[1
     MIX(v[3], v[4], v[9], v[14], m[s[14]], m[s[15]]);
 }
 
-// Function F of RFC 7693 on 128 bytes of each of the four blocks; `done` counts bytes, these included.
-AVX2 INLINE void blake2b_compress(lanes h[8], const uint8_t *data, size_t stride, uint64_t done, bool last)
+// Words 4j to 4j + 3 of each block, one block in a row, become four vectors of one word each.
+AVX2 INLINE void take_words(lanes m[4], const uint8_t *const blocks[BLOCKSUM_LANES], uint32_t at)
+{
+    __m256i row[4], low[2], high[2];
+    for (unsigned k = 0; k < 4; k++)
+        row[k] = _mm256_loadu_si256((const __m256i *)(const void *)(blocks[k] + at));
+    for (unsigned k = 0; k < 2; k++) {
+        low[k] = _mm256_unpacklo_epi64(row[2 * k], row[2 * k + 1]);
+        high[k] = _mm256_unpackhi_epi64(row[2 * k], row[2 * k + 1]);
+    }
+    m[0] = (lanes)_mm256_permute2x128_si256(low[0], low[1], 0x20);
+    m[1] = (lanes)_mm256_permute2x128_si256(high[0], high[1], 0x20);
+    m[2] = (lanes)_mm256_permute2x128_si256(low[0], low[1], 0x31);
+    m[3] = (lanes)_mm256_permute2x128_si256(high[0], high[1], 0x31);
+}
+
+// Function F of RFC 7693 on the 128 bytes at `at` of each of the four blocks.
+AVX2 INLINE void blake2b_compress(lanes h[8], const uint8_t *const blocks[BLOCKSUM_LANES], uint32_t at, bool last)
 {
     lanes v[16], m[16];
-#pragma GCC unroll 16
-    for (unsigned i = 0; i < 16; i++) {
-        uint64_t word[4];
-#pragma GCC unroll 4
-        for (unsigned k = 0; k < 4; k++)
-            memcpy(&word[k], data + k * stride + 8 * i, 8);
-        m[i] = (lanes){ word[0], word[1], word[2], word[3] };
-    }
+    for (unsigned i = 0; i < 4; i++)
+        take_words(m + 4 * (size_t)i, blocks, at + 32 * i);
     for (unsigned i = 0; i < 8; i++) {
         v[i] = h[i];
         v[i + 8] = (lanes){ 0 } + blake2b_iv[i];
     }
-    v[12] ^= done;
+    v[12] ^= (uint64_t)at + 128; // bytes so far
     if (last)
         v[14] = ~v[14];
 #pragma GCC unroll 12
@@ -81,17 +93,26 @@ AVX2 INLINE void blake2b_compress(lanes h[8], const uint8_t *data, size_t stride
         h[i] ^= v[i] ^ v[i + 8];
 }
 
-AVX2 static void strong_sums(const uint8_t *data, uint32_t block_size, uint8_t *entries)
+AVX2 INLINE void blake2b_blocks(const uint8_t *const blocks[BLOCKSUM_LANES], uint32_t block_size, lanes ret_words[4])
 {
     lanes h[8];
     for (unsigned i = 0; i < 8; i++)
         h[i] = (lanes){ 0 } + blake2b_iv[i];
     h[0] ^= UINT64_C(0x01010000) ^ 32; // no key, 32 bytes of output
     for (uint32_t at = 0; at < block_size; at += 128)
-        blake2b_compress(h, data + at, block_size, at + 128, at + 128 == block_size);
-    for (unsigned k = 0; k < 4; k++)
-        for (unsigned i = 0; i < 4; i++)
-            put_u64le(entries + k * BLOCKSUM_ENTRY + 4 + 8 * i, h[i][k]);
+        blake2b_compress(h, blocks, at, at + 128 == block_size);
+    memcpy(ret_words, h, 4 * sizeof h[0]);
+}
+
+// The same twice, for two kinds of processors.
+AVX2 static void strong_sums(const uint8_t *const blocks[BLOCKSUM_LANES], uint32_t block_size, lanes ret_words[4])
+{
+    blake2b_blocks(blocks, block_size, ret_words);
+}
+
+AVX512 static void strong_sums_avx512(const uint8_t *const blocks[BLOCKSUM_LANES], uint32_t block_size, lanes ret_words[4])
+{
+    blake2b_blocks(blocks, block_size, ret_words);
 }
 
 // ---- RabinKarp: hash = 1; for each byte: hash = hash * MULT + byte (modulo 2^32) ----
@@ -128,27 +149,43 @@ AVX2 static uint32_t weak_sum(const uint8_t *data, uint32_t n)
     return hash + power(RABINKARP_MULT, n);
 }
 
-size_t blocksum_entries(const uint8_t *data, uint32_t block_size, size_t count, uint8_t *ret_entries)
+enum blocksum_way blocksum_way(uint32_t block_size)
 {
     if (block_size == 0 || block_size % 128 != 0 || !__builtin_cpu_supports("avx2"))
-        return 0;
-    size_t done = 0;
-    for (; done + 4 <= count; done += 4) {
-        const uint8_t *blocks = data + done * block_size;
-        uint8_t *entries = ret_entries + done * BLOCKSUM_ENTRY;
-        for (unsigned k = 0; k < 4; k++)
-            put_u32be(entries + k * BLOCKSUM_ENTRY, weak_sum(blocks + (size_t)k * block_size, block_size));
-        strong_sums(blocks, block_size, entries);
+        return BLOCKSUM_NONE;
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") ? BLOCKSUM_AVX512 : BLOCKSUM_AVX2;
+}
+
+void blocksum_entries(enum blocksum_way way, const uint8_t *const blocks[], uint32_t block_size, size_t count, uint8_t *const ret_entries[])
+{
+    assert(count > 0 && count <= BLOCKSUM_LANES && way != BLOCKSUM_NONE && way <= blocksum_way(block_size));
+    const uint8_t *all[BLOCKSUM_LANES];
+    for (size_t k = 0; k < BLOCKSUM_LANES; k++)
+        all[k] = blocks[k < count ? k : 0]; // a lane too many does what another does
+    lanes sums[4];
+    if (way == BLOCKSUM_AVX512)
+        strong_sums_avx512(all, block_size, sums);
+    else
+        strong_sums(all, block_size, sums);
+    for (size_t k = 0; k < count; k++) {
+        put_u32be(ret_entries[k], weak_sum(blocks[k], block_size));
+        for (size_t i = 0; i < 4; i++)
+            put_u64le(ret_entries[k] + 4 + 8 * i, sums[i][k]);
     }
-    return done;
 }
 
 #else
 
-size_t blocksum_entries(const uint8_t *data, uint32_t block_size, size_t count, uint8_t *ret_entries)
+enum blocksum_way blocksum_way(uint32_t block_size)
 {
-    (void)data, (void)block_size, (void)count, (void)ret_entries;
-    return 0;
+    (void)block_size;
+    return BLOCKSUM_NONE;
+}
+
+void blocksum_entries(enum blocksum_way way, const uint8_t *const blocks[], uint32_t block_size, size_t count, uint8_t *const ret_entries[])
+{
+    (void)way, (void)blocks, (void)block_size, (void)count, (void)ret_entries;
+    assert(!"there is a way");
 }
 
 #endif

@@ -6,6 +6,8 @@
 #include "bkd/base/bytes.h"
 #include "bkd/codec/blocksum.h"
 
+_Static_assert(DELTA_ENTRIES_WAITING <= BLOCKSUM_LANES && DELTA_SIGNATURE_ENTRY == BLOCKSUM_ENTRY, "entries that wait are computed together");
+
 uint64_t delta_signature_count(uint64_t file_size, uint32_t block_size)
 {
     return file_size / block_size + (file_size % block_size != 0);
@@ -30,37 +32,54 @@ void delta_signature_begin(struct buf *out, uint32_t block_size)
     put_u32be(p + 8, DELTA_SIGNATURE_STRONG);
 }
 
-// The entries that librsync makes of a run of blocks.
-static int append_by_librsync(struct buf *out, uint32_t block_size, const void *data, size_t n, struct error *err)
+// The entry as librsync makes it, which takes a block of any length.
+static int entry_by_librsync(uint32_t block_size, const uint8_t *block, size_t n, uint8_t *ret_entry, struct error *err)
 {
-    if (n == 0)
-        return 0;
-    size_t size = DELTA_SIGNATURE_HEAD + (size_t)delta_signature_count(n, block_size) * DELTA_SIGNATURE_ENTRY;
     rs_job_t *job = rs_sig_begin(block_size, DELTA_SIGNATURE_STRONG, RS_RK_BLAKE2_SIG_MAGIC);
     if (job == NULL)
         return error_set(err, ERROR_FAILED, "librsync cannot make a signature with blocks of %u bytes", block_size);
-    size_t before = out->len;
-    uint8_t *place = buf_extend(out, size);
-    rs_buffers_t buffers = { .next_in = (char *)data, .avail_in = n, .eof_in = 1, .next_out = (char *)place, .avail_out = size };
+    uint8_t signature[DELTA_SIGNATURE_HEAD + DELTA_SIGNATURE_ENTRY];
+    rs_buffers_t buffers = { .next_in = (char *)(uintptr_t)block, .avail_in = n, .eof_in = 1, .next_out = (char *)signature, .avail_out = sizeof signature };
     rs_result result = rs_job_iter(job, &buffers);
     (void)rs_job_free(job); // repeats the job's own result
-    if (result != RS_DONE || buffers.avail_out != 0) {
-        out->len = before;
+    if (result != RS_DONE || buffers.avail_out != 0)
         return error_set(err, ERROR_FAILED, "librsync signature: %s", rs_strerror(result));
-    }
-    // Each job writes the head anew; this module writes it once.
-    memmove(place, place + DELTA_SIGNATURE_HEAD, size - DELTA_SIGNATURE_HEAD);
-    out->len -= DELTA_SIGNATURE_HEAD;
+    memcpy(ret_entry, signature + DELTA_SIGNATURE_HEAD, DELTA_SIGNATURE_ENTRY);
     return 0;
+}
+
+int delta_entries_end(struct delta_entries *e, struct error *err)
+{
+    size_t count = e->count;
+    enum blocksum_way way = blocksum_way(e->block_size);
+    e->count = 0;
+    if (way != BLOCKSUM_NONE && count > 0)
+        blocksum_entries(way, e->blocks, e->block_size, count, e->entries);
+    int rc = 0;
+    for (size_t i = 0; way == BLOCKSUM_NONE && i < count && rc == 0; i++)
+        rc = entry_by_librsync(e->block_size, e->blocks[i], e->block_size, e->entries[i], err);
+    return rc;
+}
+
+int delta_entries_add(struct delta_entries *e, const uint8_t *block, size_t n, uint8_t *ret_entry, struct error *err)
+{
+    if (n < e->block_size)
+        return entry_by_librsync(e->block_size, block, n, ret_entry, err);
+    e->blocks[e->count] = block;
+    e->entries[e->count] = ret_entry;
+    return ++e->count < DELTA_ENTRIES_WAITING ? 0 : delta_entries_end(e, err);
 }
 
 int delta_signature_append(struct buf *out, uint32_t block_size, const void *data, size_t n, struct error *err)
 {
-    size_t before = out->len, whole = n / block_size;
-    size_t done = blocksum_entries(data, block_size, whole, buf_extend(out, whole * DELTA_SIGNATURE_ENTRY));
-    out->len = before + done * DELTA_SIGNATURE_ENTRY;
-    size_t used = done * block_size;
-    int rc = append_by_librsync(out, block_size, (const uint8_t *)data + used, n - used, err);
+    struct delta_entries entries = { .block_size = block_size };
+    size_t before = out->len, count = (size_t)delta_signature_count(n, block_size);
+    uint8_t *place = buf_extend(out, count * DELTA_SIGNATURE_ENTRY);
+    int rc = 0;
+    for (size_t i = 0, at = 0; i < count && rc == 0; i++, at += block_size)
+        rc = delta_entries_add(&entries, (const uint8_t *)data + at, n - at < block_size ? n - at : block_size, place + i * DELTA_SIGNATURE_ENTRY, err);
+    if (rc == 0)
+        rc = delta_entries_end(&entries, err);
     if (rc < 0)
         out->len = before;
     return rc;

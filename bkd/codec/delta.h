@@ -16,6 +16,7 @@
 #define DELTA_SIGNATURE_HEAD 12u
 #define DELTA_SIGNATURE_ENTRY 36u
 #define DELTA_SIGNATURE_STRONG 32u
+#define DELTA_ENTRIES_WAITING 4u
 #define DELTA_BLOCK_MIN 4096u
 #define DELTA_BLOCK_MAX (16u << 20)         // a piece; larger files have no signature
 #define DELTA_SIGNATURE_MEMORY (32u << 20)  // of one loaded signature, by default
@@ -31,6 +32,17 @@ uint64_t delta_signature_count(uint64_t file_size, uint32_t block_size);
 
 // Appends the 12 bytes a signature starts with.
 void delta_signature_begin(struct buf *out, uint32_t block_size);
+// Makes entries of single blocks that lie anywhere, some at a time, because that is faster. Any number of them at a time, each for one thread.
+struct delta_entries {
+    uint32_t block_size;
+    size_t count; // blocks that wait
+    const uint8_t *blocks[DELTA_ENTRIES_WAITING];
+    uint8_t *entries[DELTA_ENTRIES_WAITING];
+};
+// Has the entry (DELTA_SIGNATURE_ENTRY bytes) of a block written: now or later, until delta_entries_end. A block shorter than block_size only
+// where the file ends. The block and the entry's place are borrowed until then.
+MUST_USE int delta_entries_add(struct delta_entries *e, const uint8_t *block, size_t n, uint8_t *ret_entry, struct error *err);
+MUST_USE int delta_entries_end(struct delta_entries *e, struct error *err);
 // Appends an entry for each block of data: whole blocks, and a short one at the end only where the file ends. Any thread.
 MUST_USE int delta_signature_append(struct buf *out, uint32_t block_size, const void *data, size_t n, struct error *err);
 

@@ -246,22 +246,21 @@ static bool entry_is_kept(const struct piece_input *in, uint32_t block_size, siz
 int piece_delta_signature(const struct piece_input *in, uint32_t block_size, const uint8_t *base_entries, struct buf *out, struct error *err)
 {
     assert(block_size >= SAMEPLACE_BLOCK && PIECE_SIZE % block_size == 0);
-    size_t count = (size_t)delta_signature_count(in->length, block_size);
+    struct delta_entries changed = { .block_size = block_size };
+    size_t before = out->len, count = (size_t)delta_signature_count(in->length, block_size);
+    uint8_t *entries = buf_extend(out, count * DELTA_SIGNATURE_ENTRY);
     bool may_keep = base_entries != NULL && in->base_tags != NULL;
-    for (size_t at = 0; at < count;) {
-        bool kept = may_keep && entry_is_kept(in, block_size, at);
-        size_t end = at + 1;
-        while (end < count && (may_keep && entry_is_kept(in, block_size, end)) == kept)
-            end++;
-        uint64_t from = (uint64_t)at * block_size, to = (uint64_t)end * block_size;
-        if (kept) {
-            buf_add(out, base_entries + at * DELTA_SIGNATURE_ENTRY, (end - at) * DELTA_SIGNATURE_ENTRY);
-        } else {
-            int rc = delta_signature_append(out, block_size, in->data + from, (size_t)((to < in->length ? to : in->length) - from), err);
-            if (rc < 0)
-                return rc;
-        }
-        at = end;
+    int rc = 0;
+    for (size_t k = 0; k < count && rc == 0; k++) {
+        uint32_t from = (uint32_t)k * block_size, left = in->length - from;
+        if (may_keep && entry_is_kept(in, block_size, k))
+            memcpy(entries + k * DELTA_SIGNATURE_ENTRY, base_entries + k * DELTA_SIGNATURE_ENTRY, DELTA_SIGNATURE_ENTRY);
+        else
+            rc = delta_entries_add(&changed, in->data + from, left < block_size ? left : block_size, entries + k * DELTA_SIGNATURE_ENTRY, err);
     }
-    return 0;
+    if (rc == 0)
+        rc = delta_entries_end(&changed, err);
+    if (rc < 0)
+        out->len = before;
+    return rc;
 }
