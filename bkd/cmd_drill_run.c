@@ -64,7 +64,7 @@ static int add_step(struct drill *d, const struct recovery *plan, const struct p
     _cleanup_buf_ struct buf text = { 0 };
     describe_step(s, &text);
     const struct drill_step step = { .name = p->ids[i], .planned_ms = i < plan->step_count ? plan->steps[i].deadline_s * 1000 : 0, .took_ns = s->took_ns,
-                                     .begun_ns = &s->begun_ns, .result = result, .text = buf_str(&text) };
+                                     .begun_ns = &s->begun_ns, .result = result, .text = buf_str(&text), .snapshot = s->snapshot, .copy = s->copy };
     int r = drill_step(d, &step, err);
     if (r == 0 && result == DRILL_SKIPPED) {
         _cleanup_free_ char *skipped = xasprintf("step %s", p->ids[i]);
@@ -91,6 +91,19 @@ static int tell(const struct context *ctx, const struct drill *d, const struct p
     return 0;
 }
 
+// The last line of JSON is the summary, whatever it came to.
+static int conclude(struct context *ctx, const struct drill *d, const struct planning *p, struct error *err)
+{
+    struct error lost;
+    int result = planning_result(p, err);
+    if (ctx->json)
+        context_conclude(ctx, result, err);
+    int r = tell(ctx, d, p, &lost);
+    if (r < 0 && result == 0)
+        *err = lost;
+    return result < 0 ? result : r;
+}
+
 // What was interrupted by people is as if it had not been.
 static enum drill_end end_of(const struct planning *p)
 {
@@ -100,11 +113,36 @@ static enum drill_end end_of(const struct planning *p)
     return p->passed ? DRILL_HELD : has_failed ? DRILL_NOT_DONE : DRILL_BROKEN_OFF;
 }
 
-static int record(struct drill *d, const struct recovery *plan, const struct planning *p, struct error *err)
+// What would have been lost of the systems that came back.
+static void note_losses(const struct context *ctx, struct drill *d, const struct recovery *plan, const struct planning *p)
+{
+    for (size_t i = 0; i < p->n_steps && i < plan->step_count; i++) {
+        _cleanup_policy_ struct policy policy = { 0 };
+        struct error ignored; // a policy that went meanwhile promises nothing
+        const struct recovery_system *system = recovery_find_system(plan, plan->steps[i].system);
+        if (system == NULL || p->steps[i].snapshot_time_ns == 0 || p->steps[i].state != PLANNING_DONE)
+            continue;
+        uint64_t promised_s = context_load_policy(ctx, system->policy, &policy, &ignored) == 0 ? policy.objectives.rpo_s : 0;
+        drill_loss(d, p->steps[i].snapshot_time_ns, promised_s * 1000);
+    }
+}
+
+static bool promises_rto(const struct recovery *plan)
+{
+    bool promises = plan->rto_s > 0;
+    for (size_t i = 0; i < plan->system_count; i++)
+        promises = promises || plan->systems[i].rto_s > 0;
+    return promises;
+}
+
+static int record(const struct context *ctx, struct drill *d, const struct recovery *plan, const struct planning *p, struct error *err)
 {
     int r = 0;
     for (size_t i = 0; r == 0 && i < p->n_steps; i++)
         r = add_step(d, plan, p, i, err);
+    note_losses(ctx, d, plan, p);
+    if (p->passed && promises_rto(plan) && p->mode == PLANNING_REHEARSE)
+        json_add_bool(d->record, "within_rto", !p->misses_rto);
     struct json *policies = json_add_array(d->record, "policies");
     for (size_t i = 0; i < plan->system_count; i++)
         if (plan->systems[i].policy[0] != '\0')
@@ -138,7 +176,7 @@ int cmd_drill_run(struct context *ctx, const struct cli_args *args, struct error
     if (r == 0)
         planning_record(ctx, &p);
     struct error why;
-    int recorded = r == 0 ? record(&d, &plan, &p, &why) : drill_end(&d, DRILL_BROKEN_OFF, err->text, &why);
+    int recorded = r == 0 ? record(ctx, &d, &plan, &p, &why) : drill_end(&d, DRILL_BROKEN_OFF, err->text, &why);
     if (r == 0)
         drill_evidence_plan(ctx, &d, &plan, &p);
     catalogue_it(ctx, &d, plan.name, kind);
@@ -147,7 +185,5 @@ int cmd_drill_run(struct context *ctx, const struct cli_args *args, struct error
         *err = why;
         return recorded;
     }
-    if (r == 0)
-        r = tell(ctx, &d, &p, err);
-    return r < 0 ? r : planning_result(&p, err);
+    return r < 0 ? r : conclude(ctx, &d, &p, err);
 }

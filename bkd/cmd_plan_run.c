@@ -30,6 +30,7 @@ static int add_step(const struct planning *p, size_t i, struct error *err)
     json_add_str(line, "choice", s->choice);
     if (s->snapshot > 0) {
         json_add_u64(line, "snapshot", s->snapshot);
+        json_add_time(line, "snapshot_time", s->snapshot_time_ns);
         json_add_str(line, "from", s->copy);
     }
     return json_line_print(&line, stdout, err);
@@ -54,6 +55,17 @@ static int print_json(const struct planning *p, struct error *err)
         return json_line_print(&line, stdout, err);
     json_free(&line);
     return r;
+}
+
+// The last line is the summary, whatever it came to.
+static int conclude(struct context *ctx, const struct planning *p, int result, struct error *err)
+{
+    struct error lost;
+    context_conclude(ctx, result, err);
+    int r = print_json(p, &lost);
+    if (r < 0 && result == 0)
+        *err = lost;
+    return result < 0 ? result : r;
 }
 
 static void print_text(const struct context *ctx, const struct planning *p)
@@ -108,11 +120,12 @@ int cmd_plan_run(struct context *ctx, const struct cli_args *args, struct error 
     watch_after_drill(ctx); // whatever kept it from going on: it waits for nobody any more
     if (r < 0)
         return r;
+    r = planning_result(&p, err);
     if (ctx->json)
-        r = print_json(&p, err);
-    else if (ctx->verbosity >= 0)
+        return conclude(ctx, &p, r, err);
+    if (ctx->verbosity >= 0)
         print_text(ctx, &p);
-    return r < 0 ? r : planning_result(&p, err);
+    return r;
 }
 
 // ---- answer

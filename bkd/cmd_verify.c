@@ -214,11 +214,9 @@ static void remember(const struct context *ctx, const struct verifying *v)
 static int conclude(struct context *ctx, struct verifying *v, int result, struct error *err)
 {
     struct error lost;
-    ctx->has_concluded = true;
     if (result < 0 && v->why == NULL && !v->is_proven)
         v->why = xstrdup(err->text);
-    if (result < 0 && err->code != ERROR_INCOMPLETE)
-        (void)!context_print_error(err, &lost); // a summary that cannot be printed either is told
+    context_conclude(ctx, result, err);
     int r = print_json(v, &lost);
     if (r < 0 && result == 0)
         *err = lost;

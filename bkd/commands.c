@@ -154,8 +154,8 @@ static const struct cli_command commands[] = {
     { "improve list", "", 0, 0, "list what drills asked for and is not done", "Those past their date are marked as overdue.", improve_list_options, cmd_improve_list },
     { "improve close", "NUMBER", 1, 1, "say that an improvement is done", NULL, improve_close_options, cmd_improve_close },
     { "evidence pack", "", 0, 0, "pack what proves that drills were held, for somebody without bkd",
-      "Makes a package of the drill, or of all drills of the period: their records, logs and signed heads, and the runs and verifications of that time; with the hash of every file, signed by this "
-      "host. It is verified without bkd and without a network, with tar, zstd, sha256sum and ssh-keygen: README.txt in it says how, in English and Chinese.",
+      "Makes a package of the drill, or of all drills of the period: their records, logs and signed heads, and the runs and verifications of that time (of the drill's policies; of a period, of all); "
+      "with the hash of every file, signed by this host. It is verified without bkd and without a network, with tar, zstd, sha256sum and ssh-keygen: README.txt in it says how, in English and Chinese.",
       evidence_options, cmd_evidence_pack },
     { "rto", "[POLICY]", 0, 1, "say how long restores take, as far as it was measured",
       "Of the verifications of whole snapshots that are like the newest (same copy, same host, size within a factor of two): median, 90th percentile and worst, and what so many "

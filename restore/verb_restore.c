@@ -83,6 +83,9 @@ static int read_options(const struct context *ctx, const struct cli_args *args, 
         return error_set(err, ERROR_USAGE, "--no-sync goes with a new target only: with --overwrite, --in-place or --delete a power cut could take what was there before, too");
     if (ret_options->target == NULL || *ret_options->target == '\0')
         return error_set(err, ERROR_USAGE, "where to? Give --target DIR, or --in-place for where the files were");
+    if (strncmp(ret_options->target, "sftp://", 7) == 0 || strncmp(ret_options->target, "ssh://", 6) == 0) // which would be a directory of that name
+        return error_set(err, ERROR_USAGE, "'%s' is on another host, and owners, ACLs and holes do not get there by SFTP: run bkd-restore there, as a recovery plan does by ssh (bkd-plan(5))",
+                         ret_options->target);
     int r = cli_args_number(args, "strip-components", 1000, &strip, err);
     if (r == 0)
         r = cli_args_number(args, "jobs", 256, &jobs, err);

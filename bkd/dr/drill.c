@@ -95,6 +95,10 @@ static void add_step(struct json *object, const struct drill_step *step, uint64_
     json_add_u64(object, "took_ms", step->took_ns / 1000000);
     json_add_str(object, "result", drill_result_name(step->result));
     json_add_str(object, "text", step->text);
+    if (step->snapshot > 0) {
+        json_add_u64(object, "snapshot", step->snapshot);
+        json_add_str(object, "copy", step->copy);
+    }
 }
 
 int drill_step(struct drill *d, const struct drill_step *step, struct error *err)
@@ -122,6 +126,40 @@ int drill_problem(struct drill *d, const char *text, struct error *err) { return
 
 void drill_figure(struct drill *d, const char *name, uint64_t value) { json_add_u64(d->record, name, value); }
 
+// ---- what was promised
+
+static double share_of(uint64_t ms, uint64_t promised_ms) { return (double)ms / (promised_ms > 0 ? (double)promised_ms : 1); }
+
+void drill_loss(struct drill *d, uint64_t snapshot_time_ns, uint64_t promised_ms)
+{
+    uint64_t age_ms = d->started_ns > snapshot_time_ns ? (d->started_ns - snapshot_time_ns) / 1000000 : 0;
+    bool is_promised = promised_ms > 0, was_promised = d->loss_promised_ms > 0;
+    if (d->has_loss && (is_promised < was_promised || (is_promised == was_promised && share_of(age_ms, promised_ms) <= share_of(d->loss_ms, d->loss_promised_ms))))
+        return;
+    d->has_loss = true;
+    d->loss_ms = age_ms;
+    d->loss_promised_ms = promised_ms;
+}
+
+static void judge_loss(struct drill *d)
+{
+    if (!d->has_loss)
+        return;
+    json_add_u64(d->record, "loss_ms", d->loss_ms);
+    if (d->loss_promised_ms > 0 && json_number(d->record, "objective_rpo_ms") == 0) // a plan's is that of the policy
+        json_add_u64(d->record, "objective_rpo_ms", d->loss_promised_ms);
+    if (d->loss_promised_ms > 0 && d->has_passed)
+        json_add_bool(d->record, "within_rpo", d->loss_ms <= d->loss_promised_ms);
+}
+
+// By hand; whoever carried out a plan knows more, and says so itself.
+static void judge_recovery(struct drill *d)
+{
+    uint64_t took_ms = json_number(d->record, "by_hand_ms"), promised_ms = json_number(d->record, "objective_rto_ms");
+    if (d->has_passed && took_ms > 0 && promised_ms > 0)
+        json_add_bool(d->record, "within_rto", took_ms <= promised_ms);
+}
+
 int drill_end(struct drill *d, enum drill_end end, const char *evaluation, struct error *err)
 {
     _cleanup_buf_ struct buf text = { 0 };
@@ -132,6 +170,8 @@ int drill_end(struct drill *d, enum drill_end end, const char *evaluation, struc
     json_add_u64(d->record, "took_ms", (io_monotonic_ns(d->io) - d->since_ns) / 1000000);
     json_add_bool(d->record, "passed", d->has_passed);
     json_add_bool(d->record, "broken_off", end == DRILL_BROKEN_OFF);
+    judge_recovery(d);
+    judge_loss(d);
     json_add_str(d->record, "evaluation", evaluation);
     json_format(d->record, &text);
     buf_add_char(&text, '\n');

@@ -39,6 +39,8 @@ struct drill_step {
     const uint64_t *begun_ns; // from the begin of the drill, or of the run of its plan; NULL = the step ends now
     enum drill_result result;
     const char *text; // what came of it, one sentence
+    uint64_t snapshot; // that it restored; 0 = it restored none
+    const char *copy;  // from there
 };
 
 struct drill {
@@ -51,6 +53,8 @@ struct drill {
     uint64_t started_ns, since_ns; // realtime, monotonic
     uint64_t ended_ns;     // realtime; 0 = not yet
     size_t n_failed;       // steps
+    bool has_loss;         // of drill_loss
+    uint64_t loss_ms, loss_promised_ms;
     bool has_passed;       // after drill_end
 };
 
@@ -62,6 +66,9 @@ MUST_USE int drill_not_exercised(struct drill *d, const char *text, struct error
 MUST_USE int drill_problem(struct drill *d, const char *text, struct error *err);
 // A figure of the result, such as "recovery_ms".
 void drill_figure(struct drill *d, const char *name, uint64_t value);
+// The drill used a snapshot of that time: what would have been lost is its age when the drill began. Of several the one counts that is nearest to what is promised (0 =
+// nothing is), or furthest beyond it. In the record that is `loss_ms`, and `within_rpo`.
+void drill_loss(struct drill *d, uint64_t snapshot_time_ns, uint64_t promised_ms);
 // How it came to its end.
 enum drill_end {
     DRILL_HELD,       // it passed when no step failed

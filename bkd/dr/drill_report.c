@@ -11,17 +11,19 @@ enum text {
     TEXT_TITLE, TEXT_PASSED, TEXT_FAILED, TEXT_NOT_ENDED, TEXT_ID, TEXT_PLAN, TEXT_VERSION, TEXT_KIND, TEXT_BEGAN, TEXT_ENDED, TEXT_PLACE, TEXT_RESPONSIBLE, TEXT_PARTICIPANTS,
     TEXT_SCOPE, TEXT_COPY, TEXT_SNAPSHOT, TEXT_STEPS, TEXT_STEP, TEXT_PLANNED, TEXT_MEASURED, TEXT_RESULT, TEXT_SAID, TEXT_RTO, TEXT_RPO, TEXT_TOOK, TEXT_BY_HAND, TEXT_NOT_EXERCISED,
     TEXT_EVALUATION, TEXT_PROBLEMS, TEXT_IMPROVEMENTS, TEXT_OWNER, TEXT_DUE, TEXT_STATE, TEXT_OPEN, TEXT_CLOSED, TEXT_NONE, TEXT_TREND, TEXT_SIGNATURES, TEXT_NAME, TEXT_DATE,
-    TEXT_SIGNATURE, TEXT_APPROVER, TEXT_STEP_PASSED, TEXT_STEP_FAILED, TEXT_STEP_SKIPPED, TEXT_NUMBER, TEXT_RECOVERY, TEXT_TIMELINE, TEXT_TIMELINE_KEY, TEXTS
+    TEXT_SIGNATURE, TEXT_APPROVER, TEXT_STEP_PASSED, TEXT_STEP_FAILED, TEXT_STEP_SKIPPED, TEXT_NUMBER, TEXT_RECOVERY, TEXT_TIMELINE, TEXT_TIMELINE_KEY, TEXT_LOSS, TEXT_KEPT,
+    TEXT_MISSED, TEXTS
 };
 
 static const char *const texts[2][TEXTS] = {
     { "Drill report", "PASSED", "NOT PASSED", "NOT ENDED", "Drill", "Plan or policy", "Version (SHA-256)", "Kind", "Began", "Ended", "Place", "Responsible", "Participants", "Scope",
       "Copy used", "Snapshot", "Steps", "Step", "Planned", "Measured", "Result", "What came of it", "Promised recovery time (RTO)", "Promised loss at most (RPO)", "Whole drill",
       "Recovery by hand", "Not exercised", "Evaluation", "Problems", "Improvements", "Owner", "Due", "State", "open", "closed", "none", "Trend", "Signatures", "Name", "Date", "Signature",
-      "Approved by", "passed", "failed", "skipped", "No.", "Recovery", "Timeline", "Bars: when each step ran. Grey: how long it was planned to take." },
+      "Approved by", "passed", "failed", "skipped", "No.", "Recovery", "Timeline", "Bars: when each step ran. Grey: how long it was planned to take.",
+      "Would have been lost (age of the snapshot)", "as promised", "MORE THAN PROMISED" },
     { "演练报告", "通过", "未通过", "未结束", "演练编号", "预案或策略", "版本(SHA-256)", "类型", "开始", "结束", "地点", "负责人", "参加人员", "范围", "所用副本", "快照", "步骤", "步骤", "计划用时", "实际用时", "结果",
       "说明", "承诺恢复时间(RTO)", "承诺最大数据丢失(RPO)", "演练总用时", "手工恢复用时", "未演练内容", "评价", "发现的问题", "改进措施", "负责人", "期限", "状态", "未完成", "已完成", "无", "趋势", "签字", "姓名", "日期",
-      "签名", "批准人", "通过", "失败", "跳过", "编号", "恢复用时", "时间线", "色条:各步骤的实际起止时间;灰条:计划用时。" },
+      "签名", "批准人", "通过", "失败", "跳过", "编号", "恢复用时", "时间线", "色条:各步骤的实际起止时间;灰条:计划用时。", "会丢失的数据(快照距演练开始的时间)", "达到承诺", "超出承诺" },
 };
 
 int drill_report_language(const char *name, enum drill_report_language *ret_language, struct error *err)
@@ -35,10 +37,34 @@ int drill_report_language(const char *name, enum drill_report_language *ret_lang
 
 static const char *say(const struct drill_report *r, enum text text) { return texts[r->language][text]; }
 
+// Kinds and evaluations, as records have them. What steps and people said stays as it was said.
+static const char *say_phrase(const struct drill_report *r, const char *phrase)
+{
+    static const char *const phrases[][2] = {
+        { "negative", "反向演练(破坏与欺骗)" },
+        { "by-hand", "手工恢复" },
+        { "key", "离线密钥" },
+        { "rehearsal", "隔离环境中的预演" },
+        { "tabletop", "桌面推演" },
+        { "all steps were done, in time", "所有步骤均按时完成" },
+        { "all steps were done, later than promised", "所有步骤均已完成,但晚于承诺时间" },
+        { "not all steps were done", "并非所有步骤都已完成" },
+        { "broken off", "中途终止" },
+        { "the tree that recover.sh made was compared with the manifest, entry by entry and hash by hash", "recover.sh 恢复的目录树已与清单逐项、逐哈希比对" },
+        { "the key opened an object of the newest snapshot, whole", "该密钥完整地打开了最新快照的一个对象" },
+        { "each trick that was tried had to be noticed by bkd check and bkd-restore", "每一项破坏与欺骗都必须被 bkd check 和 bkd-restore 发现" },
+    };
+    for (size_t i = 0; phrase != NULL && r->language == DRILL_REPORT_CHINESE && i < sizeof phrases / sizeof *phrases; i++)
+        if (strcmp(phrases[i][0], phrase) == 0)
+            return phrases[i][1];
+    return phrase;
+}
+
 // ---- HTML
 
 static const char style[] =
     ".cover{border-top:6px solid #1b1f24;padding-top:1em}.cover .kind{letter-spacing:.12em;color:#57606a;text-transform:uppercase;margin:0}section{break-inside:avoid}"
+    "thead th,td.passed,td.failed,td.skipped{white-space:nowrap}"
     ".facts th{width:15em;font-weight:600}.n{text-align:right;white-space:nowrap}.verdict{display:inline-block;padding:.2em .8em;border-radius:4px;color:#fff;font-weight:700;margin:.6em 0}"
     ".passed{color:#1a7f37}.failed{color:#b42318;font-weight:700}.skipped{color:#57606a}.verdict.passed{background:#1a7f37;color:#fff}.verdict.failed{background:#b42318;color:#fff}"
     ".gantt{display:grid;grid-template-columns:minmax(6em,14em) 1fr auto;gap:.3em .8em;align-items:center}.gantt span{overflow-wrap:anywhere}"
@@ -74,6 +100,22 @@ static void add_duration_fact(const struct drill_report *r, struct buf *out, enu
         return;
     clock_format_duration(duration, ms * 1000000);
     add_fact(r, out, text, duration);
+}
+
+// With whether that is what was promised, where the record says so.
+static void add_judged_fact(const struct drill_report *r, struct buf *out, enum text text, const char *key, const char *judged_by)
+{
+    char duration[CLOCK_TEXT_MAX];
+    uint64_t ms;
+    bool is_kept = false;
+    if (!json_get_u64(r->record, key, &ms))
+        return;
+    clock_format_duration(duration, ms * 1000000);
+    bool is_judged = json_get_bool(r->record, judged_by, &is_kept);
+    buf_addf(out, "<tr><th>%s</th><td>%s", say(r, text), duration);
+    if (is_judged)
+        buf_addf(out, " – <span class=\"%s\">%s</span>", is_kept ? "passed" : "failed", say(r, is_kept ? TEXT_KEPT : TEXT_MISSED));
+    buf_add_str(out, "</td></tr>\n");
 }
 
 static void add_duration_cell(struct buf *out, const struct json *object, const char *key)
@@ -123,15 +165,16 @@ static void add_facts(const struct drill_report *r, struct buf *out)
     uint64_t snapshot;
     buf_add_str(out, "<table class=\"facts\"><tbody>\n");
     for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)
-        add_fact(r, out, facts[i].text, json_get_str(r->record, facts[i].key));
+        add_fact(r, out, facts[i].text, say_phrase(r, json_get_str(r->record, facts[i].key)));
     if (json_get_u64(r->record, "snapshot", &snapshot)) {
         (void)snprintf(number, sizeof number, "%llu", (unsigned long long)snapshot);
         add_fact(r, out, TEXT_SNAPSHOT, number);
     }
     add_duration_fact(r, out, TEXT_RTO, "objective_rto_ms");
+    add_judged_fact(r, out, TEXT_RECOVERY, "recovery_ms", "within_rto");
+    add_judged_fact(r, out, TEXT_BY_HAND, "by_hand_ms", "within_rto");
     add_duration_fact(r, out, TEXT_RPO, "objective_rpo_ms");
-    add_duration_fact(r, out, TEXT_RECOVERY, "recovery_ms");
-    add_duration_fact(r, out, TEXT_BY_HAND, "by_hand_ms");
+    add_judged_fact(r, out, TEXT_LOSS, "loss_ms", "within_rpo");
     add_duration_fact(r, out, TEXT_TOOK, "took_ms");
     end_table(out);
 }
@@ -241,7 +284,7 @@ static void add_evaluation(const struct drill_report *r, struct buf *out)
 {
     add_heading(r, out, TEXT_EVALUATION);
     buf_add_str(out, "<p>");
-    html_add_text(out, json_get_str(r->record, "evaluation"));
+    html_add_text(out, say_phrase(r, json_get_str(r->record, "evaluation")));
     buf_add_str(out, "</p>\n");
 }
 

@@ -28,6 +28,9 @@ static int compare_values(const void *a, const void *b)
 // The smallest value that at least `percent` of all are not above.
 static uint64_t nearest_rank(const uint64_t *sorted, size_t n, unsigned percent) { return sorted[(n * percent + 99) / 100 - 1]; }
 
+// Of an even number the mean of the two in the middle.
+static uint64_t median_of(const uint64_t *sorted, size_t n) { return sorted[(n - 1) / 2] + (sorted[n / 2] - sorted[(n - 1) / 2]) / 2; }
+
 static bool bound_quantile(const uint64_t *sorted, size_t n, double quantile, uint64_t *ret_bound)
 {
     size_t low = 1, high = n + 1; // the rank is in low … high; n + 1 = none is enough
@@ -52,7 +55,7 @@ void evidence_of(uint64_t *values, size_t n, struct evidence *ret_evidence)
     size_t i = 0;
     if (n > 0) {
         qsort(values, n, sizeof *values, compare_values);
-        e.median = nearest_rank(values, n, 50);
+        e.median = median_of(values, n);
         e.p90 = nearest_rank(values, n, 90);
         e.worst = values[n - 1];
         e.has_bound_p90 = bound_quantile(values, n, 0.9, &e.bound_p90);

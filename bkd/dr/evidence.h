@@ -15,7 +15,7 @@
 
 struct evidence {
     size_t runs;
-    // Of what was measured, by nearest rank; nothing is claimed of what was not. Undefined when runs is 0.
+    // Of what was measured; nothing is claimed of what was not. p90 by nearest rank. Undefined when runs is 0.
     uint64_t median, p90, worst;
     // Of all that is comparable: nine in ten take at most this, with 95 % confidence.
     bool has_bound_p90;

@@ -62,6 +62,18 @@ static void add_path(struct sample *s, const char *path)
         s->paths[s->n++] = xstrdup(path);
 }
 
+// The reservoir has them nearly in the order of the manifest.
+static void shuffle(struct drawing *d)
+{
+    uint64_t n = d->wanted < d->seen ? d->wanted : d->seen;
+    for (uint64_t i = n; i > 1; i--) {
+        uint64_t k = draw_below(d->io, i);
+        struct drawn swap = d->items[i - 1];
+        d->items[i - 1] = d->items[k];
+        d->items[k] = swap;
+    }
+}
+
 static void drop_doubles(struct sample *s)
 {
     size_t kept = 0;
@@ -78,11 +90,13 @@ static void collect(const struct drawing *d, uint64_t max_bytes, struct sample *
 {
     struct sample s = { .files = d->seen };
     uint64_t bytes = 0;
+    bool counts = true;
     s.paths = xcalloc(d->wanted + d->canaries->count + 2, sizeof *s.paths);
     for (uint64_t i = 0; i < d->wanted && i < d->seen; i++) {
         bool fits = max_bytes == 0 || (d->items[i].size <= max_bytes && bytes <= max_bytes - d->items[i].size);
         bytes += fits ? d->items[i].size : 0;
-        s.drawn += fits;
+        counts = counts && fits;
+        s.drawn += counts;
         add_path(&s, fits ? d->items[i].path : NULL);
     }
     add_path(&s, d->newest.path);
@@ -114,6 +128,7 @@ int sample_draw(const struct io *io, struct manifest_reader *reader, uint64_t wa
             offer(&d, e);
     if (r == 0)
         r = check_canaries(&d, err);
+    shuffle(&d);
     if (r == 0)
         collect(&d, max_bytes, ret_sample);
     for (uint64_t i = 0; i < d.wanted; i++)

@@ -12,11 +12,12 @@ enum { SAMPLE_MAX = 2000 }; // files drawn: their names go on a command line
 struct sample {
     char **paths; // sorted, without doubles; owned
     size_t n;
-    uint64_t drawn; // of these by chance
+    uint64_t drawn; // of these by chance, so that they speak for the rest
     uint64_t files; // in the snapshot
 };
 
-// Reads the manifest once. `wanted`: how many to draw (at most SAMPLE_MAX); max_bytes: drawn files that would go beyond it in sum are left (0 = no limit).
+// Reads the manifest once. `wanted`: how many to draw (at most SAMPLE_MAX); max_bytes: drawn files that would go beyond it in sum are left (0 = no limit);
+// what is drawn after the first such file does not count as drawn any more, since without the big ones it speaks for the small ones only.
 // Streams are files, too. `canaries`: those the snapshot does not have are an ERROR_NOT_FOUND.
 MUST_USE int sample_draw(const struct io *io, struct manifest_reader *reader, uint64_t wanted, uint64_t max_bytes, const struct policy_list *canaries,
                          struct sample *ret_sample, struct error *err);

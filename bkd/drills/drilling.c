@@ -99,6 +99,8 @@ static int begin_record(struct drilling *d, const struct cli_args *args, const c
         r = drill_begin(d->setup.ctx->io, d->setup.ctx->state_dir, &about, &d->drill, err);
     if (r == 0)
         catalogue_it(d);
+    if (r == 0)
+        drill_loss(&d->drill, d->head->head.time_ns, about.objective_rpo_ms);
     return r < 0 ? r : keep_evidence(d, err);
 }
 

@@ -28,7 +28,7 @@ struct pack {
     struct catalogue *catalogue;
     struct scratch scratch;
     char *dir;               // scratch/tree/NAME; owned
-    struct context_names plans;  // of the drills, each once; owned
+    struct context_names plans;  // whose runs belong to it: plans and policies, each once; owned
     uint64_t from_ns, until_ns; // of the runs and verifications that belong to them
     struct buf sums;
 };
@@ -119,6 +119,20 @@ static void remember_policies(struct pack *p, const struct drill_row *row)
             remember_plan(p, json_str_at(policies, i));
 }
 
+// A period is about everything here, also what had no drill.
+static int remember_all(struct pack *p, struct error *err)
+{
+    static const char *const folders[] = { "policies", "plans" };
+    int r = 0;
+    for (size_t f = 0; r == 0 && f < sizeof folders / sizeof *folders; f++) {
+        _cleanup_context_names_ struct context_names names = { 0 };
+        r = context_names_below(p->ctx, folders[f], &names, err);
+        for (size_t i = 0; r == 0 && i < names.count; i++)
+            remember_plan(p, names.items[i]);
+    }
+    return r;
+}
+
 // The record comes from the catalogue: a drill of another host, or before its directory was lost, has only that.
 static int add_drill(void *arg, const struct drill_row *row, struct error *err)
 {
@@ -157,10 +171,10 @@ static int add_improvements(struct pack *p, struct error *err)
 static int add_drills(struct pack *p, struct error *err)
 {
     int r = drills_list(p->catalogue, NULL, NULL, add_drill, p, err);
-    if (r == 0 && p->result->drills == 0 && p->options->drill != NULL)
+    if (r == 0 && p->options->drill == NULL)
+        return remember_all(p, err);
+    if (r == 0 && p->result->drills == 0)
         r = error_set(err, ERROR_NOT_FOUND, "there is no drill '%s': `bkd drill list` shows what there is", p->options->drill);
-    else if (r == 0 && p->result->drills == 0)
-        r = error_set(err, ERROR_NOT_FOUND, "no drill began in that period: `bkd drill list` shows when there were some");
     return r;
 }
 
@@ -336,6 +350,8 @@ static int fill(struct pack *p, struct error *err)
         r = add_improvements(p, err);
     if (r == 0)
         r = add_history(p, err);
+    if (r == 0 && p->result->drills + p->result->runs + p->result->verifications == 0)
+        r = error_set(err, ERROR_NOT_FOUND, "nothing is on record of that period: `bkd drill list` and `bkd history` show when there was something");
     return r < 0 ? r : sign(p, err);
 }
 

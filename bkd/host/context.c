@@ -138,6 +138,14 @@ void context_add_quoted(const char *text, struct buf *ret_text)
     buf_add_char(ret_text, '"');
 }
 
+void context_conclude(struct context *ctx, int result, const struct error *err)
+{
+    struct error lost; // the exit code tells it as well
+    ctx->has_concluded = true;
+    if (result < 0 && err->code != ERROR_INCOMPLETE)
+        (void)!context_print_error(err, &lost);
+}
+
 int context_print_error(const struct error *failure, struct error *err)
 {
     struct json *line = json_line_new("error");

@@ -55,5 +55,7 @@ char *context_clean_path(const char *path);
 void context_add_quoted(const char *text, struct buf *ret_text);
 // The line of type error that a failure is told with.
 MUST_USE int context_print_error(const struct error *failure, struct error *err);
+// With `json`, before a summary that is to be the last line whatever it came to: prints that line where `result` is a failure, and main does not any more.
+void context_conclude(struct context *ctx, int result, const struct error *err);
 
 #endif

@@ -87,9 +87,9 @@ static char *text_of(const struct json *line, const char *key)
 }
 
 // "2026-11-26T08:00:00.123Z": runs that follow each other closely began in the same second.
-static uint64_t time_of(const struct json *line)
+static uint64_t time_of(const struct json *line, const char *key)
 {
-    const char *text = json_get_str(line, "time");
+    const char *text = json_get_str(line, key);
     char seconds[CLOCK_TEXT_MAX];
     uint64_t time = 0;
     unsigned ms = 0;
@@ -110,7 +110,7 @@ static void take_begin(struct planning *p, const struct json *line)
     p->scenario = text_of(line, "scenario");
     p->by = text_of(line, "by");
     p->host = text_of(line, "host");
-    p->started_ns = time_of(line);
+    p->started_ns = time_of(line, "time");
     for (int i = 0; i <= PLANNING_TABLETOP; i++)
         if (strcmp(mode, planning_mode_name((enum planning_mode)i)) == 0)
             p->mode = (enum planning_mode)i;
@@ -137,7 +137,7 @@ static void take_step(struct planning_step *s, const struct json *line)
     *s = (struct planning_step){
         .begun_ns = json_number(line, "begun_ms") * 1000000, .took_ns = json_number(line, "took_ms") * 1000000, .message = text_of(line, "message"), .by = text_of(line, "by"),
         .note = text_of(line, "note"), .choice = text_of(line, "choice"), .copy = text_of(line, "copy"), .snapshot = json_number(line, "snapshot"),
-        .files = json_number(line, "files"), .bytes = json_number(line, "bytes"),
+        .snapshot_time_ns = time_of(line, "snapshot_time"), .files = json_number(line, "files"), .bytes = json_number(line, "bytes"),
     };
     (void)json_get_bool(line, "late", &s->is_late);
     if (state == NULL || !planning_state_parse(state, &s->state))
@@ -146,7 +146,7 @@ static void take_step(struct planning_step *s, const struct json *line)
 
 static void take_end(struct planning *p, const struct json *line)
 {
-    p->ended_ns = time_of(line);
+    p->ended_ns = time_of(line, "time");
     p->took_ns = json_number(line, "took_ms") * 1000000;
     (void)json_get_bool(line, "passed", &p->passed);
     (void)json_get_bool(line, "aborted", &p->was_aborted);
@@ -165,7 +165,7 @@ static void take_resume(struct planning *p)
 static void take_step_begin(struct planning_step *s, const struct json *line)
 {
     step_done(s);
-    *s = (struct planning_step){ .state = PLANNING_RUNNING, .asked_ns = time_of(line), .question = text_of(line, "question"), .patience_ns = json_number(line, "patience_ms") * 1000000 };
+    *s = (struct planning_step){ .state = PLANNING_RUNNING, .asked_ns = time_of(line, "time"), .question = text_of(line, "question"), .patience_ns = json_number(line, "patience_ms") * 1000000 };
     (void)json_get_bool(line, "choice", &s->is_choice);
 }
 

@@ -39,7 +39,7 @@ struct planning_step {
     char *message;               // what it said at its end; "" = nothing
     char *by, *note, *choice;    // of an answer; "" = none
     char *copy;                  // restore: the address it was restored from; "" = none
-    uint64_t snapshot, files, bytes; // restore
+    uint64_t snapshot, snapshot_time_ns, files, bytes; // restore; the time: when the snapshot was begun
 };
 
 // A run of a plan, as far as it went.

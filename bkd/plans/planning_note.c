@@ -70,6 +70,8 @@ void planning_note_step_end(struct planning_course *run, size_t i)
     json_add_str(line, "choice", s->choice);
     json_add_str(line, "copy", s->copy);
     json_add_u64(line, "snapshot", s->snapshot);
+    if (s->snapshot > 0)
+        json_add_time(line, "snapshot_time", s->snapshot_time_ns);
     json_add_u64(line, "files", s->files);
     json_add_u64(line, "bytes", s->bytes);
     note(run, line, true);

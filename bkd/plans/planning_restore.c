@@ -140,6 +140,7 @@ int planning_restore(struct planning_work *w, struct error *err)
         return r;
     w->copy = xstrdup(s.place->url);
     w->snapshot = s.head->number;
+    w->snapshot_time_ns = s.head->head.time_ns;
     format_hex(chain, s.head->chain, sizeof s.head->chain);
     struct trial_request request = {
         .chain = chain, .snapshot = s.head->number, .target = w->place.to == RECOVERY_IN_PLACE ? NULL : w->place.tree, .is_in_place = w->place.to == RECOVERY_IN_PLACE,

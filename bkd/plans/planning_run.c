@@ -62,6 +62,7 @@ static void take_work(struct planning_course *run, size_t i)
     worker->is_started = false;
     set_text(&s->copy, worker->work.copy);
     s->snapshot = worker->work.snapshot;
+    s->snapshot_time_ns = worker->work.snapshot_time_ns;
     s->files = worker->work.files;
     s->bytes = worker->work.bytes;
     end_step(run, i, worker->work.passed ? PLANNING_DONE : PLANNING_FAILED, worker->work.message);

@@ -19,7 +19,7 @@ struct planning_work {
     // What came of it:
     bool passed;
     char *message, *copy; // owned; NULL = nothing to say
-    uint64_t snapshot, files, bytes;
+    uint64_t snapshot, snapshot_time_ns, files, bytes;
 };
 
 // Several may be executed at once, each in a thread of its own.

@@ -258,7 +258,7 @@ static const struct schema_key keys[] = {
     { "verify.mode", SCHEMA_CHOICE, AT(verify.mode), 0, 0, "full", false, "full sample", "full or sample",
       "\\fBfull\\fR restores everything and runs the checks. \\fBsample\\fR restores files drawn at random, the newest, the largest and the canaries; "
       "checks are not run." },
-    { "verify.sample", SCHEMA_NUMBER, AT(verify.sample_files), 1, 100000, "100", false, NULL, "a number from 1 to 100000", "How many files a sample draws at random." },
+    { "verify.sample", SCHEMA_NUMBER, AT(verify.sample_files), 1, 2000, "100", false, NULL, "a number from 1 to 2000", "How many files a sample draws at random." },
     { "verify.canaries", SCHEMA_PATHS, AT(verify.canaries), 0, 0, NULL, false, NULL, "a list of absolute paths", "Files that every sample has." },
     { "verify.identity", SCHEMA_TEXT, AT(verify.identity), 0, 1000, "operations.txt", false, NULL, "a file",
       "The age identity that opens the backups, relative to CONFIG_DIR/keys. A host that is backed up should not have it: then nothing is proven here, but by "

@@ -168,6 +168,8 @@ int estimating_read_options(const struct cli_args *args, struct estimating_optio
         r = read_line(cli_args_option(args, "link"), &o.line_rate, err);
     if (r == 0)
         r = cli_args_number(args, "parallel", PARALLEL_MAX, &parallel, err);
+    if (r == 0 && cli_args_option(args, "parallel") != NULL && parallel == 0)
+        r = error_set(err, ERROR_USAGE, "--parallel is how many restores run at once: at least 1");
     if (r == 0 && arrival != NULL)
         r = units_parse_duration(arrival, &people_s, err);
     o.parallel = (unsigned)parallel;

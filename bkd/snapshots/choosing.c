@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "bkd/base/bytes.h"
 #include "bkd/host/pinned.h"
 #include "bkd/repo/tombstones.h"
 
@@ -51,6 +52,18 @@ static int draw(const struct setup *s, const struct repository *repository, cons
     return r;
 }
 
+// Heads stay for ever: a number with later ones that is not there was taken away.
+static bool was_taken(const struct repository *repository, const uint8_t chain[16], const char *snapshot)
+{
+    uint64_t number = 0;
+    bool has_later = false;
+    if (!parse_u64(snapshot, strlen(snapshot), UINT64_MAX, &number) || number == 0)
+        return false;
+    for (size_t i = 0; i < repository->n_heads; i++)
+        has_later = has_later || (repository->heads[i].number > number && memcmp(repository->heads[i].chain, chain, sizeof repository->heads[i].chain) == 0);
+    return has_later;
+}
+
 static int find(const struct setup *s, const struct repository *repository, const char *snapshot, const struct repository_head **ret_head, struct error *err)
 {
     uint8_t chain[16];
@@ -60,6 +73,9 @@ static int find(const struct setup *s, const struct repository *repository, cons
     if (r == ERROR_NOT_FOUND && !has_chain && repository->n_heads > 0)
         return error_set(err, ERROR_INTEGRITY, "of the snapshots at '%s' none is signed by anybody whom this host believes: they are damaged, or the line of the host that made them "
                          "is missing in keys/allowed_signers", repository->store->url);
+    if (r == ERROR_NOT_FOUND && has_chain && was_taken(repository, chain, snapshot))
+        return error_set(err, ERROR_INTEGRITY, "the head of snapshot %s at '%s' is gone, and later ones are there; `bkd check %s` says what else is wrong, another copy may be whole", snapshot,
+                         repository->store->url, s->policy.name);
     if (!has_chain || (r != ERROR_NOT_FOUND && (r < 0 || !wants_newest)) || check_heads(s, repository, chain, r == 0 ? (*ret_head)->number : 0, &why) == 0)
         return r;
     *err = why;
@@ -102,7 +118,7 @@ int choosing_snapshot(const struct setup *s, const struct repository *repository
     struct error why;
     int r = choose(s, repository, snapshot, ret_head, err);
     bool by_number = strcmp(snapshot, "latest") != 0 && strcmp(snapshot, "random") != 0;
-    if (by_number || (r < 0 && r != ERROR_NOT_FOUND) || refuse_old_state(s, repository, place, &why) == 0)
+    if ((by_number && r == 0) || (r < 0 && r != ERROR_NOT_FOUND) || refuse_old_state(s, repository, place, &why) == 0)
         return r;
     *err = why;
     return (int)why.code;

@@ -34,6 +34,9 @@ static void test_known_ranks(void **state)
     e = of_first(101);
     assert_int_equal(e.median, 51);
     assert_int_equal(e.p90, 91);
+    uint64_t even[] = { 40, 10, 30, 20 };
+    evidence_of(even, 4, &e);
+    assert_int_equal(e.median, 25);
 }
 
 // 1 - 0.9^28 = 0.9477, 1 - 0.9^29 = 0.9529. Of 46 runs the second slowest is enough: tables of Conover, Practical Nonparametric Statistics.

@@ -39,16 +39,21 @@ static int make_manifest(int files, uint64_t *ret_size)
     return fd;
 }
 
-static int draw_of(int files, uint64_t wanted, const struct policy_list *canaries, struct sample *ret_sample, struct error *err)
+static int draw_within(int files, uint64_t wanted, uint64_t max_bytes, const struct policy_list *canaries, struct sample *ret_sample, struct error *err)
 {
     struct manifest_reader reader;
     uint64_t size;
     int fd = make_manifest(files, &size);
     manifest_reader_init(&reader, io_real(), fd, "manifest", 0, size);
-    int r = sample_draw(io_real(), &reader, wanted, 0, canaries, ret_sample, err);
+    int r = sample_draw(io_real(), &reader, wanted, max_bytes, canaries, ret_sample, err);
     manifest_reader_done(&reader);
     (void)close(fd);
     return r;
+}
+
+static int draw_of(int files, uint64_t wanted, const struct policy_list *canaries, struct sample *ret_sample, struct error *err)
+{
+    return draw_within(files, wanted, 0, canaries, ret_sample, err);
 }
 
 static int draw(uint64_t wanted, const struct policy_list *canaries, struct sample *ret_sample, struct error *err) { return draw_of(FILES, wanted, canaries, ret_sample, err); }
@@ -102,6 +107,25 @@ static void test_uniform_of_four(void **state)
     assert_in_range(third, 1300, 1700);
 }
 
+// Half of the files are too big to be restored. Were all of these damaged, five good draws would be one time in 32: claims that take more would be wrong as seldom.
+static void test_limit_claims_no_more(void **state)
+{
+    enum { TRIALS = 3000 };
+    const struct policy_list none = { 0 };
+    unsigned five = 0, some = 0;
+    struct error err;
+    (void)state;
+    for (int t = 0; t < TRIALS; t++) {
+        _cleanup_sample_ struct sample s = { 0 };
+        assert_int_equal(draw_within(FILES, FILES, FILES / 2 - 1, &none, &s, &err), 0);
+        five += s.drawn >= 5;
+        some += s.drawn >= 1;
+        assert_true(s.drawn <= s.n);
+    }
+    assert_true(five <= TRIALS / 25);
+    assert_in_range(some, 1350, 1650); // the first one fits every other time; the standard deviation is 27
+}
+
 static void test_all_when_there_are_few(void **state)
 {
     _cleanup_sample_ struct sample s = { 0 };
@@ -132,6 +156,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_uniform),
         cmocka_unit_test(test_uniform_of_four),
+        cmocka_unit_test(test_limit_claims_no_more),
         cmocka_unit_test(test_all_when_there_are_few),
         cmocka_unit_test(test_canaries),
     };

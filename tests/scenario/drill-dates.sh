@@ -17,7 +17,7 @@ alarms() { at "$1" status --json >"$tree/out" 2>&1; } # WHEN
 host h none
 echo content >"$source/file"
 run_bkd init p >/dev/null 2>&1
-printf 'objectives: {rto: 1h}\nverify: {scratch: %s}\n' "$tree" >>"$config/policies/p.yaml"
+printf 'objectives: {rto: 1h, rpo: 1d}\nverify: {scratch: %s}\n' "$tree" >>"$config/policies/p.yaml"
 backup >/dev/null 2>&1
 cat >"$tree/tell" <<EOF
 #!/bin/sh
@@ -66,6 +66,8 @@ says "which an edit does not end" '"kind":"drill-overdue"'
 # ---- held
 at "2027-01-15 09:00:00" drill run erp --json >"$tree/out" 2>&1
 says "the drill is held" '"mode":"rehearsal","passed":true'
+run_bkd drill list erp --json >"$tree/out" 2>&1
+says "from a snapshot that is older than promised" '"within_rto":true.*"objective_rpo_ms":86400000,"within_rpo":false'
 alarms "2027-01-15 12:00:00"
 says_not "and is overdue no more" '"kind":"(drill-overdue|plan-unrehearsed|drill-failed)"'
 run_bkd plan list --json >"$tree/out" 2>&1
@@ -83,6 +85,7 @@ says "the next one is announced in its quarter" 'drill-announced erp: .* on Tue 
 mv "$repo" "$repo.away"
 at "2027-04-13 08:00:00" drill run erp --json >"$tree/out" 2>&1
 mv "$repo.away" "$repo"
+fits "one that does not pass ends with its summary, too" 'grep "^{" "$tree/out" | tail -n 1 | grep -q "\"type\":\"summary\".*\"passed\":false"'
 alarms "2027-04-14 12:00:00"
 says "a drill that did not pass is an alarm" '"kind":"drill-failed"'
 alarms "2027-04-20 12:00:00"

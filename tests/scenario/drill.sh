@@ -10,7 +10,7 @@ step() { says "$1" "\"name\":\"$2\",\"begun_ms\":[0-9]+,\"took_ms\":[0-9]+,\"res
 host h "{allow_single_recipient: false}"
 scratch=$tree/scratch
 mkdir "$scratch" "$source/erp dir"
-printf 'objectives: {rto: 1h}\nverify: {scratch: %s}\n' "$scratch" >>"$config/policies/p.yaml"
+printf 'objectives: {rto: 1h, rpo: 1d}\nverify: {scratch: %s}\n' "$scratch" >>"$config/policies/p.yaml"
 seq 1 20000 >"$source/erp dir/numbers"
 ln "$source/erp dir/numbers" "$source/second name"
 ln -s "erp dir/numbers" "$source/link"
@@ -88,6 +88,7 @@ if command -v age >/dev/null && command -v rdiff >/dev/null; then
     step "attributes are as they were" attributes passed
     step "sha256sum says so of the content" content passed
     says "its time is a figure of its own" '"by_hand_ms":[1-9]'
+    says "which is compared with what was promised, as the age of the snapshot is" '"within_rto":true,"loss_ms":[1-9][0-9]*,"within_rpo":true'
     run_bkd rto p --json >"$tree/out" 2>&1
     says_not "that is no part of what bkd-restore takes" '"runs":[1-9]'
     fits "nothing stays in the scratch space" '[ "$(leftovers)" = 0 ]'
@@ -194,6 +195,8 @@ says "and passes" '"mode":"rehearsal","passed":true'
 run_bkd drill list erp --json >"$tree/out"
 says "with planned and measured times" '"name":"restore","planned_ms":1800000,"begun_ms":[0-9]+,"took_ms":[0-9]+,"result":"passed"'
 says "what was left out is listed" '"not_exercised":\["step tell"\]'
+says "with the snapshot and the copy of each restore" "\"name\":\"restore\".*\"snapshot\":2,\"copy\":\"$repo\""
+says "and the result against RTO and RPO" '"within_rto":true.*"loss_ms":[1-9][0-9]*,"objective_rpo_ms":86400000,"within_rpo":true'
 
 # ---- evidence, verified with stock tools as its README.txt says
 is 0 "drills are listed" drill list p --json
@@ -212,7 +215,8 @@ is 0 "a report" drill report "$id" --lang zh -o "$tree/report.html"
 is 1 "does not replace a file" drill report "$id" -o "$tree/report.html"
 is 0 "in English, on standard output" drill report "$id"
 says "escapes what was said" 'a &lt;faster&gt; line &amp; more'
-fits "the Chinese one is Chinese" 'grep -q ">演练报告</p><h1>p</h1>" "$tree/report.html" && grep -q "<td>王芳</td>" "$tree/report.html"'
+fits "the Chinese one is Chinese" 'grep -q ">演练报告</p><h1>p</h1>" "$tree/report.html" && grep -q "<td>王芳</td>" "$tree/report.html" && ! grep -qE "<td>negative<|<p>each trick" "$tree/report.html"'
+fits "with the result against what was promised" 'grep -q "<th>会丢失的数据(快照距演练开始的时间)</th><td>[^<]* – <span class=\"passed\">达到承诺</span>" "$tree/report.html"'
 is 0 "as JSON" drill report "$id" --json
 says "with what it asked for, and what became of that" '"improvements":\[\{"id":1,.*"due":"2000-01-31",.*"note":"done","overdue":false\},\{"id":2,.*"overdue":false\}\]'
 says "and when each step began" '"name":"a flipped bit in an object","begun_ms":[0-9]+,"took_ms"'
@@ -239,7 +243,7 @@ says "has it, and nothing that ran at other times" '"drills":1,"runs":0,"verific
 is 0 "and of the year" pack --period "$(date -u +%Y)" -o "$tree/year.tar.zst"
 says "has the runs" '"runs":[1-9]'
 is 1 "a file that exists is left alone" pack --drill "$id" -o "$tree/one.tar.zst"
-is 1 "a period without drills" pack --period 1999Q1 -o "$tree/none.tar.zst"
+is 1 "a period without anything" pack --period 1999Q1 -o "$tree/none.tar.zst"
 is 2 "a period that is none" pack --period 2026Q7 -o "$tree/none.tar.zst"
 is 1 "a drill that is none" pack --drill 19990101 -o "$tree/none.tar.zst"
 fits "nothing is written then" '[ ! -e "$tree/none.tar.zst" ] && [ "$(ls "$tree" | grep -c part-)" = 0 ]'

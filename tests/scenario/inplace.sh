@@ -181,4 +181,6 @@ else
 fi
 is 2 "an unknown mode" recover restore latest --in-place --overwrite sometimes
 is 2 "in place and a target" recover restore latest --in-place --target /x
+is 2 "a target on another host" recover restore latest --target sftp://standby/srv
+says "is no directory of that name" "'sftp://standby/srv' is on another host"
 finish

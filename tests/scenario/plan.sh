@@ -374,6 +374,7 @@ run_bkd verify p -q --from repository >"$tree/out" 2>&1
 is 0 "of a path, too" run_bkd estimate "$config/plans/erp.yaml" --plan --scenario disk-loss --json
 says "restores count by their model, once they were measured" '"step":"restore",.*"source":"model"'
 is 2 "a disaster that is none" run_bkd estimate erp --scenario flood
+is 2 "no restore at all at once" run_bkd estimate erp --parallel 0
 is 2 "neither a policy nor a plan" run_bkd estimate nothing
 
 # ---- on another host, from a copy on a server

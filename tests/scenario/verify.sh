@@ -171,8 +171,14 @@ fits "is not proven, and the summary says why" 'concludes "\"snapshot\":[0-9]*,.
 is 4 "nor is one drawn from it" verify --snapshot random
 is 4 "a check names what is missing" run_bkd check p --from "$tree/copy"
 says "by its name" "heads/[0-9a-f]*/$number_of"
+is 4 "nor is the one that is gone just unknown" verify --snapshot "$number_of"
 is 0 "what is left can be proven by its number" verify --snapshot $((number_of - 1))
 mv "$tree/newest" "$newest"
+first=$(ls "$tree/copy"/heads/*/1)
+mv "$first" "$tree/first"
+is 4 "a head that was taken out before it, either" verify --snapshot 1
+says "it says so" 'the head of snapshot 1 .* is gone, and later ones are there'
+mv "$tree/first" "$first"
 mv "$newest" "$tree/newest"
 for drill in by-hand negative; do is 4 "no drill passes on it: $drill" run_bkd drill $drill p; done
 printf 'systems: [{name: s, policy: p, targets: [{scenario: host-loss, to: directory, path: %s}]}]\nsteps: [{id: a, type: restore, system: s}]\n' "$tree/standby" >"$tree/plan.yaml"
@@ -223,6 +229,8 @@ is 0 "what was measured" run_bkd rto p --json
 says "is told with what it supports" '"type":"rto".*"bound_p90_ms":null,"evidence":"insufficient evidence \([0-9]+ of 29\)'
 run_bkd rto p --json --from repository >"$tree/out"
 says "apart for each copy" "\"from\":\"$repo\",\"runs\":1,"
+is 0 "a package of what was proven in a year without drills" run_bkd evidence pack --period "$(date -u +%Y)" -o "$tree/year.tar.zst" --json
+says "has it" '"drills":0,.*"verifications":[1-9]'
 is 0 "what would be lost" run_bkd rpo p --json
 says "is told by what is proven" '"type":"rpo",.*"proven_ms":[0-9]+,.*"proven_snapshot":[1-9]'
 finish
