@@ -171,6 +171,7 @@ int cmd_drill_run(struct context *ctx, const struct cli_args *args, struct error
         r = begin(ctx, args, &plan, kind, &d, err);
     if (r < 0)
         return r;
+    catalogue_it(ctx, &d, plan.name, kind); // so that one that is killed is known of
     interrupt_install();
     r = planning_run(ctx, &options, &p, err);
     if (r == 0)

@@ -278,6 +278,15 @@ fits "and names the policies that it restored" 'grep -q "\"policies\":\[\"p\"\]"
 fits "what drills asked for is in it" 'grep -q "\"type\":\"closed\"" improvements.jsonl'
 echo x >>"drills/$id/journal.jsonl"
 fits "a changed file is found" '! sha256sum --check --strict --quiet SHA256SUMS >/dev/null 2>&1'
+# ---- a plan's drill that is killed
+listed() { for _ in $(seq 100); do run_bkd drill list erp --json >"$tree/out" 2>&1; ! grep -q "\"state\":\"$1\"" "$tree/out" || return 0; sleep 0.1; done; return 1; }
+"$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" drill run erp >/dev/null 2>&1 </dev/null & # which waits for somebody
+pid=$!
+fits "a plan's drill that goes on is listed" 'listed running'
+kill -9 "$pid"
+wait "$pid" 2>/dev/null
+fits "and one that was killed" 'listed killed'
+
 # ---- scratch space that is too small
 if grep -q '^  *scratch: \|scratch: ' "$config/policies/p.yaml" && mkdir -p "$tree/small" && mount -t tmpfs -o size=3m none "$tree/small" 2>/dev/null; then
     sed -i "s#scratch: [^,}]*#scratch: $tree/small#" "$config/policies/p.yaml"
