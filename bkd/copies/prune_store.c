@@ -15,6 +15,7 @@
 #include "bkd/host/who.h"
 #include "bkd/policy/units.h"
 #include "bkd/repo/repository.h"
+#include "bkd/store/grow_dir.h"
 
 #define PART_AGE_S (7u * 86400u)
 enum { COUNT_MAX = 100000, GRACE_DEFAULT_S = 86400, HOST_MAX = 256 };
@@ -81,7 +82,7 @@ static int sweep_entry(void *arg, const char *name, unsigned char type, struct e
         struct sweep_dir below = { s, path };
         return fs_list_dir(s->io, s->dirfd, path, sweep_entry, &below, err);
     }
-    bool is_left = strstr(name, ".part-") != NULL || strncmp(path, "tmp/", 4) == 0;
+    bool is_left = grow_dir_is_part(name) || strncmp(path, "tmp/", 4) == 0;
     bool is_old = st.stx_mtime.tv_sec >= 0 && s->now_s > (uint64_t)st.stx_mtime.tv_sec + PART_AGE_S;
     s->removed += is_left && is_old && io_unlink(s->io, s->dirfd, path, 0, &ignored) == 0;
     return 0;

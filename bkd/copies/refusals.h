@@ -7,7 +7,7 @@
 
 #include "bkd/base/io.h"
 
-#define REFUSALS_BURST 20u
+#define REFUSALS_BURST 200u
 #define REFUSALS_WINDOW_NS (60 * UINT64_C(1000000000))
 
 struct refusals {

@@ -59,8 +59,7 @@ static const char *below_own(const char *own, const char *name)
     return own_len > 0 && strncmp(name, own, own_len) == 0 && name[own_len] == '/' ? name + own_len + 1 : name;
 }
 
-// The name below the directory, "." for itself; NULL when it is no path of ours. Caller frees.
-static char *clean(const struct grow_dir *d, const char *path)
+char *grow_dir_name(const struct grow_dir *d, const char *path)
 {
     _cleanup_buf_ struct buf out = { 0 };
     if (!join_components(path, &out))
@@ -71,8 +70,9 @@ static char *clean(const struct grow_dir *d, const char *path)
 
 bool grow_dir_is_part(const char *path)
 {
-    const char *slash = strrchr(path, '/');
-    return strstr(slash == NULL ? path : slash + 1, GROW_DIR_PART) != NULL;
+    const char *slash = strrchr(path, '/'), *name = slash == NULL ? path : slash + 1;
+    size_t n = strlen(name);
+    return strstr(name, GROW_DIR_PART) != NULL || (n > 5 && strcmp(name + n - 5, ".part") == 0);
 }
 
 // ---- opening below the directory
@@ -122,7 +122,7 @@ static int give(int fd, int *ret_fd)
 
 int grow_dir_read(const struct grow_dir *d, const char *path, int *ret_fd)
 {
-    _cleanup_free_ char *name = clean(d, path);
+    _cleanup_free_ char *name = grow_dir_name(d, path);
     return name == NULL ? -EPERM : give(open_file(d, name, O_RDONLY, 0), ret_fd);
 }
 
@@ -143,7 +143,7 @@ static bool has_name(const struct grow_dir *d, const char *name, int fd)
 
 static int open_part(const struct grow_dir *d, const char *path, uint64_t flags, int *ret_fd)
 {
-    _cleanup_free_ char *name = clean(d, path);
+    _cleanup_free_ char *name = grow_dir_name(d, path);
     if (name == NULL || !grow_dir_is_part(name))
         return -EPERM;
     int fd = open_file(d, name, O_RDWR | flags, (flags & O_CREAT) != 0 ? 0600 : 0);
@@ -178,7 +178,7 @@ static int rename_new(const struct grow_dir *d, const char *from, const char *to
 
 int grow_dir_publish(const struct grow_dir *d, const char *part, const char *path)
 {
-    _cleanup_free_ char *from = clean(d, part), *to = clean(d, path);
+    _cleanup_free_ char *from = grow_dir_name(d, part), *to = grow_dir_name(d, path);
     if (from == NULL || to == NULL || strcmp(to, ".") == 0 || !grow_dir_is_part(from) || grow_dir_is_part(to))
         return -EPERM;
     int fd = open_file(d, from, O_RDWR, 0); // where locks go over a network, one that is taken alone asks for writing
@@ -196,7 +196,7 @@ int grow_dir_publish(const struct grow_dir *d, const char *part, const char *pat
 int grow_dir_drop_part(const struct grow_dir *d, const char *path)
 {
     const char *last;
-    _cleanup_free_ char *name = clean(d, path);
+    _cleanup_free_ char *name = grow_dir_name(d, path);
     if (name == NULL || !grow_dir_is_part(name))
         return -EPERM;
     int parent = open_parent(d, name, &last);
@@ -212,7 +212,7 @@ int grow_dir_drop_part(const struct grow_dir *d, const char *path)
 int grow_dir_mkdir(const struct grow_dir *d, const char *path)
 {
     const char *last;
-    _cleanup_free_ char *name = clean(d, path);
+    _cleanup_free_ char *name = grow_dir_name(d, path);
     if (name == NULL)
         return -EPERM;
     if (strcmp(name, ".") == 0)
@@ -227,7 +227,7 @@ int grow_dir_mkdir(const struct grow_dir *d, const char *path)
 
 int grow_dir_stat(const struct grow_dir *d, const char *path, struct statx *ret_st)
 {
-    _cleanup_free_ char *name = clean(d, path);
+    _cleanup_free_ char *name = grow_dir_name(d, path);
     if (name == NULL)
         return -EPERM;
     int fd = open_beneath(d, name, O_PATH | O_NOFOLLOW, 0);
@@ -240,7 +240,7 @@ int grow_dir_stat(const struct grow_dir *d, const char *path, struct statx *ret_
 
 int grow_dir_list(const struct grow_dir *d, const char *path, int *ret_fd)
 {
-    _cleanup_free_ char *name = clean(d, path);
+    _cleanup_free_ char *name = grow_dir_name(d, path);
     if (name == NULL)
         return -EPERM;
     int fd = open_beneath(d, name, O_RDONLY | O_DIRECTORY, 0);

@@ -1,7 +1,7 @@
 // A directory that can only grow: names below it can be read, listed and added, never changed, replaced or removed. What a client at the other end of
 // a line may do, and nothing else, is decided here.
 //
-// A file is written under a name with ".part-" in it and gets its final name by grow_dir_publish; from then on nobody can write it. Whoever has a part
+// A file is written under a name with ".part-" in it, or ".part" at its end, and gets its final name by grow_dir_publish; from then on nobody can write it. Whoever has a part
 // open for writing holds a shared lock on it, and publishing takes the lock alone: so no writer is left, in whatever process, when a file is published,
 // and one that opened the part before but not yet locked it finds that its name has gone. Links are never followed (openat2 with RESOLVE_BENEATH and
 // RESOLVE_NO_SYMLINKS), and only directories and regular files are seen.
@@ -30,6 +30,10 @@ struct grow_dir {
 // The directory must exist.
 int grow_dir_open(struct grow_dir *d, const struct io *io, const char *path);
 void grow_dir_close(struct grow_dir *d);
+
+// The name as it is meant, without what can be left out, "." for the directory itself: the same for all paths that mean the same. NULL: no path of ours.
+// Caller frees.
+char *grow_dir_name(const struct grow_dir *d, const char *path);
 
 // Is this a name a client may write under?
 bool grow_dir_is_part(const char *path);

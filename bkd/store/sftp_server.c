@@ -10,12 +10,12 @@
 #include "bkd/codec/sftp.h"
 #include "bkd/store/sftp_server_answer.h"
 #include "bkd/store/sftp_server_extend.h"
+#include "bkd/store/sftp_server_make.h"
 
 enum {
     READ_MAX = 255 << 10,    // an answer stays below SFTP_MESSAGE_MAX
     NAMES_BYTES = 100 << 10, // of one answer to READDIR
     DIRENTS = 32 << 10,
-    PARTS_MAX = 1024,        // unfinished files of one session
     OUT_MAX = 1 << 20,       // bytes of answers from which on no further request is looked at
     GAP_MAX = 256 << 20,     // bytes a write may lie beyond the file's end: lanes run ahead of each other, holes of an exabyte are an attack
 };
@@ -30,81 +30,18 @@ struct sftp_server *sftp_server_new(const struct io *io, const struct grow_dir *
     return s;
 }
 
-static void close_handle(struct sftp_server_handle *h)
-{
-    if (h->kind != HANDLE_FREE)
-        (void)close(h->fd);
-    buf_done(&h->dirents);
-    *h = (struct sftp_server_handle){ 0 };
-}
-
 void sftp_server_free(struct sftp_server *s)
 {
     if (s == NULL)
         return;
     for (size_t i = 0; i < SFTP_SERVER_HANDLES_MAX; i++)
-        close_handle(&s->handles[i]);
-    for (size_t i = 0; i < s->n_parts; i++) {
-        (void)grow_dir_drop_part(s->dir, s->parts[i]); // what stays takes space, nothing else
-        free(s->parts[i]);
-    }
-    free(s->parts);
+        sftp_server_answer_handle_done(&s->handles[i]);
+    sftp_server_make_drop(s);
     buf_done(&s->in);
     free(s);
 }
 
-static void answer_handle(struct sftp_server *s, struct buf *out, uint32_t id, enum handle_kind kind, int fd)
-{
-    uint8_t number[4];
-    uint32_t i = 0;
-    while (i < SFTP_SERVER_HANDLES_MAX && s->handles[i].kind != HANDLE_FREE)
-        i++;
-    if (i == SFTP_SERVER_HANDLES_MAX) {
-        (void)close(fd);
-        sftp_server_answer_status(out, id, SFTP_FAILURE, "too many open files");
-        return;
-    }
-    s->handles[i] = (struct sftp_server_handle){ .kind = kind, .fd = fd };
-    put_u32be(number, i);
-    size_t start = sftp_begin(out, SFTP_HANDLE, id);
-    sftp_put_string(out, number, sizeof number);
-    sftp_end(out, start);
-}
-
 // ---- requests
-
-// Also for those that ended badly: what is noted is removed at the session's end.
-static void note_part(struct sftp_server *s, const char *path)
-{
-    s->parts = xrealloc(s->parts, (s->n_parts + 1) * sizeof *s->parts);
-    s->parts[s->n_parts++] = xstrdup(path);
-}
-
-static void open_for_writing(struct sftp_server *s, struct buf *out, uint32_t id, const char *path, uint32_t flags)
-{
-    bool make = (flags & SFTP_OPEN_CREAT) != 0;
-    int fd = -1;
-    if ((flags & (SFTP_OPEN_TRUNC | SFTP_OPEN_APPEND)) != 0 || (make && (flags & SFTP_OPEN_EXCL) == 0) || !grow_dir_is_part(path)) {
-        sftp_server_answer_refused(s, out, id, "open for overwriting", path);
-        return;
-    }
-    if (make && s->n_parts == PARTS_MAX) {
-        sftp_server_answer_status(out, id, SFTP_FAILURE, "too many unfinished files");
-        return;
-    }
-    int r = make ? grow_dir_create(s->dir, path, &fd) : grow_dir_write(s->dir, path, &fd);
-    if (r == -EPERM) {
-        sftp_server_answer_refused(s, out, id, "open for writing", path);
-        return;
-    }
-    if (r < 0) {
-        sftp_server_answer_result(out, id, r);
-        return;
-    }
-    if (make)
-        note_part(s, path);
-    answer_handle(s, out, id, HANDLE_WRITE, fd);
-}
 
 static void do_open(struct sftp_server *s, struct cursor *body, uint32_t id, struct buf *out)
 {
@@ -120,7 +57,7 @@ static void do_open(struct sftp_server *s, struct cursor *body, uint32_t id, str
         return;
     }
     if ((flags & ~(uint32_t)SFTP_OPEN_READ) != 0) {
-        open_for_writing(s, out, id, path, flags);
+        sftp_server_make_open(s, out, id, path, flags);
         return;
     }
     int r = grow_dir_read(s->dir, path, &fd);
@@ -129,15 +66,13 @@ static void do_open(struct sftp_server *s, struct cursor *body, uint32_t id, str
     else if (r < 0)
         sftp_server_answer_result(out, id, r);
     else
-        answer_handle(s, out, id, HANDLE_READ, fd);
+        (void)sftp_server_answer_handle(s, out, id, HANDLE_READ, fd);
 }
 
 static void do_close(struct sftp_server *s, struct cursor *body, uint32_t id, struct buf *out)
 {
     struct sftp_server_handle *h = sftp_server_answer_handle_of(s, body, HANDLE_FREE);
-    if (h != NULL)
-        close_handle(h);
-    sftp_server_answer_result(out, id, h == NULL ? -EBADF : 0);
+    sftp_server_answer_result(out, id, h == NULL ? -EBADF : sftp_server_make_end(s, h));
 }
 
 static void do_read(struct sftp_server *s, struct cursor *body, uint32_t id, struct buf *out)
@@ -227,7 +162,7 @@ static void do_opendir(struct sftp_server *s, struct cursor *body, uint32_t id, 
     else if (r < 0)
         sftp_server_answer_result(out, id, r);
     else
-        answer_handle(s, out, id, HANDLE_DIR, fd);
+        (void)sftp_server_answer_handle(s, out, id, HANDLE_DIR, fd);
 }
 
 // The next name of a directory; NULL at its end.
@@ -303,35 +238,47 @@ static void do_mkdir(struct sftp_server *s, struct cursor *body, uint32_t id, st
 static void do_rename(struct sftp_server *s, struct cursor *body, uint32_t id, struct buf *out)
 {
     _cleanup_free_ char *from = sftp_server_answer_path(body), *to = sftp_server_answer_path(body);
-    size_t i = 0;
-    while (from != NULL && i < s->n_parts && strcmp(s->parts[i], from) != 0)
-        i++;
-    if (from == NULL || to == NULL || i == s->n_parts) {
+    if (from == NULL || to == NULL)
         sftp_server_answer_refused(s, out, id, "rename", from == NULL ? "" : from);
-        return;
-    }
-    int r = grow_dir_publish(s->dir, from, to);
-    if (r == -EPERM) {
-        sftp_server_answer_refused(s, out, id, "rename to", to);
-        return;
-    }
-    if (r == 0) {
-        free(s->parts[i]);
-        s->parts[i] = s->parts[--s->n_parts];
-    }
-    sftp_server_answer_result(out, id, r);
+    else
+        sftp_server_make_rename(s, out, id, from, to);
 }
 
-// "/" for the directory itself and everything clients make of "." and "": nothing else is needed, and nothing is looked up.
-static void do_realpath(struct cursor *body, uint32_t id, struct buf *out)
+// The absolute path, without what can be left out. ".." takes off what is before it, as text: that is the truth where no link is followed. False: it leads out.
+static bool resolve(const char *path, struct buf *out)
+{
+    for (const char *p = path; *p != '\0';) {
+        size_t n = strcspn(p, "/");
+        bool up = n == 2 && p[0] == '.' && p[1] == '.';
+        if (up && out->len == 0)
+            return false;
+        if (up) {
+            out->len = (size_t)((uint8_t *)memrchr(out->data, '/', out->len) - out->data);
+            out->data[out->len] = '\0'; // it is read as text
+        } else if (n > 0 && !(n == 1 && p[0] == '.')) {
+            buf_add_char(out, '/');
+            buf_add(out, p, n);
+        }
+        p += n + (p[n] == '/');
+    }
+    if (out->len == 0)
+        buf_add_char(out, '/');
+    return true;
+}
+
+// Nothing is looked up: a name that is not there yet has a path, too.
+static void do_realpath(struct sftp_server *s, struct cursor *body, uint32_t id, struct buf *out)
 {
     _cleanup_free_ char *path = sftp_server_answer_path(body);
-    bool root = path == NULL || path[0] == '\0' || strcmp(path, ".") == 0;
-    _cleanup_free_ char *absolute = root ? xstrdup("/") : path[0] == '/' ? xstrdup(path) : xasprintf("/%s", path);
+    _cleanup_buf_ struct buf absolute = { 0 };
+    if (path == NULL || !resolve(path, &absolute)) {
+        sftp_server_answer_refused(s, out, id, "realpath", path == NULL ? "" : path);
+        return;
+    }
     size_t start = sftp_begin(out, SFTP_NAME, id);
     sftp_put_u32(out, 1);
-    sftp_put_text(out, absolute);
-    sftp_put_text(out, absolute);
+    sftp_put_text(out, buf_str(&absolute));
+    sftp_put_text(out, buf_str(&absolute));
     sftp_put_attrs(out, &(struct sftp_attrs){ 0 });
     sftp_end(out, start);
 }
@@ -383,7 +330,7 @@ static int answer(struct sftp_server *s, struct sftp_message *m, struct buf *out
     case SFTP_OPENDIR: do_opendir(s, &m->body, m->id, out); break;
     case SFTP_READDIR: do_readdir(s, &m->body, m->id, out); break;
     case SFTP_MKDIR: do_mkdir(s, &m->body, m->id, out); break;
-    case SFTP_REALPATH: do_realpath(&m->body, m->id, out); break;
+    case SFTP_REALPATH: do_realpath(s, &m->body, m->id, out); break;
     case SFTP_RENAME: do_rename(s, &m->body, m->id, out); break;
     case SFTP_EXTENDED: sftp_server_extend(s, &m->body, m->id, out); break;
     default: {

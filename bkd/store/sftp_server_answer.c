@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <linux/stat.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 void sftp_server_answer_status(struct buf *out, uint32_t id, uint32_t status, const char *text)
 {
@@ -46,6 +48,35 @@ void sftp_server_answer_attrs(struct buf *out, uint32_t id, const struct statx *
     size_t start = sftp_begin(out, SFTP_ATTRS, id);
     sftp_put_attrs(out, &attrs);
     sftp_end(out, start);
+}
+
+struct sftp_server_handle *sftp_server_answer_handle(struct sftp_server *s, struct buf *out, uint32_t id, enum handle_kind kind, int fd)
+{
+    uint8_t number[4];
+    uint32_t i = 0;
+    while (i < SFTP_SERVER_HANDLES_MAX && s->handles[i].kind != HANDLE_FREE)
+        i++;
+    if (i == SFTP_SERVER_HANDLES_MAX) {
+        (void)close(fd);
+        sftp_server_answer_status(out, id, SFTP_FAILURE, "too many open files");
+        return NULL;
+    }
+    s->handles[i] = (struct sftp_server_handle){ .kind = kind, .fd = fd };
+    put_u32be(number, i);
+    size_t start = sftp_begin(out, SFTP_HANDLE, id);
+    sftp_put_string(out, number, sizeof number);
+    sftp_end(out, start);
+    return &s->handles[i];
+}
+
+void sftp_server_answer_handle_done(struct sftp_server_handle *h)
+{
+    if (h->kind != HANDLE_FREE)
+        (void)close(h->fd);
+    buf_done(&h->dirents);
+    free(h->part);
+    free(h->final);
+    *h = (struct sftp_server_handle){ 0 };
 }
 
 char *sftp_server_answer_path(struct cursor *body)

@@ -103,8 +103,7 @@ try "rm $head"
 try "put $tree/evil $object"
 try "put -a $tree/evil $object"
 try "reput $tree/evil $head"
-try "put $tree/evil newname"
-try "put -p $tree/evil x.part-1"
+try "put -a $tree/evil newname"
 try "rename $head $head.old"
 try "rename $head copy/bkd-repository"
 try "rename -l $head copy/bkd-repository"
@@ -143,7 +142,15 @@ says "which sshd says" "administratively prohibited|open failed"
 unchanged && ok "nothing has changed" || bad "nothing has changed"
 
 # ---- what he can do is add; that does not harm
-is 0 "he can make directories" attack "mkdir copy/heads/new"
+is 0 "he can make directories" attack "mkdir copy/heads/new" "cd copy/heads/new" "cd .." "pwd"
+says "and find his way" "directory: /copy/heads$"
+is 0 "and files, in each way that clients put them" attack "put $tree/evil by-sftp" "put $tree/evil by-rename.part" "rename by-rename.part by-rename"
+# shellcheck disable=SC2086
+is 0 "scp's, too" scp $known -P "$sshd_port" "$tree/evil" "$sshd_user@127.0.0.1:by-scp"
+for made in by-sftp by-rename by-scp; do cmp "$tree/evil" "$vault/$made" || bad "$made is what was put"; done
+is 1 "each once" attack "put $tree/beside/secret by-sftp"
+is 0 "and it stays" cmp "$tree/evil" "$vault/by-sftp"
+is 0 "no part of it is left" test -z "$(find "$vault" -name '*.part*')"
 is 0 "the copy restores" same_from "$far" latest
 is 0 "and is whole" from "$far" check
 is 0 "no old object opens without an identity" sh -c "! '$BKD_BIN/bkd-restore' -r '$far' -s '$config/keys/allowed_signers' --ssh-identity '$config/keys/ssh_ed25519' \

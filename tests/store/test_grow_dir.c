@@ -61,7 +61,10 @@ static void test_names_of_parts(void **state)
     assert_true(grow_dir_is_part("a/b.part-1"));
     assert_true(grow_dir_is_part("b.part-"));
     assert_false(grow_dir_is_part("a.part-1/b"));
-    assert_false(grow_dir_is_part("b.part"));
+    assert_true(grow_dir_is_part("a/b.part"));
+    assert_false(grow_dir_is_part("b.parts"));
+    assert_false(grow_dir_is_part(".part"));
+    assert_false(grow_dir_is_part("b.part/c"));
     assert_false(grow_dir_is_part(""));
 }
 
