@@ -196,7 +196,7 @@ static const struct cli_command commands[] = {
       catalogue_rebuild_options, cmd_catalogue_rebuild },
     { "trust-host", "POLICY|URL", 1, 1, "pin the host key of an SSH server",
       "Asks the servers of the policy's repository and copies one after the other, or that of the address, for the host key, shows the key's fingerprint, and pins it "
-      "when you say that it is the right one. bkd talks to pinned servers only, and never pins a key by itself.",
+      "when you say that it is the right one; one that was pinned before gives way, and that is told. bkd talks to pinned servers only, and never pins a key by itself.",
       trust_host_options, cmd_trust_host },
     { "copy", "FROM TO", 2, 2, "copy a whole repository",
       "Makes or brings up to date at TO a copy of the repository FROM, all chains of it; each is a directory or an sftp:// address. Every object is compared with its "
@@ -210,9 +210,9 @@ static const struct cli_command commands[] = {
       check_remote_options, cmd_check_remote },
     { "serve", "", 0, 0, "be the far side of copies that nobody can take back",
       "Speaks SFTP on standard input and output, as the forced command of an account that others ship to: in its authorized_keys, "
-      "restrict,command=\"bkd serve --append-only --root /srv/bkd/erp\" ssh-ed25519 …. A client can list, read, and add files; it cannot overwrite, truncate, rename, "
+      "restrict,command=\"bkd serve --append-only --root /srv/bkd/erp\" ssh-ed25519 …. A client can list, read, and add files, each whole and under a name that is free; it cannot overwrite, truncate, rename, "
       "remove or link what is there, set times, see what lies outside DIR, or run commands: so whoever breaks in where the backups come from cannot take them "
-      "away. What is refused is logged (syslog, facility auth). Paths are those of DIR, with / or the full path of DIR at their front. An unfinished file has .part- in its "
+      "away. What is refused is logged (syslog, facility auth). Paths are those of DIR, with / or the full path of DIR at their front. An unfinished file has .part in its "
       "name; it goes when the session ends. What sessions that were killed left may be removed on the server after some days.",
       serve_options, cmd_serve },
     { "policy check", "[FILE|POLICY]...", 0, CLI_ARGS_MANY, "check policy files",

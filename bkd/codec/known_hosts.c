@@ -186,6 +186,33 @@ int known_hosts_types(const void *text, size_t n, const char *name, struct buf *
     return r;
 }
 
+// Is it for this host alone? Its names are one, that of the host, as it is or hashed.
+static bool is_own(const char *text, size_t n, const char *name)
+{
+    const char *at = text, *word;
+    size_t len;
+    if (!next_word(&at, text + n, &word, &len))
+        return false;
+    return (len == strlen(name) && strncasecmp(word, name, len) == 0) || (len > 3 && memcmp(word, "|1|", 3) == 0 && matches_hashed(word, len, name));
+}
+
+int known_hosts_without(const void *text, size_t n, const char *name, struct buf *ret_text, struct error *err)
+{
+    const char *at = text, *end = at + n;
+    struct line *line = xmalloc(sizeof *line);
+    int r = 0;
+    while (r >= 0 && at < end) {
+        const char *lf = memchr(at, '\n', (size_t)(end - at));
+        const char *next = lf == NULL ? end : lf + 1;
+        r = read_line(at, (size_t)(next - at) - (lf != NULL), name, line, err);
+        if (r == 0 || (r == 1 && !is_own(at, (size_t)(next - at), name)))
+            buf_add(ret_text, at, (size_t)(next - at));
+        at = next;
+    }
+    free(line);
+    return r < 0 ? r : 0;
+}
+
 // ---- making lines
 
 void known_hosts_line(const char *name, const uint8_t *blob, size_t blob_len, struct buf *ret_line)

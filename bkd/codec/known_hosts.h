@@ -27,6 +27,8 @@ MUST_USE int known_hosts_find(const void *text, size_t n, const char *name, cons
                               struct error *err);
 // The types of the keys pinned for the host, each once, separated by commas, appended to *ret_types: what is to be negotiated.
 MUST_USE int known_hosts_types(const void *text, size_t n, const char *name, struct buf *ret_types, struct error *err);
+// Appends the file's text without the lines that name this host and no other. Errors as known_hosts_find.
+MUST_USE int known_hosts_without(const void *text, size_t n, const char *name, struct buf *ret_text, struct error *err);
 // The line that pins the key, with its LF.
 void known_hosts_line(const char *name, const uint8_t *blob, size_t blob_len, struct buf *ret_line);
 // "SHA256:…" of a key blob, as ssh-keygen -l shows it.

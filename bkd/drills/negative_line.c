@@ -34,13 +34,22 @@ static void server_done(struct server *s)
 }
 #define _cleanup_server_ __attribute__((cleanup(server_done)))
 
-static int check_pinned(const struct negative_line *l, const struct server *s, struct error *err)
+// The server likes one of its keys best, and the pinned one may be another: then that is asked for.
+static int find_pinned(const struct negative_line *l, const struct ssh_options *options, struct server *s, struct error *err)
 {
     _cleanup_buf_ struct buf pinned = { 0 };
     enum known_hosts_answer answer = KNOWN_HOSTS_UNKNOWN;
+    struct error no_key_of_type;
     int r = fs_read_file(io_of(l), AT_FDCWD, l->d->access.known_hosts, KNOWN_HOSTS_FILE_MAX, &pinned, err);
     if (r == 0)
+        r = ssh_fetch_host_key(io_of(l), options, NULL, &s->blob, err);
+    if (r == 0)
         r = known_hosts_find(pinned.data, pinned.len, s->name, s->blob.data, s->blob.len, &answer, err);
+    for (size_t i = 0; r == 0 && answer != KNOWN_HOSTS_MATCH && ssh_host_key_types[i] != NULL; i++) {
+        buf_reset(&s->blob);
+        if (ssh_fetch_host_key(io_of(l), options, ssh_host_key_types[i], &s->blob, &no_key_of_type) == 0)
+            r = known_hosts_find(pinned.data, pinned.len, s->name, s->blob.data, s->blob.len, &answer, err);
+    }
     if (r == 0 && answer != KNOWN_HOSTS_MATCH)
         r = error_set(err, ERROR_INTEGRITY, "%s shows another key than the one that is pinned, before anything was tried", s->name);
     return r;
@@ -55,8 +64,7 @@ static int find_server(const struct negative_line *l, struct server *s, struct e
     s->name = known_hosts_name(s->url.host, s->url.port == 0 ? SSH_PORT : s->url.port);
     const struct ssh_options options = { .host = s->url.host, .port = s->url.port, .user = s->url.user, .known_hosts = access->known_hosts, .repository = l->d->place->url,
                                          .config = access->config };
-    r = ssh_fetch_host_key(io_of(l), &options, &s->blob, err);
-    return r < 0 ? r : check_pinned(l, s, err);
+    return find_pinned(l, &options, s, err);
 }
 
 // ---- trying

@@ -24,6 +24,7 @@ static const char kex_methods[] = "curve25519-sha256,curve25519-sha256@libssh.or
                                   "diffie-hellman-group16-sha512,diffie-hellman-group18-sha512,diffie-hellman-group14-sha256,"
                                   "diffie-hellman-group-exchange-sha256";
 static const char host_key_methods[] = "ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521";
+const char *const ssh_host_key_types[] = { "ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", NULL };
 static const char ciphers[] = "aes128-ctr,aes256-ctr,aes192-ctr";
 static const char macs[] = "hmac-sha2-256,hmac-sha2-512";
 
@@ -119,7 +120,7 @@ static int judge_key(const struct ssh *s, const struct ssh_options *o, const str
     if (answer == KNOWN_HOSTS_CHANGED)
         return error_set(err, ERROR_INTEGRITY,
                          "host %s shows another key (%s) than the one pinned in '%s': either it was installed anew or somebody sits in between; nothing was sent. If its "
-                         "administrator confirms the new key, remove the old line and pin it: bkd trust-host %s --fingerprint %s",
+                         "administrator confirms the new key, pin it instead: bkd trust-host %s --fingerprint %s",
                          name, fingerprint, o->known_hosts, o->repository, fingerprint);
     return error_set(err, ERROR_KEY,
                      "host %s is not known: '%s' has no key for it. It shows %s; compare that with what its administrator says, then: bkd trust-host %s --fingerprint %s", name,
@@ -219,7 +220,7 @@ static int check_key_type(const char *path, const struct buf *key, struct error 
     }
     return is_rsa ? error_set(err, ERROR_KEY,
                               "'%s' is an RSA key: libssh2 1.10 can sign with it only by SHA-1, which servers refuse. Make an Ed25519 key (ssh-keygen -t ed25519 -f FILE), "
-                              "and add its .pub line to the account's authorized_keys",
+                              "and add its .pub line to the account's authorized_keys; or connect by the system's ssh (transport: ssh)",
                               path)
                   : 0;
 }
@@ -250,20 +251,29 @@ static int offer_file(struct ssh *s, const struct ssh_options *o, struct error *
     return rc == 0 ? 0 : session_error(s, rc, ERROR_UNREACHABLE, "authentication", err);
 }
 
+static bool is_rsa_blob(const uint8_t *blob, size_t n) { return n > 11 && memcmp(blob, "\0\0\0\x07ssh-rsa", 11) == 0; }
+
 static int offer_agent(struct ssh *s, const struct ssh_options *o, struct error *err)
 {
     struct libssh2_agent_publickey *key = NULL;
     s->agent = libssh2_agent_init(s->session);
     if (s->agent == NULL || libssh2_agent_connect(s->agent) != 0 || libssh2_agent_list_identities(s->agent) != 0)
         return error_set(err, ERROR_KEY, "no key file was given for %s, and there is no SSH agent (SSH_AUTH_SOCK): name the key file", s->name);
+    bool has_rsa = false;
     for (unsigned n = 0; n < 64 && libssh2_agent_get_identity(s->agent, &key, key) == 0; n++) {
+        if (is_rsa_blob(key->blob, key->blob_len)) { // as a file: offered, it would only count as a failure
+            has_rsa = true;
+            continue;
+        }
         int rc = UNTIL_DONE(s, libssh2_agent_userauth(s->agent, user_of(o), key));
         if (rc == 0)
             return 0;
         if (!is_refusal(s, rc))
             return session_error(s, rc, ERROR_UNREACHABLE, "authentication by the agent", err);
     }
-    return error_set(err, ERROR_KEY, "%s accepts none of the agent's keys: name the key file", s->name);
+    return error_set(err, ERROR_KEY, "%s accepts none of the agent's keys: name the key file%s", s->name,
+                     !has_rsa ? "" : ". RSA keys were left out, since libssh2 1.10 can sign with them only by SHA-1, which servers refuse: add an Ed25519 key to the agent "
+                                     "(ssh-keygen -t ed25519 -f FILE), or connect by the system's ssh (transport: ssh)");
 }
 
 // What the address and the policy say comes before what ssh_config says; a key file that is not there is looked for in the latter.
@@ -328,10 +338,10 @@ void ssh_close(struct ssh *s)
     free(s);
 }
 
-int ssh_fetch_host_key(const struct io *io, const struct ssh_options *options, struct buf *ret_blob, struct error *err)
+int ssh_fetch_host_key(const struct io *io, const struct ssh_options *options, const char *type, struct buf *ret_blob, struct error *err)
 {
     struct ssh *s = xcalloc(1, sizeof *s);
-    int r = connect_session(io, options, host_key_methods, s, err);
+    int r = connect_session(io, options, type == NULL ? host_key_methods : type, s, err);
     if (r == 0) {
         size_t n = 0;
         const uint8_t *blob = shown_key(s, &n);

@@ -43,7 +43,10 @@ MUST_USE int ssh_subsystem(struct ssh *s, const char *name, struct stream **ret_
 // Runs a command and gives its input and output; what its output ends with is ERROR_UNREACHABLE. ERROR_FAILED: the server runs none for this account.
 MUST_USE int ssh_exec(struct ssh *s, const char *command, struct stream **ret_stream, struct error *err);
 
-// Only asks for the host's key, without authentication: the blob goes to *ret_blob. For pinning.
-MUST_USE int ssh_fetch_host_key(const struct io *io, const struct ssh_options *options, struct buf *ret_blob, struct error *err);
+// Only asks for the host's key, without authentication: the blob goes to *ret_blob. For pinning. type: one of ssh_host_key_types; NULL = the one that
+// the host likes best.
+MUST_USE int ssh_fetch_host_key(const struct io *io, const struct ssh_options *options, const char *type, struct buf *ret_blob, struct error *err);
+// Of the keys that can be pinned, best first; ends with NULL.
+extern const char *const ssh_host_key_types[];
 
 #endif

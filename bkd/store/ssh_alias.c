@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +18,20 @@
 
 extern char **environ;
 
-static bool names_file(const char *config) { return strcmp(config, "true") != 0; }
+char *ssh_alias_file(const char *config)
+{
+    const char *home = getenv("HOME");
+    const struct passwd *me = getpwuid(getuid());
+    if (strcmp(config, "true") != 0)
+        return xstrdup(config);
+    if (home == NULL || me == NULL || strcmp(home, me->pw_dir) == 0)
+        return NULL;
+    char *own = xasprintf("%s/.ssh/config", home);
+    if (access(own, R_OK) == 0)
+        return own;
+    free(own);
+    return NULL;
+}
 
 // ---- what ssh -G prints: "key value", one a line
 
@@ -72,10 +86,11 @@ int ssh_alias_resolve(const struct io *io, const char *config, const char *host,
     char number[16];
     const char *argv[16] = { SSH, "-G" };
     size_t n = 2;
+    _cleanup_free_ char *file = ssh_alias_file(config);
     (void)snprintf(number, sizeof number, "%u", port);
-    if (names_file(config)) {
+    if (file != NULL) {
         argv[n++] = "-F";
-        argv[n++] = config;
+        argv[n++] = file;
     }
     if (port != 0) {
         argv[n++] = "-p";
@@ -151,10 +166,11 @@ static int spawn_jump(const struct ssh_alias *a, const char *config, int fd, pid
     _cleanup_free_ char *before = last == NULL ? NULL : xstrndup(a->jump, (size_t)(last - a->jump));
     _cleanup_free_ char *target = strchr(a->host, ':') != NULL ? xasprintf("[%s]:%u", a->host, a->port) : xasprintf("%s:%u", a->host, a->port);
     _cleanup_free_ char *jump = xasprintf("ssh://%s", last == NULL ? a->jump : last + 1);
+    _cleanup_free_ char *file = ssh_alias_file(config);
     size_t n = 3;
-    if (names_file(config)) {
+    if (file != NULL) {
         argv[n++] = "-F";
-        argv[n++] = config;
+        argv[n++] = file;
     }
     if (before != NULL) {
         argv[n++] = "-J";

@@ -16,6 +16,10 @@ struct ssh_alias {
     char *command;  // ProxyCommand; NULL = none
 };
 
+// The file that ssh is to read for a config ("true", or a file): NULL = its own choice. ssh looks for ~ where the account says it is; where HOME says
+// otherwise, that is meant. Caller frees.
+char *ssh_alias_file(const char *config);
+
 // config: a file, or "true" for ssh's own. port 0 and user NULL: not said in the address. ERROR_NOT_FOUND: there is no ssh program; ERROR_USAGE: what it
 // says of the configuration.
 MUST_USE int ssh_alias_resolve(const struct io *io, const char *config, const char *host, unsigned port, const char *user, struct ssh_alias *ret_alias,

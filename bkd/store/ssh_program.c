@@ -15,6 +15,7 @@
 #include "bkd/base/printable.h"
 #include "bkd/base/proc.h"
 #include "bkd/codec/known_hosts.h"
+#include "bkd/store/ssh_alias.h"
 
 #define SSH "/usr/bin/ssh"
 #define ARGS_MAX 64u
@@ -88,13 +89,14 @@ static void add_rules(struct args *a, const struct ssh_options *o)
 // Without a configuration none is read, and the ciphers that processors do by themselves come first.
 static void add_config(struct args *a, const struct ssh_options *o)
 {
+    char *file = o->config == NULL ? NULL : ssh_alias_file(o->config);
     if (o->config == NULL) {
         add(a, "-F");
         add(a, "none");
         add_option(a, "Ciphers=^aes128-gcm@openssh.com,aes256-gcm@openssh.com");
-    } else if (strcmp(o->config, "true") != 0) {
+    } else if (file != NULL) {
         add(a, "-F");
-        add(a, o->config);
+        add_made(a, file);
     }
 }
 
@@ -156,7 +158,7 @@ static int explain(struct program *p, struct error *err)
     if (says(p, "HOST IDENTIFICATION HAS CHANGED"))
         return error_set(err, ERROR_INTEGRITY,
                          "host %s shows another key than the one pinned in '%s': either it was installed anew or somebody sits in between; nothing was sent. If its administrator "
-                         "confirms the new key, remove the old line and pin it: bkd trust-host %s", p->host, p->known_hosts, p->repository);
+                         "confirms the new key, pin it instead: bkd trust-host %s", p->host, p->known_hosts, p->repository);
     if (says(p, "host key is known for") || says(p, "Host key verification failed"))
         return error_set(err, ERROR_KEY, "host %s is not known: '%s' has no key for it. Compare the one it shows with what its administrator says: bkd trust-host %s", p->host,
                          p->known_hosts, p->repository);

@@ -121,6 +121,24 @@ static void test_types(void **state)
     assert_string_equal(buf_str(&types), "ssh-ed25519,ecdsa-sha2-nistp256");
 }
 
+// What gives way to a new key: the host's own lines, hashed ones, too.
+static void test_without(void **state)
+{
+    struct keys *k = *state;
+    struct error err;
+    _cleanup_buf_ struct buf hashed = { 0 }, rest = { 0 };
+    _cleanup_free_ char *own = xasprintf("vault.example.net %s", k->line);
+    scratch_write(&k->s, "known", own, strlen(own));
+    scratch_run("cd '%s' && ssh-keygen -q -H -f known >/dev/null 2>&1", k->s.dir);
+    scratch_read(&k->s, "known", &hashed);
+    _cleanup_free_ char *kept = xasprintf("# of a person\nother.example.net %s\n\nvault.example.net,both %s\n", k->line, k->line);
+    _cleanup_free_ char *text = xasprintf("%s\n%s%s", own, buf_str(&hashed), kept);
+    assert_int_equal(known_hosts_without(text, strlen(text), "vault.example.net", &rest, &err), 0);
+    assert_string_equal(buf_str(&rest), kept);
+    buf_reset(&rest);
+    assert_int_equal(known_hosts_without("vault ssh-ed25519 %", 19, "vault", &rest, &err), ERROR_KEY);
+}
+
 static void test_refused(void **state)
 {
     struct keys *k = *state;
@@ -141,6 +159,6 @@ static void test_refused(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-    const struct CMUnitTest tests[] = { TEST(test_names), TEST(test_hashed), TEST(test_line), TEST(test_types), TEST(test_refused) };
+    const struct CMUnitTest tests[] = { TEST(test_names), TEST(test_hashed), TEST(test_line), TEST(test_types), TEST(test_without), TEST(test_refused) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

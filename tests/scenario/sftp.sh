@@ -68,7 +68,21 @@ ssh-keygen -q -t ed25519 -N '' -f "$sshd_dir/host"
 sshd_run
 is 4 "a changed host key is refused" far list
 says "as such" "shows another key"
-is 4 "and not pinned over the old one" run_bkd trust-host p --yes
+is 2 "and not pinned over the old one without a person's word" run_bkd trust-host p
+echo "other.example.net $(cut -d' ' -f1,2 "$sshd_dir/host.pub")" >>"$config/keys/known_hosts"
+ssh-keygen -q -t ecdsa -N '' -f "$sshd_dir/host2"
+echo "HostKey $sshd_dir/host2" >>"$sshd_dir/config"
+sshd_stop
+sshd_run
+is 2 "a fingerprint that is none" run_bkd trust-host p --fingerprint MD5:aa:bb
+is 0 "by its fingerprint it takes the place of the old one" run_bkd trust-host p --fingerprint "$(ssh-keygen -lf "$sshd_dir/host.pub" | cut -d' ' -f2)"
+says "which is told" "another key was pinned"
+is 0 "and is the one that counts" far list
+is 0 "a key of another type by its fingerprint, too" run_bkd trust-host p --fingerprint "$(ssh-keygen -lf "$sshd_dir/host2.pub" | cut -d' ' -f2)" --json
+says "as JSON" '"pinned":true'
+is 0 "its type is asked for" far list -v
+is 0 "what is pinned needs no word" run_bkd trust-host p
+[ "$(wc -l <"$config/keys/known_hosts")" = 2 ] && ok "and other hosts' keys stay" || bad "and other hosts' keys stay"
 sshd_stop
 
 # ---- a server without extensions, with one session, external program
