@@ -282,7 +282,7 @@ static void judge_age(const struct shipping *s, struct shipping_copy *copy)
     bool has = newest != NULL && newest->snapshot > 0;
     copy->snapshot = has ? newest->snapshot : 0;
     copy->age_ns = !has ? UINT64_MAX : now > newest->snapshot_time_ns ? now - newest->snapshot_time_ns : 0;
-    copy->overdue = copy->state != SHIPPING_CURRENT && copy->age_ns > copy->place->max_age_s * UINT64_C(1000000000);
+    copy->overdue = copy->state != SHIPPING_CURRENT && copy->age_ns > policy_copy_max_age_s(&s->setup->policy, copy->place) * UINT64_C(1000000000);
 }
 
 static void ship_one(struct shipping *s, struct shipping_copy *copy)

@@ -393,19 +393,16 @@ static int prove_refs(struct replicate *r, const struct repository_head *head, s
     return e;
 }
 
-static int bring_head(struct replicate *r, const struct repository_head *head, struct error *err)
-{
-    _cleanup_free_ char *refs_name = format_refs_name(head->head.refs);
-    int e = has_data(r, head) ? replicate_send_file(r->send, refs_name, FORMAT_REFS_MAX, false, err) : 0;
-    return e < 0 ? e : replicate_send_head(r->send, head, err);
-}
-
+// Objects (the manifest's among them), then the refs that name them.
 static int bring_data(struct replicate *r, const struct repository_head *head, struct format_refs *before, struct error *err)
 {
     _cleanup_format_refs_ struct format_refs refs = { 0 };
+    _cleanup_free_ char *refs_name = format_refs_name(head->head.refs);
     int e = repository_read_refs(r->from, &head->head, &refs, err);
     if (e == 0 && !r->options->dry_run)
         e = bring_objects(r, &refs, before, err);
+    if (e == 0 && !r->options->dry_run)
+        e = replicate_send_file(r->send, refs_name, FORMAT_REFS_MAX, false, err);
     if (e < 0)
         return e;
     format_refs_done(before);
@@ -432,7 +429,7 @@ static int bring_missing(struct replicate *r, const struct numbers *there, size_
             e = bring_records(r, err);
         with_records = true;
         if (e == 0 && !r->options->dry_run)
-            e = bring_head(r, head, err);
+            e = replicate_send_head(r->send, head, err);
         if (e < 0)
             return error_prefix(err, "snapshot %llu", (unsigned long long)head->number);
         r->result->absent += !has_data(r, head);

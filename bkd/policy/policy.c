@@ -11,6 +11,8 @@
 #include "bkd/policy/policy_yaml.h"
 #include "bkd/policy/schema.h"
 
+enum { COPY_MAX_AGE_S = 7 * 24 * 3600 };
+
 bool policy_is_name(const char *name, size_t n)
 {
     if (n == 0 || n > POLICY_NAME_MAX || name[0] == '.' || name[0] == '-')
@@ -111,6 +113,12 @@ bool policy_keep_is_set(const struct policy_keep *k)
 }
 
 bool policy_store_is_remote(const struct policy_store *store) { return store->url != NULL && store->url[0] != '/'; }
+
+uint64_t policy_copy_max_age_s(const struct policy *policy, const struct policy_store *copy)
+{
+    bool promised = policy->objectives.rpo_s > 0 && !copy->removable; // a disk in a safe comes when it comes
+    return copy->max_age_s > 0 ? copy->max_age_s : promised ? policy->objectives.rpo_s : COPY_MAX_AGE_S;
+}
 
 void policy_done(struct policy *policy)
 {

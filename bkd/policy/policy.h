@@ -171,7 +171,7 @@ struct policy_store {
     uint64_t verify;       // enum policy_verify
     // Of copies only:
     bool removable;        // a directory on a disk that is there only sometimes
-    uint64_t max_age_s;    // what the newest snapshot there may be old
+    uint64_t max_age_s;    // what the newest snapshot there may be old; 0 = policy_copy_max_age_s says it
     struct policy_keep keep; // not set: the policy's
 };
 
@@ -232,6 +232,8 @@ struct policy {
 MUST_USE int policy_load(const struct io *io, const char *path, struct policy *ret_policy, struct policy_errors *ret_errors, struct error *err);
 // The same for bytes in memory; `path` gives name and messages.
 MUST_USE int policy_parse(const char *path, const void *text, size_t n, struct policy *ret_policy, struct policy_errors *ret_errors, struct error *err);
+// How old the newest snapshot at a copy may be: what the copy says, else what the policy promises for each place, else a week.
+uint64_t policy_copy_max_age_s(const struct policy *policy, const struct policy_store *copy);
 void policy_done(struct policy *policy);
 #define _cleanup_policy_ __attribute__((cleanup(policy_done)))
 // Leaves what says when runs begin, in which order, and what is promised and kept (name, file, schedules, timezone, window, jitter_s, retry, catch_up, after,

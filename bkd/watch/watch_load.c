@@ -305,7 +305,7 @@ static void load_copies(const struct watch_source *source, const struct policy *
         const struct policy_store *place = &policy->offsite.items[i];
         const struct receipt *receipt = receipts_newest(&loaded->receipts, place->url);
         struct watch_copy *copy = &loaded->copies[i];
-        *copy = (struct watch_copy){ .url = place->url, .serial = "", .is_removable = place->removable, .max_age_ns = place->max_age_s * NS_PER_S };
+        *copy = (struct watch_copy){ .url = place->url, .serial = "", .is_removable = place->removable, .max_age_ns = policy_copy_max_age_s(policy, place) * NS_PER_S };
         if (receipt == NULL)
             continue;
         copy->serial = receipt->serial;

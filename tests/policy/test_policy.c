@@ -23,6 +23,26 @@ static int parse(const char *path, const char *text, struct policy *ret_policy, 
     return policy_parse(path, text, strlen(text), ret_policy, ret_errors, &err);
 }
 
+// How old a copy may be: as it says; else as the policy promises for every place, but for disks in a safe; else a week.
+static void test_age_of_copies(void **state)
+{
+    (void)state;
+    static const char copies[] = SR "offsite: [/a, {url: /b, max_age: 2d}, {url: /c, removable: true}, {url: /d, max_age: auto}]\n";
+    static const uint64_t promised[] = { 86400, 2 * 86400, 7 * 86400, 86400 };
+    _cleanup_free_ char *text = xasprintf("%sobjectives: {rpo: 1d}\n", copies);
+    _cleanup_policy_ struct policy with = { 0 }, without = { 0 };
+    struct policy_errors errors;
+    assert_int_equal(parse("p.yaml", text, &with, &errors), 0);
+    policy_errors_done(&errors);
+    assert_int_equal(parse("p.yaml", copies, &without, &errors), 0);
+    policy_errors_done(&errors);
+    assert_int_equal(with.offsite.count, 4);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(policy_copy_max_age_s(&with, &with.offsite.items[i]), promised[i]);
+        assert_int_equal(policy_copy_max_age_s(&without, &without.offsite.items[i]), i == 1 ? 2 * 86400 : 7 * 86400);
+    }
+}
+
 static void test_contract(void **state)
 {
     (void)state;
@@ -346,7 +366,7 @@ static void test_schema_is_sound(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_contract),
+        cmocka_unit_test(test_contract), cmocka_unit_test(test_age_of_copies),
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_exclusions),
         cmocka_unit_test(test_no_encryption),

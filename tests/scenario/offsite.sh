@@ -70,6 +70,20 @@ is 0 "which restores" same_from "$far" latest
 is 0 "nothing is left to do" run_bkd ship p --to "$far" --json
 says "nothing was sent" '"snapshots":0,"objects":0,"bytes":0'
 
+# ---- what names comes after what is named: a file's ctime is when it got its name
+order() { # PLACE
+    for kind in objects refs records heads; do find "$1/$kind" -type f -cnewer "$tree/stamp" -printf "%C@ $kind\n"; done | sort -s -n -k 1,1 | cut -d' ' -f2 | uniq | tr '\n' ' '
+}
+echo "in order" >>"$source/table"
+is 0 "a night" backup --no-ship
+is 0 "with a record" run_bkd tag p latest in-order
+touch "$tree/stamp"
+sleep 0.1
+is 0 "shipped" run_bkd ship p
+for place in "$sshd_dir/copy" "$near"; do
+    [ "$(order "$place")" = "objects refs records heads " ] && ok "objects, refs, records, head" || { order "$place" >"$tree/out"; bad "objects, refs, records, head"; }
+done
+
 # ---- killed at any moment
 kills=${BKD_KILLS:-15}
 bad_kills=0
