@@ -137,8 +137,8 @@ static void test_refused(void **state)
 static void assert_resolves(struct serve_place *p, const char *path, const char *want)
 {
     _cleanup_buf_ struct buf message = { 0 };
-    const uint8_t *text;
-    size_t n;
+    const uint8_t *text = NULL;
+    size_t n = 0;
     uint32_t count;
     serve_place_build(&(struct serve_request){ .type = SFTP_REALPATH, .a = path }, &message);
     struct sftp_message m = serve_place_ask(p, p->server, &message);
