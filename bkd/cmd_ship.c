@@ -15,7 +15,8 @@ int cmd_ship(struct context *ctx, const struct cli_args *args, struct error *err
         return r;
     _cleanup_progress_ struct progress *progress = progress_new(ctx->io, progress_style_for(ctx->json, ctx->verbosity < 0), NULL);
     struct shipping_options options = {
-        .only = cli_args_option(args, "to"), .init = cli_args_flag(args, "init"), .bandwidth = rate == NULL ? NULL : &bandwidth, .dry_run = cli_args_flag(args, "dry-run"), .progress = progress,
+        .only = cli_args_option(args, "to"), .init = cli_args_flag(args, "init"), .bandwidth = rate == NULL ? NULL : &bandwidth, .dry_run = cli_args_flag(args, "dry-run"),
+        .summary = true, .progress = progress,
     };
     interrupt_install();
     return shipping_run(&s, &options, err);

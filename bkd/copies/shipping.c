@@ -24,7 +24,7 @@ struct shipping {
     uint8_t chain[16];
     struct receipts receipts;
     uint64_t shown_bytes, shown_snapshots;
-    uint64_t duration_ns, bytes, snapshots; // of all copies so far
+    uint64_t duration_ns, bytes, snapshots, objects, copies, current; // of all copies so far
 };
 
 const char *shipping_state_name(enum shipping_state state)
@@ -297,6 +297,9 @@ static void ship_one(struct shipping *s, struct shipping_copy *copy)
     s->duration_ns += copy->duration_ns;
     s->bytes += copy->bytes;
     s->snapshots += copy->snapshots;
+    s->objects += copy->objects;
+    s->copies++;
+    s->current += copy->state == SHIPPING_CURRENT;
 }
 
 // ---- telling
@@ -349,6 +352,21 @@ static int tell(const struct shipping *s, const struct shipping_copy *copy, stru
         return tell_json(s, copy, err);
     tell_text(s, copy);
     return 0;
+}
+
+static int tell_all(const struct shipping *s, struct error *err)
+{
+    struct json *line = json_line_new("summary");
+    json_add_str(line, "policy", s->setup->policy.name);
+    if (s->options->dry_run)
+        json_add_bool(line, "dry_run", true);
+    json_add_u64(line, "copies", s->copies);
+    json_add_u64(line, "current", s->current);
+    json_add_u64(line, "snapshots", s->snapshots);
+    json_add_u64(line, "objects", s->objects);
+    json_add_u64(line, "bytes", s->bytes);
+    json_add_u64(line, "duration_ms", s->duration_ns / 1000000);
+    return json_line_print(&line, stdout, err);
 }
 
 // ---- all of them
@@ -435,6 +453,8 @@ int shipping_run(struct setup *setup, const struct shipping_options *options, st
         r = setup_find_chain(setup, s.repository, s.chain, err);
     if (r == 0)
         r = ship_all(&s, err);
+    if (r == 0 && options->summary && setup->ctx->json)
+        r = tell_all(&s, err);
     if (s.repository != NULL && !options->dry_run)
         cataloguing_copies(setup, s.repository, s.chain, &s.receipts);
     repository_close(s.repository);

@@ -32,6 +32,7 @@ struct shipping_options {
     const struct bandwidth *bandwidth; // instead of what the policy says; NULL = that
     bool init;        // a place that is empty becomes a copy, whatever is remembered of it
     bool dry_run;
+    bool summary;     // JSON ends with a line of all copies together
     struct progress *progress; // may be NULL
 };
 

@@ -131,7 +131,7 @@ static const struct schema_key keys[] = {
       "The directory is on a disk that is there only sometimes; several disks may take turns. Each is made known once, with \\fBbkd ship \\-\\-init\\fR." },
     { "offsite.max_age", SCHEMA_DURATION, AT_STORE(max_age_s), 60, 52 * WEEK, "auto", false, "auto", "auto or a duration from 1min to 52w",
       "\\fBauto\\fR is what \\fBobjectives.rpo\\fR promises; a week where it promises nothing, and for removable disks. When the newest snapshot that "
-      "reached this copy is older, \\fBbkd status\\fR and each run that could not reach it say so as an alarm (exit 5)." },
+      "reached this copy is older, \\fBbkd status\\fR says so as an alarm (exit 5), which is told by the notifiers; each run that could not bring it up to date warns of it." },
     { "schedule", SCHEMA_SCHEDULE, AT(schedule), 0, 0, NULL, false, NULL, "a calendar expression in quotes, or a list of them",
       "When to back up: a cron expression such as \\fB\"30 1 * * *\"\\fR, a word such as \\fB\"@daily\"\\fR, or systemd's form, such as "
       "\\fB\"Mon..Fri 01:30\"\\fR; see SCHEDULES. Of a list, each item's times count. Without it the policy runs only when it is asked to." },

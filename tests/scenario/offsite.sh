@@ -69,6 +69,7 @@ is 0 "it catches up" run_bkd ship p --to "$far"
 is 0 "which restores" same_from "$far" latest
 is 0 "nothing is left to do" run_bkd ship p --to "$far" --json
 says "nothing was sent" '"snapshots":0,"objects":0,"bytes":0'
+[ "$(tail -n 1 "$tree/out" | grep -c '"type":"summary".*"copies":1,"current":1,')" = 1 ] && ok "and a summary is the last line" || bad "and a summary is the last line"
 
 # ---- what names comes after what is named: a file's ctime is when it got its name
 order() { # PLACE
