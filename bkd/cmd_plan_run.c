@@ -36,11 +36,8 @@ static int add_step(const struct planning *p, size_t i, struct error *err)
     return json_line_print(&line, stdout, err);
 }
 
-static int print_json(const struct planning *p, struct error *err)
+static int print_summary(const struct planning *p, struct error *err)
 {
-    int r = 0;
-    for (size_t i = 0; i < p->n_steps && r == 0; i++)
-        r = add_step(p, i, err);
     struct json *line = json_line_new("summary");
     json_add_str(line, "plan", p->plan);
     json_add_str(line, "run", p->id);
@@ -51,18 +48,19 @@ static int print_json(const struct planning *p, struct error *err)
     json_add_u64(line, "took_ms", p->took_ns / 1000000);
     json_add_u64(line, "late", p->n_late);
     json_add_bool(line, "misses_rto", p->misses_rto);
-    if (r == 0)
-        return json_line_print(&line, stdout, err);
-    json_free(&line);
-    return r;
+    return json_line_print(&line, stdout, err);
 }
 
-// The last line is the summary, whatever it came to.
+// The steps; then the last line is the summary, whatever it came to.
 static int conclude(struct context *ctx, const struct planning *p, int result, struct error *err)
 {
     struct error lost;
+    int r = 0;
+    for (size_t i = 0; i < p->n_steps && r == 0; i++)
+        r = add_step(p, i, &lost);
     context_conclude(ctx, result, err);
-    int r = print_json(p, &lost);
+    if (r == 0)
+        r = print_summary(p, &lost);
     if (r < 0 && result == 0)
         *err = lost;
     return result < 0 ? result : r;

@@ -403,6 +403,8 @@ EOF
     printf '[127.0.0.1]:%s %s\n' "$sshd_port" "$(cut -d ' ' -f 1,2 "$tree/other.pub")" >"$config/keys/hosts"
     is 1 "a host whose key is another is refused" run_bkd plan run far --yes --scenario host-loss
     says "and why" 'cannot be reached by ssh'
+    run_bkd plan run far --yes --scenario host-loss --json 2>/dev/null | tail -n 1 >"$tree/out"
+    says "the summary is the last line of one that failed, too" '"type":"summary",.*"passed":false'
     sshd_stop
 else
     echo "ok $((number += 1)) - another host # SKIP $sshd_missing"
