@@ -157,6 +157,11 @@ int session_find(const struct session *s, const char *snapshot, const struct rep
     return r;
 }
 
+static __typeof__(snapshot_open) *opener(const struct session_options *o)
+{
+    return o->accept_damaged ? snapshot_open_damaged : o->wants_parts ? snapshot_open_parts : snapshot_open;
+}
+
 int session_snapshot(struct session *s, const char *name, struct snapshot *ret_snapshot, const struct repository_head **ret_head,
                      struct error *err)
 {
@@ -165,8 +170,7 @@ int session_snapshot(struct session *s, const char *name, struct snapshot *ret_s
     if (r == 0)
         r = session_unlock(s, err);
     if (r == 0)
-        r = (s->options->accept_damaged ? snapshot_open_damaged : snapshot_open)(s->repository, head, s->identities.list, s->identities.n,
-                                                                                ret_snapshot, err);
+        r = opener(s->options)(s->repository, head, s->identities.list, s->identities.n, ret_snapshot, err);
     if (r == 0)
         object_reader_tell_confinement(ret_snapshot->reader);
     if (r == 0 && ret_head != NULL)

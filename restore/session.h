@@ -16,6 +16,7 @@ struct session_options {
     struct store_access access; // for a repository on a server
     bool accept_unsigned;   // no signers: believe whatever is there
     bool accept_damaged;    // objects that are damaged do not stand in the way of the rest
+    bool wants_parts;       // the manifest, or a few files: objects nearby are not read whole for it, unless damage is accepted
     const char *chain;      // 32 hex digits, or NULL
     const char *policy;     // label, or NULL
     const char *host;       // label, or NULL

@@ -94,6 +94,7 @@ int verb_dump(struct context *ctx, const struct cli_args *args, struct error *er
     _cleanup_plan_ struct plan plan = { .fd = -1 };
     unsigned long jobs = 0;
     int scratch = -1;
+    ctx->session.wants_parts = args->count > 1;
     int r = check_arguments(ctx, args, err);
     if (r == 0)
         r = cli_args_number(args, "jobs", 256, &jobs, err);

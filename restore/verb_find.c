@@ -96,7 +96,7 @@ static int search_one(struct search *s, const struct repository_head *h, struct 
     _cleanup_snapshot_ struct snapshot snapshot = { 0 };
     const struct session *session = s->session;
     s->finder->ordinal++;
-    int r = h->valid ? snapshot_open(session->repository, h, session->identities.list, session->identities.n, &snapshot, err)
+    int r = h->valid ? snapshot_open_parts(session->repository, h, session->identities.list, session->identities.n, &snapshot, err)
                      : error_set(err, ERROR_INTEGRITY, "%s", h->problem);
     if (r == 0)
         r = finder_add(s->finder, &snapshot, err);

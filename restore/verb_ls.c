@@ -86,6 +86,7 @@ int verb_ls(struct context *ctx, const struct cli_args *args, struct error *err)
     bool later;
     int scratch = -1;
     uint64_t shown = 0;
+    ctx->session.wants_parts = true;
     int r = selection_from_args(ctx->io, args, 1, &selection, err);
     if (r == 0)
         r = session_open_for(&session, ctx->io, &ctx->session, cli_args_value(args, 0), err);

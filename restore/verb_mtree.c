@@ -79,6 +79,7 @@ int verb_mtree(struct context *ctx, const struct cli_args *args, struct error *e
     int scratch = -1;
     if (ctx->json)
         return error_set(err, ERROR_USAGE, "mtree prints its own format: leave --json out (`ls --json` has the same facts)");
+    ctx->session.wants_parts = true;
     int r = session_open_for(&session, ctx->io, &ctx->session, cli_args_value(args, 0), err);
     if (r == 0)
         r = session_snapshot(&session, cli_args_value(args, 0), &snapshot, NULL, err);

@@ -126,6 +126,7 @@ int verb_restore(struct context *ctx, const struct cli_args *args, struct error 
     verb_format_again(ctx, &again);
     options.again = again.len > 0 ? buf_str(&again) : NULL;
     ctx->session.accept_damaged = options.keep_going;
+    ctx->session.wants_parts = args->count > 1;
     if (r == 0)
         r = session_open_for(&session, ctx->io, &ctx->session, cli_args_value(args, 0), err);
     if (r == 0)

@@ -313,7 +313,7 @@ int setup_open_manifest(const struct setup *s, const struct repository *reposito
     _cleanup_setup_manifest_ struct setup_manifest m = { .io = s->ctx->io, .fd = -1, .size = head->head.manifest_size };
     r = setup_load_identities(s, identity, &identities, err);
     if (r == 0)
-        r = snapshot_open(repository, head, identities.list, identities.n, &opened, err);
+        r = snapshot_open_parts(repository, head, identities.list, identities.n, &opened, err);
     if (r == 0)
         object_reader_tell_confinement(opened.reader);
     if (r == 0)

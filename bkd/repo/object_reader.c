@@ -92,6 +92,8 @@ void object_reader_free(struct object_reader *r)
 
 void object_reader_accept_damaged(struct object_reader *r) { stored_accept_damaged(r->stored); }
 
+void object_reader_want_parts(struct object_reader *r) { stored_want_parts(r->stored); }
+
 void object_reader_tell_confinement(const struct object_reader *r)
 {
     struct sandbox_state state = decoders_confinement(r->decoders);

@@ -32,6 +32,8 @@ void object_reader_free(struct object_reader *r);
 // From now on objects that are not what the refs say are read nevertheless (each is told once), for somebody who wants what can be had. What
 // comes from them must be compared with a hash from elsewhere: object_reader_authentic tells which they are.
 void object_reader_accept_damaged(struct object_reader *r);
+// Little of the objects will be read: encrypted ones are not read whole for it (stored_want_parts). Before the first use.
+void object_reader_want_parts(struct object_reader *r);
 MUST_USE int object_reader_authentic(struct object_reader *r, uint32_t object, bool *ret_authentic, struct error *err);
 // What confines the processes that decode: a warning when the kernel or a container forbids the filter of system calls, else a line for -v.
 void object_reader_tell_confinement(const struct object_reader *r);

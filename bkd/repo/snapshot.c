@@ -57,8 +57,9 @@ static int explain_missing(const struct repository *r, const struct repository_h
     return err->code;
 }
 
+// prepare (NULL: nothing) is done with the reader before its first use.
 static int open_snapshot(const struct repository *r, const struct repository_head *head, const struct age_identity *identities,
-                         size_t n_identities, bool accept_damaged, struct snapshot *ret_snapshot, struct error *err)
+                         size_t n_identities, void (*prepare)(struct object_reader *), struct snapshot *ret_snapshot, struct error *err)
 {
     if (!head->valid)
         return error_set(err, ERROR_INTEGRITY, "snapshot %llu cannot be trusted: %s", (unsigned long long)head->number,
@@ -68,8 +69,8 @@ static int open_snapshot(const struct repository *r, const struct repository_hea
     if (e < 0)
         return explain_missing(r, head, err);
     e = object_reader_new(r->io, r->store, &s.refs, r->info.encrypted, identities, n_identities, CACHE_BYTES, &s.reader, err);
-    if (e == 0 && accept_damaged)
-        object_reader_accept_damaged(s.reader);
+    if (e == 0 && prepare != NULL)
+        prepare(s.reader);
     if (e == 0)
         e = read_manifest_recipe(&s, err);
     if (e < 0)
@@ -82,13 +83,19 @@ static int open_snapshot(const struct repository *r, const struct repository_hea
 int snapshot_open(const struct repository *r, const struct repository_head *head, const struct age_identity *identities,
                   size_t n_identities, struct snapshot *ret_snapshot, struct error *err)
 {
-    return open_snapshot(r, head, identities, n_identities, false, ret_snapshot, err);
+    return open_snapshot(r, head, identities, n_identities, NULL, ret_snapshot, err);
 }
 
 int snapshot_open_damaged(const struct repository *r, const struct repository_head *head, const struct age_identity *identities,
                           size_t n_identities, struct snapshot *ret_snapshot, struct error *err)
 {
-    return open_snapshot(r, head, identities, n_identities, true, ret_snapshot, err);
+    return open_snapshot(r, head, identities, n_identities, object_reader_accept_damaged, ret_snapshot, err);
+}
+
+int snapshot_open_parts(const struct repository *r, const struct repository_head *head, const struct age_identity *identities,
+                        size_t n_identities, struct snapshot *ret_snapshot, struct error *err)
+{
+    return open_snapshot(r, head, identities, n_identities, object_reader_want_parts, ret_snapshot, err);
 }
 
 void snapshot_done(struct snapshot *s)

@@ -23,6 +23,9 @@ MUST_USE int snapshot_open(const struct repository *r, const struct repository_h
 // compared with their hashes as ever.
 MUST_USE int snapshot_open_damaged(const struct repository *r, const struct repository_head *head, const struct age_identity *identities,
                                    size_t n_identities, struct snapshot *ret_snapshot, struct error *err);
+// The same as snapshot_open for somebody who wants the manifest, or a few files: objects nearby are not read whole for it (object_reader_want_parts).
+MUST_USE int snapshot_open_parts(const struct repository *r, const struct repository_head *head, const struct age_identity *identities,
+                                 size_t n_identities, struct snapshot *ret_snapshot, struct error *err);
 void snapshot_done(struct snapshot *s);
 #define _cleanup_snapshot_ __attribute__((cleanup(snapshot_done)))
 

@@ -28,6 +28,7 @@ struct stored {
     size_t n;
     bool encrypted;
     bool accepts_damaged;
+    bool wants_parts;
     uint8_t key[CRYPTO_BLOCKHASH_KEY_SIZE];
     struct at_hand *at_hand; // NULL: reading ahead is worth nothing
     pthread_mutex_t lock;
@@ -88,6 +89,8 @@ static struct file *file_of(struct stored *s, size_t index)
 }
 
 void stored_accept_damaged(struct stored *s) { s->accepts_damaged = true; }
+
+void stored_want_parts(struct stored *s) { s->wants_parts = true; }
 
 const char *stored_name(struct stored *s, size_t index) { return file_of(s, index)->name; }
 
@@ -159,9 +162,12 @@ static int authenticate(struct stored *s, const struct file *f, const struct for
     return r;
 }
 
-// A file far away is not read whole for a few of its bytes. Its first ones are an age header, whose SHA-256 the refs say; so the key in it is the one
+// A file far away, or one that little is wanted of, is not read whole for a few of its bytes. Its first ones are an age header, whose SHA-256 the refs say; so the key in it is the one
 // that the host made, which nobody who merely keeps the store knows, and the tag of each chunk of age vouches for the rest (doc/FORMAT.md section 4).
-static bool has_opening(const struct stored *s, size_t index) { return s->store->far && s->encrypted && s->refs[index].opening_size > 0; }
+static bool goes_by_opening(const struct stored *s, size_t index)
+{
+    return (s->store->far || s->wants_parts) && s->encrypted && s->refs[index].opening_size > 0;
+}
 
 static int read_opening(struct stored *s, size_t index, const struct file *f, uint8_t *opening, struct error *err)
 {
@@ -231,7 +237,7 @@ static bool has_tags(struct stored *s, const struct file *f)
     return has;
 }
 
-static int open_far(struct stored *s, size_t index, struct file *f, struct error *err)
+static int open_by_opening(struct stored *s, size_t index, struct file *f, struct error *err)
 {
     return f->begin != NULL ? 0 : authenticate_opening(s, index, f, err);
 }
@@ -260,7 +266,7 @@ static int open_locked(struct stored *s, size_t index, struct file *f, struct er
         return 0;
     if (f->damaged)
         return error_set(err, ERROR_INTEGRITY, "it is not what the refs say");
-    int r = has_opening(s, index) ? open_far(s, index, f, err) : open_whole(s, index, f, err);
+    int r = goes_by_opening(s, index) ? open_by_opening(s, index, f, err) : open_whole(s, index, f, err);
     if (r == 0)
         return 0;
     f->damaged = is_damage(s, r);
@@ -339,7 +345,7 @@ int stored_read(struct stored *s, size_t index, uint64_t offset, size_t n, uint8
     if (offset > ref->stored_size || n > ref->stored_size - offset)
         return error_set(err, ERROR_INTEGRITY, "bytes beyond its end are asked for");
     struct file *f = file_of(s, index);
-    if (has_opening(s, index) && !f->damaged)
+    if (goes_by_opening(s, index) && !f->damaged)
         return read_far(s, index, f, offset, n, space, ret_skip, err);
     uint64_t first = offset / STORED_BLOCK, start = first * STORED_BLOCK;
     uint64_t end = (offset + n + STORED_BLOCK - 1) / STORED_BLOCK * STORED_BLOCK;
@@ -382,7 +388,7 @@ void stored_expect(struct stored *s, const struct stored_part *parts, size_t n)
     uint64_t since = io_monotonic_ns(s->io), bytes;
     for (size_t i = 0; i < n; i++) {
         uint64_t size = s->refs[parts[i].index].stored_size;
-        if (!has_opening(s, parts[i].index) || parts[i].offset > size || parts[i].n > size - parts[i].offset)
+        if (!goes_by_opening(s, parts[i].index) || parts[i].offset > size || parts[i].n > size - parts[i].offset)
             continue;
         wanted[m++] = (struct at_hand_part){ .index = parts[i].index, .name = file_of(s, parts[i].index)->name, .offset = parts[i].offset, .n = parts[i].n };
     }

@@ -3,7 +3,8 @@
 // Before its first use a file is read whole and compared with its SHA-256 in the refs, which the head signs. That pass also keeps a keyed hash
 // of each STORED_BLOCK, under a random key of this process; every later read takes whole blocks and compares them with it. So what is
 // decrypted, decompressed or parsed is what was signed, also when the store's owner exchanges the file in between or answers differently the
-// second time. Of an encrypted file in a store far away only the opening is authenticated so, and age's chunk tags vouch for the rest: see stored.c.
+// second time. Of an encrypted file in a store far away, or of which only parts are wanted, the opening alone is authenticated so, and age's chunk tags
+// vouch for the rest: see stored.c.
 // Safe for several threads.
 #ifndef BKD_REPO_STORED_H
 #define BKD_REPO_STORED_H
@@ -38,6 +39,9 @@ const char *stored_name(struct stored *s, size_t index);
 // For somebody who wants what can be had: files that are not what the refs say are read nevertheless, each told once. Nothing in them may be
 // believed that was not compared with a hash from elsewhere; stored_is_authentic tells. Before the first use.
 void stored_accept_damaged(struct stored *s);
+
+// For somebody who wants little of much: encrypted files nearby are not read whole either. Before the first use.
+void stored_want_parts(struct stored *s);
 
 // Authenticates the file of refs[index]; does nothing when that is done already. ERROR_INTEGRITY: another size or hash; a file once refused
 // stays refused. Trouble with the store is told as it comes.

@@ -158,7 +158,7 @@ static int read_text(struct diffing *d, struct diffing_side *side, const struct 
 {
     int r = 0;
     if (!side->is_open)
-        r = snapshot_open(d->repository, side->head, d->identities.list, d->identities.n, &side->snapshot, err);
+        r = snapshot_open_parts(d->repository, side->head, d->identities.list, d->identities.n, &side->snapshot, err);
     if (r < 0)
         return r;
     side->is_open = true;

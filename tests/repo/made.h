@@ -67,6 +67,13 @@ static inline void made_put(struct store *store, uint32_t number, const struct b
     struct error err;
     *ret_ref = (struct format_ref){ .object = number, .stored_size = stored->len, .used = 1 };
     crypto_sha256(stored->data, stored->len, ret_ref->sha256);
+    // An age file's header ends with the line "--- MAC", its nonce of 16 bytes follows.
+    const uint8_t *mac = encrypted ? memmem(stored->data, stored->len, "\n--- ", 5) : NULL;
+    const uint8_t *lf = mac == NULL ? NULL : memchr(mac + 1, '\n', stored->len - (size_t)(mac + 1 - stored->data));
+    if (lf != NULL) {
+        ret_ref->opening_size = (uint32_t)(lf + 1 - stored->data) + 16;
+        crypto_sha256(stored->data, ret_ref->opening_size, ret_ref->opening_sha256);
+    }
     _cleanup_free_ char *name = format_object_name(ret_ref->sha256, encrypted);
     OK(store->ops->put(store, name, stored->data, stored->len, &err));
 }

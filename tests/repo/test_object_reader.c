@@ -167,15 +167,19 @@ static int flipping_size(struct store *s, const char *name, uint64_t *ret_size, 
     return f->real->ops->size(f->real, name, ret_size, err);
 }
 
-static int read_flipped(struct fixture *f, bool far, unsigned at, bool always, unsigned *ret_reads)
+enum reading { NEAR, FAR, PARTS };
+
+static int read_flipped(struct fixture *f, enum reading how, unsigned at, bool always, unsigned *ret_reads)
 {
     static const struct store_ops ops = { .get = flipping_get, .size = flipping_size };
-    struct flipping flipping = { .store = { .ops = &ops, .far = far, .url = (char[]){ "flipping" } }, .real = f->store, .at = at, .always = always };
+    struct flipping flipping = { .store = { .ops = &ops, .far = how == FAR, .url = (char[]){ "flipping" } }, .real = f->store, .at = at, .always = always };
     struct object_reader *r = NULL;
     struct error err;
     enum { SOME = 2 * FRAME + 100 };
     uint8_t *data = malloc(SOME);
     OK(object_reader_new(io_real(), &flipping.store, &f->refs, f->encrypted, f->identities, 2, 1000000, &r, &err));
+    if (how == PARTS)
+        object_reader_want_parts(r);
     int result = object_reader_read(r, &(struct place){ 5, 0, SOME }, data, &err);
     if (result == 0)
         assert_memory_equal(data, f->plain.data, SOME);
@@ -192,12 +196,12 @@ static void test_flipped(void **state)
 {
     struct fixture *f = *state;
     unsigned reads, ignored;
-    for (int far = 0; far <= 1; far++) {
-        assert_int_equal(read_flipped(f, far, 0, false, &reads), 0);
+    for (enum reading how = NEAR; how <= PARTS; how++) {
+        assert_int_equal(read_flipped(f, how, 0, false, &reads), 0);
         for (unsigned at = 1; at <= reads; at++)
-            assert_int_equal(read_flipped(f, far, at, false, &ignored), 0);
-        assert_int_equal(read_flipped(f, far, 1, true, &ignored), ERROR_INTEGRITY);
-        assert_int_equal(read_flipped(f, far, reads, true, &ignored), ERROR_INTEGRITY);
+            assert_int_equal(read_flipped(f, how, at, false, &ignored), 0);
+        assert_int_equal(read_flipped(f, how, 1, true, &ignored), ERROR_INTEGRITY);
+        assert_int_equal(read_flipped(f, how, reads, true, &ignored), ERROR_INTEGRITY);
     }
 }
 
@@ -270,10 +274,9 @@ static void test_cache_is_bounded_and_reused(void **state)
     object_reader_free(r);
 }
 
-// An object is read whole once, to be authenticated; after that a range needs little of it: the head, the tail and the chunks around it.
-static void test_fetches_only_what_is_needed(void **state)
+// Reads 100 bytes out of the middle of 4 MiB.
+static void read_little(struct fixture *f, bool parts, uint64_t *ret_stored, struct object_reader_stats *ret_stats)
 {
-    struct fixture *f = *state;
     _cleanup_buf_ struct buf plain = { 0 }, stored = { 0 };
     made_bytes(3, 4 << 20, &plain);
     made_stored(plain.data, plain.len, 65536, &f->identities[0].recipient, f->encrypted ? 1 : 0, &stored);
@@ -281,15 +284,37 @@ static void test_fetches_only_what_is_needed(void **state)
     made_put(f->store, 1, &stored, f->encrypted, &ref);
     f->refs = (struct format_refs){ .refs = &ref, .n = 1 };
     struct object_reader *r = reader_of(f, f->identities, 1, 1 << 20);
+    if (parts)
+        object_reader_want_parts(r);
     uint8_t data[100];
     struct error err;
     OK(object_reader_read(r, &(struct place){ 1, 2 << 20, 100 }, data, &err));
     assert_memory_equal(data, plain.data + (2 << 20), 100);
-    struct object_reader_stats stats;
-    object_reader_stats(r, &stats);
-    assert_int_equal(stats.hashed_bytes, stored.len);
-    assert_true(stats.fetched_bytes - stored.len <= (f->encrypted ? STORED_BLOCK + 3 * STORED_BLOCK + 4 * STORED_BLOCK : 5 * STORED_BLOCK));
+    *ret_stored = stored.len;
+    object_reader_stats(r, ret_stats);
     object_reader_free(r);
+}
+
+// An object is read whole once, to be authenticated; after that a range needs little of it: the head, the tail and the chunks around it.
+static void test_fetches_only_what_is_needed(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t stored;
+    struct object_reader_stats stats;
+    read_little(f, false, &stored, &stats);
+    assert_int_equal(stats.hashed_bytes, stored);
+    assert_true(stats.fetched_bytes - stored <= (f->encrypted ? STORED_BLOCK + 3 * STORED_BLOCK + 4 * STORED_BLOCK : 5 * STORED_BLOCK));
+}
+
+// Who wants little has no encrypted object read whole; of a plain one nothing else authenticates a part.
+static void test_parts_are_fetched_alone(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t stored;
+    struct object_reader_stats stats;
+    read_little(f, true, &stored, &stats);
+    assert_int_equal(stats.hashed_bytes, f->encrypted ? 0 : stored);
+    assert_true(stats.fetched_bytes - stats.hashed_bytes <= 8 * STORED_BLOCK);
 }
 
 struct many_threads {
@@ -512,6 +537,7 @@ int main(void)
         BOTH(test_used_up_frames_go_first),
         BOTH(test_cache_is_bounded_and_reused),
         BOTH(test_fetches_only_what_is_needed),
+        BOTH(test_parts_are_fetched_alone),
         BOTH(test_threads),
         BOTH(test_decoders_are_bounded),
         BOTH(test_missing_object),

@@ -106,7 +106,7 @@ class Far:
         used = [t for t in (FarBkd, FarRestic, FarBorg, TarZstdSsh) if t.name in options.tools or (t is TarZstdSsh and tools.TarZstdAge.name in options.tools)]
         try:
             for round_ in range(1, options.rounds + 1):
-                for kind in used:
+                for kind in tools.in_turn(used, round_):
                     tool = kind(bench.runner, os.path.join(bench.places.work, "far-" + kind.name.replace("|", "-")), source, options, line)
                     try:
                         self.one(tool, round_, source, one_file)

@@ -78,11 +78,8 @@ class Series:
             tools.remove(tool)
 
     def each(self, step, do):
-        """One step of all tools; whoever fails is out of the round. Another begins in each round: the first finds the memory as those before left it, and a virtual machine
-        may have to be given it anew."""
-        able = [n for n in self.used if step in self.used[n].steps]
-        first = (self.round_ - 1) % max(len(able), 1)
-        for name in able[first:] + able[:first]:
+        """One step of all tools; whoever fails is out of the round."""
+        for name in tools.in_turn([n for n in self.used if step in self.used[n].steps], self.round_):
             job = "%s.%s" % (self.name, step)
             try:
                 do(job, step, self.used[name])

@@ -300,6 +300,12 @@ ALL = {t.name: t for t in (Bkd, Restic, Borg, TarZstdAge, Duplicity, RdiffBackup
 USUAL = ("bkd", "restic", "borg", "tar|zstd|age", "rsync", "rdiff", "find")
 
 
+def in_turn(some, round_):
+    """Another begins in each round: the first finds the memory as those before left it, and a virtual machine may have to be given it anew."""
+    first = (round_ - 1) % max(len(some), 1)
+    return some[first:] + some[:first]
+
+
 def remove(tool):
     """With its repository."""
     shutil.rmtree(tool.home, ignore_errors=True)
