@@ -1,6 +1,7 @@
 #include "bkd/base/log.h"
 #include "bkd/base/ssh_url.h"
 #include "bkd/cmd.h"
+#include "bkd/history/cataloguing.h"
 #include "bkd/host/setup.h"
 #include "bkd/repo/recover_text.h"
 
@@ -31,6 +32,7 @@ int cmd_init(struct context *ctx, const struct cli_args *args, struct error *err
                          s.policy.repository.url, s.policy.name);
     if (r < 0)
         return error_prefix(err, "policy %s", s.policy.name);
+    cataloguing_schedule(&s);
     if (!s.policy.encrypted)
         log_warn("repository '%s' is not encrypted: whoever can read it can read the backups", s.policy.repository.url);
     if (ctx->json) {

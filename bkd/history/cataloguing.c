@@ -5,11 +5,13 @@
 #include "bkd/base/bytes.h"
 #include "bkd/base/log.h"
 #include "bkd/history/proofs.h"
+#include "bkd/host/remembered.h"
 #include "bkd/record/copies.h"
 #include "bkd/record/snapshots.h"
 #include "bkd/repo/suspects.h"
 
 #define CHAIN_SIZE 16
+#define NS_PER_S UINT64_C(1000000000)
 
 static int add_head(struct catalogue *c, const struct setup *s, const struct repository_head *head, const struct records *records, struct error *err)
 {
@@ -175,6 +177,29 @@ static int catch_up(struct catalogue *c, const struct setup *s, struct error *er
     return r < 0 ? r : cataloguing_all(c, s, &place, repository, chain, &receipts, &snapshots, err);
 }
 
+static int note_schedule(struct catalogue *c, const struct setup *s, struct error *err)
+{
+    static const char *const actions[] = { "backup", "verify" };
+    int64_t ignored, now_s = (int64_t)(io_realtime_ns(s->ctx->io) / NS_PER_S);
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < sizeof actions / sizeof *actions; i++)
+        r = remembered_schedule(c, &s->policy, actions[i], now_s, &ignored, err);
+    return r;
+}
+
+void cataloguing_schedule(const struct setup *s)
+{
+    _cleanup_catalogue_ struct catalogue c = { 0 };
+    struct error err;
+    if (s->policy.schedule.count + s->policy.verify.schedule.count == 0)
+        return;
+    int r = catalogue_open(s->ctx->io, s->ctx->state_dir, CATALOGUE_WRITE, &c, &err);
+    if (r == 0)
+        r = note_schedule(&c, s, &err);
+    if (r < 0)
+        log_warn("policy %s: since when its schedule holds is not in the catalogue: %s. It counts from when the daemon or `bkd run --due` first sees it", s->policy.name, err.text);
+}
+
 void cataloguing_snapshot(const struct setup *s, const struct backup_result *result, const char *tag)
 {
     _cleanup_catalogue_ struct catalogue c = { 0 };
@@ -190,6 +215,8 @@ void cataloguing_snapshot(const struct setup *s, const struct backup_result *res
                  s->policy.name);
     if (r == 0)
         r = highest + 1 < result->snapshot ? catch_up(&c, s, &err) : add_newest(&c, s, result, tag, &err);
+    if (r == 0)
+        r = note_schedule(&c, s, &err);
     if (r < 0)
         tell(s, &err);
 }

@@ -8,7 +8,9 @@
 #include "bkd/host/setup.h"
 #include "bkd/record/copies.h"
 
-// A backup has made this snapshot; tag NULL = none.
+// The policy is in use: from now on the times that it names count, also those that pass before a daemon or `bkd run --due` first looks at it.
+void cataloguing_schedule(const struct setup *s);
+// A backup has made this snapshot; tag NULL = none. Its policy is in use, then.
 void cataloguing_snapshot(const struct setup *s, const struct backup_result *result, const char *tag);
 // Copies were brought up to date, or could not be.
 void cataloguing_copies(const struct setup *s, const struct repository *repository, const uint8_t chain[16], const struct receipts *receipts);

@@ -152,11 +152,15 @@ int remembered_times(struct catalogue *c, const char *owner, const char *action,
     int r = catalogue_mark(c, is, &known, err);
     if (r < 0 || (known == 0 && times->count == 0))
         return r;
+    int64_t since_s = now_s;
     if (known == now_is)
-        return catalogue_mark(c, since, ret_since_s, err);
-    r = remember(c, is, now_is, since, now_s, err);
+        r = catalogue_mark(c, since, &since_s, err);
+    if (r == 0 && (known != now_is || since_s > now_s)) { // later than now: the clock was wrong, or is
+        since_s = now_s;
+        r = remember(c, is, now_is, since, since_s, err);
+    }
     if (r == 0)
-        *ret_since_s = now_s;
+        *ret_since_s = since_s;
     return r;
 }
 

@@ -12,7 +12,7 @@
 // a run that was killed: it is made up for.
 MUST_USE int remembered_runs(struct catalogue *c, struct agenda_task *task, int64_t now_s, struct error *err);
 // Since when times that somebody (a policy, a recovery plan) names for an action are what they are now: those from before that do not count. Remembers new ones
-// from `now_s` on. *ret_since_s is left alone when there are none, and were none.
+// from `now_s` on, and known ones at the latest. *ret_since_s is left alone when there are none, and were none.
 MUST_USE int remembered_times(struct catalogue *c, const char *owner, const char *action, const struct policy_list *times, const char *timezone, int64_t now_s, int64_t *ret_since_s,
                               struct error *err);
 // The same, only looking. *ret_since_s is 0 when nothing is remembered.

@@ -159,6 +159,8 @@ static void settle_past(struct pass *pass, struct agenda_task *task)
         task->undone_until_s = task->last_slot_s;
         task->last_slot_s = pass->now_s;
     }
+    if (task->since_s > limit)
+        task->since_s = AGENDA_NEVER;
     if (task->last.there && task->last.ended_s > pass->now_s)
         task->last.ended_s = pass->now_s;
     if (task->last.began_s > limit)
@@ -169,7 +171,7 @@ static void settle_past(struct pass *pass, struct agenda_task *task)
         return;
     if (task->last_success_s != AGENDA_NEVER && task->last_success_s <= limit)
         task->last_slot_s = task->last_success_s;
-    else
+    else if (task->since_s == AGENDA_NEVER || task->since_s >= pass->now_s)
         record(pass, task, AGENDA_SKIPPED, pass->now_s, AGENDA_NEW, pass->now_s);
 }
 

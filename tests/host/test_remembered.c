@@ -129,6 +129,30 @@ static void test_records_of_the_future(void **state)
     decide(&l, right_s + 3600, SLOT_RUN); // anew
 }
 
+// Times hold since they were seen first; others since they are others; and never since a time to come.
+static void test_since_when_times_hold(void **state)
+{
+    (void)state;
+    _cleanup_ledger_ struct ledger l;
+    struct error err;
+    char *nightly[] = { (char *)"30 1 * * *", NULL }, *hourly[] = { (char *)"0 * * * *", NULL };
+    const struct policy_list first = { .items = nightly, .count = 1 }, other = { .items = hourly, .count = 1 };
+    int64_t since_s = -1;
+    ledger_open(&l);
+    OK(remembered_times(&l.catalogue, "p", "backup", &(struct policy_list){ 0 }, "UTC", 1000, &since_s, &err));
+    assert_int_equal(since_s, -1);
+    OK(remembered_times(&l.catalogue, "p", "backup", &first, "UTC", 2000, &since_s, &err));
+    OK(remembered_times(&l.catalogue, "p", "backup", &first, "UTC", 3000, &since_s, &err));
+    assert_int_equal(since_s, 2000);
+    OK(remembered_times(&l.catalogue, "p", "backup", &first, "UTC", 1500, &since_s, &err)); // the clock was ahead
+    OK(remembered_times(&l.catalogue, "p", "backup", &first, "UTC", 3000, &since_s, &err));
+    assert_int_equal(since_s, 1500);
+    OK(remembered_times(&l.catalogue, "p", "backup", &other, "UTC", 4000, &since_s, &err));
+    assert_int_equal(since_s, 4000);
+    OK(remembered_times(&l.catalogue, "p", "backup", &other, "Europe/Berlin", 5000, &since_s, &err));
+    assert_int_equal(since_s, 5000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +160,7 @@ int main(void)
         cmocka_unit_test(test_slot_with_run),
         cmocka_unit_test(test_memory_is_newer),
         cmocka_unit_test(test_records_of_the_future),
+        cmocka_unit_test(test_since_when_times_hold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

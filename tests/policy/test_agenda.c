@@ -163,6 +163,26 @@ static void test_new_policy_waits_for_its_first_slot(void **state)
     assert_decided(desk, 2 * HOUR, "start a 01:30");
 }
 
+// It was in use before anybody looked at its schedule, without a success.
+static void test_schedule_known_before(void **state)
+{
+    struct desk *desk = *state;
+    struct agenda_task *task = add_task(desk, "a", "30 1 * * *");
+    task->last_slot_s = AGENDA_NEVER;
+    task->since_s = desk->start_s;
+    assert_decided(desk, HOUR, "");
+    assert_decided(desk, 2 * HOUR, "start a 01:30");
+}
+
+// A schedule that is said to hold from years to come on: the clock was wrong when it was seen first.
+static void test_schedule_of_the_future(void **state)
+{
+    struct desk *desk = *state;
+    struct agenda_task *task = add_task(desk, "a", "30 1 * * *");
+    task->since_s = desk->start_s + 3650 * DAY;
+    assert_decided(desk, 2 * HOUR, "start a 01:30");
+}
+
 // Nothing is remembered of it either: the catalogue may be gone.
 static void test_no_schedule(void **state)
 {
@@ -395,6 +415,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_missed_slots_are_caught_up_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_success_covers_earlier_slots, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_new_policy_waits_for_its_first_slot, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_schedule_known_before, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_schedule_of_the_future, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_schedule, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_retries_back_off, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_retry_without_hope, set_up, tear_down),
