@@ -178,6 +178,26 @@ void loop_set_delay(struct loop_source *timer, uint64_t delay_ns)
     loop_set_time(timer, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec + delay_ns);
 }
 
+static int on_turn(sd_event_source *inner, void *arg)
+{
+    const struct loop_source *source = arg;
+    (void)inner;
+    source->fn.plain(source->arg);
+    return 0;
+}
+
+int loop_add_turn(struct loop *loop, loop_fn *fn, void *arg, struct loop_source **ret_source, struct error *err)
+{
+    struct loop_source *source = source_new(loop, arg);
+    source->fn.plain = fn;
+    int r = sd_event_add_defer(loop->event, &source->inner, on_turn, source);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(source->inner, SD_EVENT_OFF);
+    return finish(source, r, "a turn", ret_source, err);
+}
+
+void loop_turn_soon(struct loop_source *turn) { (void)sd_event_source_set_enabled(turn->inner, SD_EVENT_ONESHOT); }
+
 // A timer far away that is cancelled when the clock is set (timerfd_create(2)): reading it says so, and it goes on waiting.
 static int wait_for_clock_change(int fd)
 {

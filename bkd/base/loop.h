@@ -33,6 +33,9 @@ MUST_USE int loop_add_timer(struct loop *loop, enum loop_clock clock, loop_fn *f
 // When it is to happen, once; a time that has passed is "at once". UINT64_MAX = never.
 void loop_set_time(struct loop_source *timer, uint64_t at_ns);
 void loop_set_delay(struct loop_source *timer, uint64_t delay_ns);
+// Is called once each time somebody asks for it, in the loop's next turn. No clock has to do with it, so it works under one that is made up (faketime), too.
+MUST_USE int loop_add_turn(struct loop *loop, loop_fn *fn, void *arg, struct loop_source **ret_source, struct error *err);
+void loop_turn_soon(struct loop_source *turn);
 // That somebody set the clock, or that the machine slept.
 MUST_USE int loop_add_clock_change(struct loop *loop, loop_fn *fn, void *arg, struct error *err);
 // Files that come to be, go, or were written in a directory. ERROR_NOT_FOUND when there is none.

@@ -55,7 +55,7 @@ static void on_ended(void *arg, const struct scheduler_end *end)
     } else {
         log_info("policy %s: %s is done", end->job->policy, end->job->action);
     }
-    loop_set_delay(due->again, 0); // when this job is off the list
+    loop_turn_soon(due->again); // when this job is off the list
 }
 
 static size_t count_own(const struct due *due)
@@ -87,7 +87,7 @@ static void on_stop(void *arg)
         if (!job->was_adopted && scheduler_cancel(&due->scheduler, job, "a signal to `bkd run --due`", &err) < 0)
             log_warn("%s", err.text);
     add_code(due, 1);
-    loop_set_delay(due->again, 0);
+    loop_turn_soon(due->again);
 }
 
 static int begin(struct due *due, struct error *err)
@@ -100,13 +100,13 @@ static int begin(struct due *due, struct error *err)
     if (r == 0)
         r = loop_add_signal(due->loop, SIGINT, on_stop, due, err);
     if (r == 0)
-        r = loop_add_timer(due->loop, LOOP_MONOTONIC, turn, due, &due->again, err);
+        r = loop_add_turn(due->loop, turn, due, &due->again, err);
     if (r < 0)
         return r;
     scheduler_init(&due->scheduler, due->ctx, due->loop, RUN_DUE, NULL);
     due->scheduler.ended = on_ended;
     due->scheduler.arg = due;
-    loop_set_delay(due->again, 0);
+    loop_turn_soon(due->again);
     return scheduler_read(&due->scheduler, err);
 }
 
