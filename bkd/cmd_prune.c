@@ -135,7 +135,12 @@ static int prune_copies(const struct work *w, const struct cli_args *args, const
         if (only != NULL && strcmp(only, copies->items[i].url) != 0)
             continue;
         found = true;
-        worst = weigh(worst, prune_copy(w, args, &copies->items[i], &why), &why, err);
+        int r = prune_copy(w, args, &copies->items[i], &why);
+        if (r == ERROR_NOT_FOUND && only == NULL && copies->items[i].removable) {
+            log_warn("copy %s: its disk is not here, and is not pruned", copies->items[i].url);
+            continue;
+        }
+        worst = weigh(worst, r, &why, err);
     }
     if (!found)
         return error_set(err, ERROR_USAGE, "'%s' is no copy of policy %s: `bkd policy show %s` lists them below `offsite`", only, w->setup.policy.name, w->setup.policy.name);

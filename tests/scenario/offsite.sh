@@ -43,6 +43,8 @@ is 0 "made known" run_bkd ship p --to "$disk" --init
 rm "$tree/mnt/bkd"
 echo more >>"$source/table"
 is 0 "a backup without the disk succeeds" backup
+is 0 "and pruning everywhere passes it over" run_bkd prune p --all
+says "with a word" "$disk: its disk is not here"
 insert disk-b
 is 0 "a second disk" run_bkd ship p --to "$disk" --init
 insert disk-a
