@@ -34,4 +34,5 @@ is 0 "which is waited for behind each" test "$(asked)" = "restore sync "
 is 0 "restores until all is written" ending --restores cached
 is 0 "which the tool is told" test "$(asked)" = "cached "
 is 2 "a job that is none" bench --only W9
+is 2 "a slow disk, and no disk" bench --slow-disk 20M --fs tmpfs
 finish

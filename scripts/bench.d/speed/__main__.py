@@ -78,6 +78,8 @@ def complete(parser, o):
         parser.error("--report shows what stands in the file of --results")
     if o.rounds < 1 or o.scale <= 0:
         parser.error("--rounds and --scale are above 0")
+    if o.slow_disk and o.fs == "tmpfs":
+        parser.error("--slow-disk needs a disk: another --fs than tmpfs")
     o.cold = o.cold or bool(o.slow_disk)
     if (o.cold or o.memory) and os.getuid() != 0:
         parser.error("--cold, --memory and --slow-disk need root")

@@ -2,6 +2,8 @@
 import os
 import time
 
+from measure import Failed
+
 V1, V2 = "/sys/fs/cgroup/%s", "/sys/fs/cgroup"
 
 
@@ -34,9 +36,12 @@ class Cage:
         """From now on this device ("MAJOR:MINOR") as well. In groups of version 1 only reads and what is written past the page cache are slow."""
         if not self.rate:
             return
-        self._set("io.max", "%s rbps=%d wbps=%d" % (device, self.rate, self.rate))
-        for name in ("blkio.throttle.read_bps_device", "blkio.throttle.write_bps_device"):
-            self._set(name, "%s %d" % (device, self.rate))
+        try:
+            self._set("io.max", "%s rbps=%d wbps=%d" % (device, self.rate, self.rate))
+            for name in ("blkio.throttle.read_bps_device", "blkio.throttle.write_bps_device"):
+                self._set(name, "%s %d" % (device, self.rate))
+        except OSError as why:
+            raise Failed("--slow-disk: %s is no disk whose rate can be limited: %s" % (device, why.strerror)) from why
 
     def enter(self):
         for group in self.groups:
