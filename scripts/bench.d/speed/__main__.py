@@ -34,7 +34,7 @@ def size(text):
 def parse(argv):
     p = argparse.ArgumentParser(prog="scripts/bench speed", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, epilog="""
 jobs are W1.first, W1.next, W1.same, W1.restore, W1.file, the same of W2 (disk image), W3 (PostgreSQL), W4 (tiny files), W5 (a large file, wholly
-rewritten), ssh.first, ssh.file (W1, 30 ms away), nights.restore-first, -last (W2), daemon.idle; --only W1,W2.next chooses. Full sizes (--scale 1): %s.
+rewritten), ssh.first, ssh.file (W1, 30 ms away), nights.restore-first, -last, -fresh (W2), daemon.idle; --only W1,W2.next chooses. Full sizes (--scale 1): %s.
 Tools: %s; usually %s.""" % (workloads.Sizes(1, {}).text(), ", ".join(tools.ALL), ", ".join(tools.USUAL)))
     p.add_argument("--scale", type=float, default=0.04, help="sizes of all workloads, as a share of the full ones (%(default)s; 1 takes an hour or more)")
     for name, full in workloads.FULL.items():

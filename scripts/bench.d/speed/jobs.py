@@ -160,9 +160,10 @@ class Field:
 
 
 class Nights:
-    """A disk image restored as it was after one night and after many, out of the same repository."""
+    """A disk image restored as it was after one night and after many, out of the same repository; and as it is after many out of a repository that has seen nothing else: the
+    nights fill holes of the image, so that more is written at more places, whoever restores it."""
 
-    JOBS = ("nights.restore-first", "nights.restore-last")
+    JOBS = ("nights.restore-first", "nights.restore-last", "nights.restore-fresh")
 
     def __init__(self, bench, workload):
         self.bench, self.workload = bench, workload
@@ -178,9 +179,12 @@ class Nights:
                 self.bench.runner.run(tool.backup())
                 if night == 0:
                     self.bench.runner.run("cp -a --sparse=always '%s' '%s'" % (field.source, early))
+            fresh = tools.Bkd(self.bench.runner, os.path.join(field.path, "fresh"), field.source, self.bench.options)
+            fresh.start()
+            self.bench.runner.run(fresh.backup())
             for round_ in range(1, self.bench.options.rounds + 1):
-                self.restore(self.JOBS[0], tool, "2", early, round_)
-                self.restore(self.JOBS[1], tool, "latest", field.source, round_)
+                for job, of, snapshot, wanted in ((self.JOBS[0], tool, "2", early), (self.JOBS[1], tool, "latest", field.source), (self.JOBS[2], fresh, "latest", field.source)):
+                    self.restore(job, of, snapshot, wanted, round_)
 
     def restore(self, job, tool, snapshot, wanted, round_):
         out = self.bench.places.fresh("out", self.workload.mib() * 2)

@@ -36,6 +36,7 @@ MARKS = [
     Mark("W1.restore", "wall_s", 0.5, "restic"), Mark("W1.restore", "wall_s", 1.1, PIPE), Mark("W2.restore", "wall_s", 0.5, "restic"),
     Mark("W2.restore", "wall_s", 1.1, PIPE), Mark("W3.restore", "wall_s", 0.5, "restic"), Mark("W3.restore", "wall_s", 1.1, PIPE),
     Mark("nights.restore-last", "wall_s", 1.3, "bkd", "nights.restore-first"),
+    Mark("nights.restore-last", "wall_s", 1.3, "bkd", "nights.restore-fresh"),
     Mark("W1.file", "wall_s", 0.3), Mark("ssh.file", "wall_s", 3),
     Mark("ssh.first", "wall_s", 0.12, "restic"), Mark("ssh.first", "wall_s", 0.3, "borg"), Mark("ssh.first", "wall_s", 0.8, "tar|zstd|ssh"),
     Mark("daemon.idle", "rss_mib", 16),

@@ -15,7 +15,8 @@ td.bar{width:45%}td.bar i{display:block;height:.9rem;border-radius:2px;backgroun
 tr.own td:first-child{font-weight:600}.met{color:var(--own)}.missed{color:var(--bad);font-weight:600}
 @media (max-width:40rem){td.bar{width:25%}.wide{display:none}}
 """
-STEPS = {"first": "first backup", "next": "next night", "same": "nothing changed", "restore": "restore of everything", "file": "one file back", "restore-first": "restored as after one night", "restore-last": "restored as after many nights"}
+STEPS = {"first": "first backup", "next": "next night", "same": "nothing changed", "restore": "restore of everything", "file": "one file back", "restore-first": "restored as after one night", "restore-last": "restored as after many nights",
+         "restore-fresh": "the same, out of one first backup"}
 
 
 def title(results, job):
