@@ -361,10 +361,16 @@ static void widen_frame(struct object_writer *w)
     w->frame->plain = wider;
 }
 
+// At high levels a context for FRAME takes half of one for FRAME_BIG, and there must be THREADS_ALWAYS of them.
+static bool has_memory_for_big(const struct object_writer *w)
+{
+    return THREADS_ALWAYS * zframe_compressor_memory(w->options.level) <= CONTEXT_BYTES;
+}
+
 // A big member begins a frame of its own, unless the one under way has hardly begun.
 static int choose_frame(struct object_writer *w, size_t n, struct error *err)
 {
-    bool big = n >= FRAME_BIG;
+    bool big = n >= FRAME_BIG && has_memory_for_big(w);
     if (big && w->frame != NULL && w->frame->plain.len > FRAME / 4) {
         int r = end_frame(w, err);
         if (r < 0)
