@@ -93,8 +93,12 @@ static int confirm(const struct cli_args *args, const struct pin *p, struct erro
     if (expected != NULL && strcmp(expected, p->fingerprint) != 0)
         return error_set(err, ERROR_INTEGRITY, "%s shows the key %s, not %s: nothing was pinned. Either the fingerprint is of another of its keys, or somebody sits in between",
                          p->name, p->fingerprint, expected);
-    if (expected != NULL || cli_args_flag(args, "yes") || p->answer == KNOWN_HOSTS_MATCH)
+    bool is_agreed = cli_args_flag(args, "yes"), is_changed = p->answer == KNOWN_HOSTS_CHANGED;
+    if (expected != NULL || p->answer == KNOWN_HOSTS_MATCH || (is_agreed && !is_changed))
         return 0;
+    if (is_agreed)
+        return error_set(err, ERROR_INTEGRITY, "%s shows the key %s, and another one is pinned for it in '%s': that may be an attack, so --yes is not enough. When its administrator confirms "
+                         "the new key, give --fingerprint %s", p->name, p->fingerprint, p->file, p->fingerprint);
     if (!isatty(STDIN_FILENO))
         return error_set(err, ERROR_USAGE, "%s shows the key %s; nothing was pinned. Compare it with what its administrator says, then give --fingerprint %s, or --yes", p->name,
                          p->fingerprint, p->fingerprint);

@@ -248,7 +248,7 @@ static const struct cli_option status_options[] = {
 
 static const struct cli_option trust_host_options[] = {
     { "fingerprint", 0, "SHA256:…", "the key it must show, of whatever type; nothing is asked then" },
-    { "yes", 0, NULL, "pin the key it shows, whatever it is" },
+    { "yes", 0, NULL, "pin the key it shows, whatever it is, unless another one is pinned" },
     { "ssh-config", 0, "FILE", "file of ssh_config(5) that says how the host is reached (true: ssh's own)" },
     { "known-hosts", 0, "FILE", "where to pin it, instead of the file the policy names (keys/known_hosts)" },
     { 0 },

@@ -196,7 +196,7 @@ static const struct cli_command commands[] = {
       catalogue_rebuild_options, cmd_catalogue_rebuild },
     { "trust-host", "POLICY|URL", 1, 1, "pin the host key of an SSH server",
       "Asks the servers of the policy's repository and copies one after the other, or that of the address, for the host key, shows the key's fingerprint, and pins it "
-      "when you say that it is the right one; one that was pinned before gives way, and that is told. bkd talks to pinned servers only, and never pins a key by itself.",
+      "when you say that it is the right one; one that was pinned before gives way to a --fingerprint or an answer, and that is told. bkd talks to pinned servers only, and never pins a key by itself.",
       trust_host_options, cmd_trust_host },
     { "copy", "FROM TO", 2, 2, "copy a whole repository",
       "Makes or brings up to date at TO a copy of the repository FROM, all chains of it; each is a directory or an sftp:// address. Every object is compared with its "
