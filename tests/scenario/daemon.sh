@@ -7,9 +7,9 @@ daemon=
 trap '[ -z "$daemon" ] || kill -9 "$daemon" 2>/dev/null; touch "$tree/go" 2>/dev/null; chmod -R u+rwx "$tree" 2>/dev/null; rm -rf "$tree"' EXIT
 
 sql() { sqlite3 -cmd '.timeout 5000' "$state/catalogue.db" "$1"; }
-# until_true SECONDS COMMAND…: waits for it, several times a second.
+# until_true SECONDS COMMAND…: waits for it, several times a second; four times as long where the machine is busy with other things.
 until_true() {
-    left=$(($1 * 10))
+    left=$(($1 * 40))
     shift
     while [ "$left" -gt 0 ]; do
         "$@" >/dev/null 2>&1 && return 0
