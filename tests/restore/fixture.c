@@ -350,6 +350,25 @@ struct repository *fixture_open(struct fixture *f)
     return repository;
 }
 
+char *fixture_noise(size_t n, unsigned seed)
+{
+    char *data = xmalloc(n);
+    uint64_t x = 88172645463325252u + seed;
+    for (size_t i = 0; i < n; i++) {
+        x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+        data[i] = (char)(uint8_t)x;
+    }
+    return data;
+}
+
+void fixture_expect(struct fixture *f, const char *name, const struct run_options *options, struct report *ret_report, int expected)
+{
+    struct error err;
+    int r = fixture_restore(f, name, options, ret_report, &err);
+    if (r != expected)
+        fail_msg("restore ended with %d instead of %d: %s", r, expected, err.text);
+}
+
 int fixture_restore(struct fixture *f, const char *name, const struct run_options *options, struct report *ret_report, struct error *err)
 {
     return fixture_restore_io(f, io_real(), name, options, ret_report, err);

@@ -60,11 +60,16 @@ void fixture_file_with(struct fixture *f, const char *path, const char *middle, 
 void fixture_version(struct fixture *f, const char *path, const void *data, size_t n, uint64_t hole);
 struct place fixture_member(struct fixture *f, const char *kind, const void *data, size_t n);
 
+// Bytes that nothing compresses, owned by the caller; others for each seed.
+char *fixture_noise(size_t n, unsigned seed);
+
 // Writes manifest, refs and head.
 void fixture_commit(struct fixture *f);
 
 // Opens the newest snapshot and restores it into dir/NAME. options may be NULL; its target is set here.
 int fixture_restore(struct fixture *f, const char *name, const struct run_options *options, struct report *ret_report, struct error *err);
+// The same, which must end with that.
+void fixture_expect(struct fixture *f, const char *name, const struct run_options *options, struct report *ret_report, int expected);
 // The same, the target written through `io`.
 int fixture_restore_io(struct fixture *f, const struct io *io, const char *name, const struct run_options *options, struct report *ret_report,
                        struct error *err);

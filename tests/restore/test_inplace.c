@@ -11,30 +11,11 @@
 
 enum { PIECE = 16 << 20, BIG = PIECE + (1 << 20) };
 
-static uint8_t *noise(size_t n, unsigned seed)
-{
-    uint8_t *data = xmalloc(n);
-    uint64_t x = 88172645463325252u + seed;
-    for (size_t i = 0; i < n; i++) {
-        x ^= x << 13, x ^= x >> 7, x ^= x << 17;
-        data[i] = (uint8_t)x;
-    }
-    return data;
-}
-
-static void expect(struct fixture *f, const char *name, const struct run_options *options, struct report *report, int expected)
-{
-    struct error err;
-    int r = fixture_restore(f, name, options, report, &err);
-    if (r != expected)
-        fail_msg("restore ended with %d instead of %d: %s", r, expected, err.text);
-}
-
 // A few entries of each kind, a file of two pieces.
 static void tree(struct fixture *f)
 {
     unsigned uid = geteuid(), gid = getegid();
-    _cleanup_free_ char *big = (char *)noise(BIG, 1);
+    _cleanup_free_ char *big = fixture_noise(BIG, 1);
     fixture_dir(f, "/", 0755);
     fixture_dir(f, "/d", 0750);
     fixture_file(f, "/d/a", 0644, "one", 3);
@@ -51,7 +32,7 @@ static void tree(struct fixture *f)
 
 static void tree_with_sparse(struct fixture *f)
 {
-    _cleanup_free_ char *data = (char *)noise(PIECE, 1);
+    _cleanup_free_ char *data = fixture_noise(PIECE, 1);
     tree(f);
     fixture_version(f, "/sparse", data, PIECE, 2 * PIECE);
 }
@@ -90,14 +71,14 @@ static void test_delta_in_place(void **state)
     fixture_init(&f, false);
     tree_with_sparse(&f);
     fixture_commit(&f);
-    expect(&f, "t", NULL, &report, 0);
-    expect(&f, "good", NULL, &report, 0);
+    fixture_expect(&f, "t", NULL, &report, 0);
+    fixture_expect(&f, "good", NULL, &report, 0);
     // Two blocks of the second piece, and data where the snapshot has a hole.
     fixture_run("for at in 4100 4200; do printf xxxx | dd of='%s/t/image' bs=4096 seek=$at conv=notrunc status=none; done; "
                 "printf yyyy | dd of='%s/t/sparse' bs=1M seek=20 conv=notrunc status=none",
                 f.dir, f.dir);
     uint64_t before = inode_of(&f, "t/image");
-    expect(&f, "t", &options, &report, 0);
+    fixture_expect(&f, "t", &options, &report, 0);
     fixture_run("touch -r '%s/good' '%s/t'", f.dir, f.dir); // the target itself keeps its own
     assert_same(&f, "t");
     assert_int_equal(report.replaced, 2);
@@ -108,17 +89,17 @@ static void test_delta_in_place(void **state)
     // With another name elsewhere it is not changed in place.
     fixture_run("ln '%s/t/image' '%s/outside'; printf xxxx | dd of='%s/t/image' bs=4096 seek=1 conv=notrunc status=none; cp '%s/outside' '%s/copy'", f.dir,
                 f.dir, f.dir, f.dir, f.dir);
-    expect(&f, "t", &options, &report, 0);
+    fixture_expect(&f, "t", &options, &report, 0);
     fixture_run("touch -r '%s/good' '%s/t'", f.dir, f.dir); // the target itself keeps its own
     assert_same(&f, "t");
     fixture_run("cmp '%s/outside' '%s/copy'", f.dir, f.dir);
     // Longer, shorter, another time only.
     fixture_run("truncate -s +100000 '%s/t/image'; truncate -s 20M '%s/t/sparse'", f.dir, f.dir);
-    expect(&f, "t", &options, &report, 0);
+    fixture_expect(&f, "t", &options, &report, 0);
     fixture_run("touch -r '%s/good' '%s/t'", f.dir, f.dir); // the target itself keeps its own
     assert_same(&f, "t");
     fixture_run("touch '%s/t/image'", f.dir);
-    expect(&f, "t", &options, &report, 0);
+    fixture_expect(&f, "t", &options, &report, 0);
     assert_int_equal(report.updated, 1);
     assert_int_equal(report.written, 0);
     assert_same(&f, "t");
@@ -140,11 +121,11 @@ static void test_zeros_in_place(void **state)
     f.extents = all;
     fixture_version(&f, "/zeros", data, PIECE, PIECE);
     fixture_commit(&f);
-    expect(&f, "t", NULL, &report, 0);
+    fixture_expect(&f, "t", NULL, &report, 0);
     fixture_assert_content(&f, "t/zeros", data, 2 * PIECE);
     fixture_run("cd '%s' && cp --sparse=never --reflink=never t/zeros written && sync -f written && test $((4 * $(stat -c %%b t/zeros))) -ge $((3 * $(stat -c %%b written)))", f.dir); // whatever the file system needs itself
     fixture_run("printf yyyy | dd of='%s/t/zeros' bs=1M seek=20 conv=notrunc status=none", f.dir);
-    expect(&f, "t", &options, &report, 0);
+    fixture_expect(&f, "t", &options, &report, 0);
     assert_int_equal(report.replaced, 1);
     fixture_assert_content(&f, "t/zeros", data, 2 * PIECE);
     fixture_done(&f);
@@ -160,13 +141,13 @@ static void test_delta_and_damage(void **state)
     fixture_init(&f, false);
     tree(&f);
     fixture_commit(&f);
-    expect(&f, "t", NULL, &report, 0);
+    fixture_expect(&f, "t", NULL, &report, 0);
     fixture_run("cp '%s/t/image' '%s/old'; printf xxxx | dd of='%s/t/image' bs=4096 seek=100 conv=notrunc status=none; "
                 "printf xxxx | dd of='%s/t/image' bs=4096 seek=4200 conv=notrunc status=none; cp '%s/t/image' '%s/changed'",
                 f.dir, f.dir, f.dir, f.dir, f.dir, f.dir);
     for (uint32_t i = 1; i <= f.refs.n; i++) // every object, so the image's pieces are hit
         fixture_flip(&f, i, 0.5);
-    expect(&f, "t", &options, &report, ERROR_INTEGRITY);
+    fixture_expect(&f, "t", &options, &report, ERROR_INTEGRITY);
     fixture_run("cd '%s' && { ! test -e t/image || cmp t/image old || cmp t/image changed; }", f.dir);
     fixture_done(&f);
 }
@@ -230,7 +211,7 @@ static void cut_off(enum fault_mode mode, enum fault_power power, long step)
     fixture_init(&f, false);
     tree(&f);
     fixture_commit(&f);
-    expect(&f, "good", NULL, &report, 0);
+    fixture_expect(&f, "good", NULL, &report, 0);
     cut_off_everywhere(&f, mode, power, step);
     fixture_done(&f);
 }
@@ -274,13 +255,13 @@ static void test_verify(void **state)
     fixture_init(&f, false);
     tree(&f);
     fixture_commit(&f);
-    expect(&f, "t", &options, &report, 0);
+    fixture_expect(&f, "t", &options, &report, 0);
     assert_int_equal(report.verified, 10);
     assert_int_equal(fixture_restore_io(&f, &io, "u", &options, &report, &err), ERROR_INTEGRITY);
     assert_int_equal(report.count[REPORT_DIFFERS], 2);
     // Names that were left alone were told already.
     fixture_run("mkdir -p '%s/v/d'; echo mine >'%s/v/d/a'; chmod 700 '%s/v/d'", f.dir, f.dir, f.dir);
-    expect(&f, "v", &options, &report, ERROR_INCOMPLETE);
+    fixture_expect(&f, "v", &options, &report, ERROR_INCOMPLETE);
     assert_int_equal(report.count[REPORT_DIFFERS], 0);
     fixture_done(&f);
 }
@@ -295,26 +276,26 @@ static void test_verify_compares_what_is_left(void **state)
     fixture_init(&f, false);
     tree(&f);
     fixture_commit(&f);
-    expect(&f, "t", NULL, &report, 0);
+    fixture_expect(&f, "t", NULL, &report, 0);
     fixture_run("touch -r '%s/t/d/a' '%s/stamp'; printf ONE >'%s/t/d/a'; touch -r '%s/stamp' '%s/t/d/a'", f.dir, f.dir, f.dir, f.dir, f.dir);
-    expect(&f, "t", &options, &report, 0);
+    fixture_expect(&f, "t", &options, &report, 0);
     assert_int_equal(report.replaced, 0);
     options.verify = true;
-    expect(&f, "t", &options, &report, 0);
+    fixture_expect(&f, "t", &options, &report, 0);
     assert_int_equal(report.replaced, 1);
     fixture_assert_content(&f, "t/d/a", "one", 3);
     // A newer file under a further name is left, and nothing is wrong with it.
     options.overwrite = DECIDE_IF_NEWER;
     fixture_run("rm '%s/t/d/twin'; printf newer >'%s/t/d/twin'", f.dir, f.dir);
-    expect(&f, "t", &options, &report, 0);
+    fixture_expect(&f, "t", &options, &report, 0);
     fixture_assert_content(&f, "t/d/twin", "newer", 5);
     // A newer one stays also where the first name is newer still; the two were one file.
     fixture_run("printf newest >'%s/t/d/b'; touch -d 2030-01-01 '%s/t/d/b'", f.dir, f.dir);
-    expect(&f, "t", &options, &report, 0);
+    fixture_expect(&f, "t", &options, &report, 0);
     fixture_assert_content(&f, "t/d/twin", "newer", 5);
     // And one that is linked to a newer first name.
     fixture_run("printf newest >'%s/t/d/b'; rm '%s/t/d/twin'", f.dir, f.dir);
-    expect(&f, "t", &options, &report, 0);
+    fixture_expect(&f, "t", &options, &report, 0);
     fixture_assert_content(&f, "t/d/twin", "newest", 6);
     fixture_done(&f);
 }

@@ -10,25 +10,6 @@
 #include "bkd/base/crypto.h"
 #include "bkd/base/fs.h"
 
-static uint8_t *noise(size_t n, unsigned seed)
-{
-    uint8_t *data = xmalloc(n);
-    uint64_t x = 88172645463325252u + seed;
-    for (size_t i = 0; i < n; i++) {
-        x ^= x << 13, x ^= x >> 7, x ^= x << 17;
-        data[i] = (uint8_t)x;
-    }
-    return data;
-}
-
-static void expect_restore(struct fixture *f, const char *name, const struct run_options *options, struct report *report, int expected)
-{
-    struct error err;
-    int r = fixture_restore(f, name, options, report, &err);
-    if (r != expected)
-        fail_msg("restore ended with %d instead of %d: %s", r, expected, err.text);
-}
-
 // Opening the snapshot strictly ends with this error.
 static void expect_open(struct fixture *f, int expected, const char *text)
 {
@@ -44,8 +25,8 @@ static void expect_open(struct fixture *f, int expected, const char *text)
 
 static void tree(struct fixture *f)
 {
-    _cleanup_free_ char *big = (char *)noise(100000, 1);
-    _cleanup_free_ char *large = (char *)noise((32 << 20) + 12345, 2);
+    _cleanup_free_ char *big = fixture_noise(100000, 1);
+    _cleanup_free_ char *large = fixture_noise((32 << 20) + 12345, 2);
     fixture_dir(f, "/", 0755);
     fixture_dir(f, "/srv", 0755);
     fixture_dir(f, "/srv/data", 0750);
@@ -80,7 +61,7 @@ static void assert_stat(const struct fixture *f, const char *name, mode_t mode, 
 static void check_tree(struct fixture *f)
 {
     struct stat a, b;
-    _cleanup_free_ char *large = (char *)noise((32 << 20) + 12345, 2);
+    _cleanup_free_ char *large = fixture_noise((32 << 20) + 12345, 2);
     _cleanup_free_ char *h1 = fixture_path(f, "t/srv/data/h1"), *h2 = fixture_path(f, "t/srv/data/z/h2"),
                         *sparse = fixture_path(f, "t/srv/data/sparse");
     fixture_assert_content(f, "t/srv/data/a b\n", "hello\n", 6);
@@ -110,7 +91,7 @@ static void test_tree(void **state)
     fixture_init(&f, *(bool *)*state);
     tree(&f);
     fixture_commit(&f);
-    expect_restore(&f, "t", NULL, &report, 0);
+    fixture_expect(&f, "t", NULL, &report, 0);
     assert_int_equal(report.files, 7);
     assert_int_equal(report.hard_links, 1);
     assert_int_equal(report.dirs, 5);
@@ -145,43 +126,6 @@ static void test_no_sync(void **state)
     fixture_done(&f);
 }
 
-static off_t reserved; // by the last call
-
-static int noting_fallocate(const struct io *io, int fd, int mode, off_t offset, off_t length)
-{
-    (void)io;
-    assert_int_equal(mode, 0);
-    assert_int_equal(offset, 0);
-    reserved = length;
-    return io_real()->fallocate(io_real(), fd, mode, offset, length);
-}
-
-// A file whose holes had space has space again; one whose holes had none has none.
-static void test_reserved_space(void **state)
-{
-    enum { DATA = RECIPE_PIECE_SIZE, HOLE = 1 << 20 };
-    struct fixture f;
-    struct report report;
-    struct error err;
-    struct io io = *io_real();
-    _cleanup_free_ char *data = xmalloc(DATA);
-    (void)state;
-    io.fallocate = noting_fallocate;
-    memset(data, 'd', DATA);
-    for (int i = 0; i < 2; i++) {
-        fixture_init(&f, false);
-        fixture_dir(&f, "/", 0755);
-        f.note = i == 0 ? NULL : "preallocated";
-        fixture_version(&f, "/image", data, DATA, HOLE);
-        fixture_commit(&f);
-        reserved = 0;
-        assert_int_equal(fixture_restore_io(&f, &io, "t", NULL, &report, &err), 0);
-        assert_int_equal(reserved, i == 0 ? 0 : DATA + HOLE);
-        fixture_run("cd '%s/t' && test $(stat -c %%s image) = %d && head -c %d image | tr -d d | (! grep -q .)", f.dir, DATA + HOLE, DATA);
-        fixture_done(&f);
-    }
-}
-
 static void test_existing_is_left_alone(void **state)
 {
     struct fixture f;
@@ -194,7 +138,7 @@ static void test_existing_is_left_alone(void **state)
                 "ln -s /tmp '%s/t/srv/data/link'",
                 f.dir, f.dir, f.dir, f.dir, f.dir);
     fixture_run("touch -d @99 '%s/t/srv/data'", f.dir);
-    expect_restore(&f, "t", NULL, &report, ERROR_INCOMPLETE);
+    fixture_expect(&f, "t", NULL, &report, ERROR_INCOMPLETE);
     assert_int_equal(report.count[REPORT_EXISTS], 4);  // big, h1, link, z
     assert_int_equal(report.count[REPORT_SKIPPED], 1); // z/h2, a further name of h1
     fixture_assert_content(&f, "t/srv/data/big", "mine\n", 5);
@@ -233,7 +177,7 @@ static void test_paths_and_strip(void **state)
     fixture_commit(&f);
     assert_int_equal(selection_new(&wanted, &selection, &err), 0);
     options.selection = selection;
-    expect_restore(&f, "t", &options, &report, 0);
+    fixture_expect(&f, "t", &options, &report, 0);
     selection_free(selection);
     assert_int_equal(report.files, 2);
     assert_int_equal(report.links, 0);
@@ -244,7 +188,7 @@ static void test_paths_and_strip(void **state)
     paths[1] = "/srv/data/none";
     assert_int_equal(selection_new(&wanted, &selection, &err), 0);
     options.selection = selection;
-    expect_restore(&f, "u", &options, &report, ERROR_NOT_FOUND);
+    fixture_expect(&f, "u", &options, &report, ERROR_NOT_FOUND);
     selection_free(selection);
     assert_false(fixture_exists(&f, "u"));
     fixture_done(&f);
@@ -258,16 +202,16 @@ static void test_damage(void **state)
     (void)state;
     fixture_init(&f, true);
     fixture_dir(&f, "/", 0755);
-    _cleanup_free_ char *one = (char *)noise(20 << 20, 7), *two = (char *)noise(3 << 20, 9);
+    _cleanup_free_ char *one = fixture_noise(20 << 20, 7), *two = fixture_noise(3 << 20, 9);
     fixture_version(&f, "/a", one, 20 << 20, 0);
     fixture_file(&f, "/b", 0644, two, 3 << 20);
     fixture_file(&f, "/c", 0644, "small", 5);
     fixture_commit(&f);
     fixture_flip(&f, 1, 0.5);
-    expect_restore(&f, "t", NULL, &report, ERROR_INTEGRITY);
+    fixture_expect(&f, "t", NULL, &report, ERROR_INTEGRITY);
     assert_false(fixture_exists(&f, "t/a"));
     fixture_run("test -z \"$(find '%s/t' -name '.bkd-part*')\"", f.dir);
-    expect_restore(&f, "u", &options, &report, ERROR_INTEGRITY);
+    fixture_expect(&f, "u", &options, &report, ERROR_INTEGRITY);
     assert_int_equal(report.count[REPORT_LOST], 1);
     assert_false(fixture_exists(&f, "u/a"));
     fixture_assert_content(&f, "u/b", two, 3 << 20);
@@ -287,7 +231,7 @@ static void test_forged_recipe(void **state)
     fixture_init(&f, true);
     fixture_object_size(&f, 64 << 20);
     fixture_dir(&f, "/", 0755);
-    _cleanup_free_ char *data = (char *)noise(20 << 20, 7);
+    _cleanup_free_ char *data = fixture_noise(20 << 20, 7);
     crypto_sha256(data, 20 << 20, sha256);
     fixture_version(&f, "/a", data, 20 << 20, 0);
     data[0] ^= 1;
@@ -298,7 +242,7 @@ static void test_forged_recipe(void **state)
     fixture_commit(&f);
     expect_open(&f, ERROR_INTEGRITY, "do not have the SHA-256");
     struct run_options options = { .keep_going = true };
-    expect_restore(&f, "t", &options, &report, ERROR_INTEGRITY);
+    fixture_expect(&f, "t", &options, &report, ERROR_INTEGRITY);
     assert_int_equal(report.count[REPORT_LOST], 1);
     assert_true(fixture_exists(&f, "t/a"));
     assert_false(fixture_exists(&f, "t/b"));
@@ -313,13 +257,13 @@ static void test_exchanged_object(void **state)
     (void)state;
     fixture_init(&f, false);
     fixture_dir(&f, "/", 0755);
-    _cleanup_free_ char *data = (char *)noise(20 << 20, 7);
+    _cleanup_free_ char *data = fixture_noise(20 << 20, 7);
     fixture_version(&f, "/a", data, 20 << 20, 0);
     struct place unused = fixture_member(&f, "whole", data, 3 << 20);
     fixture_commit(&f);
-    expect_restore(&f, "t", NULL, &report, 0);
+    fixture_expect(&f, "t", NULL, &report, 0);
     fixture_flip(&f, unused.object, 0.8);
-    expect_restore(&f, "u", NULL, &report, ERROR_INTEGRITY);
+    fixture_expect(&f, "u", NULL, &report, ERROR_INTEGRITY);
     assert_false(fixture_exists(&f, "u/a"));
     fixture_done(&f);
 }
@@ -336,11 +280,11 @@ static void test_refuses_entry_without_directory(void **state)
     fixture_file(&f, "/l/evil", 0644, "evil", 4); // through the link
     fixture_file(&f, "/ok", 0644, "ok", 2);
     fixture_commit(&f);
-    expect_restore(&f, "t", &options, &report, ERROR_INTEGRITY);
+    fixture_expect(&f, "t", &options, &report, ERROR_INTEGRITY);
     assert_int_equal(report.count[REPORT_REFUSED], 1);
     assert_int_not_equal(access("/tmp/evil", F_OK), 0);
     fixture_assert_content(&f, "t/ok", "ok", 2);
-    expect_restore(&f, "u", NULL, &report, ERROR_INTEGRITY);
+    fixture_expect(&f, "u", NULL, &report, ERROR_INTEGRITY);
     fixture_done(&f);
 }
 
@@ -367,7 +311,7 @@ static void test_attributes(void **state)
                  "sha256=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
                  (unsigned)geteuid(), (unsigned)getegid(), buf_str(&bad_at));
     fixture_commit(&f);
-    expect_restore(&f, "t", NULL, &report, ERROR_INCOMPLETE);
+    fixture_expect(&f, "t", NULL, &report, ERROR_INCOMPLETE);
     assert_int_equal(report.count[REPORT_METADATA], 1); // g
     assert_stat(&f, "t/d", 0555, 7, 8);
     assert_stat(&f, "t/d/f", 04755, 7, 9);
@@ -402,7 +346,7 @@ static void test_deep(void **state)
     buf_addf(&path, "/%0100d/%0100d/z", 0, 1);
     fixture_file(&f, buf_str(&path), 0644, "back", 4);
     fixture_commit(&f);
-    expect_restore(&f, "t", NULL, &report, 0);
+    fixture_expect(&f, "t", NULL, &report, 0);
     assert_int_equal(report.files, 2);
     fixture_run("test \"$(find '%s/t' -type f -name f -printf '%%d')\" = 121", f.dir);
     buf_done(&path);
@@ -419,7 +363,7 @@ static void test_no_space_before_writing(void **state)
         skip();
     fixture_init(&f, false);
     fixture_dir(&f, "/", 0755);
-    _cleanup_free_ char *data = (char *)noise(4 << 20, 3);
+    _cleanup_free_ char *data = fixture_noise(4 << 20, 3);
     fixture_version(&f, "/a", data, 0, 8ull << 30); // a hole needs no room
     fixture_file(&f, "/b", 0644, data, 4 << 20);
     fixture_commit(&f);
@@ -443,11 +387,11 @@ static void test_whole_over_windows(void **state)
     fixture_object_size(&f, 256 << 20);
     fixture_dir(&f, "/", 0755);
     const size_t n = (100 << 20) + 77;
-    _cleanup_free_ char *data = (char *)noise(n, 4);
+    _cleanup_free_ char *data = fixture_noise(n, 4);
     fixture_version(&f, "/a", data, n, 0);
     fixture_commit(&f);
     struct run_options options = { .jobs = 4 };
-    expect_restore(&f, "t", &options, &report, 0);
+    fixture_expect(&f, "t", &options, &report, 0);
     fixture_assert_content(&f, "t/a", data, n);
     assert_true(report.bytes == n);
     fixture_done(&f);
@@ -471,113 +415,9 @@ static void test_many_files(void **state)
         }
     }
     fixture_commit(&f);
-    expect_restore(&f, "t", NULL, &report, 0);
+    fixture_expect(&f, "t", NULL, &report, 0);
     assert_int_equal(report.files, 10000);
     fixture_assert_content(&f, "t/d042/017", "42.17", 5);
-    fixture_done(&f);
-}
-
-// Holes within a piece that has data are holes again; what is written is where it was.
-static void test_small_holes(void **state)
-{
-    enum { PIECE = 16 << 20, FIRST = 1 << 20, SECOND = 9 << 20, LENGTH = 8192 };
-    static const struct recipe_extent extents[] = { { FIRST, LENGTH }, { SECOND, LENGTH }, { PIECE - LENGTH, LENGTH }, { 0, 0 } };
-    struct fixture f;
-    struct report report;
-    struct stat st;
-    _cleanup_free_ char *data = xcalloc(1, PIECE), *bytes = (char *)noise(3 * LENGTH, 4);
-    (void)state;
-    for (size_t i = 0; i < 3; i++)
-        memcpy(data + extents[i].offset, bytes + i * LENGTH, LENGTH);
-    fixture_init(&f, false);
-    fixture_dir(&f, "/", 0755);
-    f.extents = extents;
-    fixture_version(&f, "/sparse", data, PIECE, 0);
-    fixture_commit(&f);
-    expect_restore(&f, "t", NULL, &report, 0);
-    fixture_assert_content(&f, "t/sparse", data, PIECE);
-    _cleanup_free_ char *path = fixture_path(&f, "t/sparse");
-    assert_int_equal(stat(path, &st), 0);
-    assert_true(st.st_blocks * 512 <= 8 << 20); // far more than the data: file systems have blocks of their own size
-    fixture_done(&f);
-}
-
-// What a piece copies from a hole of its base are zeros, whatever the memory held that it is put together in.
-static void test_zeros_among_pieces(void **state)
-{
-    enum { PIECE = 16 << 20, PIECES = 5 };
-    struct fixture f;
-    struct report report;
-    char *noisy = (char *)noise(PIECES * PIECE, 5);
-    (void)state;
-    memset(noisy + (PIECES - 1) * PIECE + 8192, 0, PIECE - 8192);
-    fixture_init(&f, false);
-    fixture_dir(&f, "/", 0755);
-    fixture_version(&f, "/pieces", noisy, PIECES * PIECE, 0);
-    fixture_commit(&f);
-    expect_restore(&f, "t", &(struct run_options){ .jobs = 1 }, &report, 0);
-    fixture_assert_content(&f, "t/pieces", noisy, PIECES * PIECE);
-    free(noisy);
-    fixture_done(&f);
-}
-
-// A second passes with each look at the clock, so that every count is printed.
-static int hasty_clock(const struct io *io, clockid_t clock, struct timespec *ret_now)
-{
-    static _Atomic time_t now = 1000000000;
-    (void)io, (void)clock;
-    *ret_now = (struct timespec){ .tv_sec = ++now };
-    return 0;
-}
-
-static uint64_t last_number(const char *text, const char *key)
-{
-    const char *found = NULL;
-    for (const char *at = strstr(text, key); at != NULL; at = strstr(at + 1, key))
-        found = at;
-    assert_non_null(found);
-    return strtoull(found + strlen(key), NULL, 10);
-}
-
-// Restores, and reads the progress that standard output gets meanwhile: at the end all is done.
-static void expect_all_counted(struct fixture *f, const struct run_options *options)
-{
-    struct error err;
-    struct report report;
-    _cleanup_buf_ struct buf text = { 0 };
-    _cleanup_free_ char *path = fixture_path(f, "progress");
-    struct io io = *io_real();
-    io.clock = hasty_clock;
-    (void)fflush(stdout);
-    int kept = dup(STDOUT_FILENO), fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
-    assert_true(kept >= 0 && fd >= 0 && dup2(fd, STDOUT_FILENO) >= 0);
-    int r = fixture_restore_io(f, &io, "t", options, &report, &err);
-    (void)fflush(stdout);
-    assert_true(dup2(kept, STDOUT_FILENO) >= 0 && close(kept) == 0 && close(fd) == 0);
-    if (r != 0)
-        fail_msg("restore ended with %d: %s", r, err.text);
-    assert_int_equal(fs_read_file(io_real(), AT_FDCWD, path, 1 << 20, &text, &err), 0);
-    assert_true(last_number(buf_str(&text), "\"bytes\":") == last_number(buf_str(&text), "\"bytes_total\":"));
-}
-
-// Holes that were not left out of the total are counted as they pass, and so is what stays in the target.
-static void test_progress_comes_to_its_end(void **state)
-{
-    enum { PIECE = 16 << 20 };
-    struct fixture f;
-    _cleanup_free_ char *data = (char *)noise(5 * PIECE, 6), *target = NULL;
-    (void)state;
-    memset(data + 3 * PIECE, 0, 2 * PIECE);
-    fixture_init(&f, false);
-    fixture_dir(&f, "/", 0755);
-    fixture_version(&f, "/sparse", data, 3 * PIECE, 2 * PIECE);
-    fixture_commit(&f);
-    expect_all_counted(&f, &(struct run_options){ .json = true });
-    target = fixture_path(&f, "t/sparse");
-    int fd = open(target, O_WRONLY);
-    assert_true(fd >= 0 && pwrite(fd, "x", 1, PIECE + 5) == 1 && close(fd) == 0);
-    expect_all_counted(&f, &(struct run_options){ .json = true, .overwrite = DECIDE_ALWAYS, .in_place_delta = true });
-    fixture_assert_content(&f, "t/sparse", data, 5 * PIECE);
     fixture_done(&f);
 }
 
@@ -588,7 +428,6 @@ int main(void)
         cmocka_unit_test_prestate(test_tree, &off),
         cmocka_unit_test_prestate(test_tree, &on),
         cmocka_unit_test(test_no_sync),
-        cmocka_unit_test(test_reserved_space),
         cmocka_unit_test(test_existing_is_left_alone),
         cmocka_unit_test(test_paths_and_strip),
         cmocka_unit_test(test_damage),
@@ -600,9 +439,6 @@ int main(void)
         cmocka_unit_test(test_no_space_before_writing),
         cmocka_unit_test(test_whole_over_windows),
         cmocka_unit_test(test_many_files),
-        cmocka_unit_test(test_small_holes),
-        cmocka_unit_test(test_zeros_among_pieces),
-        cmocka_unit_test(test_progress_comes_to_its_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
