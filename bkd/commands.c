@@ -57,7 +57,7 @@ static const struct cli_command commands[] = {
     { "ship", "POLICY", 1, 1, "bring the copies in other places up to date",
       "Brings each place below `offsite` what it lacks of this policy's snapshots: objects first, what names them last, so that a line that breaks costs at most one "
       "object, and a copy that was away for a week catches up. `bkd backup` does it at its end. Ends with 8 when a copy cannot be reached, with 4 when one is not what it "
-      "should be, with 5 when one is older than its max_age.",
+      "should be, with 5 when a removable disk is away and its copy is older than its max_age.",
       ship_options, cmd_ship },
     { "snapshots", "POLICY", 1, 1, "list snapshots", NULL, snapshots_options, cmd_snapshots },
     { "tag", "POLICY SNAPSHOT TAG", 3, 3, "give a snapshot a name",

@@ -232,7 +232,7 @@ struct policy {
 MUST_USE int policy_load(const struct io *io, const char *path, struct policy *ret_policy, struct policy_errors *ret_errors, struct error *err);
 // The same for bytes in memory; `path` gives name and messages.
 MUST_USE int policy_parse(const char *path, const void *text, size_t n, struct policy *ret_policy, struct policy_errors *ret_errors, struct error *err);
-// How old the newest snapshot at a copy may be: what the copy says, else what the policy promises for each place, else a week.
+// How old the newest snapshot at a copy may be: what the copy says, else what the policy promises for each place but removable disks, else a week.
 uint64_t policy_copy_max_age_s(const struct policy *policy, const struct policy_store *copy);
 void policy_done(struct policy *policy);
 #define _cleanup_policy_ __attribute__((cleanup(policy_done)))

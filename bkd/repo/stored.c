@@ -162,8 +162,9 @@ static int authenticate(struct stored *s, const struct file *f, const struct for
     return r;
 }
 
-// A file far away, or one that little is wanted of, is not read whole for a few of its bytes. Its first ones are an age header, whose SHA-256 the refs say; so the key in it is the one
-// that the host made, which nobody who merely keeps the store knows, and the tag of each chunk of age vouches for the rest (doc/FORMAT.md section 4).
+// A file far away, or one that little is wanted of, is not read whole for a few of its bytes. Its first ones are an age header, whose SHA-256 the refs
+// say; so the key in it is the one that the host made, which nobody who merely keeps the store knows, and the tag of each chunk of age vouches for the
+// rest (doc/FORMAT.md section 4).
 static bool goes_by_opening(const struct stored *s, size_t index)
 {
     return (s->store->far || s->wants_parts) && s->encrypted && s->refs[index].opening_size > 0;
@@ -325,7 +326,7 @@ static int compare_blocks(struct stored *s, size_t index, struct file *f, uint64
 }
 
 // What was authenticated stands in the place of what the store says now.
-static int read_far(struct stored *s, size_t index, struct file *f, uint64_t offset, size_t n, uint8_t *space, size_t *ret_skip, struct error *err)
+static int read_by_opening(struct stored *s, size_t index, struct file *f, uint64_t offset, size_t n, uint8_t *space, size_t *ret_skip, struct error *err)
 {
     uint32_t opening = s->refs[index].opening_size;
     int r = stored_open(s, index, err);
@@ -346,7 +347,7 @@ int stored_read(struct stored *s, size_t index, uint64_t offset, size_t n, uint8
         return error_set(err, ERROR_INTEGRITY, "bytes beyond its end are asked for");
     struct file *f = file_of(s, index);
     if (goes_by_opening(s, index) && !f->damaged)
-        return read_far(s, index, f, offset, n, space, ret_skip, err);
+        return read_by_opening(s, index, f, offset, n, space, ret_skip, err);
     uint64_t first = offset / STORED_BLOCK, start = first * STORED_BLOCK;
     uint64_t end = (offset + n + STORED_BLOCK - 1) / STORED_BLOCK * STORED_BLOCK;
     bool as_it_is = s->accepts_damaged && f->damaged;

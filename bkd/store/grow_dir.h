@@ -1,10 +1,10 @@
 // A directory that can only grow: names below it can be read, listed and added, never changed, replaced or removed. What a client at the other end of
 // a line may do, and nothing else, is decided here.
 //
-// A file is written under a name with ".part-" in it, or ".part" at its end, and gets its final name by grow_dir_publish; from then on nobody can write it. Whoever has a part
-// open for writing holds a shared lock on it, and publishing takes the lock alone: so no writer is left, in whatever process, when a file is published,
-// and one that opened the part before but not yet locked it finds that its name has gone. Links are never followed (openat2 with RESOLVE_BENEATH and
-// RESOLVE_NO_SYMLINKS), and only directories and regular files are seen.
+// A file is written under a name with ".part-" in it, or ".part" at its end, and gets its final name by grow_dir_publish; from then on nobody can write
+// it. Whoever has a part open for writing holds a shared lock on it, and publishing takes the lock alone: so no writer is left, in whatever process, when
+// a file is published, and one that opened the part before but not yet locked it finds that its name has gone. Links are never followed (openat2 with
+// RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS), and only directories and regular files are seen.
 //
 // Paths are as SFTP has them: "/" is the directory itself, "a/b" and "/a/b" are the same, ".." is refused. An absolute path that leads to the directory,
 // or goes through it, as the machine's own files have it, means the same place: with /srv/bkd as the directory, /srv/bkd/a is "a". So an address stays as

@@ -2,7 +2,8 @@
 // reads no socket, so that tests and a fuzzer feed it directly.
 //
 // Allowed: reading and listing; making directories; making a file, which gets a name that is free when it is whole (sftp_server_make.h): by renaming a
-// ".part" in the session that made it, or by closing it. Everything else is answered with PERMISSION_DENIED (or OP_UNSUPPORTED for unknown extensions) and told to `refused`.
+// ".part" in the session that made it, or by closing it. Everything else is answered with PERMISSION_DENIED (or OP_UNSUPPORTED for unknown extensions)
+// and told to `refused`.
 // Extensions: fsync@openssh.com, statvfs@openssh.com, and check-file-name with sha256 of whole files (draft-ietf-secsh-filexfer-extensions-00, section 3),
 // so that a client can have the far side prove what it keeps.
 #ifndef BKD_STORE_SFTP_SERVER_H
