@@ -278,6 +278,25 @@ static void test_notes_for_salvage(void **state)
     scratch_run("cd '%s/dir-5' && (seq 0 59999 | sed 's|.*|entry /path/& f mode=0644|'; echo 'entry /last f') | cmp - entries", s->scratch.dir);
 }
 
+// A big member has a frame of its own; at levels where that takes much memory, frames of half its size. Behind them is one with the end of the stream.
+static void test_frames_by_level(void **state)
+{
+    struct shop *s = *state;
+    struct error err;
+    static const struct { int level; unsigned frames; } wanted[] = { { 11, 2 }, { 12, 3 } };
+    for (uint32_t i = 0; i < 2; i++) {
+        uint32_t number = s->options.first_object;
+        object_writer_free(s->writer);
+        s->options.level = wanted[i].level;
+        s->finished = 0;
+        scratch_ok(object_writer_new(&s->io, &s->options, &s->writer, &err), &err);
+        add(s, "whole", number, 4 << 20);
+        finish(s);
+        scratch_run("cd '%s' && zstd -lv repo/%s 2>&1 | grep -qx '# Zstandard Frames: %u'", s->scratch.dir, s->names[number], wanted[i].frames);
+        s->options.first_object = number + 1;
+    }
+}
+
 static const char *refused;
 
 static int refusing_rename(const struct io *io, int old_dirfd, const char *old_path, int new_dirfd, const char *new_path, unsigned flags)
@@ -456,6 +475,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_stock_tools_open_it, setup_encrypted, teardown),
         cmocka_unit_test_setup_teardown(test_object_size, setup_plain, teardown),
         cmocka_unit_test_setup_teardown(test_object_size, setup_encrypted, teardown),
+        cmocka_unit_test_setup_teardown(test_frames_by_level, setup_plain, teardown),
         cmocka_unit_test_setup_teardown(test_repeatable, setup_plain, teardown),
         cmocka_unit_test_setup_teardown(test_notes_for_salvage, setup_plain, teardown),
         cmocka_unit_test_setup_teardown(test_store_fails, setup_encrypted, teardown),
