@@ -28,7 +28,7 @@ struct pack {
     struct catalogue *catalogue;
     struct scratch scratch;
     char *dir;               // scratch/tree/NAME; owned
-    struct context_names plans;  // whose runs belong to it: plans and policies, each once; owned
+    struct context_names owners; // plans and policies whose runs belong to it, each once; owned
     uint64_t from_ns, until_ns; // of the runs and verifications that belong to them
     struct buf sums;
 };
@@ -36,7 +36,7 @@ struct pack {
 static void pack_done(struct pack *p)
 {
     scratch_done(&p->scratch);
-    context_names_done(&p->plans);
+    context_names_done(&p->owners);
     free(p->dir);
     buf_done(&p->sums);
 }
@@ -70,13 +70,13 @@ static int copy_file(struct pack *p, const char *from, const char *name, struct 
 
 // ---- drills
 
-static void remember_plan(struct pack *p, const char *plan)
+static void remember_owner(struct pack *p, const char *owner)
 {
-    for (size_t i = 0; i < p->plans.count; i++)
-        if (strcmp(p->plans.items[i], plan) == 0)
+    for (size_t i = 0; i < p->owners.count; i++)
+        if (strcmp(p->owners.items[i], owner) == 0)
             return;
-    p->plans.items = xrealloc(p->plans.items, (p->plans.count + 1) * sizeof *p->plans.items);
-    p->plans.items[p->plans.count++] = xstrdup(plan);
+    p->owners.items = xrealloc(p->owners.items, (p->owners.count + 1) * sizeof *p->owners.items);
+    p->owners.items[p->owners.count++] = xstrdup(owner);
 }
 
 struct drill_files {
@@ -112,11 +112,11 @@ static void remember_policies(struct pack *p, const struct drill_row *row)
 {
     _cleanup_json_ struct json *record = NULL;
     struct error ignored; // its report says so
-    remember_plan(p, row->plan);
+    remember_owner(p, row->plan);
     const struct json *policies = json_parse(row->record, strlen(row->record), &record, &ignored) < 0 ? NULL : json_get(record, "policies");
     for (size_t i = 0; policies != NULL && i < json_length(policies); i++)
         if (json_str_at(policies, i) != NULL)
-            remember_plan(p, json_str_at(policies, i));
+            remember_owner(p, json_str_at(policies, i));
 }
 
 // A period is about everything here, also what had no drill.
@@ -128,7 +128,7 @@ static int remember_all(struct pack *p, struct error *err)
         _cleanup_context_names_ struct context_names names = { 0 };
         r = context_names_below(p->ctx, folders[f], &names, err);
         for (size_t i = 0; r == 0 && i < names.count; i++)
-            remember_plan(p, names.items[i]);
+            remember_owner(p, names.items[i]);
     }
     return r;
 }
@@ -230,11 +230,11 @@ static int add_history(struct pack *p, struct error *err)
 {
     struct history_lines runs = { .pack = p }, verifications = { .pack = p };
     int r = 0;
-    for (size_t i = 0; r == 0 && i < p->plans.count; i++) {
-        const struct runs_filter filter = { .policy = p->plans.items[i], .since_ns = p->from_ns, .until_ns = p->until_ns == UINT64_MAX ? 0 : p->until_ns };
+    for (size_t i = 0; r == 0 && i < p->owners.count; i++) {
+        const struct runs_filter filter = { .policy = p->owners.items[i], .since_ns = p->from_ns, .until_ns = p->until_ns == UINT64_MAX ? 0 : p->until_ns };
         r = runs_list(p->catalogue, &filter, add_run, &runs, err);
         if (r == 0)
-            r = verifications_list(p->catalogue, p->plans.items[i], 0, add_verification, &verifications, err);
+            r = verifications_list(p->catalogue, p->owners.items[i], 0, add_verification, &verifications, err);
     }
     if (r == 0)
         r = add_file(p, "runs.jsonl", buf_str(&runs.text), runs.text.len, err);
