@@ -116,6 +116,14 @@ if [ -n "$faketime_library" ]; then
     equals "each minute has its record" 1 "SELECT max(slot_ns) / 60000000000 - min(slot_ns) / 60000000000 + 1 = count(*) AND count(*) >= 119 FROM slots"
     is 0 "under faketime it ends, too" timeout -s KILL 60 env LD_PRELOAD="$faketime_library" FAKETIME=+1h "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" run --due
     equals "and does what is due by that clock" 2 "SELECT count(*) FROM runs WHERE trigger = 'due' AND exit_code = 0"
+    host third none
+    echo one >"$source/one"
+    rm "$config/policies/p.yaml"
+    printf 'sources:\n  - path: %s\nrepository: %s\nencryption: none\nschedule: "* * * * *"\n' "$source" "$repo" >"$config/policies/made.yaml"
+    is 0 "init alone, two hours ago" shifted -2h "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" init made
+    is 0 "run --due, for the first time after it" run_bkd run --due
+    equals "makes up for what was missed since init" 1 "SELECT count(*) FROM runs WHERE policy = 'made' AND trigger = 'due' AND exit_code = 0"
+    equals "which each minute's record says" 1 "SELECT count(*) >= 119 FROM slots WHERE policy = 'made'"
 else
     ok "what a person ran until now is caught up with # SKIP libfaketime is not installed"
 fi
