@@ -251,4 +251,19 @@ else
     ok "owners are exchanged by root only # SKIP"
 fi
 
+# ---- damage of what is not asked for: named paths and the list of files have no object read whole
+host parts '{recipients: recipients.txt}'
+echo little >"$source/little"
+head -c 12000000 /dev/urandom >"$source/much"
+run_bkd init p >"$tree/out" 2>&1
+is 0 "one object with a little file and a big one" backup
+object=$(find "$repo/objects" -type f -size +10000k)
+printf damage | dd of="$object" bs=1 seek=6000000 conv=notrunc 2>/dev/null # between the frames with the little one and the manifest
+is 0 "the little one is restored" recover restore latest "$source/little" --target "$tree/parts-of"
+is 0 "and written to standard output" recover dump latest "$source/little"
+is 0 "the list is shown" recover ls latest
+is 0 "as an mtree" recover mtree latest
+is 0 "and searched" recover find little
+is 4 "the big one is not restored" recover restore latest "$source/much" --target "$tree/parts-big"
+is 4 "nor is everything" recover restore latest --target "$tree/parts-all"
 finish
