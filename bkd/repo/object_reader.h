@@ -1,5 +1,5 @@
-// Reading ranges of stored objects: the one door through which stored bytes come in. A stored file is authenticated as a whole before its first
-// use (stored.h); then frames are located by the seek table, only the age chunks that cover them fetched, and decrypted and decompressed in a
+// Reading ranges of stored objects: the one door through which stored bytes come in. A stored file is authenticated before its first use, as a whole or by
+// its opening (stored.h); then frames are located by the seek table, only the age chunks that cover them fetched, and decrypted and decompressed in a
 // process without rights (decoder.h). Used by restore, check and by readers of old manifests. One reader serves all objects of a snapshot;
 // safe for several threads. Errors name the object file: ERROR_INTEGRITY when it is missing, damaged or not what is needed, ERROR_KEY when no
 // identity fits.
