@@ -12,7 +12,10 @@ sshd_run() {
     while [ $n -lt 50 ] && [ ! -s "$sshd_dir/pid" ]; do sleep 0.1; n=$((n + 1)); done
 }
 sshd_stop() {
-    [ ! -s "$sshd_dir/pid" ] || kill "$(cat "$sshd_dir/pid")" 2>/dev/null
+    [ -s "$sshd_dir/pid" ] || return 0
+    sshd_pid=$(cat "$sshd_dir/pid") n=0
+    kill "$sshd_pid" 2>/dev/null
+    while [ $n -lt 50 ] && [ -e "/proc/$sshd_pid/exe" ]; do sleep 0.1; n=$((n + 1)); done # until then it listens
     rm -f "$sshd_dir/pid"
 }
 # A port that nobody listens on.
