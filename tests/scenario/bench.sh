@@ -33,6 +33,9 @@ is 0 "restores until they are on the disk" ending --restores durable
 is 0 "which is waited for behind each" test "$(asked)" = "restore sync "
 is 0 "restores until all is written" ending --restores cached
 is 0 "which the tool is told" test "$(asked)" = "cached "
+is 0 "another tool begins in each round" env PYTHONPATH="$BKD_SOURCE/scripts/bench.d/speed" PYTHONDONTWRITEBYTECODE=1 python3 -c '
+import tools
+assert ["".join(tools.in_turn(list("abc"), n)) for n in (1, 2, 3, 4)] == ["abc", "bca", "cab", "abc"] and tools.in_turn([], 2) == []'
 is 2 "a job that is none" bench --only W9
 is 2 "a slow disk, and no disk" bench --slow-disk 20M --fs tmpfs
 finish

@@ -84,6 +84,12 @@ says "as JSON" '"pinned":true'
 is 0 "its type is asked for" far list -v
 is 0 "what is pinned needs no word" run_bkd trust-host p
 [ "$(wc -l <"$config/keys/known_hosts")" = 2 ] && ok "and other hosts' keys stay" || bad "and other hosts' keys stay"
+cp "$config/keys/known_hosts" "$tree/known"
+echo "both.example.net,[127.0.0.1]:$sshd_port $(cut -d' ' -f1,2 "$config/keys/stranger.pub")" >"$config/keys/known_hosts"
+is 4 "a key that is pinned for several hosts stays" run_bkd trust-host p --fingerprint "$(ssh-keygen -lf "$sshd_dir/host.pub" | cut -d' ' -f2)"
+says "and the line is to be changed" "by a line for several hosts: change that line first"
+[ "$(wc -l <"$config/keys/known_hosts")" = 1 ] && ok "no other is beside it" || bad "no other is beside it"
+mv "$tree/known" "$config/keys/known_hosts"
 sshd_stop
 
 # ---- a server without extensions, with one session, external program
