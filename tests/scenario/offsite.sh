@@ -176,4 +176,25 @@ is 0 "a rehearsal" run_bkd ship p --dry-run --to "$near"
 sed -i '/^offsite:/,$d' "$config/policies/p.yaml"
 is 2 "a policy without copies" run_bkd ship p
 sshd_stop
+
+# ---- a copy without max_age may be as old as the policy promises
+if [ -n "$faketime_library" ]; then
+    host aging none 'objectives: {rpo: 1h}' 'offsite:' "  - url: $tree/aging-copy"
+    later() { shift_by=$1; shift; shifted "$shift_by" "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" "$@" >"$tree/out" 2>&1; true; }
+    run_bkd init p >"$tree/out" 2>&1
+    is 0 "a copy" backup
+    mv "$tree/aging-copy" "$tree/aging-away"
+    echo more >"$source/more"
+    is 4 "a night that finds it gone" backup
+    later +30m ship p --json
+    says "half an hour later it is not overdue" '"overdue":false'
+    later +30m status p --json
+    says "status says so, too" '"overdue":false'
+    later +90m ship p --json
+    says "an hour later it is" '"overdue":true'
+    later +90m status p --json
+    says "for status, too" '"overdue":true'
+else
+    ok "a copy without max_age # SKIP libfaketime is not installed"
+fi
 finish
