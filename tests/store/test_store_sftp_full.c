@@ -43,25 +43,47 @@ static void fill(const struct far_place *p, uint64_t leave)
     (void)fclose(f);
 }
 
-// Two writers: each is held when it has sent SENT bytes, or a little less, and none asks why it failed before both have.
+// Two writers: none begins before both have a connection, which one alone would join to its own; each is held when it has sent SENT bytes, or a little less; and none
+// asks why it failed before both have.
 struct crowd {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct store_connector inner;
-    bool open;      // they are not held any more
-    unsigned asking; // since then
+    unsigned writers; // that have a connection
+    unsigned held;    // that have sent what they may
+    uint64_t sent;    // by both
+    bool open;        // they are not held any more
+    unsigned asking;  // since then
 };
 
+static _Thread_local bool is_counted, is_held;
 static _Thread_local size_t sent;
 
 static size_t may_send(void *arg, size_t wanted)
 {
     struct crowd *c = arg;
     pthread_mutex_lock(&c->lock);
-    bool is_held = !c->open && sent + wanted > SENT;
+    c->writers += !is_counted;
+    is_counted = true;
+    bool has_to_wait = c->writers < 2;
+    if (!has_to_wait && !c->open && sent + wanted > SENT) {
+        has_to_wait = true;
+        c->held += !is_held;
+        is_held = true;
+    }
+    c->sent += has_to_wait ? 0 : wanted;
     pthread_mutex_unlock(&c->lock);
-    sent += is_held ? 0 : wanted;
-    return is_held ? 0 : wanted;
+    sent += has_to_wait ? 0 : wanted;
+    return has_to_wait ? 0 : wanted;
+}
+
+// All that was sent so far has been written: nothing is on its way that could fail before the other one does.
+static bool both_are_held(const struct far_place *p, struct crowd *c)
+{
+    pthread_mutex_lock(&c->lock);
+    bool are_held = c->held == 2 && ROOM - free_there(p) >= c->sent;
+    pthread_mutex_unlock(&c->lock);
+    return are_held;
 }
 
 static int connect_together(void *arg, struct sftp_client **ret_client, struct error *err)
@@ -115,9 +137,9 @@ static void test_two_side_by_side(void **state)
         writers[i] = (struct writer){ .store = p->store, .name = i == 0 ? "objects/ab/a" : "objects/cd/b", .data = data };
         assert_int_equal(pthread_create(&threads[i], NULL, write_one, &writers[i]), 0);
     }
-    for (unsigned i = 0; i < 6000 && free_there(p) > ROOM - 2 * SENT + MIB; i++)
+    for (unsigned i = 0; i < 6000 && !both_are_held(p, &crowd); i++)
         (void)usleep(10000);
-    assert_true(free_there(p) <= ROOM - 2 * SENT + MIB);
+    assert_true(both_are_held(p, &crowd));
     fill(p, 0);
     pthread_mutex_lock(&crowd.lock);
     crowd.open = true;
