@@ -43,7 +43,7 @@ struct apply_file *apply_file_new(struct target_dir *dir, const char *path, cons
     f->dir = target_ref(dir);
     f->path = xstrdup(path);
     f->name = xstrdup(name);
-    f->fd = f->source_fd = -1;
+    f->fd = f->direct_fd = f->source_fd = -1;
     atomic_init(&f->pieces_left, 1);
     atomic_init(&f->result, APPLY_PENDING);
     return f;
@@ -153,6 +153,7 @@ static bool is_worth_keeping(const struct apply *a, const struct apply_file *f)
 
 void apply_remove_part(struct apply *a, struct apply_file *f)
 {
+    io_close_quietly(a->io, &f->direct_fd);
     io_close_quietly(a->io, &f->fd);
     if (f->part.name[0] == '\0')
         return;
@@ -175,15 +176,28 @@ static int set_size(struct apply *a, struct apply_file *f, struct error *err)
     return 0;
 }
 
+// Where it cannot be had, all goes through the page cache.
+static void open_direct(struct apply *a, struct apply_file *f)
+{
+    if (a->direct && f->size >= APPLY_DIRECT_MIN)
+        f->direct_fd = a->io->openat(a->io, f->dir->fd, f->part.name, O_WRONLY | O_NOFOLLOW | O_DIRECT | O_CLOEXEC, 0);
+}
+
+// One that will be written in large pieces gets its size first: behind its end a file grows by one write at a time.
+static int make_ready(struct apply *a, struct apply_file *f, struct error *err)
+{
+    int r = apply_make_part(a, f, err);
+    if (r == 0)
+        open_direct(a, f);
+    return r == 0 && (f->multi || f->sparse || f->direct_fd >= 0) ? set_size(a, f, err) : r;
+}
+
 void apply_begin(struct apply *a, struct apply_file *f)
 {
     struct error err;
     uint64_t since = timing_now(a->timing);
     f->multi = true;
-    int r = apply_make_part(a, f, &err);
-    if (r == 0)
-        r = set_size(a, f, &err);
-    if (r < 0) {
+    if (make_ready(a, f, &err) < 0) {
         apply_remove_part(a, f);
         apply_fail(a, f, &err);
     }
@@ -230,6 +244,7 @@ static int name_file(struct apply *a, struct apply_file *f, struct error *err)
     int r = 0;
     if (f->leader || (f->attrs.flags & INODE_FLAGS_LATE) != 0)
         r = target_id_of(a->io, f->fd, &f->id, err);
+    io_close_quietly(a->io, &f->direct_fd); // each of its writes has been heard of
     if (r == 0)
         r = io_close(a->io, &f->fd, f->name, err);
     if (r == 0 && f->part.name[0] != '\0')
@@ -293,6 +308,20 @@ void apply_piece_over(struct apply *a, unsigned worker, struct apply_file *f)
         finish(a, worker, f);
 }
 
+static bool can_go_direct(const struct apply_file *f, uint64_t offset, const uint8_t *data, size_t n)
+{
+    return f->direct_fd >= 0 && n >= APPLY_DIRECT_MIN && offset % APPLY_DIRECT_ALIGN == 0 && (uintptr_t)data % APPLY_DIRECT_ALIGN == 0;
+}
+
+// What the file system will not take directly, or the end of a file, goes through the page cache; there any other failure comes again.
+static int write_range(struct apply *a, struct apply_file *f, uint64_t offset, const uint8_t *data, size_t n, struct error *err)
+{
+    size_t direct = can_go_direct(f, offset, data, n) ? n - n % APPLY_DIRECT_ALIGN : 0;
+    if (direct > 0 && io_pwrite_all(a->io, f->direct_fd, data, direct, offset, f->name, err) < 0)
+        direct = 0;
+    return direct == n ? 0 : io_pwrite_all(a->io, f->fd, data + direct, n - direct, offset + direct, f->name, err);
+}
+
 // Only what lies in data extents of a sparse file is written: the rest stays a hole.
 static int write_extents(struct apply *a, struct apply_file *f, uint64_t offset, const uint8_t *data, uint32_t length, struct error *err)
 {
@@ -301,7 +330,7 @@ static int write_extents(struct apply *a, struct apply_file *f, uint64_t offset,
         uint64_t start = recipe->extents[i].offset, end = start + recipe->extents[i].length;
         start = start < offset ? offset : start;
         end = end > offset + length ? offset + length : end;
-        int r = io_pwrite_all(a->io, f->fd, data + (start - offset), (size_t)(end - start), start, f->name, err);
+        int r = write_range(a, f, start, data + (start - offset), (size_t)(end - start), err);
         if (r < 0)
             return r;
     }
@@ -310,12 +339,7 @@ static int write_extents(struct apply *a, struct apply_file *f, uint64_t offset,
 
 static int write_piece(struct apply *a, struct apply_file *f, uint64_t offset, const void *data, uint32_t length, struct error *err)
 {
-    int r = 0;
-    if (f->fd < 0) {
-        r = apply_make_part(a, f, err);
-        if (r == 0 && f->sparse)
-            r = set_size(a, f, err);
-    }
+    int r = f->fd < 0 ? make_ready(a, f, err) : 0;
     if (r < 0)
         return r;
     if (f->reused)
@@ -323,7 +347,7 @@ static int write_piece(struct apply *a, struct apply_file *f, uint64_t offset, c
     atomic_fetch_add(&a->written_bytes, length);
     if (f->sparse && f->recipe.n_extents > 0)
         return write_extents(a, f, offset, data, length, err);
-    return io_pwrite_all(a->io, f->fd, data, length, offset, f->name, err);
+    return write_range(a, f, offset, data, length, err);
 }
 
 bool apply_wants(const struct apply *a, const struct apply_file *f) { return is_pending(f) && !atomic_load(&a->stop); }

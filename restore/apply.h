@@ -16,6 +16,8 @@
 #include "restore/timing.h"
 
 #define APPLY_PART_PREFIX ".bkd-part-"
+#define APPLY_DIRECT_ALIGN 4096u     // of memory, offset and length of what is written past the page cache: no logical block of a disk is larger
+#define APPLY_DIRECT_MIN (1u << 20) // bytes of a file, and of one write, from which on that is worth it
 
 // What one worker keeps between files: neighbours often share attributes.
 struct apply_worker {
@@ -35,6 +37,7 @@ struct apply {
     atomic_ullong kept_bytes;    // found in the target, not fetched
     atomic_ullong written_bytes; // to files
     bool keep_going;      // a file lost does not stop the others
+    bool direct;          // large writes go past the page cache, as all of it has to be on the disk at the end
     pthread_mutex_t lock; // for errors
     struct apply_worker *workers;
     unsigned n_workers;
@@ -84,6 +87,7 @@ struct apply_file {
     bool unchanged; // every piece of the existing file was right
     int source_fd;  // the existing file, only read; -1 = none
     int fd;         // of the part file, while it is open
+    int direct_fd;  // the same file opened with O_DIRECT; -1 = not, or the file system has no such thing
     struct apply_part part; // empty = none
     uint32_t mode;          // it was made with
     // the result
@@ -107,7 +111,7 @@ void apply_begin(struct apply *a, struct apply_file *f);
 // Is the file's content still of any use? False when it is lost, or the restore ends.
 bool apply_wants(const struct apply *a, const struct apply_file *f);
 // One piece came out and was compared with its SHA-256: `equal`, it is written at `offset`; else the file is lost. When it was the last one the
-// file is finished. data stays valid until the window is done where the file has `whole`.
+// file is finished. data stays valid until the window is done where the file has `whole`. Data at APPLY_DIRECT_ALIGN can be written past the page cache.
 void apply_piece(struct apply *a, unsigned worker, struct apply_file *f, uint32_t index, uint64_t offset, const void *data, uint32_t length,
                  bool equal);
 // A piece of zeros: what of it the extents call data is written.

@@ -6,6 +6,8 @@
 
 enum { EMPTY_BATCH = 64, PAIRED_MIN = 1 << 20 };
 
+#define ARENA_SIZE (FETCH_BYTES_MAX + FETCH_BYTES_MAX / APPLY_DIRECT_MIN * APPLY_DIRECT_ALIGN) // with a gap before each piece that is aligned
+
 struct piece {
     struct fetch *window;
     struct apply_file *file;
@@ -40,7 +42,8 @@ struct fetch {
     struct apply *apply;
     struct fetch_pairing *pairing;
     size_t paired; // pieces that will be paired and are not written; under the pairing's lock
-    uint8_t *arena;
+    void *memory;
+    uint8_t *arena; // in it, at APPLY_DIRECT_ALIGN
     size_t arena_used;
     uint64_t bytes; // of all pieces
     struct apply_file **files, **empty;
@@ -67,6 +70,8 @@ struct fetch {
         } \
     } while (0)
 
+static uintptr_t aligned(uintptr_t n) { return (n + APPLY_DIRECT_ALIGN - 1) & ~(uintptr_t)(APPLY_DIRECT_ALIGN - 1); }
+
 struct fetch_pairing *fetch_pairing_new(void)
 {
     struct fetch_pairing *p = xcalloc(1, sizeof *p);
@@ -86,14 +91,15 @@ void fetch_pairing_free(struct fetch_pairing *p)
 
 int fetch_new(struct apply *apply, struct fetch_pairing *pairing, struct fetch **ret_fetch, struct error *err)
 {
-    void *arena = NULL;
-    int r = io_alloc(apply->io, FETCH_BYTES_MAX, "the restore's window", &arena, err);
+    void *memory = NULL;
+    int r = io_alloc(apply->io, ARENA_SIZE + APPLY_DIRECT_ALIGN, "the restore's window", &memory, err);
     if (r < 0)
         return r;
     struct fetch *w = xcalloc(1, sizeof *w);
     w->apply = apply;
     w->pairing = pairing;
-    w->arena = arena;
+    w->memory = memory;
+    w->arena = (uint8_t *)memory + aligned((uintptr_t)memory) - (uintptr_t)memory;
     *ret_fetch = w;
     return 0;
 }
@@ -112,7 +118,7 @@ void fetch_free(struct fetch *w)
     if (w == NULL)
         return;
     fetch_reset(w);
-    free(w->arena);
+    free(w->memory);
     free(w->files);
     free(w->empty);
     free(w->pieces);
@@ -295,6 +301,16 @@ static void clear_zero_ranges(uint8_t *data, const struct place *ranges, size_t 
     }
 }
 
+// At APPLY_DIRECT_ALIGN where that is of use, which leaves gaps.
+static uint8_t *give_room(struct fetch *w, uint32_t length)
+{
+    if (length >= APPLY_DIRECT_MIN)
+        w->arena_used = aligned(w->arena_used);
+    uint8_t *room = w->arena + w->arena_used;
+    w->arena_used += length;
+    return room;
+}
+
 void fetch_add_piece(struct fetch *w, struct apply_file *f, uint32_t index, uint64_t offset, uint32_t length, const uint8_t sha256[32],
                      const struct place *ranges, size_t n_ranges, bool keep)
 {
@@ -317,8 +333,7 @@ void fetch_add_piece(struct fetch *w, struct apply_file *f, uint32_t index, uint
     atomic_init(&p->failed, false);
     bool straight = !keep && stored == length && w->n_uses - first_use == 1;
     if (!straight) {
-        p->data = w->arena + w->arena_used;
-        w->arena_used += length;
+        p->data = give_room(w, length);
         clear_zero_ranges(p->data, ranges, n_ranges);
     }
     if (stored == 0) {

@@ -66,6 +66,7 @@ static int start_workers(struct run *r, struct error *err)
         .timing = r->timing,
         .self = &r->self,
         .keep_going = r->options->keep_going,
+        .direct = !r->options->no_sync,
     };
     apply_init(&r->apply, r->io, jobs + 1);
     r->apply.resume = r->rules.resume;
