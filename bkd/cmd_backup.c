@@ -12,6 +12,7 @@
 #include "bkd/history/profiling.h"
 #include "bkd/history/recording.h"
 #include "bkd/host/surroundings.h"
+#include "bkd/policy/schema.h"
 #include "bkd/repo/tags.h"
 #include "bkd/snapshots/holding.h"
 
@@ -336,6 +337,7 @@ static void set_by_policy(const struct setup *s, struct backup_options *o)
     o->one_filesystem = p->one_filesystem;
     o->compare_inode = p->compare == POLICY_COMPARE_INODE;
     o->compression_level = (int)p->compression_level;
+    o->night_level = p->key_lines[schema_index(schema_find("", "compression"))] == 0 ? BACKUP_NIGHT_LEVEL : o->compression_level;
     o->delta_min_size = p->delta_min_size_bytes;
     o->delta_block_size = (uint32_t)p->delta_block_size_bytes;
     o->delta_max_chain = (uint32_t)p->delta_max_chain;

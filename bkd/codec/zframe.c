@@ -46,17 +46,18 @@ static void *not_null(void *context)
     return context;
 }
 
+void zframe_compressor_set_level(struct zframe_compressor *c, int level)
+{
+    c->level = level < ZFRAME_LEVEL_MIN ? ZFRAME_LEVEL_MIN : level > ZFRAME_LEVEL_MAX ? ZFRAME_LEVEL_MAX : level;
+    if (c->level > LEVEL_UNPROBED && c->trial == NULL)
+        c->trial = not_null(ZSTD_createCCtx());
+}
+
 struct zframe_compressor *zframe_compressor_new(int level)
 {
-    if (level < ZFRAME_LEVEL_MIN)
-        level = ZFRAME_LEVEL_MIN;
-    if (level > ZFRAME_LEVEL_MAX)
-        level = ZFRAME_LEVEL_MAX;
     struct zframe_compressor *c = xcalloc(1, sizeof(*c));
-    c->level = level;
-    c->trial = level > LEVEL_UNPROBED ? not_null(ZSTD_createCCtx()) : NULL;
+    zframe_compressor_set_level(c, level);
     c->context = not_null(ZSTD_createCCtx());
-    must(ZSTD_CCtx_setParameter(c->context, ZSTD_c_compressionLevel, level), "a level");
     must(ZSTD_CCtx_setParameter(c->context, ZSTD_c_checksumFlag, 1), "checksums");
     must(ZSTD_CCtx_setParameter(c->context, ZSTD_c_contentSizeFlag, 1), "content sizes");
     return c;
@@ -101,8 +102,7 @@ int zframe_compress(struct zframe_compressor *c, const void *data, size_t n, str
     size_t bound = ZSTD_compressBound(n);
     size_t before = ret_frame->len;
     uint8_t *place = buf_extend(ret_frame, bound);
-    if (c->trial != NULL)
-        must(ZSTD_CCtx_setParameter(c->context, ZSTD_c_compressionLevel, is_dense(c, data, n) ? LEVEL_DENSE : c->level), "a level");
+    must(ZSTD_CCtx_setParameter(c->context, ZSTD_c_compressionLevel, c->level > LEVEL_UNPROBED && is_dense(c, data, n) ? LEVEL_DENSE : c->level), "a level");
     size_t got = ZSTD_compress2(c->context, place, bound, data, n);
     ret_frame->len = before;
     if (ZSTD_isError(got))

@@ -33,6 +33,8 @@ struct zframe_compressor *zframe_compressor_new(int level);
 void zframe_compressor_free(struct zframe_compressor *c);
 // About how many bytes of memory one takes at a level.
 size_t zframe_compressor_memory(int level);
+// Of the frames from now on; clamped as above.
+void zframe_compressor_set_level(struct zframe_compressor *c, int level);
 // Room for a frame that holds n bytes, at most.
 size_t zframe_bound(size_t n);
 // Appends one frame holding data (1..ZFRAME_PLAIN_MAX bytes, else ERROR_FAILED) to ret_frame; its size is what ret_frame grew by.

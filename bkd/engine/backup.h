@@ -28,6 +28,10 @@ struct backup_around {
     void *arg;
 };
 
+// A night stores little, and keeps it for long: there is time to compress it better. One that stores a lot must be over as soon as a first backup.
+#define BACKUP_NIGHT_LEVEL 3
+#define BACKUP_NIGHT_BYTES (1ull << 30)
+
 struct backup_options {
     const char *state_dir;
     const char *policy; // label
@@ -46,6 +50,7 @@ struct backup_options {
     bool one_filesystem;
     bool compare_inode;
     int compression_level;
+    int night_level; // of the first BACKUP_NIGHT_BYTES that a snapshot after another one stores; 0 = the same
     uint64_t delta_min_size;   // 0 = auto
     uint32_t delta_block_size; // 0 = auto
     uint32_t delta_max_chain;

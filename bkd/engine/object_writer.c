@@ -26,6 +26,7 @@ struct frame_job {
     struct object_writer *writer;
     struct object_out *object;
     bool last; // of its object, which is the job's own then
+    int level;
     struct buf plain, compressed;
     size_t plain_size;
     int status;
@@ -39,6 +40,7 @@ struct object_writer {
     struct zframe_compressor **compressors; // one a thread
     struct spare spare;      // where frames are, plain and compressed
     size_t plain_bytes;      // of the frames in `compressing`
+    uint64_t first_left;     // bytes that are still compressed at first_level
     struct frame_job *frame; // being filled
     size_t frame_target;
     int failed; // an error code, or 0: frames are missing from then on
@@ -67,7 +69,8 @@ static void free_job(struct frame_job *job)
 // As many as there are jobs, and memory for what they need.
 static unsigned compressing_threads(const struct object_writer_options *options)
 {
-    size_t contexts = CONTEXT_BYTES / zframe_compressor_memory(options->level), frames = PLAIN_BYTES / FRAME;
+    int level = options->first_bytes > 0 && options->first_level > options->level ? options->first_level : options->level;
+    size_t contexts = CONTEXT_BYTES / zframe_compressor_memory(level), frames = PLAIN_BYTES / FRAME;
     size_t most = contexts < THREADS_ALWAYS ? THREADS_ALWAYS : contexts < frames ? contexts : frames;
     return options->jobs == 0 ? 1 : options->jobs < most ? options->jobs : (unsigned)most;
 }
@@ -86,6 +89,7 @@ int object_writer_new(const struct io *io, const struct object_writer_options *o
     w->io = io;
     w->options = *options;
     w->next_number = options->first_object;
+    w->first_left = options->first_bytes;
     w->frame_target = FRAME;
     w->lap = options->lap == NULL ? &w->no_lap : options->lap;
     w->profile = w->lap->profile;
@@ -174,6 +178,7 @@ static void compress_frame(void *arg, unsigned worker)
     struct profile_lap lap;
     profile_begin(&lap, w->profile, w->io, PROFILE_COMPRESS);
     job->status = 0;
+    zframe_compressor_set_level(w->compressors[worker], job->level);
     if (job->plain.len > 0) // an object's last one may be empty
         job->status = zframe_compress(w->compressors[worker], job->plain.data, job->plain.len, &job->compressed, &job->err);
     profile_end(&lap);
@@ -284,6 +289,8 @@ static int submit_frame(struct object_writer *w, struct error *err)
         return r;
     struct frame_job *job = TAKE(w->frame);
     w->plain_bytes += job->plain.len;
+    job->level = w->first_left > 0 ? w->options.first_level : w->options.level;
+    w->first_left -= job->plain.len < w->first_left ? job->plain.len : w->first_left;
     job->compressed = take_space(w, job->plain.len);
     work_submit(w->compressing, compress_frame, job);
     return 0;

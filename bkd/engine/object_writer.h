@@ -23,6 +23,8 @@ struct object_writer_options {
     const struct age_recipient *recipients; // borrowed; n_recipients 0: no age layer
     size_t n_recipients;
     int level;              // zstd
+    int first_level;        // of the first `first_bytes` of the tar stream
+    uint64_t first_bytes;
     unsigned jobs;          // compressing threads
     uint64_t object_size;   // stored bytes after which an object ends
     uint32_t first_object;  // number of the first object

@@ -235,6 +235,7 @@ static void fill_writer_options(struct run *run, struct object_writer_options *r
         .store = run->store, .recipients = o->recipients, .n_recipients = o->n_recipients, .level = o->compression_level,
         .jobs = o->jobs, .object_size = run->repository->info.object_size, .finished = object_finished,
         .sealed = object_sealed, .arg = run, .lap = &run->lap,
+        .first_level = o->night_level, .first_bytes = o->night_level != 0 && run->parent.head != NULL ? BACKUP_NIGHT_BYTES : 0,
     };
     memcpy(ret_options->repository, run->repository->info.id, sizeof ret_options->repository);
     memcpy(ret_options->chain, run->parent.chain, sizeof ret_options->chain);

@@ -198,7 +198,8 @@ static const struct schema_key keys[] = {
       "Accept a single recipient. When its one identity is lost, so is every backup; therefore two are wanted: operations and offline recovery." },
     { "compression", SCHEMA_NUMBER, AT(compression_level), 1, 19, "2", false, NULL, "a number from 1 to 19",
       "The zstd level. 2 keeps pace with disks and stores about what 3 does in small frames; 1 is fastest, 6 saves another tenth for three times the work (a slow line), 19 is for archives that "
-      "are written once. What is compressed already is recognised and passed over at any level." },
+      "are written once. What is compressed already is recognised and passed over at any level. Without this key, the first GiB that is stored by each snapshot after the first one gets level 3: "
+      "a night is small, and kept for long." },
     { "delta", SCHEMA_MAP, 0, 0, 0, NULL, false, NULL, "a map with 'min_size', 'block_size', 'max_chain' or 'max_share'",
       "How changed files are stored as differences from their previous version." },
     { "delta.min_size", SCHEMA_SIZE, AT(delta_min_size_bytes), 1, TIB, "auto", false, "auto", "auto or a size from 1B to 1TiB",

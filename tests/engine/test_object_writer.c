@@ -297,6 +297,51 @@ static void test_frames_by_level(void **state)
     }
 }
 
+// Text of which a higher level makes less; another one for each seed.
+static void fill_text(char *text, size_t n, unsigned seed)
+{
+    for (size_t i = 0; i < n; i += 16) {
+        seed = seed * 1664525 + 1013904223;
+        char line[17];
+        (void)snprintf(line, sizeof line, "row %07u, %02u\n", seed % 100000, seed >> 28);
+        memcpy(text + i, line, n - i < 16 ? n - i : 16);
+    }
+}
+
+// The stored bytes of four frames, of which the first so many bytes get a level of their own.
+static uint64_t stored_with_first(struct shop *s, uint64_t first_bytes)
+{
+    enum { BIG = 4 << 20, MEMBERS = 4 };
+    struct error err;
+    struct place place;
+    struct object_writer_stats stats;
+    _cleanup_free_ char *text = xmalloc(BIG);
+    object_writer_free(s->writer);
+    s->options.level = 1;
+    s->options.first_level = 9;
+    s->options.first_bytes = first_bytes;
+    s->options.object_size = MEMBERS * BIG;
+    s->finished = 0;
+    scratch_ok(object_writer_new(&s->io, &s->options, &s->writer, &err), &err);
+    for (unsigned i = 0; i < MEMBERS; i++) {
+        fill_text(text, BIG, i);
+        scratch_ok(object_writer_add(s->writer, "whole", text, BIG, &place, &err), &err);
+    }
+    finish(s);
+    object_writer_stats(s->writer, &stats);
+    s->options.first_object += s->finished;
+    return stats.stored_bytes;
+}
+
+static void test_level_of_first_bytes(void **state)
+{
+    struct shop *s = *state;
+    uint64_t none = stored_with_first(s, 0), half = stored_with_first(s, 8 << 20), all = stored_with_first(s, 1 << 30);
+    assert_true(none > half && half > all);
+    assert_in_range(none - half, (none - all) * 4 / 10, (none - all) * 6 / 10);
+    scratch_run("cd '%s' && zstd -qt repo/%s", s->scratch.dir, s->names[s->options.first_object - 1]);
+}
+
 static const char *refused;
 
 static int refusing_rename(const struct io *io, int old_dirfd, const char *old_path, int new_dirfd, const char *new_path, unsigned flags)
@@ -476,6 +521,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_object_size, setup_plain, teardown),
         cmocka_unit_test_setup_teardown(test_object_size, setup_encrypted, teardown),
         cmocka_unit_test_setup_teardown(test_frames_by_level, setup_plain, teardown),
+        cmocka_unit_test_setup_teardown(test_level_of_first_bytes, setup_plain, teardown),
         cmocka_unit_test_setup_teardown(test_repeatable, setup_plain, teardown),
         cmocka_unit_test_setup_teardown(test_notes_for_salvage, setup_plain, teardown),
         cmocka_unit_test_setup_teardown(test_store_fails, setup_encrypted, teardown),

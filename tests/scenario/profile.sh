@@ -1,5 +1,6 @@
 #!/bin/sh
-# Where the time of a backup went: told when asked for, recorded always, the same in both; the stages' processor time is no more than the process had.
+# Where the time of a backup went: told when asked for, recorded always, the same in both; the stages' processor time is no more than the process had. And which
+# level what is stored gets.
 . "$(dirname "$0")/lib.sh"
 
 host h '{recipients: recipients.txt}'
@@ -23,5 +24,22 @@ is 0 "the parts make sense" jq -e '.wall_ms > 0 and .processors > 0 and ([.stage
 is 0 "as many threads as were asked for" jq -e '[.stages[] | select(.stage == "hash" or .stage == "compress") | .threads] == [3, 3]' "$tree/told"
 is 0 "also of a run that only reads the sources" run_bkd backup p --profile --dry-run
 says_not "which is no run, and has none" '^limited'
+
+# --- a night is compressed better than a first backup, unless the policy says how ---------------------------------------------------
+cat "${BKD_SOURCE:-.}"/bkd/*/*.c "${BKD_SOURCE:-.}"/tests/*/*.c >"$tree/text"
+stored() { # NAME FIRST [LINE]: bytes that a backup stores of a text, the first one or a later one
+    host "$1" '{recipients: recipients.txt}' ${3:+"$3"}
+    run_bkd init p >"$tree/out" 2>&1
+    [ "$2" = first ] || backup >"$tree/out" 2>&1
+    cp "$tree/text" "$source/text"
+    backup >"$tree/out" 2>&1
+    field bytes_stored
+}
+first=$(stored level-first first)
+night=$(stored level-night later)
+asked=$(stored level-asked later 'compression: 2')
+echo "# stored of a text by a first backup $first, by a later one $night, by a later one with compression: 2 $asked"
+is 0 "a night stores less of the same" test $((night * 100)) -lt $((first * 98))
+is 0 "not where the policy has a level" test $((asked * 100)) -ge $((first * 99))
 
 finish
