@@ -9,7 +9,7 @@
 #include "bkd/engine/extents.h"
 
 // Beyond this many bytes of holes a whole-file hash would cost more than the data; the pieces' hashes remain.
-#define HASHED_HOLES_MAX (UINT64_C(4) << 30)
+#define HASHED_HOLES_MAX (UINT64_C(256) << 20)
 // Tags take 1/256 of a file's size, holes included. Beyond this much of holes (256 MiB of tags for nothing) the data is stored whole instead.
 #define TAGGED_HOLES_MAX (UINT64_C(64) << 30)
 // A stream that outgrew what was expected of it has a larger signature than a file of its size; beyond this much memory it is not searched.
