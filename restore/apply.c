@@ -176,11 +176,18 @@ static int set_size(struct apply *a, struct apply_file *f, struct error *err)
     return 0;
 }
 
-// Where it cannot be had, all goes through the page cache.
+// Where it cannot be had, all goes through the page cache; so it does where the name leads to something else by now: whoever may write into the directory can
+// put a file of his own there, or a FIFO on which an open without O_NONBLOCK waits.
 static void open_direct(struct apply *a, struct apply_file *f)
 {
-    if (a->direct && f->size >= APPLY_DIRECT_MIN)
-        f->direct_fd = a->io->openat(a->io, f->dir->fd, f->part.name, O_WRONLY | O_NOFOLLOW | O_DIRECT | O_CLOEXEC, 0);
+    struct target_id made, opened;
+    struct error ignored;
+    if (!a->direct || f->size < APPLY_DIRECT_MIN)
+        return;
+    f->direct_fd = a->io->openat(a->io, f->dir->fd, f->part.name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_DIRECT | O_CLOEXEC, 0);
+    if (f->direct_fd >= 0 && (target_id_of(a->io, f->fd, &made, &ignored) < 0 || target_id_of(a->io, f->direct_fd, &opened, &ignored) < 0 ||
+                              !target_id_equal(&made, &opened)))
+        io_close_quietly(a->io, &f->direct_fd);
 }
 
 // One that will be written in large pieces gets its size first: behind its end a file grows by one write at a time.
@@ -244,7 +251,8 @@ static int name_file(struct apply *a, struct apply_file *f, struct error *err)
     int r = 0;
     if (f->leader || (f->attrs.flags & INODE_FLAGS_LATE) != 0)
         r = target_id_of(a->io, f->fd, &f->id, err);
-    io_close_quietly(a->io, &f->direct_fd); // each of its writes has been heard of
+    if (r == 0 && f->direct_fd >= 0) // some network file systems tell of a failed write only here, and only the descriptor that made it
+        r = io_close(a->io, &f->direct_fd, f->name, err);
     if (r == 0)
         r = io_close(a->io, &f->fd, f->name, err);
     if (r == 0 && f->part.name[0] != '\0')

@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdatomic.h>
+#include <stdio.h>
 
 #include "restore/apply.h"
 
@@ -14,6 +16,8 @@ static const struct recipe_extent extents[] = { { MIB, 3 * MIB }, { 5 * MIB + 10
 // What the file system does with O_DIRECT, and what was asked of it. Where it takes it, the flag is left out: not every file system of a test has it.
 static struct {
     bool at_open, at_write;
+    const char *exchanged; // what somebody puts in the place of a part file before it is opened for that
+    int close_errno;       // what a failed write turns out to be
     atomic_bool is_direct[FDS];
     atomic_uint opened, wrongly_aligned;
     atomic_ullong written;
@@ -27,6 +31,8 @@ static int opening(const struct io *io, int dirfd, const char *path, int flags, 
         errno = EINVAL;
         return -1;
     }
+    if (wanted && direct.exchanged != NULL && renameat2(AT_FDCWD, direct.exchanged, dirfd, path, RENAME_EXCHANGE) < 0)
+        return -1;
     int fd = io_real()->openat(io_real(), dirfd, path, flags & ~O_DIRECT, mode);
     if (fd >= 0 && fd < FDS)
         direct.is_direct[fd] = wanted;
@@ -46,6 +52,18 @@ static ssize_t writing(const struct io *io, int fd, const void *data, size_t n, 
         direct.written += n;
     }
     return io_real()->pwrite(io_real(), fd, data, n, offset);
+}
+
+static int closing(const struct io *io, int fd)
+{
+    (void)io;
+    bool fails = fd >= 0 && fd < FDS && direct.is_direct[fd] && direct.close_errno != 0;
+    if (fd >= 0 && fd < FDS)
+        direct.is_direct[fd] = false;
+    int r = io_real()->close(io_real(), fd);
+    if (fails)
+        errno = direct.close_errno;
+    return fails ? -1 : r;
 }
 
 struct content {
@@ -75,15 +93,22 @@ static int tear_down(void **state)
     return 0;
 }
 
+static struct io watched(void)
+{
+    struct io io = *io_real();
+    io.openat = opening;
+    io.pwrite = writing;
+    io.close = closing;
+    return io;
+}
+
 // Everything is restored, and right; returns how many bytes went past the page cache.
 static unsigned long long restore_all(const struct content *c, bool at_open, bool at_write, bool no_sync)
 {
     struct fixture f;
     struct report report;
     struct error err;
-    struct io io = *io_real();
-    io.openat = opening;
-    io.pwrite = writing;
+    struct io io = watched();
     direct.at_open = at_open;
     direct.at_write = at_write;
     direct.opened = direct.wrongly_aligned = 0;
@@ -132,6 +157,62 @@ static void test_not_without_sync(void **state)
     assert_int_equal(direct.opened, 0);
 }
 
+static void one_file(struct fixture *f, const struct content *c)
+{
+    direct.at_open = direct.at_write = true;
+    direct.opened = 0;
+    direct.written = 0;
+    fixture_init(f, true);
+    fixture_dir(f, "/", 0755);
+    fixture_version(f, "/middle", c->middle, MIDDLE, 0);
+    fixture_commit(f);
+}
+
+// Somebody who may write into the target exchanges the part file: nothing goes into what he put there, and whoever reads a FIFO gets nothing.
+static void exchange_with(const struct content *c, const char *how)
+{
+    struct fixture f;
+    struct report report;
+    struct error err;
+    struct io io = watched();
+    one_file(&f, c);
+    fixture_run("cd '%s' && %s", f.dir, how);
+    _cleanup_free_ char *other = fixture_path(&f, "other");
+    direct.exchanged = other;
+    (void)fixture_restore_io(&f, &io, "t", &(struct run_options){ .keep_going = true }, &report, &err); // may say that it was disturbed
+    direct.exchanged = NULL;
+    assert_int_equal(direct.opened, 1);
+    assert_int_equal(direct.written, 0);
+    fixture_done(&f);
+}
+
+static void test_exchanged_by_a_file(void **state)
+{
+    exchange_with(*state, "echo his own >other");
+}
+
+static void test_exchanged_by_a_fifo(void **state)
+{
+    exchange_with(*state, "mkfifo other");
+}
+
+// Network file systems send later, and tell the descriptor that wrote when it is closed.
+static void test_fails_at_close(void **state)
+{
+    struct fixture f;
+    struct report report;
+    struct error err;
+    struct io io = watched();
+    one_file(&f, *state);
+    direct.close_errno = ENOSPC;
+    assert_true(fixture_restore_io(&f, &io, "t", &(struct run_options){ 0 }, &report, &err) < 0);
+    direct.close_errno = 0;
+    assert_true(direct.written > 0);
+    assert_non_null(strstr(err.text, "close 'middle'"));
+    fixture_run("! test -e '%s/t/middle'", f.dir);
+    fixture_done(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -139,6 +220,9 @@ int main(void)
         cmocka_unit_test(test_refused_at_open),
         cmocka_unit_test(test_refused_at_write),
         cmocka_unit_test(test_not_without_sync),
+        cmocka_unit_test(test_exchanged_by_a_file),
+        cmocka_unit_test(test_exchanged_by_a_fifo),
+        cmocka_unit_test(test_fails_at_close),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
