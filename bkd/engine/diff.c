@@ -107,9 +107,18 @@ static bool must_hash(const struct diff *d)
     return live_has_cache(d->options->live) || d->a->mtime_s != d->b->mtime_s || d->a->mtime_ns != d->b->mtime_ns;
 }
 
+// Most of it is holes: it has no hash of the whole, and is read when that is asked for.
+static bool must_compare_pieces(const struct diff *d) { return !d->a->has_sha256 && d->options->content && place_is_set(&d->a->version); }
+
 static int compare_live_content(struct diff *d, bool *ret_same, struct error *err)
 {
     uint8_t sha256[32];
+    if (must_compare_pieces(d)) {
+        int r = live_has_content(d->options->live, d->b, &d->a->version, ret_same, err);
+        if (r == 0 && d->options->progress != NULL)
+            d->options->progress(d->options->arg, 1, d->b->size);
+        return r;
+    }
     if (!must_hash(d)) {
         *ret_same = d->live->is_known ? is_recorded_same(d->a, d->b) : d->a->mtime_s == d->b->mtime_s && d->a->mtime_ns == d->b->mtime_ns;
         return 0;
@@ -193,7 +202,7 @@ static int compare_both(struct diff *d, struct error *err)
     int r = compare_pair(d, &fields, &why);
     if (r == ERROR_NOT_FOUND && d->live != NULL)
         return tell(d, '-', 0, err);
-    bool is_local = r == ERROR_FAILED && why.os_errno != 0;
+    bool is_local = (r == ERROR_FAILED && why.os_errno != 0) || (r == ERROR_FORMAT && must_compare_pieces(d));
     if (r < 0 && (d->live == NULL || !is_local)) {
         *err = why;
         return r;

@@ -1,6 +1,7 @@
 #include "bkd/engine/live.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "bkd/base/crypto.h"
 #include "bkd/base/dirchain.h"
@@ -8,6 +9,7 @@
 #include "bkd/engine/previous.h"
 #include "bkd/engine/source_file.h"
 #include "bkd/engine/state.h"
+#include "bkd/engine/versions.h"
 
 enum { CHUNK = 1 << 20 };
 
@@ -16,6 +18,7 @@ struct live {
     struct state state; // read only; not open when there is none
     struct previous previous;
     struct known *known; // NULL = none
+    struct versions versions; // not open when there are none
     struct select_plan *plan;
     struct scan_names *names;
     struct dirchain chain;
@@ -47,6 +50,8 @@ static int open_caches(struct live *l, const struct live_options *o, struct erro
     if (newest == NULL || state_open_readonly(l->io, o->state_dir, o->policy, &l->state, &ignored) < 0)
         return previous_open(&l->previous, l->io, -1, NULL, NULL, NULL, err);
     state_cache_key(&l->state, newest->head.repository, newest->chain, key);
+    if (versions_open_readonly(&l->versions, l->io, l->state.dirfd, key, &ignored) < 0)
+        versions_done(&l->versions);
     int r = previous_open(&l->previous, l->io, l->state.dirfd, key, newest->head.manifest_sha256, NULL, err);
     return r < 0 ? r : known_open(l->io, l->state.dirfd, newest->sha256, key, any_object, NULL, &l->known, err);
 }
@@ -74,6 +79,7 @@ void live_free(struct live *l)
     select_free(l->plan);
     previous_done(&l->previous);
     known_free(l->known);
+    versions_done(&l->versions);
     state_close(&l->state);
     dirchain_done(&l->chain);
     scan_names_free(l->names);
@@ -126,6 +132,49 @@ int live_hash(struct live *l, const struct manifest_entry *entry, uint8_t ret_sh
     source_file_close(&file, l->io);
     if (r == 0)
         crypto_sha256_final(&hash, ret_sha256);
+    return r;
+}
+
+static int compare_piece(struct live *l, int fd, const struct recipe_piece *piece, uint64_t offset, bool *ret_same, struct error *err)
+{
+    _cleanup_crypto_sha256_ struct crypto_sha256 hash = { 0 };
+    uint8_t sha256[32];
+    bool is_zeros = true;
+    crypto_sha256_init(&hash);
+    for (size_t got, want, done = 0; done < piece->length; done += got) {
+        want = piece->length - done < CHUNK ? piece->length - done : CHUNK;
+        int r = io_pread_full(l->io, fd, l->chunk, want, offset + done, "piece", &got, err);
+        if (r < 0 || got < want) {
+            *ret_same = false;
+            return r;
+        }
+        if (piece->kind == RECIPE_HOLE)
+            is_zeros = is_zeros && l->chunk[0] == 0 && memcmp(l->chunk, l->chunk + 1, got - 1) == 0;
+        else
+            crypto_sha256_update(&hash, l->chunk, got);
+    }
+    crypto_sha256_final(&hash, sha256);
+    *ret_same = piece->kind == RECIPE_HOLE ? is_zeros : memcmp(sha256, piece->sha256, sizeof sha256) == 0;
+    return 0;
+}
+
+int live_has_content(struct live *l, const struct manifest_entry *entry, const struct place *version, bool *ret_same, struct error *err)
+{
+    _cleanup_recipe_ struct recipe recipe = { 0 };
+    struct source_file file;
+    struct error ignored; // there is one thing to say of it
+    bool same = true;
+    if (l->versions.io == NULL || versions_read_recipe(&l->versions, version, &recipe, &ignored) < 0)
+        return error_set(err, ERROR_FORMAT, "it is mostly holes, so that the snapshot has no SHA-256 of the whole, and its pieces are not known on this host any more");
+    int r = open_file(l, entry, &file, err);
+    if (r < 0)
+        return r;
+    uint64_t offset = 0;
+    for (size_t i = 0; r == 0 && same && i < recipe.n_pieces; offset += recipe.pieces[i++].length)
+        r = compare_piece(l, file.fd, &recipe.pieces[i], offset, &same, err);
+    source_file_close(&file, l->io);
+    if (r == 0)
+        *ret_same = same && offset == entry->size;
     return r;
 }
 

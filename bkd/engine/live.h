@@ -39,6 +39,9 @@ MUST_USE int live_next(struct live *l, const struct live_entry **ret_entry, stru
 // Reading what the entry does not say. ERROR_NOT_FOUND: it is gone by now; other errors say why it cannot be read.
 // The SHA-256 of a regular file's content.
 MUST_USE int live_hash(struct live *l, const struct manifest_entry *entry, uint8_t ret_sha256[32], struct error *err);
+// Has it the content of this version of equal size, piece by piece? For files of which there is no hash of the whole. ERROR_FORMAT: the pieces of that version
+// are not known here.
+MUST_USE int live_has_content(struct live *l, const struct manifest_entry *entry, const struct place *version, bool *ret_same, struct error *err);
 // Its extended attributes as text (doc/FORMAT.md section 7), appended, and its inode flags.
 MUST_USE int live_attrs(struct live *l, const struct manifest_entry *entry, struct buf *ret_xattrs, uint32_t *ret_flags, struct error *err);
 // Where the newest snapshot's objects hold this text of attributes; false when that is not known.

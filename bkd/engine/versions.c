@@ -63,13 +63,19 @@ static int compare_names(const void *a, size_t a_len, const void *b, size_t b_le
     return c != 0 ? c : a_len < b_len ? -1 : a_len > b_len;
 }
 
-int versions_open(struct versions *v, const struct io *io, int state_dirfd, const uint8_t key[SEALED_KEY_SIZE], struct error *err)
+int versions_open_readonly(struct versions *v, const struct io *io, int state_dirfd, const uint8_t key[SEALED_KEY_SIZE], struct error *err)
 {
     *v = (struct versions){ .io = io, .dirfd = -1 };
     memcpy(v->key, key, sizeof v->key);
+    return io_open(io, state_dirfd, "versions", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, &v->dirfd, err);
+}
+
+int versions_open(struct versions *v, const struct io *io, int state_dirfd, const uint8_t key[SEALED_KEY_SIZE], struct error *err)
+{
+    *v = (struct versions){ .dirfd = -1 };
     int r = fs_make_dirs(io, state_dirfd, "versions", 0700, err);
     if (r == 0)
-        r = io_open(io, state_dirfd, "versions", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, &v->dirfd, err);
+        r = versions_open_readonly(v, io, state_dirfd, key, err);
     if (r == 0)
         v->seen = spill_new(io, v->dirfd, compare_names, SEEN_MEMORY);
     return r;

@@ -42,6 +42,8 @@ struct versions {
 };
 
 MUST_USE int versions_open(struct versions *v, const struct io *io, int state_dirfd, const uint8_t key[SEALED_KEY_SIZE], struct error *err);
+// Only for versions_read_recipe: makes nothing.
+MUST_USE int versions_open_readonly(struct versions *v, const struct io *io, int state_dirfd, const uint8_t key[SEALED_KEY_SIZE], struct error *err);
 void versions_done(struct versions *v);
 
 // A version to make deltas against.

@@ -108,4 +108,25 @@ if [ "$(id -u)" != 0 ]; then
     says "by name" 'file-7.*cannot be compared'
     chmod 644 "$source/dir/file-7"
 fi
+
+# --- of what is mostly holes there is no hash of the whole
+host holes '{recipients: recipients.txt}'
+run_bkd init p >"$tree/out" 2>&1
+{ echo data; head -c 3000000 /dev/zero | tr '\0' x; } >"$source/image"
+truncate -s 300M "$source/image"
+backup >"$tree/out" 2>&1
+is 0 "by content it is the same" d latest --content --exit-code
+touch -r "$source/image" "$tree/times"
+for offset in 2 200000000; do # in data, in a hole
+    cp --sparse=always --preserve "$source/image" "$tree/image"
+    printf X | dd of="$source/image" bs=1 seek=$offset conv=notrunc 2>/dev/null
+    touch -r "$tree/times" "$source/image"
+    is 0 "by content it is another, at $offset" d latest --content
+    has "and shown" "M f $source/image  (content)"
+    cp --sparse=always --preserve "$tree/image" "$source/image"
+done
+is 0 "put back it is the same" d latest "$source/image" --content --exit-code
+rm -rf "$state/policies"
+is 3 "without the pieces it cannot be compared" key latest --content
+says "which is told" 'image.*cannot be compared: it is mostly holes'
 finish
