@@ -113,7 +113,8 @@ is 0 "cancel" run_bkd cancel slow
 comes "it ends, and the record says who did it" 15 count_is "SELECT count(*) FROM runs WHERE policy = 'slow' AND state = 'ended' AND message LIKE 'cancelled by $me%'" 1
 is 1 "cancel of what is not at work" run_bkd cancel slow
 touch "$tree/go"
-timeout --preserve-status -s INT 30 "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" status --watch --json >"$tree/watch.log" 2>&1 &
+# --foreground: else timeout sends a signal twice, and the second one ends at once.
+timeout --foreground --preserve-status -s INT 30 "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" status --watch --json >"$tree/watch.log" 2>&1 &
 watch=$!
 until_true 10 grep -q '"type":"summary"' "$tree/watch.log"
 is 0 "run --wait" run_bkd run slow --wait --json
