@@ -384,7 +384,8 @@ int bigfile_finish(struct bigfile *f, struct bigfile_result *ret_result, struct 
         file_hash_final(&f->hash, result.sha256);
     result.is_anew = f->anew;
     result.all_same = f->all_same;
-    bool same_as_base = !f->anew && f->has_base && f->all_same && f->position == f->base.recipe.size && !f->short_read && extents_equal(&f->recipe, &f->base.recipe);
+    bool says_less = f->hash_whole && !f->base.recipe.has_sha256; // than the entry will: a restore would not believe it
+    bool same_as_base = !f->anew && f->has_base && !says_less && f->all_same && f->position == f->base.recipe.size && !f->short_read && extents_equal(&f->recipe, &f->base.recipe);
     int r = same_as_base ? keep_base(f, &result, err) : store_recipe(f, &result, err);
     result.anew_bytes = f->anew_bytes;
     if (r == 0)
