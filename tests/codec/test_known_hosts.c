@@ -78,6 +78,16 @@ static void test_names(void **state)
 }
 
 // Lines that ssh-keygen hashed.
+// Another key of the same type differs in its bytes only.
+static void test_one_bit(void **state)
+{
+    struct keys *k = *state;
+    _cleanup_free_ char *text = xasprintf("host %s\n", k->line);
+    assert_int_equal(ask(text, "host", &k->one), KNOWN_HOSTS_MATCH);
+    k->one.data[k->one.len - 1] ^= 1;
+    assert_int_equal(ask(text, "host", &k->one), KNOWN_HOSTS_CHANGED);
+}
+
 static void test_hashed(void **state)
 {
     struct keys *k = *state;
@@ -159,6 +169,6 @@ static void test_refused(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-    const struct CMUnitTest tests[] = { TEST(test_names), TEST(test_hashed), TEST(test_line), TEST(test_types), TEST(test_without), TEST(test_refused) };
+    const struct CMUnitTest tests[] = { TEST(test_names), TEST(test_one_bit), TEST(test_hashed), TEST(test_line), TEST(test_types), TEST(test_without), TEST(test_refused) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
