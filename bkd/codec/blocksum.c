@@ -32,20 +32,31 @@ static const uint8_t blake2b_sigma[12][16] = {
     { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 }, { 14, 10, 4, 8, 9, 15, 13, 6, 1, 12, 0, 2, 11, 7, 5, 3 },
 };
 
-#define ROTATE(x, n) (((x) >> (n)) | ((x) << (64 - (n))))
-#define MIX(a, b, c, d, x, y)          \
-    do {                               \
-        a = a + b + (x);               \
-        d = ROTATE(d ^ a, 32);         \
-        c = c + d;                     \
-        b = ROTATE(b ^ c, 24);         \
-        a = a + b + (y);               \
-        d = ROTATE(d ^ a, 16);         \
-        c = c + d;                     \
-        b = ROTATE(b ^ c, 63);         \
+// To the right, by one of the four numbers of bits that BLAKE2b has. AVX2 rotates in three steps, and by whole bytes with a shuffle in one.
+AVX2 INLINE lanes rotate(lanes x, unsigned bits, bool in_one_step)
+{
+    const __m256i by_16 = _mm256_broadcastsi128_si256(_mm_setr_epi8(2, 3, 4, 5, 6, 7, 0, 1, 10, 11, 12, 13, 14, 15, 8, 9));
+    const __m256i by_24 = _mm256_broadcastsi128_si256(_mm_setr_epi8(3, 4, 5, 6, 7, 0, 1, 2, 11, 12, 13, 14, 15, 8, 9, 10));
+    if (in_one_step || bits == 63)
+        return (x >> bits) | (x << (64 - bits));
+    if (bits == 32)
+        return (lanes)_mm256_shuffle_epi32((__m256i)x, _MM_SHUFFLE(2, 3, 0, 1));
+    return (lanes)_mm256_shuffle_epi8((__m256i)x, bits == 16 ? by_16 : by_24);
+}
+
+#define MIX(a, b, c, d, x, y)                   \
+    do {                                        \
+        a = a + b + (x);                        \
+        d = rotate(d ^ a, 32, rotates);         \
+        c = c + d;                              \
+        b = rotate(b ^ c, 24, rotates);         \
+        a = a + b + (y);                        \
+        d = rotate(d ^ a, 16, rotates);         \
+        c = c + d;                              \
+        b = rotate(b ^ c, 63, rotates);         \
     } while (0)
 
-AVX2 INLINE void blake2b_round(lanes v[16], const lanes m[16], const uint8_t s[16])
+AVX2 INLINE void blake2b_round(lanes v[16], const lanes m[16], const uint8_t s[16], bool rotates)
 {
     MIX(v[0], v[4], v[8], v[12], m[s[0]], m[s[1]]);
     MIX(v[1], v[5], v[9], v[13], m[s[2]], m[s[3]]);
@@ -74,7 +85,7 @@ AVX2 INLINE void take_words(lanes m[4], const uint8_t *const blocks[BLOCKSUM_LAN
 }
 
 // Function F of RFC 7693 on the 128 bytes at `at` of each of the four blocks.
-AVX2 INLINE void blake2b_compress(lanes h[8], const uint8_t *const blocks[BLOCKSUM_LANES], uint32_t at, bool last)
+AVX2 INLINE void blake2b_compress(lanes h[8], const uint8_t *const blocks[BLOCKSUM_LANES], uint32_t at, bool last, bool rotates)
 {
     lanes v[16], m[16];
     for (unsigned i = 0; i < 4; i++)
@@ -88,31 +99,31 @@ AVX2 INLINE void blake2b_compress(lanes h[8], const uint8_t *const blocks[BLOCKS
         v[14] = ~v[14];
 #pragma GCC unroll 12
     for (unsigned r = 0; r < 12; r++)
-        blake2b_round(v, m, blake2b_sigma[r]);
+        blake2b_round(v, m, blake2b_sigma[r], rotates);
     for (unsigned i = 0; i < 8; i++)
         h[i] ^= v[i] ^ v[i + 8];
 }
 
-AVX2 INLINE void blake2b_blocks(const uint8_t *const blocks[BLOCKSUM_LANES], uint32_t block_size, lanes ret_words[4])
+AVX2 INLINE void blake2b_blocks(const uint8_t *const blocks[BLOCKSUM_LANES], uint32_t block_size, lanes ret_words[4], bool rotates)
 {
     lanes h[8];
     for (unsigned i = 0; i < 8; i++)
         h[i] = (lanes){ 0 } + blake2b_iv[i];
     h[0] ^= UINT64_C(0x01010000) ^ 32; // no key, 32 bytes of output
     for (uint32_t at = 0; at < block_size; at += 128)
-        blake2b_compress(h, blocks, at, at + 128 == block_size);
+        blake2b_compress(h, blocks, at, at + 128 == block_size, rotates);
     memcpy(ret_words, h, 4 * sizeof h[0]);
 }
 
 // The same twice, for two kinds of processors.
 AVX2 static void strong_sums(const uint8_t *const blocks[BLOCKSUM_LANES], uint32_t block_size, lanes ret_words[4])
 {
-    blake2b_blocks(blocks, block_size, ret_words);
+    blake2b_blocks(blocks, block_size, ret_words, false);
 }
 
 AVX512 static void strong_sums_avx512(const uint8_t *const blocks[BLOCKSUM_LANES], uint32_t block_size, lanes ret_words[4])
 {
-    blake2b_blocks(blocks, block_size, ret_words);
+    blake2b_blocks(blocks, block_size, ret_words, true);
 }
 
 // ---- RabinKarp: hash = 1; for each byte: hash = hash * MULT + byte (modulo 2^32) ----
