@@ -14,12 +14,10 @@ enum {
 static bool is_noise(const uint8_t *window, size_t n)
 {
     uint16_t counts[256] = { 0 };
-    uint64_t equal_pairs = 0, pairs = (uint64_t)n * (n - 1);
+    uint32_t equal_pairs = 0, pairs = (uint32_t)(n * (n - 1)); // at most SHORT / 2 bytes: all products fit
     for (size_t i = 0; i < n; i++)
-        counts[window[i]]++;
-    for (size_t i = 0; i < 256; i++)
-        equal_pairs += counts[i] == 0 ? 0 : (uint64_t)counts[i] * (counts[i] - 1u);
-    return equal_pairs * 512 < 3 * pairs;
+        equal_pairs += counts[window[i]]++; // pairs with those before
+    return equal_pairs * 1024 < 3 * pairs;
 }
 
 enum texture texture_of(const void *data, size_t n)
