@@ -7,7 +7,7 @@
 
 enum {
     ZEROS = 64 << 10,
-    DELTA_KEPT = 1 << 20, // memory for a delta that is kept for the next piece: most are small, and a few are as large as a piece
+    DELTA_KEPT = 8 << 20, // memory for a delta that is kept for the next piece; a few are as large as a piece
 };
 
 struct bigfile_job *bigfile_job_new(void)
