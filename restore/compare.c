@@ -1,5 +1,6 @@
 #include "restore/compare.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,14 +19,19 @@ bool compare_bytes(struct timing *timing, const void *data, size_t n, const uint
     return memcmp(digest, sha256, sizeof digest) == 0;
 }
 
-void compare_two(struct timing *timing, struct compare_item *a, struct compare_item *b)
+void compare_each(struct timing *timing, struct compare_item *items, size_t count)
 {
-    uint64_t since = timing_now(timing);
-    uint8_t digest_a[CRYPTO_SHA256_SIZE], digest_b[CRYPTO_SHA256_SIZE];
-    file_hash_two(a->data, a->n, digest_a, b->data, b->n, digest_b);
-    (void)timing_add(timing, TIMING_COMPARE, since, a->n + b->n);
-    a->equal = memcmp(digest_a, a->sha256, sizeof digest_a) == 0;
-    b->equal = memcmp(digest_b, b->sha256, sizeof digest_b) == 0;
+    uint64_t since = timing_now(timing), bytes = 0;
+    struct file_hash_message messages[COMPARE_EACH_MAX];
+    assert(count <= COMPARE_EACH_MAX);
+    for (size_t i = 0; i < count; i++) {
+        messages[i] = (struct file_hash_message){ .data = items[i].data, .n = items[i].n };
+        bytes += items[i].n;
+    }
+    file_hash_each(messages, count);
+    (void)timing_add(timing, TIMING_COMPARE, since, bytes);
+    for (size_t i = 0; i < count; i++)
+        items[i].equal = memcmp(messages[i].digest, items[i].sha256, sizeof messages[i].digest) == 0;
 }
 
 struct piece {

@@ -14,14 +14,15 @@
 
 // One-shot comparison, timed.
 bool compare_bytes(struct timing *timing, const void *data, size_t n, const uint8_t sha256[CRYPTO_SHA256_SIZE]);
-// Of two at once, for little more than the price of one; each is judged alone.
+// Of several at once (file_hash_each), for little more than half the price; each is judged alone.
 struct compare_item {
     const void *data;
     size_t n;
     const uint8_t *sha256;
     bool equal; // the answer
 };
-void compare_two(struct timing *timing, struct compare_item *a, struct compare_item *b);
+#define COMPARE_EACH_MAX 64u
+void compare_each(struct timing *timing, struct compare_item *items, size_t count);
 
 // The whole file's hash from pieces that are ready in any order. data NULL stands for zeros. A piece's data must stay until all pieces before
 // it were given too and compare_whole_settle has returned after that.

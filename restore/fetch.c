@@ -15,6 +15,7 @@ struct piece {
     uint32_t index, length;
     uint8_t sha256[32];
     uint8_t *data;            // in the arena; NULL = straight from the frame
+    enum { UNJUDGED, EQUAL, OTHER } verdict; // compared already, with others of its frame
     _Atomic uint32_t missing; // bytes
     atomic_bool failed;
 };
@@ -221,7 +222,8 @@ static void write_piece(unsigned worker, struct piece *p, const uint8_t *data, b
 
 static void compare_and_write(unsigned worker, struct piece *p, const uint8_t *data)
 {
-    write_piece(worker, p, data, compare_bytes(p->window->apply->timing, data, p->length, p->sha256));
+    bool equal = p->verdict == UNJUDGED ? compare_bytes(p->window->apply->timing, data, p->length, p->sha256) : p->verdict == EQUAL;
+    write_piece(worker, p, data, equal);
 }
 
 // Its window may be gone afterwards.
@@ -236,12 +238,12 @@ static void end_paired(struct piece *p)
 
 static void write_pair(unsigned worker, struct piece *first, struct piece *second)
 {
-    struct compare_item a = { .data = first->data, .n = first->length, .sha256 = first->sha256 };
-    struct compare_item b = { .data = second->data, .n = second->length, .sha256 = second->sha256 };
-    compare_two(first->window->apply->timing, &a, &b);
-    write_piece(worker, first, first->data, a.equal);
+    struct compare_item items[] = { { .data = first->data, .n = first->length, .sha256 = first->sha256 },
+                                    { .data = second->data, .n = second->length, .sha256 = second->sha256 } };
+    compare_each(first->window->apply->timing, items, 2);
+    write_piece(worker, first, first->data, items[0].equal);
     end_paired(first);
-    write_piece(worker, second, second->data, b.equal);
+    write_piece(worker, second, second->data, items[1].equal);
     end_paired(second);
 }
 
@@ -385,6 +387,44 @@ static bool is_last_of_object(const struct fetch *w, const struct task *t)
     return next == w->n_uses || w->uses[next].object != w->uses[t->first].object;
 }
 
+static bool is_in_frame(const struct object_frame *frame, const struct use *u)
+{
+    return frame->size >= u->length && u->in_frame <= frame->size - u->length;
+}
+
+// Is the use all of a piece that is written straight from the frame, and its file still wanted?
+static bool is_small_whole(const struct fetch *w, const struct use *u)
+{
+    const struct piece *p = &w->pieces[u->piece];
+    return p->data == NULL && p->length == u->length && p->length < PAIRED_MIN && apply_wants(w->apply, p->file);
+}
+
+static void judge(struct fetch *w, struct compare_item *items, struct piece **pieces, size_t n)
+{
+    compare_each(w->apply->timing, items, n);
+    for (size_t i = 0; i < n; i++)
+        pieces[i]->verdict = items[i].equal ? EQUAL : OTHER;
+}
+
+// Compares the small pieces of a frame with each other's help, before they are written one by one.
+static void judge_small(struct fetch *w, const struct use *uses, size_t n_uses, const struct object_frame *frame)
+{
+    struct compare_item items[COMPARE_EACH_MAX];
+    struct piece *pieces[COMPARE_EACH_MAX];
+    size_t n = 0;
+    for (size_t i = 0; i < n_uses; i++) {
+        if (!is_in_frame(frame, &uses[i]) || !is_small_whole(w, &uses[i]))
+            continue;
+        struct piece *p = pieces[n] = &w->pieces[uses[i].piece];
+        items[n++] = (struct compare_item){ .data = frame->data + uses[i].in_frame, .n = p->length, .sha256 = p->sha256 };
+        if (n == COMPARE_EACH_MAX) {
+            judge(w, items, pieces, n);
+            n = 0;
+        }
+    }
+    judge(w, items, pieces, n);
+}
+
 // One frame: decoded once, given to all that need a part of it.
 static void run_frame(void *job, unsigned worker)
 {
@@ -400,8 +440,10 @@ static void run_frame(void *job, unsigned worker)
         return;
     }
     int r = stopped ? ERROR_FAILED : object_reader_frame(a->reader, uses[0].object, uses[0].frame, &frame, &err);
+    if (r == 0)
+        judge_small(w, uses, t->n, &frame);
     for (size_t i = 0; i < t->n; i++) {
-        bool good = r == 0 && frame.size >= uses[i].length && uses[i].in_frame <= frame.size - uses[i].length;
+        bool good = r == 0 && is_in_frame(&frame, &uses[i]);
         if (r == 0 && !good)
             (void)error_set(&err, ERROR_INTEGRITY, "object %u: frame %u is shorter than its table says", uses[i].object, uses[i].frame);
         if (!good && !stopped)

@@ -6,7 +6,7 @@
 // the arena, the ranges, and a few frames per worker.
 //
 // fetch_new → (fetch_room → fetch_add …) → fetch_start → fetch_finish → results in `files` → fetch_reset → again.
-// Large pieces are compared two at a time (compare_two): the first that is whole waits for a second, of whichever window; fetch_finish lets none wait longer.
+// Small pieces are compared together with others of their frame, large ones two at a time (compare_each): the first that is whole waits for a second, of whichever window; fetch_finish lets none wait longer.
 //
 // Windows take turns (restore/windows.h), so that the workers never wait for the planner. They are small, so that a frame the planner has looked into, or
 // that ends one window and begins the next, is still in the reader's cache. All functions belong to the planner's thread.

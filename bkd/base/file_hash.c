@@ -71,26 +71,63 @@ void file_hash_done(struct file_hash *h)
         crypto_sha256_done(&h->slow);
 }
 
-// What is left of a message behind its first `done` blocks, and its digest.
-static void finish_fast(uint32_t state[8], const uint8_t *data, size_t n, size_t done, uint8_t ret_digest[CRYPTO_SHA256_SIZE])
+// ---- several messages
+
+struct lane {
+    struct file_hash_message *message; // NULL: none
+    uint32_t state[8];
+    size_t done; // blocks
+};
+
+static size_t blocks_left(const struct lane *l) { return l->message->n / FILE_HASH_BLOCK - l->done; }
+static const uint8_t *next_block(const struct lane *l) { return (const uint8_t *)l->message->data + l->done * FILE_HASH_BLOCK; }
+
+// The next message, if there is one.
+static void fill_lane(struct lane *l, struct file_hash_message **next, const struct file_hash_message *end)
 {
-    size_t blocks = n / FILE_HASH_BLOCK;
-    sha256_ni_blocks(state, NULL, data + done * FILE_HASH_BLOCK, blocks - done);
-    end_message(state, data + blocks * FILE_HASH_BLOCK, n % FILE_HASH_BLOCK, n, ret_digest);
+    *l = (struct lane){ .message = *next < end ? (*next)++ : NULL };
+    memcpy(l->state, initial_state, sizeof l->state);
 }
 
-void file_hash_two(const void *a, size_t a_len, uint8_t ret_a[CRYPTO_SHA256_SIZE], const void *b, size_t b_len, uint8_t ret_b[CRYPTO_SHA256_SIZE])
+static void end_lane(struct lane *l)
 {
-    if (!sha256_ni_works()) {
-        crypto_sha256(a, a_len, ret_a);
-        crypto_sha256(b, b_len, ret_b);
+    size_t rest = l->message->n % FILE_HASH_BLOCK;
+    sha256_ni_blocks(l->state, NULL, next_block(l), blocks_left(l));
+    end_message(l->state, (const uint8_t *)l->message->data + l->message->n - rest, rest, l->message->n, l->message->digest);
+}
+
+static void take_both(struct lane *a, struct lane *b)
+{
+    size_t blocks = blocks_left(a) < blocks_left(b) ? blocks_left(a) : blocks_left(b);
+    sha256_ni_blocks_each(a->state, next_block(a), b->state, next_block(b), blocks);
+    a->done += blocks;
+    b->done += blocks;
+}
+
+static void hash_in_lanes(struct file_hash_message *messages, size_t count)
+{
+    struct file_hash_message *next = messages, *end = messages + count;
+    struct lane a, b;
+    fill_lane(&a, &next, end);
+    fill_lane(&b, &next, end);
+    while (a.message != NULL && b.message != NULL) {
+        take_both(&a, &b);
+        struct lane *ended = blocks_left(&a) == 0 ? &a : &b;
+        end_lane(ended);
+        fill_lane(ended, &next, end);
+    }
+    if (a.message != NULL)
+        end_lane(&a);
+    if (b.message != NULL)
+        end_lane(&b);
+}
+
+void file_hash_each(struct file_hash_message *messages, size_t count)
+{
+    if (sha256_ni_works()) {
+        hash_in_lanes(messages, count);
         return;
     }
-    uint32_t state_a[8], state_b[8];
-    size_t both = (a_len < b_len ? a_len : b_len) / FILE_HASH_BLOCK;
-    memcpy(state_a, initial_state, sizeof state_a);
-    memcpy(state_b, initial_state, sizeof state_b);
-    sha256_ni_blocks_each(state_a, a, state_b, b, both);
-    finish_fast(state_a, a, a_len, both, ret_a);
-    finish_fast(state_b, b, b_len, both, ret_b);
+    for (size_t i = 0; i < count; i++)
+        crypto_sha256(messages[i].data, messages[i].n, messages[i].digest);
 }

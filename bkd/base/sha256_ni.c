@@ -122,10 +122,20 @@ SHA_NI void sha256_ni_blocks_each(uint32_t a[8], const uint8_t *data_a, uint32_t
 }
 
 // gcc 12's __builtin_cpu_supports does not know "sha": leaf 7, EBX bit 29 (Intel SDM, CPUID).
-bool sha256_ni_works(void)
+static bool ask_processor(void)
 {
     unsigned eax, ebx, ecx, edx;
     return __builtin_cpu_supports("sse4.1") && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (ebx >> 29 & 1) != 0;
+}
+
+// Asked once: a virtual machine leaves for its host to answer.
+bool sha256_ni_works(void)
+{
+    enum { UNKNOWN, YES, NO };
+    static _Atomic int answer = UNKNOWN;
+    if (answer == UNKNOWN)
+        answer = ask_processor() ? YES : NO;
+    return answer == YES;
 }
 
 #else

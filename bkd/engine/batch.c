@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bkd/base/file_hash.h"
+
 struct batch *batch_new(void)
 {
     struct batch *b = xcalloc(1, sizeof *b);
@@ -78,7 +80,7 @@ static enum source_file_result read_item(struct batch *b, struct batch_item *ite
     return result;
 }
 
-static void work_item(struct batch *b, struct batch_item *item, struct batch_worker *worker, struct profile_lap *lap)
+static void work_item(struct batch *b, struct batch_item *item, struct batch_worker *worker)
 {
     struct error err;
     const char *line = buf_str(&b->text) + item->line;
@@ -86,17 +88,29 @@ static void work_item(struct batch *b, struct batch_item *item, struct batch_wor
     item->result = manifest_parse(line, item->line_len, &item->entry, &err) < 0 ? SOURCE_FILE_PROBLEM : read_item(b, item, worker, &err);
     if (item->result == SOURCE_FILE_PROBLEM)
         item->problem = xstrdup(err.text);
-    if (item->result != SOURCE_FILE_READ || item->data_len == 0)
-        return;
-    profile_to(lap, PROFILE_HASH);
-    crypto_sha256_update(&worker->hash, b->content.data + item->data, item->data_len);
-    crypto_sha256_final(&worker->hash, item->sha256);
-    profile_to(lap, PROFILE_READ);
+}
+
+static bool has_content(const struct batch_item *item) { return item->action != SELECT_KEEP && item->result == SOURCE_FILE_READ && item->data_len > 0; }
+
+static void hash_items(struct batch *b)
+{
+    struct file_hash_message messages[BATCH_ITEMS_MAX];
+    size_t n = 0;
+    for (size_t i = 0; i < b->count; i++)
+        if (has_content(&b->items[i]))
+            messages[n++] = (struct file_hash_message){ .data = b->content.data + b->items[i].data, .n = b->items[i].data_len };
+    file_hash_each(messages, n);
+    for (size_t i = b->count; i-- > 0;)
+        if (has_content(&b->items[i]))
+            memcpy(b->items[i].sha256, messages[--n].digest, sizeof b->items[i].sha256);
 }
 
 void batch_work(struct batch *b, struct batch_worker *worker, struct profile_lap *lap)
 {
     for (size_t i = 0; i < b->count; i++)
         if (b->items[i].action != SELECT_KEEP)
-            work_item(b, &b->items[i], worker, lap);
+            work_item(b, &b->items[i], worker);
+    profile_to(lap, PROFILE_HASH);
+    hash_items(b);
+    profile_to(lap, PROFILE_READ);
 }

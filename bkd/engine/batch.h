@@ -2,7 +2,6 @@
 #ifndef BKD_ENGINE_BATCH_H
 #define BKD_ENGINE_BATCH_H
 
-#include "bkd/base/crypto.h"
 #include "bkd/base/profile.h"
 #include "bkd/engine/select.h"
 #include "bkd/engine/source_file.h"
@@ -37,7 +36,6 @@ struct batch_worker {
     const struct io *io;
     struct dirchain chain;
     struct scan_names *names;
-    struct crypto_sha256 hash; // between two files, always begun
     uint64_t touched;   // files whose access time was changed by reading
     uint64_t small_max; // files that have grown beyond are cut there and marked unstable
 };

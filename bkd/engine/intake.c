@@ -369,7 +369,6 @@ static int open_worker(struct batch_worker *w, const struct intake *in, struct e
 {
     const struct intake_options *o = in->options;
     *w = (struct batch_worker){ .io = in->io, .names = scan_names_new(), .small_max = o->big_size > (4u << 20) ? o->big_size : 4u << 20 };
-    crypto_sha256_init(&w->hash);
     int r = dirchain_init(&w->chain, in->io, "/", err);
     for (size_t i = 0; r == 0 && i < o->n_sources; i++)
         if (o->sources[i].read_from != NULL)
@@ -383,7 +382,6 @@ static void close_worker(struct batch_worker *w)
         return;
     dirchain_done(&w->chain);
     scan_names_free(w->names);
-    crypto_sha256_done(&w->hash);
 }
 
 // After a failure: waits for the workers and forgets what they made.

@@ -60,19 +60,45 @@ static void the_slow_way_gives_the_same(void **state)
     }
 }
 
+static void assert_each_right(const struct file_hash_message *messages, size_t count)
+{
+    uint8_t expected[CRYPTO_SHA256_SIZE];
+    for (size_t i = 0; i < count; i++) {
+        crypto_sha256(messages[i].data, messages[i].n, expected);
+        assert_memory_equal(messages[i].digest, expected, sizeof expected);
+    }
+}
+
 static void two_messages_side_by_side(void **state)
 {
     (void)state;
-    uint8_t data[2 * SIZE], a[CRYPTO_SHA256_SIZE], b[CRYPTO_SHA256_SIZE], expected[CRYPTO_SHA256_SIZE];
+    uint8_t data[2 * SIZE];
     fill(data, sizeof data);
     for (size_t n = 0; n <= SIZE; n += 7)
         for (size_t m = 0; m <= SIZE; m += 59) {
-            file_hash_two(data, n, a, data + SIZE, m, b);
-            crypto_sha256(data, n, expected);
-            assert_memory_equal(a, expected, sizeof expected);
-            crypto_sha256(data + SIZE, m, expected);
-            assert_memory_equal(b, expected, sizeof expected);
+            struct file_hash_message messages[2] = { { .data = data, .n = n }, { .data = data + SIZE, .n = m } };
+            file_hash_each(messages, 2);
+            assert_each_right(messages, 2);
         }
+}
+
+static void any_number_of_messages_of_any_length(void **state)
+{
+    (void)state;
+    enum { MOST = 9 };
+    uint8_t data[SIZE];
+    fill(data, sizeof data);
+    srand(7);
+    for (unsigned round = 0; round < 3000; round++) {
+        struct file_hash_message messages[MOST];
+        size_t count = (size_t)rand() % (MOST + 1);
+        for (size_t i = 0; i < count; i++) {
+            size_t at = (size_t)rand() % SIZE, most = rand() % 3 == 0 ? 70 : SIZE;
+            messages[i] = (struct file_hash_message){ .data = data + at, .n = (size_t)rand() % (SIZE - at + 1) % most };
+        }
+        file_hash_each(messages, count);
+        assert_each_right(messages, count);
+    }
 }
 
 static void large_pieces(void **state)
@@ -100,6 +126,7 @@ int main(void)
         cmocka_unit_test(every_length_hashes_as_libcrypto_does),
         cmocka_unit_test(the_slow_way_gives_the_same),
         cmocka_unit_test(two_messages_side_by_side),
+        cmocka_unit_test(any_number_of_messages_of_any_length),
         cmocka_unit_test(large_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,7 +32,7 @@ static void test_bytes(void **state)
 }
 
 // Side by side, each is judged alone; of different lengths too.
-static void test_two(void **state)
+static void test_each(void **state)
 {
     struct timing timing;
     uint8_t first[32], second[32];
@@ -43,12 +43,12 @@ static void test_two(void **state)
     crypto_sha256(data + 9, sizeof data - 9, second);
     for (int wrong = 0; wrong < 4; wrong++) {
         struct compare_item a = { data, wrong & 1 ? 8 : 9, first, false }, b = { data + 9, sizeof data - 9 - (wrong & 2), second, false };
-        compare_two(&timing, &a, &b);
-        assert_int_equal(a.equal, (wrong & 1) == 0);
-        assert_int_equal(b.equal, (wrong & 2) == 0);
-        compare_two(&timing, &b, &a);
-        assert_int_equal(a.equal, (wrong & 1) == 0);
-        assert_int_equal(b.equal, (wrong & 2) == 0);
+        struct compare_item items[] = { a, b, b, a, a };
+        for (size_t n = 0; n <= 5; n++) {
+            compare_each(&timing, items, n);
+            for (size_t i = 0; i < n; i++)
+                assert_int_equal(items[i].equal, items[i].sha256 == first ? (wrong & 1) == 0 : (wrong & 2) == 0);
+        }
     }
 }
 
@@ -132,7 +132,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bytes),
-        cmocka_unit_test(test_two),
+        cmocka_unit_test(test_each),
         cmocka_unit_test(test_whole),
         cmocka_unit_test(test_restore),
         cmocka_unit_test(test_piece),
