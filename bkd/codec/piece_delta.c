@@ -243,9 +243,20 @@ static bool entry_is_kept(const struct piece_input *in, uint32_t block_size, siz
     return sameplace_run_end(in->tags, in->base_tags, first, first + count, true) == first + count;
 }
 
+// Is signature block k whole, and nothing but zeros?
+static bool entry_is_of_zeros(const struct piece_input *in, uint32_t block_size, size_t k)
+{
+    size_t first = k * (block_size / SAMEPLACE_BLOCK), end = first + block_size / SAMEPLACE_BLOCK;
+    if (in->zero_tag == NULL || in->length < end * SAMEPLACE_BLOCK)
+        return false;
+    while (first < end && memcmp(in->tags + first * SAMEPLACE_TAG, in->zero_tag, SAMEPLACE_TAG) == 0)
+        first++;
+    return first == end;
+}
+
 int piece_delta_signature(const struct piece_input *in, uint32_t block_size, const uint8_t *base_entries, struct buf *out, struct error *err)
 {
-    assert(block_size >= SAMEPLACE_BLOCK && PIECE_SIZE % block_size == 0);
+    assert(block_size % SAMEPLACE_BLOCK == 0 && PIECE_SIZE % block_size == 0);
     struct delta_entries changed = { .block_size = block_size };
     size_t before = out->len, count = (size_t)delta_signature_count(in->length, block_size);
     uint8_t *entries = buf_extend(out, count * DELTA_SIGNATURE_ENTRY);
@@ -255,6 +266,8 @@ int piece_delta_signature(const struct piece_input *in, uint32_t block_size, con
         uint32_t from = (uint32_t)k * block_size, left = in->length - from;
         if (may_keep && entry_is_kept(in, block_size, k))
             memcpy(entries + k * DELTA_SIGNATURE_ENTRY, base_entries + k * DELTA_SIGNATURE_ENTRY, DELTA_SIGNATURE_ENTRY);
+        else if (entry_is_of_zeros(in, block_size, k))
+            memcpy(entries + k * DELTA_SIGNATURE_ENTRY, in->zero_entry, DELTA_SIGNATURE_ENTRY);
         else
             rc = delta_entries_add(&changed, in->data + from, left < block_size ? left : block_size, entries + k * DELTA_SIGNATURE_ENTRY, err);
     }

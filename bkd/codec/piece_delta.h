@@ -39,6 +39,7 @@ struct piece_input {
     uint64_t base_size;     // of the whole base version
     const uint8_t *tags;    // of `data` (sameplace_hash with the base's key)
     const uint8_t *base_tags; // of the base's piece at this place: all its blocks; NULL: none (a piece beyond the base's end has none either)
+    const uint8_t *zero_tag, *zero_entry; // of a block of zeros, for piece_delta_signature: the tag, and the entry in a signature of its block size; NULL: not known
 };
 
 // Reusable; memory is kept between pieces.
@@ -58,8 +59,8 @@ void piece_output_done(struct piece_output *o);
 MUST_USE int piece_delta_make(const struct piece_input *in, struct piece_search *search, struct piece_output *ret_output, struct error *err);
 
 // Signature entries of a piece: copied from base_entries where every 4 KiB block of a signature block is unchanged at the same place (base_entries
-// are those of the base's signature blocks at this place, made with the same block size; NULL: none), computed otherwise. Appends to
-// `out`.
+// are those of the base's signature blocks at this place, made with the same block size; NULL: none), those of zeros where all tags say so, computed
+// otherwise. Appends to `out`.
 MUST_USE int piece_delta_signature(const struct piece_input *in, uint32_t block_size, const uint8_t *base_entries, struct buf *out, struct error *err);
 
 #endif

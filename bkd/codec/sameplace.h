@@ -24,7 +24,6 @@ void sameplace_hasher_freep(struct sameplace_hasher **h);
 #define _cleanup_sameplace_hasher_ __attribute__((cleanup(sameplace_hasher_freep)))
 // Writes sameplace_count(n) tags. The length of a short block is part of what is hashed.
 void sameplace_hash(struct sameplace_hasher *h, const void *data, size_t n, uint8_t *ret_tags);
-
 // The first block from `from` on (below count) whose equality with the base is not `same`; count when there is none.
 size_t sameplace_run_end(const uint8_t *tags, const uint8_t *base_tags, size_t from, size_t count, bool same);
 

@@ -98,7 +98,7 @@ static int begin(struct bigfile *f, uint64_t expected_size, const struct place *
     file_hash_init(&f->hash);
     turns_init(&f->hashing);
     int r = begin_cache(f, expected_size, err);
-    if (r == 0 && f->recipe.n_extents > 0 && f->size >= RECIPE_PIECE_SIZE)
+    if (r == 0)
         r = bigfile_make_zeros(f, err);
     if (r < 0) {
         bigfile_free(f);

@@ -8,11 +8,11 @@
 #include "bkd/codec/sameplace.h"
 #include "bkd/engine/bigfile.h"
 
-// What a piece that is one hole has, made once for all of a file.
+// What zeros have, made once for all of a file.
 struct zeros {
-    uint8_t sha256[CRYPTO_SHA256_SIZE]; // of the whole piece
-    uint8_t tag[SAMEPLACE_TAG];         // of each of its blocks
-    uint8_t entry[DELTA_SIGNATURE_ENTRY]; // of each block of its signature
+    uint8_t tag[SAMEPLACE_TAG];           // a block
+    uint8_t entry[DELTA_SIGNATURE_ENTRY]; // a block of the signature, if there is one
+    uint8_t sha256[CRYPTO_SHA256_SIZE];   // a piece that is one hole, where there can be one
 };
 
 struct bigfile {
@@ -67,7 +67,7 @@ struct bigfile_job {
     struct error err;
 };
 
-// bigfile_piece.c: fills f->zeros, once the file's key and block size are chosen.
+// bigfile_piece.c: fills f->zeros, once the file's extents are found, and its key and block size chosen.
 MUST_USE int bigfile_make_zeros(struct bigfile *f, struct error *err);
 
 #endif

@@ -140,6 +140,7 @@ static int compare_with_base(struct bigfile_job *job)
         .data = job->space.data, .length = job->length, .offset = job->index * RECIPE_PIECE_SIZE, .tags = tags,
         .base_size = f->has_base ? f->base.recipe.size : 0,
         .base_tags = base_tags(f, job->index, tags + PIECE_TAGS * SAMEPLACE_TAG, &n),
+        .zero_tag = f->zeros.tag, .zero_entry = f->zeros.entry,
     };
     int r = f->has_base && f->base.recipe.size > 0 ? piece_delta_make(&in, &f->search, &job->piece, &job->err) : 0;
     return r < 0 ? r : make_entries(job, &in);
@@ -149,15 +150,21 @@ static int compare_with_base(struct bigfile_job *job)
 
 static const uint8_t zeros[ZEROS];
 
-int bigfile_make_zeros(struct bigfile *f, struct error *err)
+static void hash_hole_piece(uint8_t ret_sha256[CRYPTO_SHA256_SIZE])
 {
-    uint32_t block = f->cache_info.signature_block;
-    _cleanup_sameplace_hasher_ struct sameplace_hasher *hasher = sameplace_hasher_new(f->cache_info.key);
     _cleanup_file_hash_ struct file_hash hash;
     file_hash_init(&hash);
     for (uint32_t n = 0; n < RECIPE_PIECE_SIZE; n += ZEROS)
         file_hash_piece(&hash, zeros, ZEROS, NULL);
-    file_hash_final(&hash, f->zeros.sha256);
+    file_hash_final(&hash, ret_sha256);
+}
+
+int bigfile_make_zeros(struct bigfile *f, struct error *err)
+{
+    uint32_t block = f->cache_info.signature_block;
+    if (f->recipe.n_extents > 0 && f->size >= RECIPE_PIECE_SIZE)
+        hash_hole_piece(f->zeros.sha256);
+    _cleanup_sameplace_hasher_ struct sameplace_hasher *hasher = sameplace_hasher_new(f->cache_info.key);
     sameplace_hash(hasher, zeros, SAMEPLACE_BLOCK, f->zeros.tag);
     if (block == 0)
         return 0;

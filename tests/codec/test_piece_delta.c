@@ -308,7 +308,11 @@ static void test_large_signature_blocks(void **state)
 static void check_signature(struct base *b, const struct buf *file, uint32_t block, bool keep)
 {
     struct error err;
-    _cleanup_buf_ struct buf expected = { 0 }, got = { 0 }, tags = { 0 }, base_entries = { 0 };
+    _cleanup_buf_ struct buf expected = { 0 }, got = { 0 }, tags = { 0 }, base_entries = { 0 }, zeros = { 0 }, zero_entry = { 0 };
+    uint8_t zero_tag[SAMEPLACE_TAG];
+    memset(buf_extend(&zeros, block), 0, block);
+    sameplace_hash(b->hasher, zeros.data, B, zero_tag);
+    scratch_ok(delta_signature_append(&zero_entry, block, zeros.data, block, &err), &err);
     delta_signature_begin(&expected, block);
     scratch_ok(delta_signature_append(&expected, block, file->data, file->len, &err), &err);
     delta_signature_begin(&got, block);
@@ -316,7 +320,8 @@ static void check_signature(struct base *b, const struct buf *file, uint32_t blo
     for (uint64_t at = 0; at < file->len; at += PIECE_SIZE) {
         size_t n = file->len - at < PIECE_SIZE ? file->len - at : PIECE_SIZE;
         tags_of(b->hasher, file->data + at, n, &tags);
-        struct piece_input in = { .data = file->data + at, .length = (uint32_t)n, .offset = at, .base_size = b->data.len, .tags = tags.data };
+        struct piece_input in = { .data = file->data + at, .length = (uint32_t)n, .offset = at, .base_size = b->data.len, .tags = tags.data,
+                                   .zero_tag = zero_tag, .zero_entry = zero_entry.data };
         bool has_base = keep && at < b->data.len;
         if (has_base)
             in.base_tags = b->tags.data + at / B * SAMEPLACE_TAG;
@@ -350,6 +355,42 @@ static void test_signature_of_the_new_version(void **state)
     }
 }
 
+static void test_signature_of_zeros(void **state)
+{
+    (void)state;
+    _cleanup_base_ struct base b = random_base(PIECE_SIZE + 40 * B, 0);
+    static const uint32_t blocks[] = { B, 4 * B, 16u << 20 };
+    for (size_t i = 0; i < 3; i++) {
+        _cleanup_buf_ struct buf file = { 0 };
+        copy_of(&b, &file);
+        memset(file.data + 3 * B, 0, 13 * B); // one block of four is not whole, three are
+        memset(file.data + PIECE_SIZE + 10 * B, 0, 30 * B);
+        file.data[PIECE_SIZE + 33 * B - 1] = 1;
+        check_signature(&b, &file, blocks[i], true);
+        check_signature(&b, &file, blocks[i], false);
+        file.len -= B + 1; // the last one is short, of zeros too
+        check_signature(&b, &file, blocks[i], false);
+        memset(file.data, 0, PIECE_SIZE);
+        check_signature(&b, &file, blocks[i], true);
+    }
+}
+
+// Zeros are not hashed: a wrong entry for them shows in the result.
+static void test_signature_entries_of_zeros_are_copied(void **state)
+{
+    (void)state;
+    struct error err;
+    uint8_t data[4 * B] = { [2 * B] = 1 }, entry[36];
+    _cleanup_base_ struct base b = random_base(B, 0);
+    _cleanup_buf_ struct buf tags = { 0 }, out = { 0 };
+    memset(entry, 0xee, sizeof entry);
+    tags_of(b.hasher, data, sizeof data, &tags);
+    struct piece_input in = { .data = data, .length = sizeof data, .tags = tags.data, .zero_tag = tags.data, .zero_entry = entry };
+    scratch_ok(piece_delta_signature(&in, B, NULL, &out, &err), &err);
+    for (size_t k = 0; k < 4; k++)
+        assert_true((memcmp(out.data + k * sizeof entry, entry, sizeof entry) == 0) == (k != 2));
+}
+
 // Entries really are copied where nothing changed: wrong base entries show in the result.
 static void test_signature_entries_are_copied(void **state)
 {
@@ -379,6 +420,8 @@ int main(void)
         cmocka_unit_test(test_scattered_changes),
         cmocka_unit_test(test_large_signature_blocks),
         cmocka_unit_test(test_signature_of_the_new_version),
+        cmocka_unit_test(test_signature_of_zeros),
+        cmocka_unit_test(test_signature_entries_of_zeros_are_copied),
         cmocka_unit_test(test_signature_entries_are_copied),
     };
     return cmocka_run_group_tests_name("piece_delta", tests, NULL, NULL);

@@ -1,6 +1,7 @@
 // Tags: equal for equal blocks under one key, different for anything else.
 #include "tests/codec/scratch.h"
 
+#include "bkd/base/crypto.h"
 #include "bkd/codec/sameplace.h"
 
 static void test_tags(void **state)
@@ -48,6 +49,27 @@ static void test_length_counts(void **state)
     }
 }
 
+// Blocks of zeros are noticed, and have the tag that they would have had.
+static void test_zeros(void **state)
+{
+    (void)state;
+    uint8_t key[SAMEPLACE_KEY] = { 9, 8 }, blocks[3 * SAMEPLACE_BLOCK] = { 0 }, tags[3][16], expected[16];
+    _cleanup_sameplace_hasher_ struct sameplace_hasher *h = sameplace_hasher_new(key);
+    struct crypto_blockhash hash;
+    crypto_blockhash_init(&hash, key);
+    for (size_t byte = 0; byte <= SAMEPLACE_BLOCK; byte += 455) { // one that is not zero in the block in the middle, or none
+        memset(blocks, 0, sizeof blocks);
+        if (byte < SAMEPLACE_BLOCK)
+            blocks[SAMEPLACE_BLOCK + byte] = 1;
+        sameplace_hash(h, blocks, sizeof blocks, tags[0]);
+        for (size_t i = 0; i < 3; i++) {
+            crypto_blockhash_run(&hash, blocks + i * SAMEPLACE_BLOCK, SAMEPLACE_BLOCK, expected);
+            assert_memory_equal(tags[i], expected, 16);
+        }
+    }
+    crypto_blockhash_done(&hash);
+}
+
 static void test_runs(void **state)
 {
     (void)state;
@@ -67,7 +89,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tags),
         cmocka_unit_test(test_length_counts),
-        cmocka_unit_test(test_runs),
+        cmocka_unit_test(test_zeros), cmocka_unit_test(test_runs),
     };
     return cmocka_run_group_tests_name("sameplace", tests, NULL, NULL);
 }
