@@ -4,6 +4,7 @@
 #include "bkd/base/clock.h"
 #include "bkd/base/log.h"
 #include "bkd/base/progress.h"
+#include "bkd/base/shell.h"
 #include "bkd/cmd.h"
 #include "bkd/history/cataloguing.h"
 #include "bkd/history/recording.h"
@@ -217,10 +218,11 @@ static void tell_watchers(const struct setup *s, const struct cli_args *args, co
     struct error err;
     bool is_home = place == &s->policy.repository;
     const char *name = s->policy.name, *from = is_home ? "" : " --from ", *url = is_home ? "" : place->url;
+    _cleanup_free_ char *word = is_home ? xstrdup("") : shell_word(url);
     const char *how = cli_args_flag(args, "read-data") ? " --read-data" : "";
     _cleanup_free_ char *text = xasprintf("a check of %s%s found %llu alarms: what is stored there is not as it was made", is_home ? "the repository" : "the copy ", url,
                                           (unsigned long long)totals->alarms);
-    _cleanup_free_ char *step = xasprintf("see which: bkd check %s%s%s%s; restore what is needed from another copy, and keep this one as it is", name, from, url, how);
+    _cleanup_free_ char *step = xasprintf("see which: bkd check %s%s%s%s; restore what is needed from another copy, and keep this one as it is", name, from, word, how);
     const struct alarm_raise alarm = { .policy = name, .copy = url, .severity = SEVERITY_CRITICAL, .text = text, .next_step = step };
     int r = catalogue_open(s->ctx->io, s->ctx->state_dir, CATALOGUE_WRITE, &catalogue, &err);
     if (r == 0)

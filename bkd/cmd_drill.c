@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "bkd/base/interrupt.h"
+#include "bkd/base/shell.h"
 #include "bkd/cmd.h"
 #include "bkd/drills/by_hand.h"
 #include "bkd/drills/drilling.h"
@@ -34,8 +35,9 @@ int cmd_drill_key(struct context *ctx, const struct cli_args *args, struct error
     _cleanup_drilling_ struct drilling d = { 0 };
     const struct unlock key = { .identity = cli_args_option(args, "identity"), .passphrase_file = cli_args_option(args, "passphrase-file"),
                                 .passphrase_command = cli_args_option(args, "passphrase-command") };
+    _cleanup_free_ char *policy = shell_word(cli_args_value(args, 0));
     if (key.identity == NULL)
-        return error_set(err, ERROR_USAGE, "bring the key that lies offline, and name its file: bkd drill key %s -i recovery.txt (-i - to type it in)", cli_args_value(args, 0));
+        return error_set(err, ERROR_USAGE, "bring the key that lies offline, and name its file: bkd drill key %s -i recovery.txt (-i - to type it in)", policy);
     if (key.passphrase_file != NULL && key.passphrase_command != NULL)
         return error_set(err, ERROR_USAGE, "the passphrase comes from --passphrase-file or from --passphrase-command, not from both");
     int r = drilling_begin(ctx, args, KEY_DRILL_KIND, "the key that lies offline opens the newest snapshot", true, &d, err);

@@ -46,7 +46,7 @@ static void read_boot(const struct io *io, struct buf *ret_boot)
 static void format_head(const struct marker *m, const struct marker_facts *facts, uint64_t existed, struct buf *ret_head)
 {
     _cleanup_buf_ struct buf boot = { 0 };
-    const char *command = facts->command == NULL || strlen(facts->command) > MARKER_COMMAND_MAX ? "-" : facts->command;
+    const char *command = facts->command == NULL ? "-" : facts->command;
     read_boot(m->io, &boot);
     buf_add_str(ret_head, "bkd-restore-marker 1\nrepository ");
     buf_add_hex(ret_head, facts->repository, sizeof facts->repository);
@@ -134,10 +134,10 @@ static int take_up(struct marker *m, const struct marker_facts *facts, struct su
     int r = read_existed(m, end, strtoull(existed, NULL, 10), survey, ret_whole, err);
     if (r < 0 || !*ret_whole)
         return r;
+    bool is_known = strcmp(command, "-") != 0 && strlen(command) <= MARKER_COMMAND_MAX;
     if (strcmp(options, facts->options) != 0)
-        return error_set(err, ERROR_USAGE,
-                         "the interrupted restore had other options (%s, not %s): go on with `%.600s`, or remove '%s' from the target to begin a new one",
-                         options, facts->options, command, m->name);
+        return error_set(err, ERROR_USAGE, "the interrupted restore had other options (%s, not %s): go on with `%s`, or remove '%s' from the target to begin a new one", options,
+                         facts->options, is_known ? command : "the command of then and --resume", m->name);
     read_boot(m->io, &boot);
     m->parts = get_u64be(parts);
     m->root_made = strcmp(root, "made") == 0;

@@ -11,7 +11,7 @@
 #include "restore/target.h"
 
 #define MARKER_PREFIX ".bkd-restore-"
-#define MARKER_COMMAND_MAX (32u << 10)
+#define MARKER_COMMAND_MAX 400u // bytes: a message has room for it; of a cut one nobody should make use
 
 // What a restore is, and how it is done.
 struct marker_facts {
@@ -20,7 +20,7 @@ struct marker_facts {
     uint8_t selection[32]; // hash of the selected paths
     unsigned strip;
     const char *options; // those that change what is made: an interrupted restore goes on with the same; one line
-    const char *command; // what goes on with it: one line; NULL = not known
+    const char *command; // what goes on with it: one line; NULL = not known, or longer than MARKER_COMMAND_MAX
 };
 
 struct marker {

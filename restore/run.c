@@ -121,9 +121,8 @@ static void add_next_step(const struct run *r, struct error *err)
     if (r->marker.fd < 0)
         return;
     (void)snprintf(why, sizeof why, "%.500s", err->text);
-    (void)error_set(err, err->code, "%s. What has its name is whole; what does not is named " APPLY_PART_PREFIX "*. Go on with%s%.400s", why,
-                    again == NULL || strlen(again) > 400 ? " the same command and --resume" : ": ",
-                    again == NULL || strlen(again) > 400 ? "" : again);
+    (void)error_set(err, err->code, "%s. What has its name is whole; what does not is named " APPLY_PART_PREFIX "*. Go on with%s%s", why,
+                    again == NULL ? " the same command and --resume" : ": ", again == NULL ? "" : again);
 }
 
 // How a restore that stopped says so.

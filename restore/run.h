@@ -24,7 +24,7 @@ struct run_options {
     bool (*may_delete)(uint64_t count, const char *first, const char *target);
     const char *repository; // where it is, spared by `delete`; may be NULL
     bool resume;         // go on with an interrupted restore of the same
-    const char *again;   // the command line that goes on with it, for messages; NULL = not known
+    const char *again;   // the command line that goes on with it, for messages; NULL = not known, or too long for one
     bool verify;         // read everything again at the end
     bool no_sync;        // what was written may still be in the page cache at the end
     bool dry_run;

@@ -29,7 +29,7 @@ static struct marker_facts facts_of(const struct run *r, struct buf *options)
 static int refuse_marked(const struct run *r, struct error *err)
 {
     return error_set(err, ERROR_USAGE,
-                     "an interrupted restore of the same stands in '%s'; go on with it: `%.600s`. To begin a new one, remove '%s' there first",
+                     "an interrupted restore of the same stands in '%s'; go on with it: `%s`. To begin a new one, remove '%s' there first",
                      r->target.name, r->options->again == NULL ? "the same command and --resume" : r->options->again, r->marker.name);
 }
 

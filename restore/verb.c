@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bkd/base/shell.h"
+
 int verb_print_line(struct json **line, struct error *err) { return json_line_print(line, stdout, err); }
 
 void verb_print_error(const struct error *err)
@@ -27,33 +29,18 @@ void verb_add_printable(struct buf *out, const char *text, size_t n)
     }
 }
 
-#define PLAIN "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=,@%+~"
-
-static bool is_plain(const char *word) { return *word != '\0' && strspn(word, PLAIN) == strlen(word); }
-
 void verb_format_again(const struct context *ctx, struct buf *out)
 {
     bool resumes = false;
     for (int i = 0; i < ctx->argc; i++) {
         const char *word = ctx->argv[i];
         resumes = resumes || strcmp(word, "--resume") == 0;
-        if (strpbrk(word, "\n\r\033") != NULL) {
-            buf_reset(out);
-            return;
-        }
         if (strcmp(word, "--") == 0 && !resumes) { // what follows are no options
             buf_add_str(out, " --resume");
             resumes = true;
         }
         buf_add_str(out, i == 0 ? "" : " ");
-        if (is_plain(word)) {
-            buf_add_str(out, word);
-            continue;
-        }
-        buf_add_char(out, '\'');
-        for (const char *p = word; *p != '\0'; p++)
-            *p == '\'' ? buf_add_str(out, "'\\''") : buf_add_char(out, *p);
-        buf_add_char(out, '\'');
+        shell_add_word(out, word);
     }
     buf_add_str(out, resumes ? "" : " --resume");
 }

@@ -27,7 +27,7 @@ MUST_USE int verb_print_line(struct json **line, struct error *err);
 // Text with bytes that could control a terminal escaped, appended.
 void verb_add_printable(struct buf *out, const char *text, size_t n);
 
-// The command line as a shell takes it, with --resume, appended. Nothing when a byte of it could not stand in one line.
+// The command line as a shell takes it, with --resume, appended. One line.
 void verb_format_again(const struct context *ctx, struct buf *out);
 
 // The handlers. 0, or a negative error_code and one sentence in *err; main prints it once and turns it into the exit code.

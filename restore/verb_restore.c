@@ -7,6 +7,7 @@
 
 #include "bkd/base/fs.h"
 #include "bkd/base/interrupt.h"
+#include "restore/marker.h"
 #include "restore/run.h"
 #include "restore/selection_args.h"
 #include "restore/verb.h"
@@ -124,7 +125,7 @@ int verb_restore(struct context *ctx, const struct cli_args *args, struct error 
     options.selection = selection;
     options.owners = &owners;
     verb_format_again(ctx, &again);
-    options.again = again.len > 0 ? buf_str(&again) : NULL;
+    options.again = again.len <= MARKER_COMMAND_MAX ? buf_str(&again) : NULL;
     ctx->session.accept_damaged = options.keep_going;
     ctx->session.wants_parts = args->count > 1;
     if (r == 0)

@@ -9,6 +9,7 @@
 
 #include "bkd/around/view.h"
 #include "bkd/base/fs.h"
+#include "bkd/base/shell.h"
 
 #define SUBVOLUME_INODE 256 // of each subvolume's top directory (BTRFS_FIRST_FREE_OBJECTID)
 #define DEFAULT_PLACE ".bkd-snapshots"
@@ -49,7 +50,8 @@ static int plan(const struct view_system *system, const struct policy_snapshot *
     r = io_stat(system->io, AT_FDCWD, v->made, AT_SYMLINK_NOFOLLOW, &st, err);
     if (r == ERROR_NOT_FOUND)
         return 0;
-    return r < 0 ? r : error_set(err, ERROR_EXISTS, "'%s' is there already, and no run of this policy left it; remove it with `btrfs subvolume delete %s`", v->made, v->made);
+    _cleanup_free_ char *word = shell_word(v->made);
+    return r < 0 ? r : error_set(err, ERROR_EXISTS, "'%s' is there already, and no run of this policy left it; remove it with `btrfs subvolume delete %s`", v->made, word);
 }
 
 static int make(const struct view_system *system, const struct policy_snapshot *policy, const struct env *env, struct view *v, struct error *err)

@@ -7,6 +7,7 @@
 
 #include "bkd/around/view.h"
 #include "bkd/base/fs.h"
+#include "bkd/base/shell.h"
 
 #define FIELDS "vg_name,lv_name,pool_lv"
 
@@ -47,8 +48,9 @@ static int plan(const struct view_system *system, const struct policy_snapshot *
         return r;
     v->filesystem = xstrdup(m.type);
     v->below = xasprintf("%s%s", strcmp(m.root, "/") == 0 ? "" : m.root, mounts_below(v->source, m.place));
+    _cleanup_free_ char *word = shell_word(v->made);
     if (exists(system, v))
-        return error_set(err, ERROR_EXISTS, "volume '%s' is there already, and no run of this policy left it; remove it with `lvremove %s`", v->made, v->made);
+        return error_set(err, ERROR_EXISTS, "volume '%s' is there already, and no run of this policy left it; remove it with `lvremove %s`", v->made, word);
     return 0;
 }
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "bkd/around/view.h"
+#include "bkd/base/shell.h"
 
 static bool exists(const struct view_system *system, const struct view *v)
 {
@@ -21,8 +22,9 @@ static int plan(const struct view_system *system, const struct policy_snapshot *
     v->origin = xstrdup(m.device);
     v->made = xasprintf("%s@%s", m.device, v->name);
     v->below = xasprintf("%s/.zfs/snapshot/%s%s", strcmp(m.place, "/") == 0 ? "" : m.place, v->name, mounts_below(v->source, m.place));
+    _cleanup_free_ char *word = shell_word(v->made);
     if (exists(system, v))
-        return error_set(err, ERROR_EXISTS, "'%s' is there already, and no run of this policy left it; remove it with `zfs destroy %s`", v->made, v->made);
+        return error_set(err, ERROR_EXISTS, "'%s' is there already, and no run of this policy left it; remove it with `zfs destroy %s`", v->made, word);
     return 0;
 }
 

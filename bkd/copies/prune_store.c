@@ -10,6 +10,7 @@
 #include "bkd/base/fs.h"
 #include "bkd/base/interrupt.h"
 #include "bkd/base/log.h"
+#include "bkd/base/shell.h"
 #include "bkd/codec/signers.h"
 #include "bkd/copies/pruning.h"
 #include "bkd/host/who.h"
@@ -113,8 +114,9 @@ static int check_owner(const struct context *ctx, const char *dir, struct error 
     if (r < 0 || st.stx_uid == geteuid())
         return r;
     const struct passwd *owner = getpwuid(st.stx_uid);
+    _cleanup_free_ char *word = shell_word(dir), *user = shell_word(owner == NULL ? "USER" : owner->pw_name);
     return error_set(err, ERROR_USAGE, "'%s' belongs to %s: prune it as that user, or its own account could not read what is written there: sudo -u %s bkd prune --store %s", dir,
-                     owner == NULL ? "another user" : owner->pw_name, owner == NULL ? "USER" : owner->pw_name, dir);
+                     owner == NULL ? "another user" : owner->pw_name, user, word);
 }
 
 static int prune_chain(struct pruning *p, const struct repository_head *newest, struct error *err)

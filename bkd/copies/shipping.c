@@ -7,6 +7,7 @@
 #include "bkd/base/clock.h"
 #include "bkd/base/interrupt.h"
 #include "bkd/base/log.h"
+#include "bkd/base/shell.h"
 #include "bkd/engine/replicate.h"
 #include "bkd/history/cataloguing.h"
 #include "bkd/history/exporting.h"
@@ -134,9 +135,10 @@ static uint64_t time_of(const struct shipping *s, uint64_t number)
 static int tell_lost(const struct shipping *s, const char *to, const struct replicate_result *result, struct error *err)
 {
     bool snapshots = result->lost > 0;
+    _cleanup_free_ char *word = shell_word(to);
     return error_set(err, ERROR_INTEGRITY, "%llu %s that had been there %s. Find out who removed them, and look at the rest with `bkd-restore -r %s check`",
                      (unsigned long long)(snapshots ? result->lost : result->lost_objects), snapshots ? "snapshots" : "objects",
-                     s->options->dry_run ? "are missing" : "were missing; they were brought again", to);
+                     s->options->dry_run ? "are missing" : "were missing; they were brought again", word);
 }
 
 // Signed by this host: that data never got somewhere gives nothing up.

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bkd/base/shell.h"
+
 struct file {
     const char *path, *noun, *does; // as in policy_trust_check_file
 };
@@ -16,12 +18,13 @@ static int check_place(const struct io *io, const char *path, const struct file 
     int r = io_stat(io, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &st, err);
     if (r < 0)
         return r;
+    _cleanup_free_ char *word = shell_word(path);
     if (st.stx_uid != 0 && st.stx_uid != geteuid())
         return error_set(err, ERROR_USAGE, "%s '%s' %s, but '%s' belongs to another user (%u); correct it with `chown %s %s`", file->noun, file->path, file->does, path,
-                         st.stx_uid, geteuid() == 0 ? "root" : "$USER", path);
+                         st.stx_uid, geteuid() == 0 ? "root" : "$USER", word);
     bool sticky = S_ISDIR(st.stx_mode) && (st.stx_mode & S_ISVTX) != 0;
     if ((st.stx_mode & (S_IWGRP | S_IWOTH)) != 0 && !sticky)
-        return error_set(err, ERROR_USAGE, "%s '%s' %s, but others can write to '%s'; correct it with `chmod go-w %s`", file->noun, file->path, file->does, path, path);
+        return error_set(err, ERROR_USAGE, "%s '%s' %s, but others can write to '%s'; correct it with `chmod go-w %s`", file->noun, file->path, file->does, path, word);
     return 0;
 }
 

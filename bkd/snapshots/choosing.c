@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bkd/base/bytes.h"
+#include "bkd/base/shell.h"
 #include "bkd/host/pinned.h"
 #include "bkd/repo/tombstones.h"
 
@@ -90,9 +91,10 @@ static int refuse_old_state(const struct setup *s, const struct repository *repo
     int r = pinned_find_missing(s, repository, place, &name, err);
     if (r < 0 || name == NULL)
         return r;
+    _cleanup_free_ char *word = shell_word(place->url);
     const char *known = policy_only_verifies(&s->policy) ? "has seen there" : is_home ? "made" : "brought there";
     return error_set(err, ERROR_INTEGRITY, "'%s' was rolled back, damaged or exchanged: '%s', the newest head that this host %s, is not there as it was; `bkd check %s%s%s` says "
-                     "what else is wrong, and what is left can be named by its number", place->url, name, known, s->policy.name, is_home ? "" : " --from ", is_home ? "" : place->url);
+                     "what else is wrong, and what is left can be named by its number", place->url, name, known, s->policy.name, is_home ? "" : " --from ", is_home ? "" : word);
 }
 
 static int choose(const struct setup *s, const struct repository *repository, const char *snapshot, const struct repository_head **ret_head, struct error *err)

@@ -13,6 +13,7 @@
 #include "bkd/base/curve.h"
 #include "bkd/base/fs.h"
 #include "bkd/base/log.h"
+#include "bkd/base/shell.h"
 #include "bkd/base/tcp.h"
 #include "bkd/codec/keyfile.h"
 #include "bkd/codec/known_hosts.h"
@@ -101,9 +102,10 @@ static int prefer_pinned_types(const struct ssh_options *o, const struct buf *kn
         }
         p += n + (p[n] == ',');
     }
+    _cleanup_free_ char *repository = shell_word(o->repository);
     if (pinned.len > 0 && ret_types->len == 0)
         return error_set(err, ERROR_KEY, "of host %s only a key of type %s is pinned in '%s', which libssh2 cannot use safely: pin an Ed25519 or ECDSA one with `bkd trust-host %s`",
-                         name, buf_str(&pinned), o->known_hosts, o->repository);
+                         name, buf_str(&pinned), o->known_hosts, repository);
     return 0;
 }
 
@@ -117,14 +119,15 @@ static int judge_key(const struct ssh *s, const struct ssh_options *o, const str
     if (r < 0 || answer == KNOWN_HOSTS_MATCH)
         return r;
     known_hosts_fingerprint(blob, n, fingerprint);
+    _cleanup_free_ char *repository = shell_word(o->repository);
     if (answer == KNOWN_HOSTS_CHANGED)
         return error_set(err, ERROR_INTEGRITY,
                          "host %s shows another key (%s) than the one pinned in '%s': either it was installed anew or somebody sits in between; nothing was sent. If its "
                          "administrator confirms the new key, pin it instead: bkd trust-host %s --fingerprint %s",
-                         name, fingerprint, o->known_hosts, o->repository, fingerprint);
+                         name, fingerprint, o->known_hosts, repository, fingerprint);
     return error_set(err, ERROR_KEY,
                      "host %s is not known: '%s' has no key for it. It shows %s; compare that with what its administrator says, then: bkd trust-host %s --fingerprint %s", name,
-                     o->known_hosts, fingerprint, o->repository, fingerprint);
+                     o->known_hosts, fingerprint, repository, fingerprint);
 }
 
 // ---- steps of opening

@@ -14,6 +14,7 @@
 #include "bkd/base/log.h"
 #include "bkd/base/printable.h"
 #include "bkd/base/proc.h"
+#include "bkd/base/shell.h"
 #include "bkd/codec/known_hosts.h"
 #include "bkd/store/ssh_alias.h"
 
@@ -155,13 +156,14 @@ static int explain(struct program *p, struct error *err)
     if (p->said.len == 0)
         (void)poll(&end, 1, LAST_WORDS_MS);
     hear(p);
+    _cleanup_free_ char *repository = shell_word(p->repository);
     if (says(p, "HOST IDENTIFICATION HAS CHANGED"))
         return error_set(err, ERROR_INTEGRITY,
                          "host %s shows another key than the one pinned in '%s': either it was installed anew or somebody sits in between; nothing was sent. If its administrator "
-                         "confirms the new key, pin it instead: bkd trust-host %s", p->host, p->known_hosts, p->repository);
+                         "confirms the new key, pin it instead: bkd trust-host %s", p->host, p->known_hosts, repository);
     if (says(p, "host key is known for") || says(p, "Host key verification failed"))
         return error_set(err, ERROR_KEY, "host %s is not known: '%s' has no key for it. Compare the one it shows with what its administrator says: bkd trust-host %s", p->host,
-                         p->known_hosts, p->repository);
+                         p->known_hosts, repository);
     if (says(p, "Permission denied (") || says(p, "Too many authentication failures"))
         return p->identity == NULL ? error_set(err, ERROR_KEY, "%s accepts none of the agent's keys (SSH_AUTH_SOCK), or there is no agent: name the key file", p->host)
                                    : error_set(err, ERROR_KEY, "%s does not accept the key '%s': is its .pub line in the account's authorized_keys, and the key without a passphrase or in "

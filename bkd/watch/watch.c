@@ -9,6 +9,7 @@
 #include "bkd/base/buf.h"
 #include "bkd/base/clock.h"
 #include "bkd/base/error.h"
+#include "bkd/base/shell.h"
 
 #define MINUTE_NS (UINT64_C(60) * 1000000000)
 #define HOUR_NS (60 * MINUTE_NS)
@@ -221,6 +222,12 @@ static void judge_runs(const struct watch_facts *w, uint64_t now_ns, struct watc
     }
 }
 
+static char *from_copy(const char *copy)
+{
+    _cleanup_free_ char *word = shell_word(copy);
+    return xasprintf(" --from %s", word);
+}
+
 static void judge_proof(const struct watch_facts *w, const char *copy, uint64_t refuted, struct watch_findings *f)
 {
     if (refuted == 0)
@@ -229,8 +236,8 @@ static void judge_proof(const struct watch_facts *w, const char *copy, uint64_t 
     struct watch_finding *found = add(f, "verification", SEVERITY_CRITICAL, WATCH_SECURITY);
     found->copy = copy;
     say(found->text, "the last proof by a restore%s%s failed, of snapshot %llu", is_home ? "" : " from the copy ", copy, number(refuted));
-    say(found->step, "find what is damaged: bkd check %s%s%s --read-data; then prove it again: bkd verify %s%s%s", w->policy, is_home ? "" : " --from ", copy, w->policy,
-        is_home ? "" : " --from ", copy);
+    _cleanup_free_ char *from = is_home ? xstrdup("") : from_copy(copy);
+    say(found->step, "find what is damaged: bkd check %s%s --read-data; then prove it again: bkd verify %s%s", w->policy, from, w->policy, from);
 }
 
 // Nobody proves: a verification may fail to start once, not twice.
@@ -321,11 +328,12 @@ static void judge_copy(const struct watch_facts *w, const struct watch_copy *cop
 {
     char age[CLOCK_TEXT_MAX], limit[CLOCK_TEXT_MAX];
     const char *disk = copy->is_removable ? "bring its disk, then: " : "";
+    _cleanup_free_ char *to = shell_word(copy->url);
     if (copy->is_damaged && copy->problem != NULL) { // whatever its age: time does not heal it
         struct watch_finding *found = add(f, "copy-damaged", SEVERITY_CRITICAL, WATCH_SECURITY);
         found->copy = copy->url;
         say(found->text, "the copy %s is not as it was: %s", copy->url, copy->problem);
-        say(found->step, "find out who or what changed it, then: bkd ship %s --to %s", w->policy, copy->url);
+        say(found->step, "find out who or what changed it, then: bkd ship %s --to %s", w->policy, to);
         return;
     }
     bool overdue = copy->snapshot == 0 || age_of(copy->snapshot_time_ns, now_ns) > copy->max_age_ns;
@@ -339,7 +347,7 @@ static void judge_copy(const struct watch_facts *w, const struct watch_copy *cop
         else
             say(found->text, "the newest snapshot of the copy %s is %s old, and %s are promised%s%s", copy->url, age, limit, copy->problem == NULL ? "" : ": ",
                 copy->problem == NULL ? "" : copy->problem);
-        say(found->step, "%sbkd ship %s --to %s", disk, w->policy, copy->url);
+        say(found->step, "%sbkd ship %s --to %s", disk, w->policy, to);
         return;
     }
     if (copy->failing_since_ns == 0)
@@ -349,7 +357,7 @@ static void judge_copy(const struct watch_facts *w, const struct watch_copy *cop
     clock_format_age(age, age_of(copy->failing_since_ns, now_ns));
     found->copy = copy->url;
     say(found->text, "the copy %s has not been brought up to date for %s%s%s", copy->url, age, copy->problem == NULL ? "" : ": ", copy->problem == NULL ? "" : copy->problem);
-    say(found->step, "%sbkd ship %s --to %s", disk, w->policy, copy->url);
+    say(found->step, "%sbkd ship %s --to %s", disk, w->policy, to);
 }
 
 // "the repository", "the copy /mnt/usb".

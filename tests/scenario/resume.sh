@@ -150,4 +150,18 @@ done
 is 3 "resumed where something stood" recover restore latest --target "$target" --resume
 [ "$(cat "$target$source/fifo")" = mine ] && [ "$(stat -c %a "$target$source/dirs/0")" = 711 ] && ok "it still stands, with its own mode" || bad "changed"
 [ "$(stat -c '%a %Y' "$target$source/closed")" = "$(stat -c '%a %Y' "$source/closed")" ] && ok "directories that were made have their metadata" || bad "directories"
+
+# What goes on is copied from the terminal as it stands, whatever the names are.
+clear_target
+target="$tree/my \$HOME's target"
+tries=0 command=
+while [ $tries -lt 20 ] && [ "$command" = "" ]; do
+    tries=$((tries + 1))
+    clear_target
+    draw $((length / 2 + 40))
+    cut_off INT $drawn
+    command=$(sed -n 's/.* Go on with: //p' "$tree/out")
+done
+is 0 "what Ctrl-C said to go on with, given to a shell" sh -c "$command"
+if same; then ok "went on with it to the end"; else bad "differs"; fi
 finish

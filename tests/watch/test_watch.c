@@ -248,6 +248,27 @@ static void test_copies(void **state)
     expect(&w, WATCH_AT_RISK, true, 4, "copy-damaged");
 }
 
+// What is to be copied from a terminal names the copy as a shell takes it.
+static void test_addresses_in_next_steps(void **state)
+{
+    (void)state;
+    struct watch_facts w = well();
+    struct watch_findings found = { 0 };
+    uint64_t since;
+    struct watch_copy copy = { .url = "/mnt/my disk", .serial = "", .max_age_ns = 7 * DAY, .refuted = 41 };
+    w.copies = &copy;
+    w.n_copies = 1;
+    (void)watch_policy(&w, NOW, &found, &since);
+    assert_int_equal(found.n, 2);
+    for (size_t i = 0; i < found.n; i++) {
+        bool overdue = strcmp(found.items[i].kind, "copy-overdue") == 0;
+        assert_non_null(strstr(found.items[i].text, "the copy /mnt/my disk"));
+        assert_string_equal(found.items[i].step, overdue ? "bkd ship erp --to '/mnt/my disk'"
+                                                         : "find what is damaged: bkd check erp --from '/mnt/my disk' --read-data; then prove it again: bkd verify erp --from '/mnt/my disk'");
+    }
+    watch_findings_done(&found);
+}
+
 static void test_disk(void **state)
 {
     (void)state;
@@ -323,7 +344,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_is_well), cmocka_unit_test(test_age), cmocka_unit_test(test_rto), cmocka_unit_test(test_key_drill), cmocka_unit_test(test_drills),      cmocka_unit_test(test_nothing_there), cmocka_unit_test(test_integrity),
         cmocka_unit_test(test_suspect),     cmocka_unit_test(test_runs),     cmocka_unit_test(test_schedule),      cmocka_unit_test(test_copies),
-        cmocka_unit_test(test_disk),        cmocka_unit_test(test_host),     cmocka_unit_test(test_kinds_are_known),
+        cmocka_unit_test(test_addresses_in_next_steps), cmocka_unit_test(test_disk),        cmocka_unit_test(test_host),     cmocka_unit_test(test_kinds_are_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
