@@ -7,14 +7,16 @@
 #include "bkd/notify/message.h"
 #include "bkd/record/alarms.h"
 #include "bkd/record/runs.h"
+#include "bkd/record/watch_state.h"
 
-// What happened to one policy.
+// What happened to one policy or recovery plan.
 struct line {
     char *name;
     uint64_t good, incomplete, failed, running; // runs of the time
+    bool is_policy; // else a recovery plan, or a policy that was removed
     bool was_never_good;
     uint64_t last_good_ns; // its last good backup
-    bool is_at_risk;       // an alarm stands that is worse than information
+    enum watch_state state;
 };
 
 struct gathering {
@@ -23,7 +25,7 @@ struct gathering {
     size_t count;
     struct alarms alarms;
     uint64_t good, failed; // runs of the time, of all policies
-    size_t at_risk;
+    size_t policies, at_risk, not_protected;
 };
 
 static void gathering_done(struct gathering *g)
@@ -66,7 +68,25 @@ static int count_run(void *arg, const struct run_record *run, struct error *err)
 static int compare_lines(const void *a, const void *b)
 {
     const struct line *x = a, *y = b;
-    return x->is_at_risk != y->is_at_risk ? (x->is_at_risk ? -1 : 1) : strcmp(x->name, y->name);
+    return x->state != y->state ? (x->state > y->state ? -1 : 1) : strcmp(x->name, y->name);
+}
+
+// As `bkd status` says; what has come up since it was noted counts, too.
+static int judge(struct gathering *g, struct line *line, struct error *err)
+{
+    bool known = false;
+    int r = watch_state_noted(g->digest->catalogue, line->name, &known, &line->state, err);
+    if (r < 0)
+        return r;
+    if (!known)
+        line->state = line->was_never_good ? WATCH_NOT_PROTECTED : WATCH_PROTECTED;
+    for (size_t i = 0; i < g->alarms.n && line->state == WATCH_PROTECTED; i++)
+        if (strcmp(g->alarms.items[i].policy, line->name) == 0 && g->alarms.items[i].severity > SEVERITY_INFO)
+            line->state = WATCH_AT_RISK;
+    g->policies++;
+    g->at_risk += line->state == WATCH_AT_RISK;
+    g->not_protected += line->state == WATCH_NOT_PROTECTED;
+    return 0;
 }
 
 static int gather_line(struct gathering *g, struct line *line, struct error *err)
@@ -77,11 +97,7 @@ static int gather_line(struct gathering *g, struct line *line, struct error *err
         return r;
     line->was_never_good = r == ERROR_NOT_FOUND;
     line->last_good_ns = line->was_never_good ? 0 : last.ended_ns;
-    for (size_t i = 0; i < g->alarms.n; i++)
-        line->is_at_risk |= strcmp(g->alarms.items[i].policy, line->name) == 0 && g->alarms.items[i].severity > SEVERITY_INFO;
-    line->is_at_risk |= line->was_never_good;
-    g->at_risk += line->is_at_risk;
-    return 0;
+    return line->is_policy ? judge(g, line, err) : 0;
 }
 
 static int gather(struct gathering *g, struct error *err)
@@ -89,7 +105,7 @@ static int gather(struct gathering *g, struct error *err)
     const struct digest *d = g->digest;
     struct runs_filter filter = { .since_ns = d->since_ns };
     for (size_t i = 0; i < d->policy_count; i++)
-        (void)line_of(g, d->policies[i]);
+        line_of(g, d->policies[i])->is_policy = true;
     int r = alarms_active(d->catalogue, NULL, &g->alarms, err);
     if (r == 0)
         r = runs_list(d->catalogue, &filter, count_run, g, err);
@@ -114,12 +130,12 @@ static void add_line(const struct gathering *g, const struct line *line, struct 
 {
     char age[CLOCK_TEXT_MAX];
     bool some = false;
-    buf_addf(ret_text, "  %-20s %-9s", line->name, line->is_at_risk ? "AT RISK" : "ok");
-    if (line->was_never_good) {
-        buf_add_str(ret_text, " no good backup yet; ");
-    } else {
+    buf_addf(ret_text, "  %-20s %-13s ", line->name, line->is_policy ? watch_state_name(line->state) : "-");
+    if (line->was_never_good && line->is_policy) {
+        buf_add_str(ret_text, "no good backup on record; ");
+    } else if (!line->was_never_good) {
         clock_format_duration(age, g->digest->now_ns > line->last_good_ns ? g->digest->now_ns - line->last_good_ns : 0);
-        buf_addf(ret_text, " last good backup %s ago; ", age);
+        buf_addf(ret_text, "last good backup %s ago; ", age);
     }
     add_count(line->good, "good", &some, ret_text);
     add_count(line->incomplete, "incomplete", &some, ret_text);
@@ -145,10 +161,12 @@ static void add_alarm(const struct alarm *a, struct buf *ret_text)
 static void add_subject(const struct gathering *g, struct buf *ret_text)
 {
     buf_addf(ret_text, "[bkd %s] digest: ", g->digest->host);
+    if (g->not_protected > 0)
+        buf_addf(ret_text, "%zu of %zu policies NOT PROTECTED, ", g->not_protected, g->policies);
     if (g->at_risk > 0)
-        buf_addf(ret_text, "%zu of %zu policies AT RISK, ", g->at_risk, g->count);
-    else
-        buf_addf(ret_text, "all %zu policies ok, ", g->count);
+        buf_addf(ret_text, "%zu of %zu policies AT RISK, ", g->at_risk, g->policies);
+    if (g->not_protected + g->at_risk == 0)
+        buf_addf(ret_text, "all %zu policies PROTECTED, ", g->policies);
     if (g->good + g->failed == 0)
         buf_add_str(ret_text, "nothing ran");
     else
@@ -163,7 +181,7 @@ static void add_body(const struct gathering *g, struct buf *ret_text)
     buf_addf(ret_text, "Host %s, %s to %s\n\n", g->digest->host, since, now);
     if (g->good + g->failed == 0)
         buf_add_str(ret_text, "Nothing happened in this time.\n\n");
-    buf_add_str(ret_text, g->count > 0 ? "Policies\n" : "There are no policies: nothing is backed up.\n");
+    buf_add_str(ret_text, g->policies > 0 ? "Policies\n" : "There are no policies: nothing is backed up.\n");
     for (size_t i = 0; i < g->count; i++)
         add_line(g, &g->lines[i], ret_text);
     buf_add_str(ret_text, g->alarms.n > 0 ? "\nWhat stands\n" : "\nNo alarm stands.\n");

@@ -82,7 +82,7 @@ static const struct schema_key keys[] = {
     { "notify.min_interval", SCHEMA_DURATION, AT(notify.min_interval_s), MINUTE, WEEK, "15min", false, NULL, "a duration from 1min to 1w",
       "An alarm that comes and goes is told to a channel no more often than this." },
     { "notify.digest", SCHEMA_MAP, 0, 0, 0, NULL, false, NULL, "a map with 'to' or 'at'",
-      "A message every day: what ran, what failed, what is at risk. It comes on quiet days, too: when it does not come, nothing watches." },
+      "A message every day: how protected each policy is, as \\fBbkd status\\fR says, what ran, what failed, what stands. It comes on quiet days, too: when it does not come, nothing watches." },
     { "notify.digest.to", SCHEMA_WORDS, AT(notify.digest.to), 0, 0, NULL, true, NULL, "the name of a channel, or a list of them",
       "To which channels." },
     { "notify.digest.at", SCHEMA_TEXT, AT(notify.digest.at), 0, 5, "07:00", false, NULL, "a time of day as \"07:00\"",

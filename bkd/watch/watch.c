@@ -24,12 +24,6 @@
 #define DISK_NEARLY_PART 50u          // less than one part of so many is free
 #define RTO_SOON_DAYS 90u
 
-const char *watch_state_name(enum watch_state state)
-{
-    static const char *const names[] = { "PROTECTED", "AT RISK", "NOT PROTECTED" };
-    return names[state];
-}
-
 const char *const *watch_kinds(void)
 {
     static const char *const kinds[] = {

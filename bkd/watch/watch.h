@@ -13,13 +13,10 @@
 
 #include "bkd/dr/draws.h"
 #include "bkd/record/events.h"
+#include "bkd/record/watch_state.h"
 
 #define WATCH_TEXT_MAX 512
 #define WATCH_KIND_MAX 65
-
-enum watch_state { WATCH_PROTECTED, WATCH_AT_RISK, WATCH_NOT_PROTECTED };
-// "PROTECTED", "AT RISK", "NOT PROTECTED".
-const char *watch_state_name(enum watch_state state);
 
 // What a finding means for the policy.
 enum watch_effect {

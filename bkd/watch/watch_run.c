@@ -231,6 +231,28 @@ static int clear_over(const struct watched *w, bool is_all, struct error *err)
     return r;
 }
 
+// What was found, or worse where an alarm stands that could not be looked at now.
+static enum watch_state state_of(const struct watched_policy *item, const struct alarms *active)
+{
+    enum watch_state state = item->state;
+    for (size_t i = 0; i < active->n; i++) {
+        const struct alarm *alarm = &active->items[i];
+        enum watch_state meant = alarm->severity == SEVERITY_CRITICAL ? WATCH_NOT_PROTECTED : WATCH_AT_RISK;
+        if (strcmp(alarm->policy, item->name) == 0 && !could_be_seen(item, alarm) && !is_found(&item->findings, alarm) && state < meant)
+            state = meant;
+    }
+    return state;
+}
+
+static int note_states(const struct watched *w, struct error *err)
+{
+    _cleanup_alarms_ struct alarms active = { 0 };
+    int r = alarms_active(w->source.catalogue, NULL, &active, err);
+    for (size_t i = 0; r == 0 && i < w->n; i++)
+        r = watch_state_note(w->source.catalogue, w->items[i].name, state_of(&w->items[i], &active), err);
+    return r;
+}
+
 int watch_record(const struct watched *w, bool is_all, struct error *err)
 {
     struct catalogue *c = w->source.catalogue;
@@ -243,6 +265,8 @@ int watch_record(const struct watched *w, bool is_all, struct error *err)
         r = raise_all(c, "", &w->host, err);
     if (r == 0)
         r = clear_over(w, is_all, err);
+    if (r == 0)
+        r = note_states(w, err);
     return catalogue_end(c, r, err);
 }
 

@@ -41,7 +41,7 @@ MUST_USE int watch_all(const struct context *ctx, struct catalogue *catalogue, c
                        struct watched *ret_watched, struct error *err);
 MUST_USE int watch_one(const struct context *ctx, struct catalogue *catalogue, const char *catalogue_problem, enum watch_depth depth, uint64_t now_ns,
                        const char *policy, struct watched *ret_watched, struct error *err);
-// Raises an alarm for each finding, and clears those that are over. Alarms of kinds that watch_kinds does not name are left alone.
+// Raises an alarm for each finding, clears those that are over, and notes the state of each policy. Alarms of kinds that watch_kinds does not name are left alone.
 MUST_USE int watch_record(const struct watched *watched, bool is_all, struct error *err);
 
 // What the daemon does on a tick, and `bkd run --due`: all policies, by what is remembered of their heads.

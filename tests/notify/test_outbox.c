@@ -15,6 +15,7 @@
 #include "bkd/record/deliveries.h"
 #include "bkd/record/events.h"
 #include "bkd/record/runs.h"
+#include "bkd/record/watch_state.h"
 
 #define MINUTE (60 * SECOND)
 #define HOUR (60 * MINUTE)
@@ -263,6 +264,9 @@ static void test_digest(void **state)
     deliver(&o);                                     // the first comes tomorrow
     add_run(&o, 0);
     add_run(&o, 1);
+    int64_t drill = 0;
+    OK(runs_begin(c, &(struct run_record){ .kind = "drill", .policy = "move" }, &drill, &err)); // a recovery plan is no policy
+    OK(runs_end(c, drill, 0, "", &err));
     OK(alarms_raise(c, &rpo, NULL, &err));
     for (int i = 0; i < 4 * 24; i++) { // four days by the hour: four digests
         o.ledger.now_ns += HOUR;
@@ -270,19 +274,25 @@ static void test_digest(void **state)
         deliver(&o);
     }
     assert_got(&o, "mail", "digest:digest:info digest:digest:info digest:digest:info digest:digest:info ");
+    OK(watch_state_note(c, "erp", WATCH_NOT_PROTECTED, &err));
+    OK(watch_state_note(c, "web", WATCH_AT_RISK, &err));
+    OK(watch_state_note(c, "web", WATCH_PROTECTED, &err));
     o.ledger.now_ns += 3 * 24 * HOUR + 2 * HOUR; // off for three days: one, late
     deliver(&o);
     assert_int_equal(ledger_number(&o.ledger, "SELECT count(*) FROM deliveries WHERE what = 'digest'"), 5);
     _cleanup_buf_ struct buf bodies = { 0 };
     OK(deliveries_list(c, 0, take_body, &bodies, &err)); // the newest first
-    const char *first = strstr(buf_str(&bodies), "[bkd web1] digest: 2 of 2 policies AT RISK, 2 runs, 1 failed");
+    const char *first = strstr(buf_str(&bodies), "[bkd web1] digest: 1 of 2 policies NOT PROTECTED, 1 of 2 policies AT RISK, 3 runs, 1 failed\n");
     assert_non_null(first);
     assert_non_null(strstr(first, "2026-11-25T07:00:00Z to 2026-11-26T07:00:00Z"));
-    assert_non_null(strstr(first, "erp                  AT RISK   last good backup 24 h 0 min ago; 1 good, 1 FAILED\n"));
-    assert_non_null(strstr(first, "web                  AT RISK   no good backup yet; nothing ran\n"));
+    assert_non_null(strstr(first, "Policies\n"
+                                  "  web                  NOT PROTECTED no good backup on record; nothing ran\n"
+                                  "  erp                  AT RISK       last good backup 24 h 0 min ago; 1 good, 1 FAILED\n"
+                                  "  move                 -             1 good\n\n"));
     assert_non_null(strstr(first, "  1 warning erp: old (since 2026-11-25T07:00:00Z)\n      what to do: bkd backup erp\n"));
     const char *newest = buf_str(&bodies);
-    assert_non_null(strstr(newest, "[bkd web1] digest: 2 of 2 policies AT RISK, nothing ran\n"));
+    assert_non_null(strstr(newest, "[bkd web1] digest: 1 of 2 policies NOT PROTECTED, nothing ran\n"));
+    assert_non_null(strstr(newest, "  web                  PROTECTED     no good backup on record; nothing ran\n"));
     assert_non_null(strstr(newest, "2026-11-29T07:00:00Z to 2026-12-02T09:00:00Z"));
     assert_non_null(strstr(newest, "Nothing happened in this time."));
 }

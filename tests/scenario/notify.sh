@@ -232,7 +232,21 @@ is 0 "tomorrow" run_bkd notify send
 is 0 "and again" run_bkd notify send
 read_mails >"$tree/out"
 if [ "$(grep -c '^subject=.*digest: ' "$tree/out")" = 1 ]; then ok "it comes, once"; else bad "it comes, once"; fi
-says "with a line for each policy" '^  p  *(ok|AT RISK)  *last good backup .* ago; .*good'
+says "with a line for each policy" '^  p  *(PROTECTED|AT RISK|NOT PROTECTED)  *last good backup .* ago; .*good'
+mv "$repo/heads" "$tree/heads" # as of a repository that somebody set back
+mkdir "$repo/heads"
+is 4 "the next backup sees it" backup
+is 0 "bkd watch does not look there" run_bkd watch
+db "UPDATE marks SET value = value - 86400 WHERE name = 'notify.digest'"
+is 0 "another day" run_bkd notify send
+read_mails >"$tree/out"
+says "its subject has the worst" '^subject=.*digest: 1 of 1 policies NOT PROTECTED, '
+says "and its line" '^  p  *NOT PROTECTED  *last good'
+state_told=$(sed -n 's/^  p  *\([A-Z ]*[A-Z]\)  *last good .*/\1/p' "$tree/out" | tail -n 1)
+run_bkd status p >"$tree/out" 2>&1
+says "in the words of bkd status" "^p: $state_told( |\$)"
+rm -rf "$repo/heads" && mv "$tree/heads" "$repo/heads"
+is 0 "put back" backup
 db "UPDATE marks SET value = value - 86400 WHERE name = 'notify.digest'; DELETE FROM runs"
 is 0 "on a day when nothing ran" run_bkd notify send
 read_mails >"$tree/out"
