@@ -290,17 +290,26 @@ static int sign(struct pack *p, struct error *err)
 
 // ---- the package
 
-static int run_tar(const struct pack *p, const char *to, struct error *err)
+// What tar makes comes through here: what keeps a block from being written is then told as it is.
+static int run_tar(const struct pack *p, int fd, struct error *err)
 {
-    _cleanup_env_ struct env env = { 0 };
-    _cleanup_proc_result_ struct proc_result result = { 0 };
+    uint8_t block[64 << 10];
+    size_t n = 0;
     char ended[PROC_TEXT_MAX];
-    const char *const argv[] = { "tar", "--create", "--file", to, "--zstd", "--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--format=pax", "--directory",
+    _cleanup_env_ struct env env = { 0 };
+    _cleanup_proc_ struct proc *tar = NULL;
+    _cleanup_proc_result_ struct proc_result result = { 0 };
+    const char *const argv[] = { "tar", "--create", "--file=-", "--zstd", "--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--format=pax", "--directory",
                                  p->scratch.tree, p->options->name, NULL };
     env_init(&env, NULL);
-    int r = proc_run(p->ctx->io, &(struct proc_options){ .argv = argv, .env = env.list }, &result, err);
-    if (r < 0 || proc_result_ok(&result))
+    int r = proc_start(p->ctx->io, &(struct proc_options){ .argv = argv, .env = env.list, .read_output = true }, &tar, err);
+    while (r == 0 && (r = proc_read(tar, block, sizeof block, &n, err)) == 0 && n > 0)
+        r = io_write_all(p->ctx->io, fd, block, n, p->options->file, err);
+    if (r < 0)
         return r;
+    proc_wait(tar, &result);
+    if (proc_result_ok(&result))
+        return 0;
     proc_result_text(&result, ended);
     return error_set(err, ERROR_FAILED, "tar %s: %s", ended, buf_str(&result.error.tail));
 }
@@ -309,29 +318,34 @@ static int run_tar(const struct pack *p, const char *to, struct error *err)
 static int write_package(const struct pack *p, struct error *err)
 {
     const struct io *io = p->ctx->io;
+    const char *file = p->options->file;
     struct statx st;
     int fd = -1;
-    _cleanup_free_ char *full = p->options->file[0] == '/' ? xstrdup(p->options->file) : NULL, *here = getcwd(NULL, 0);
-    if (full == NULL)
-        full = xasprintf("%s/%s", here == NULL ? "." : here, p->options->file); // tar runs elsewhere
-    _cleanup_free_ char *part = xasprintf("%s.part-%d", full, (int)getpid());
-    int r = run_tar(p, part, err);
+    _cleanup_free_ char *part = xasprintf("%s.part-%d", file, (int)getpid());
+    int r = io_open(io, AT_FDCWD, part, O_WRONLY | O_CREAT | O_EXCL, 0644, &fd, err);
+    if (r < 0)
+        return r;
+    r = run_tar(p, fd, err);
     if (r == 0)
-        r = io_open(io, AT_FDCWD, part, O_RDONLY | O_CLOEXEC, 0, &fd, err);
-    if (r == 0)
-        r = io_fsync(io, fd, part, err);
+        r = io_fsync(io, fd, file, err);
     if (r == 0)
         r = io_stat(io, fd, "", AT_EMPTY_PATH, &st, err);
     if (r == 0)
-        r = io_rename_new(io, AT_FDCWD, part, AT_FDCWD, full, err);
-    if (fd >= 0)
-        io_close_quietly(io, &fd);
+        r = io_rename_new(io, AT_FDCWD, part, AT_FDCWD, file, err);
+    io_close_quietly(io, &fd);
     if (r < 0) {
         (void)unlink(part); // what kept it from being done is what is told
         return r;
     }
     p->result->bytes = st.stx_size;
-    return fs_sync_parent(io, AT_FDCWD, full, err);
+    return fs_sync_parent(io, AT_FDCWD, file, err);
+}
+
+// A full disk, with what to do about it.
+static int say_room(int r, const char *remedy, struct error *err)
+{
+    struct error why = *err;
+    return r == ERROR_NO_SPACE ? error_set(err, r, "%.800s; make room there, or %s", why.text, remedy) : r;
 }
 
 static int fill(struct pack *p, struct error *err)
@@ -366,6 +380,6 @@ int evidence_pack(const struct context *ctx, const struct evidence_pack_options 
     }
     int r = history_open(ctx, &catalogue, err);
     if (r == 0)
-        r = fill(&p, err);
-    return r < 0 ? r : write_package(&p, err);
+        r = say_room(fill(&p, err), "set TMPDIR to a directory that has more", err);
+    return r < 0 ? r : say_room(write_package(&p, err), "name a file elsewhere with -o", err);
 }

@@ -247,6 +247,18 @@ is 1 "a period without anything" pack --period 1999Q1 -o "$tree/none.tar.zst"
 is 2 "a period that is none" pack --period 2026Q7 -o "$tree/none.tar.zst"
 is 1 "a drill that is none" pack --drill 19990101 -o "$tree/none.tar.zst"
 fits "nothing is written then" '[ ! -e "$tree/none.tar.zst" ] && [ "$(ls "$tree" | grep -c part-)" = 0 ]'
+if mkdir "$tree/full" && mount -t tmpfs -o size=64k none "$tree/full" 2>/dev/null; then
+    head -c 60k /dev/zero >"$tree/full/other"
+    is 7 "no room for the package" run_bkd evidence pack --drill "$id" -o "$tree/full/one.tar.zst"
+    says "it says where, why and what to do" "write '$tree/full/one.tar.zst': No space left on device; make room there, or name a file elsewhere with -o\$"
+    fits "and leaves nothing there" '[ "$(ls -A "$tree/full")" = other ]'
+    is 7 "no room for what goes into it" env TMPDIR="$tree/full" "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" evidence pack --drill "$id" -o "$tree/none.tar.zst"
+    says "it says the same" "'$tree/full/.*': No space left on device; make room there, or set TMPDIR"
+    fits "and leaves nothing there, either" '[ "$(ls -A "$tree/full")" = other ] && [ ! -e "$tree/none.tar.zst" ]'
+    umount "$tree/full"
+else
+    echo "ok $((number += 1)) - a full disk # SKIP a small file system cannot be mounted here"
+fi
 mkdir "$tree/unpacked"
 tar --zstd -xf "$tree/year.tar.zst" -C "$tree/unpacked"
 cd "$tree/unpacked"/evidence-* || exit 1
