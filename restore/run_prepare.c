@@ -236,6 +236,7 @@ static int rehearse_needs(struct run *r, struct error *err)
         return e;
     e = look_ahead(r, &r->apply, fd, err);
     report->free_known = space_free(r->io, fd, &report->free_space);
+    struct space_room room = { report->free_space, space_own(r->io, &r->plan, fd) };
     io_close_quietly(r->io, &fd);
     if (e < 0)
         return e;
@@ -243,7 +244,7 @@ static int rehearse_needs(struct run *r, struct error *err)
                                      r->options->jobs);
     ready_tell(report, &expect);
     return report->free_known && report->needed > report->free_space
-               ? space_too_little(report->needed, report->free_space, r->target.name, err)
+               ? space_too_little(report->needed, &room, r->target.name, err)
                : 0;
 }
 

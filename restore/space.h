@@ -6,8 +6,14 @@
 
 // Bytes that this user may still write where the open directory lies; false when the file system does not say.
 bool space_free(const struct io *io, int fd, uint64_t *ret_bytes);
-// ERROR_NO_SPACE with the two figures; name: the target's.
-int space_too_little(uint64_t needed, uint64_t free_bytes, const char *name, struct error *err);
+// Of what is taken where the open directory lies: bytes of the plan's manifest, which stands in a scratch file as long as the plan is open. 0 when that is elsewhere.
+uint64_t space_own(const struct io *io, const struct plan *plan, int fd);
+struct space_room {
+    uint64_t free_bytes;
+    uint64_t own_bytes; // space_own
+};
+// ERROR_NO_SPACE with the figures; name: the target's.
+int space_too_little(uint64_t needed, const struct space_room *room, const char *name, struct error *err);
 
 // What a restore takes at most: bytes rounded up to 4 KiB a file, holes not left out; and new names.
 struct space_need {

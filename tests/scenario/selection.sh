@@ -266,4 +266,27 @@ is 0 "as an mtree" recover mtree latest
 is 0 "and searched" recover find little
 is 4 "the big one is not restored" recover restore latest "$source/much" --target "$tree/parts-big"
 is 4 "nor is everything" recover restore latest --target "$tree/parts-all"
+
+# ---- no room beside the restore's own list of files
+host room none
+run_bkd init p >"$tree/out" 2>&1
+mkdir "$source/many" && (cd "$source/many" && seq -f 'a file of which there are so many that their names alone are something %05g' 4000 | xargs -d '\n' touch)
+head -c 1200000 /dev/urandom >"$source/data"
+backup >"$tree/out" 2>&1
+if mkdir "$tree/small" && mount -t tmpfs -o size=2m none "$tree/small" 2>/dev/null; then
+    lacks="has [0-9.]+ [KM]iB free, beside [0-9.]+ [KM]iB for the restore's own list of files; nothing was written. Set TMPDIR to a directory elsewhere, choose"
+    is 7 "the list takes the room" recover restore latest --target "$tree/small/t"
+    says "it says so, and where it may go" "$lacks"
+    is 7 "a rehearsal finds it, too" recover restore latest --target "$tree/small/t" --dry-run
+    says "and says the same" "$lacks"
+    is 0 "with TMPDIR elsewhere all of it fits" env TMPDIR="$tree" "$BKD_BIN/bkd-restore" -r "$repo" -s "$config/keys/allowed_signers" restore latest --target "$tree/small/t"
+    rm -rf "$tree/small/t" && head -c 1000k /dev/zero >"$tree/small/other"
+    is 7 "where there is too little anyway" recover restore latest --target "$tree/small/t"
+    says "another place for the list is no remedy" "own list of files; nothing was written. Choose another"
+    is 7 "without a list there" env TMPDIR="$tree" "$BKD_BIN/bkd-restore" -r "$repo" -s "$config/keys/allowed_signers" restore latest --target "$tree/small/t"
+    says "none is spoken of" "has [0-9.]+ [KM]iB free; nothing was written. Choose"
+    umount "$tree/small"
+else
+    ok "no room beside the restore's own list # SKIP a small file system cannot be mounted here"
+fi
 finish
