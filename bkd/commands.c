@@ -83,7 +83,8 @@ static const struct cli_command commands[] = {
     { "diff", "POLICY A [B] [PATH]...", 2, CLI_ARGS_MANY, "compare a snapshot with another, or with the files as they are now",
       "A and B are snapshots: a number, latest, latest~2, or a tag. Without B, or with `live`, A is compared with what a backup would find now. One line for each "
       "entry that differs, and in what: + only in B, - only in A, M other content or type, m other metadata. With PATHs, which begin with '/', only these and "
-      "what lies below. Live files are hashed where size, times or inode say that they may have changed since the newest snapshot; --content hashes all. Of hard "
+      "what lies below. Live files are hashed where size, times or inode say that they may have changed since the newest snapshot; --content hashes all. Files "
+      "with more than 256 MiB of holes have no hash of the whole: without --content their size and modification time decide. Of hard "
       "links it is compared whether there are other names. Streams have no live side.",
       diff_options, cmd_diff },
     { "rollback", "POLICY SNAPSHOT [PATH]...", 2, CLI_ARGS_MANY, "put the files back to a snapshot",

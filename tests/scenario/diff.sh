@@ -121,6 +121,7 @@ for offset in 2 200000000; do # in data, in a hole
     cp --sparse=always --preserve "$source/image" "$tree/image"
     printf X | dd of="$source/image" bs=1 seek=$offset conv=notrunc 2>/dev/null
     touch -r "$tree/times" "$source/image"
+    is 0 "by size and time it is the same, as bkd(1) says" d latest --exit-code
     is 0 "by content it is another, at $offset" d latest --content
     has "and shown" "M f $source/image  (content)"
     cp --sparse=always --preserve "$tree/image" "$source/image"
