@@ -16,6 +16,13 @@ static void *or_die(void *p, size_t n)
 }
 
 void *xmalloc(size_t n) { return or_die(malloc(n), n); }
+void *xmalloc_at_page(size_t n)
+{
+    enum { PAGE = 4096 };
+    void *memory = NULL;
+    return or_die(posix_memalign(&memory, PAGE, n) == 0 ? memory : NULL, n);
+}
+
 void *xcalloc(size_t n, size_t size) { return or_die(calloc(n, size), n * size); }
 void *xrealloc(void *p, size_t n) { return or_die(realloc(p, n), n); }
 char *xstrdup(const char *s) { return xstrndup(s, strlen(s)); }

@@ -49,6 +49,9 @@ char *buf_take_str(struct buf *b);               // gives the memory away; calle
 
 // malloc family that ends the process instead of returning NULL.
 void *xmalloc(size_t n);
+// From the start of a page on, for large buffers that files are read into. malloc puts such memory 16 bytes behind the start of one, and `rep movsb`, by which
+// the kernel copies pages of files, takes more than twice as long to there (AMD EPYC of the third generation: 2.1 instead of 4.8 GB/s; 32 bytes are far enough).
+void *xmalloc_at_page(size_t n);
 void *xcalloc(size_t n, size_t size);
 void *xrealloc(void *p, size_t n);
 char *xstrdup(const char *s);

@@ -59,7 +59,7 @@ static int open_caches(struct live *l, const struct live_options *o, struct erro
 int live_open(const struct io *io, const struct live_options *options, struct live **ret_live, struct error *err)
 {
     _cleanup_live_ struct live *l = xcalloc(1, sizeof *l);
-    *l = (struct live){ .io = io, .names = scan_names_new(), .chunk = xmalloc(CHUNK) };
+    *l = (struct live){ .io = io, .names = scan_names_new(), .chunk = xmalloc_at_page(CHUNK) };
     struct select_options select = { .scan = options->scan, .keep = keep_any, .compare_inode = options->compare_inode };
     int r = dirchain_init(&l->chain, io, "/", err);
     if (r == 0)

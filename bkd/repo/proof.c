@@ -24,7 +24,7 @@ static int judge(const uint8_t found[32], const uint8_t expected[32], const char
 static int hash_by_reading(struct store *s, const char *name, uint64_t size, uint8_t ret_sha256[32], struct error *err)
 {
     size_t step_size = s->far ? FAR_STEP : STEP;
-    _cleanup_free_ char *step = xmalloc(step_size);
+    _cleanup_free_ char *step = xmalloc_at_page(step_size);
     _cleanup_crypto_sha256_ struct crypto_sha256 hash;
     int r = 0;
     crypto_sha256_init(&hash);

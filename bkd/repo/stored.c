@@ -126,7 +126,7 @@ static void hash_blocks(struct crypto_blockhash *h, const uint8_t *data, size_t 
 static int read_whole(struct stored *s, const struct file *f, const struct format_ref *ref, uint8_t *tags,
                       uint8_t ret_sha256[CRYPTO_SHA256_SIZE], struct error *err)
 {
-    _cleanup_free_ char *chunk = xmalloc(CHUNK);
+    _cleanup_free_ char *chunk = xmalloc_at_page(CHUNK);
     _cleanup_crypto_sha256_ struct crypto_sha256 whole = { 0 };
     _cleanup_crypto_blockhash_ struct crypto_blockhash blocks = { 0 };
     crypto_sha256_init(&whole);

@@ -32,7 +32,7 @@ static void do_statvfs(struct sftp_server *s, uint32_t id, struct buf *out)
 static int hash_file(struct sftp_server *s, int fd, uint8_t ret_digest[CRYPTO_SHA256_SIZE])
 {
     _cleanup_crypto_sha256_ struct crypto_sha256 hash = { 0 };
-    _cleanup_free_ char *step = xmalloc(HASH_STEP);
+    _cleanup_free_ char *step = xmalloc_at_page(HASH_STEP);
     ssize_t n;
     crypto_sha256_init(&hash);
     for (off_t at = 0; (n = s->io->pread(s->io, fd, step, HASH_STEP, at)) > 0; at += n)
