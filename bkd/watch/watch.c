@@ -107,7 +107,8 @@ static void judge_policy_file(const struct watch_facts *w, struct watch_findings
         return;
     struct watch_finding *found = add(f, "policy-invalid", SEVERITY_CRITICAL, w->is_loaded ? WATCH_RISK : WATCH_OBJECTIVE);
     say(found->text, "the policy file cannot be used%s: %s", w->is_loaded ? ", what it said before goes on" : "", w->policy_problem);
-    say(found->step, "correct it: bkd policy check %s", w->policy);
+    _cleanup_free_ char *word = shell_word(w->policy); // a path, where one was given
+    say(found->step, "correct it: bkd policy check %s", word);
 }
 
 static void judge_store(const struct watch_facts *w, uint64_t now_ns, struct watch_findings *f)

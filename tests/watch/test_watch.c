@@ -267,6 +267,10 @@ static void test_addresses_in_next_steps(void **state)
                                                          : "find what is damaged: bkd check erp --from '/mnt/my disk' --read-data; then prove it again: bkd verify erp --from '/mnt/my disk'");
     }
     watch_findings_done(&found);
+    w = (struct watch_facts){ .policy = "./my erp.yaml", .policy_problem = "no" }; // given as a path
+    (void)watch_policy(&w, NOW, &found, &since);
+    assert_string_equal(found.items[0].step, "correct it: bkd policy check './my erp.yaml'");
+    watch_findings_done(&found);
 }
 
 static void test_disk(void **state)
