@@ -125,6 +125,13 @@ static uint32_t mode_at_creation(const struct apply *a, const struct apply_file 
     return own && plain ? f->attrs.mode : 0600;
 }
 
+// With flags that a file should have from the beginning; with the metadata they are looked at again.
+static void set_birth_flags(struct apply *a, struct apply_file *f)
+{
+    if ((f->attrs.flags & INODE_FLAGS_BIRTH) != 0)
+        (void)a->io->setflags(a->io, f->fd, f->attrs.flags, INODE_FLAGS_BIRTH);
+}
+
 int apply_make_part(struct apply *a, struct apply_file *f, struct error *err)
 {
     const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
@@ -140,9 +147,57 @@ int apply_make_part(struct apply *a, struct apply_file *f, struct error *err)
         r = error_set(err, ERROR_FAILED, "temporary name '%s' is taken", f->part.name);
     if (r < 0)
         f->part.name[0] = '\0';
-    else if ((f->attrs.flags & INODE_FLAGS_BIRTH) != 0)
-        (void)a->io->setflags(a->io, f->fd, f->attrs.flags, INODE_FLAGS_BIRTH); // with the metadata it is looked at again
+    else
+        set_birth_flags(a, f);
     return r;
+}
+
+static int make_nameless(struct apply *a, const struct target_dir *dir, uint32_t mode)
+{
+    return a->io->openat(a->io, dir->fd, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, mode);
+}
+
+static bool try_nameless(struct apply *a, const struct target_dir *dir)
+{
+    struct error ignored;
+    struct apply_part part = apply_part_name(a, UINT64_MAX);
+    int fd = make_nameless(a, dir, 0600);
+    bool works = fd >= 0 && io_link_fd(a->io, fd, dir->fd, part.name, &ignored) == 0 && io_unlink(a->io, dir->fd, part.name, 0, &ignored) == 0;
+    io_close_quietly(a->io, &fd);
+    return works;
+}
+
+// Can files of this directory's file system be made without a name, and be given one by descriptor? Found out where the first one is to be made: there the directory's
+// time changes anyway.
+static bool nameless_works(struct apply *a, const struct target_dir *dir)
+{
+    pthread_mutex_lock(&a->lock);
+    if (!a->nameless_tried)
+        a->nameless_on = try_nameless(a, dir) ? dir->id.device : 0;
+    a->nameless_tried = true;
+    bool works = a->nameless_on == dir->id.device;
+    pthread_mutex_unlock(&a->lock);
+    return works;
+}
+
+// That takes the kernel less than a part name and a rename, and nothing is left of it by a kill. Only for small ones, which are written at once, need no second descriptor
+// and are not worth keeping; and not where the part files of an interrupted run may stand, whose names are taken.
+static bool is_nameless(struct apply *a, const struct apply_file *f)
+{
+    return !f->multi && !f->replaces && !a->resume && f->size < APPLY_DIRECT_MIN && nameless_works(a, f->dir);
+}
+
+static int make_aside(struct apply *a, struct apply_file *f, struct error *err)
+{
+    if (is_nameless(a, f)) {
+        f->mode = mode_at_creation(a, f);
+        f->fd = make_nameless(a, f->dir, f->mode);
+        f->nameless = f->fd >= 0;
+    }
+    if (!f->nameless)
+        return apply_make_part(a, f, err);
+    set_birth_flags(a, f);
+    return 0;
 }
 
 // Large ones serve the run that goes on with an interrupted restore; what was somebody's file is never removed.
@@ -193,7 +248,7 @@ static void open_direct(struct apply *a, struct apply_file *f)
 // One that will be written in large pieces gets its size first: behind its end a file grows by one write at a time.
 static int make_ready(struct apply *a, struct apply_file *f, struct error *err)
 {
-    int r = apply_make_part(a, f, err);
+    int r = make_aside(a, f, err);
     if (r == 0)
         open_direct(a, f);
     return r == 0 && (f->multi || f->sparse || f->direct_fd >= 0) ? set_size(a, f, err) : r;
@@ -246,11 +301,25 @@ static void set_attributes(struct apply *a, unsigned worker, struct apply_file *
     attrs_apply(a->io, &object, &f->attrs, a->self, &f->loss);
 }
 
+// What could not be closed is not known to be whole.
+static int name_nameless(struct apply *a, struct apply_file *f, struct error *err)
+{
+    int r = io_link_fd(a->io, f->fd, f->dir->fd, f->name, err);
+    if (r < 0)
+        return r;
+    r = io_close(a->io, &f->fd, f->name, err);
+    if (r < 0)
+        (void)a->io->unlinkat(a->io, f->dir->fd, f->name, 0);
+    return r;
+}
+
 static int name_file(struct apply *a, struct apply_file *f, struct error *err)
 {
     int r = 0;
     if (f->leader || (f->attrs.flags & INODE_FLAGS_LATE) != 0)
         r = target_id_of(a->io, f->fd, &f->id, err);
+    if (r == 0 && f->nameless)
+        return name_nameless(a, f, err);
     if (r == 0 && f->direct_fd >= 0) // some network file systems tell of a failed write only here, and only the descriptor that made it
         r = io_close(a->io, &f->direct_fd, f->name, err);
     if (r == 0)
@@ -413,7 +482,7 @@ void apply_empty(struct apply *a, unsigned worker, struct apply_file *f)
     struct error err;
     if (!atomic_load(&a->stop)) {
         uint64_t since = timing_now(a->timing);
-        if (apply_make_part(a, f, &err) < 0)
+        if (make_aside(a, f, &err) < 0)
             apply_fail(a, f, &err);
         (void)timing_add(a->timing, TIMING_WRITE, since, 0);
     }

@@ -1,4 +1,4 @@
-// Writing files below the target: aside under a part name, piece by piece as pieces come out right, metadata by descriptor, and the final
+// Writing files below the target: aside, without a name or under a part name, piece by piece as pieces come out right, metadata by descriptor, and the final
 // name only when all of it is right. Used by worker threads; a file's result is read by the planner when its window is done.
 #ifndef BKD_RESTORE_APPLY_H
 #define BKD_RESTORE_APPLY_H
@@ -38,7 +38,9 @@ struct apply {
     atomic_ullong written_bytes; // to files
     bool keep_going;      // a file lost does not stop the others
     bool direct;          // large writes go past the page cache, as all of it has to be on the disk at the end
-    pthread_mutex_t lock; // for errors
+    pthread_mutex_t lock; // for errors, and for the next two
+    bool nameless_tried;
+    uint64_t nameless_on; // device of the file system where small files are made without a name until they are complete; 0 = none
     struct apply_worker *workers;
     unsigned n_workers;
 };
@@ -86,6 +88,7 @@ struct apply_file {
     bool touched;   // and is no longer what it was
     bool unchanged; // every piece of the existing file was right
     int source_fd;  // the existing file, only read; -1 = none
+    bool nameless;  // the part file has no name
     int fd;         // of the part file, while it is open
     int direct_fd;  // the same file opened with O_DIRECT; -1 = not, or the file system has no such thing
     struct apply_part part; // empty = none

@@ -320,6 +320,13 @@ int io_link(const struct io *io, int old_dirfd, const char *old_path, int new_di
     return 0;
 }
 
+int io_link_fd(const struct io *io, int fd, int dirfd, const char *name, struct error *err)
+{
+    if (io->linkat(io, fd, "", dirfd, name, AT_EMPTY_PATH) < 0)
+        return error_set_errno(err, errno, "give '%s' its name", name);
+    return 0;
+}
+
 int io_stat(const struct io *io, int dirfd, const char *path, int flags, struct statx *ret_st, struct error *err)
 {
     if (io->statx(io, dirfd, path, flags, STATX_BASIC_STATS, ret_st) < 0)

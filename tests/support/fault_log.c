@@ -159,7 +159,7 @@ static struct file_op *find_file(struct fault_log *log, const struct stat *st)
 static void note_dirty(struct fault_log *log, int fd)
 {
     struct stat st;
-    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink == 0)
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) // one without a name may get one yet
         return;
     struct file_op *file = find_file(log, &st);
     if (file == NULL) {
