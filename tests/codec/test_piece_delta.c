@@ -391,6 +391,26 @@ static void test_signature_entries_of_zeros_are_copied(void **state)
         assert_true((memcmp(out.data + k * sizeof entry, entry, sizeof entry) == 0) == (k != 2));
 }
 
+// The last block of a file may be short by whole tags, and what stands in their place is another piece's.
+static void test_short_signature_block_of_zeros(void **state)
+{
+    (void)state;
+    struct error err;
+    uint8_t data[4 * B] = { 0 }, copied[36];
+    _cleanup_base_ struct base b = random_base(B, 0);
+    _cleanup_buf_ struct buf tags = { 0 }, out = { 0 }, expected = { 0 };
+    memset(copied, 0xee, sizeof copied);
+    tags_of(b.hasher, data, sizeof data, &tags);
+    for (uint32_t length = 3 * B; length <= 4 * B; length += B / 2) {
+        struct piece_input in = { .data = data, .length = length, .tags = tags.data, .zero_tag = tags.data, .zero_entry = copied };
+        buf_reset(&out);
+        buf_reset(&expected);
+        scratch_ok(piece_delta_signature(&in, 4 * B, NULL, &out, &err), &err);
+        scratch_ok(delta_signature_append(&expected, 4 * B, data, length, &err), &err);
+        assert_memory_equal(out.data, length == 4 * B ? copied : expected.data, sizeof copied);
+    }
+}
+
 // Entries really are copied where nothing changed: wrong base entries show in the result.
 static void test_signature_entries_are_copied(void **state)
 {
@@ -422,6 +442,7 @@ int main(void)
         cmocka_unit_test(test_signature_of_the_new_version),
         cmocka_unit_test(test_signature_of_zeros),
         cmocka_unit_test(test_signature_entries_of_zeros_are_copied),
+        cmocka_unit_test(test_short_signature_block_of_zeros),
         cmocka_unit_test(test_signature_entries_are_copied),
     };
     return cmocka_run_group_tests_name("piece_delta", tests, NULL, NULL);
