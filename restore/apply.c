@@ -157,25 +157,29 @@ static int make_nameless(struct apply *a, const struct target_dir *dir, uint32_t
     return a->io->openat(a->io, dir->fd, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, mode);
 }
 
-static bool try_nameless(struct apply *a, const struct target_dir *dir)
+// As far as this user can, the file is given away before: with CAP_CHOWN alone it could not be linked then (proc_sys_fs(5), protected_hardlinks), though renamed.
+// It has the part name of the first file: a run that goes on looks for that.
+static bool try_nameless(struct apply *a, const struct apply_file *f)
 {
     struct error ignored;
-    struct apply_part part = apply_part_name(a, UINT64_MAX);
-    int fd = make_nameless(a, dir, 0600);
-    bool works = fd >= 0 && io_link_fd(a->io, fd, dir->fd, part.name, &ignored) == 0 && io_unlink(a->io, dir->fd, part.name, 0, &ignored) == 0;
+    struct apply_part part = apply_part_name(a, f->sequence);
+    int fd = make_nameless(a, f->dir, 0600);
+    if (fd >= 0)
+        (void)a->io->fchownat(a->io, fd, "", a->self->uid ^ 1, (gid_t)-1, AT_EMPTY_PATH);
+    bool works = fd >= 0 && io_link_fd(a->io, fd, f->dir->fd, part.name, &ignored) == 0 && io_unlink(a->io, f->dir->fd, part.name, 0, &ignored) == 0;
     io_close_quietly(a->io, &fd);
     return works;
 }
 
-// Can files of this directory's file system be made without a name, and be given one by descriptor? Found out where the first one is to be made: there the directory's
+// Can files of this one's file system be made without a name, and be given one by descriptor? Found out where the first one is to be made: there the directory's
 // time changes anyway.
-static bool nameless_works(struct apply *a, const struct target_dir *dir)
+static bool nameless_works(struct apply *a, const struct apply_file *f)
 {
     pthread_mutex_lock(&a->lock);
     if (!a->nameless_tried)
-        a->nameless_on = try_nameless(a, dir) ? dir->id.device : 0;
+        a->nameless_on = try_nameless(a, f) ? f->dir->id.device : 0;
     a->nameless_tried = true;
-    bool works = a->nameless_on == dir->id.device;
+    bool works = a->nameless_on == f->dir->id.device;
     pthread_mutex_unlock(&a->lock);
     return works;
 }
@@ -184,7 +188,7 @@ static bool nameless_works(struct apply *a, const struct target_dir *dir)
 // and are not worth keeping; and not where the part files of an interrupted run may stand, whose names are taken.
 static bool is_nameless(struct apply *a, const struct apply_file *f)
 {
-    return !f->multi && !f->replaces && !a->resume && f->size < APPLY_DIRECT_MIN && nameless_works(a, f->dir);
+    return !f->multi && !f->replaces && !a->resume && f->size < APPLY_DIRECT_MIN && nameless_works(a, f);
 }
 
 static int make_aside(struct apply *a, struct apply_file *f, struct error *err)

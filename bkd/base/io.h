@@ -79,7 +79,7 @@ MUST_USE int io_unlink(const struct io *io, int dirfd, const char *path, int fla
 MUST_USE int io_rename_new(const struct io *io, int old_dirfd, const char *old_path, int new_dirfd, const char *new_path, struct error *err);
 MUST_USE int io_rename_over(const struct io *io, int old_dirfd, const char *old_path, int new_dirfd, const char *new_path, struct error *err);
 MUST_USE int io_link(const struct io *io, int old_dirfd, const char *old_path, int new_dirfd, const char *new_path, struct error *err);
-// Gives the file of a descriptor a name, which it may have none of yet (O_TMPFILE). Never overwrites. Needs CAP_DAC_READ_SEARCH.
+// Gives the file of a descriptor a name, which it may have none of yet (O_TMPFILE). Never overwrites. Before Linux 6.10 it needs CAP_DAC_READ_SEARCH.
 MUST_USE int io_link_fd(const struct io *io, int fd, int dirfd, const char *name, struct error *err);
 MUST_USE int io_stat(const struct io *io, int dirfd, const char *path, int flags, struct statx *ret_st, struct error *err);
 

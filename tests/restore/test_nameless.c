@@ -5,18 +5,24 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "restore/apply.h"
 
-enum { FILES = 20, LARGE = APPLY_DIRECT_MIN };
+enum { FILES = 20, LARGE = APPLY_DIRECT_MIN, DIED = 77 };
 
 // What the kernel does of it, and what was asked.
 static struct {
     int make_errno, link_errno, close_errno; // 0: done
+    int given_away_errno;                    // of a link to what belongs to another user
+    bool dies_at_rename, dies_at_unlink;     // of a part name
     atomic_int closing_fd;                   // linked, and to be closed next
     atomic_uint asked, linked, renamed, parts;
 } seen;
+
+static bool is_part(const char *name) { return strncmp(name, APPLY_PART_PREFIX, strlen(APPLY_PART_PREFIX)) == 0; }
 
 static int opening(const struct io *io, int dirfd, const char *path, int flags, mode_t mode)
 {
@@ -27,8 +33,14 @@ static int opening(const struct io *io, int dirfd, const char *path, int flags, 
         return -1;
     }
     int fd = io_real()->openat(io_real(), dirfd, path, flags, mode);
-    seen.parts += !nameless && (flags & O_CREAT) != 0 && strncmp(path, APPLY_PART_PREFIX, strlen(APPLY_PART_PREFIX)) == 0;
+    seen.parts += !nameless && (flags & O_CREAT) != 0 && is_part(path);
     return fd;
+}
+
+static bool is_given_away(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && st.st_uid != geteuid();
 }
 
 static int linking(const struct io *io, int old_dirfd, const char *old_path, int new_dirfd, const char *new_path, int flags)
@@ -36,14 +48,14 @@ static int linking(const struct io *io, int old_dirfd, const char *old_path, int
     (void)io;
     bool by_fd = (flags & AT_EMPTY_PATH) != 0;
     seen.asked += by_fd;
-    if (by_fd && seen.link_errno != 0) {
-        errno = seen.link_errno;
+    if (by_fd && (seen.link_errno != 0 || (seen.given_away_errno != 0 && is_given_away(old_dirfd)))) {
+        errno = seen.link_errno != 0 ? seen.link_errno : seen.given_away_errno;
         return -1;
     }
     int r = io_real()->linkat(io_real(), old_dirfd, old_path, new_dirfd, new_path, flags);
     if (by_fd && r == 0) {
         seen.linked++;
-        seen.closing_fd = strncmp(new_path, APPLY_PART_PREFIX, strlen(APPLY_PART_PREFIX)) == 0 ? -1 : old_dirfd;
+        seen.closing_fd = is_part(new_path) ? -1 : old_dirfd;
     }
     return r;
 }
@@ -51,8 +63,18 @@ static int linking(const struct io *io, int old_dirfd, const char *old_path, int
 static int renaming(const struct io *io, int old_dirfd, const char *old_path, int new_dirfd, const char *new_path, unsigned flags)
 {
     (void)io;
-    seen.renamed += strncmp(old_path, APPLY_PART_PREFIX, strlen(APPLY_PART_PREFIX)) == 0;
+    if (seen.dies_at_rename && is_part(old_path))
+        _exit(DIED);
+    seen.renamed += is_part(old_path);
     return io_real()->renameat2(io_real(), old_dirfd, old_path, new_dirfd, new_path, flags);
+}
+
+static int unlinking(const struct io *io, int dirfd, const char *path, int flags)
+{
+    (void)io;
+    if (seen.dies_at_unlink && is_part(path))
+        _exit(DIED);
+    return io_real()->unlinkat(io_real(), dirfd, path, flags);
 }
 
 static int closing(const struct io *io, int fd)
@@ -71,6 +93,7 @@ static struct io watched(void)
     io.openat = opening;
     io.linkat = linking;
     io.renameat2 = renaming;
+    io.unlinkat = unlinking;
     io.close = closing;
     return io;
 }
@@ -103,6 +126,8 @@ static bool is_possible(const struct fixture *f)
     _cleanup_free_ char *name = fixture_path(f, "possible");
     int fd = open(f->dir, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
     bool possible = fd >= 0 && linkat(fd, "", AT_FDCWD, name, AT_EMPTY_PATH) == 0;
+    if (possible)
+        (void)unlink(name);
     if (fd >= 0)
         (void)close(fd);
     return possible;
@@ -171,6 +196,63 @@ static void test_where_files_need_names(void **state)
     refused(0, ENOENT); // what linkat says to a user without CAP_DAC_READ_SEARCH
 }
 
+// With CAP_CHOWN alone a file that was given to its owner can no longer be linked (proc_sys_fs(5), protected_hardlinks), but renamed.
+static void test_who_may_only_give_away(void **state)
+{
+    struct fixture f;
+    struct report report;
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    make_tree(&f);
+    forget();
+    seen.given_away_errno = EPERM;
+    restore(&f, "t", NULL, &report);
+    assert_complete(&f, "t");
+    assert_int_equal(seen.linked, 0);
+    assert_int_equal(seen.renamed, FILES + 1);
+    fixture_done(&f);
+}
+
+static void die_restoring(struct fixture *f)
+{
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct report report;
+        struct error err;
+        struct io io = watched();
+        (void)fixture_restore_io(f, &io, "t", &(struct run_options){ .jobs = 1 }, &report, &err);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == DIED);
+    fixture_run("test -n \"$(find '%s/t' -name '.bkd-part*')\"", f->dir);
+}
+
+// What stands under a part name goes away with the run that goes on, also where that run could do without names.
+static void test_resumed(void **state)
+{
+    struct fixture f;
+    struct report report;
+    (void)state;
+    make_tree(&f);
+    for (int trying = 0; trying <= is_possible(&f); trying++) {
+        forget();
+        seen.dies_at_unlink = trying;
+        seen.dies_at_rename = !trying;
+        seen.make_errno = trying ? 0 : EOPNOTSUPP;
+        die_restoring(&f);
+        if (!trying) // as another worker would have left one: not the first that is made anew
+            fixture_run("part=$(find '%s/t' -name '.bkd-part*') && mv \"$part\" \"${part%%-*}-$(printf %%x $((0x${part##*-} + 2)))\"", f.dir);
+        forget();
+        restore(&f, "t", &(struct run_options){ .resume = true }, &report);
+        assert_complete(&f, "t");
+        fixture_run("rm -rf '%s/t'", f.dir);
+    }
+    fixture_done(&f);
+}
+
 // What is there is not overwritten, and what replaces something still is exchanged for it.
 static void test_names_that_are_taken(void **state)
 {
@@ -218,6 +300,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_small_ones_have_no_name),
         cmocka_unit_test(test_where_files_need_names),
+        cmocka_unit_test(test_who_may_only_give_away),
+        cmocka_unit_test(test_resumed),
         cmocka_unit_test(test_names_that_are_taken),
         cmocka_unit_test(test_fails_at_close),
     };
