@@ -7,7 +7,6 @@
 
 enum {
     ZEROS = 64 << 10,
-    DELTA_KEPT = 8 << 20, // memory for a delta that is kept for the next piece; a few are as large as a piece
 };
 
 struct bigfile_job *bigfile_job_new(void)
@@ -37,10 +36,14 @@ void bigfile_piece(struct bigfile *f, uint64_t index, struct bigfile_job *job)
     job->same = job->has_delta = job->is_read = job->belied = false;
     job->texture = TEXTURE_UNKNOWN;
     job->piece.class = PIECE_WHOLE;
-    if (job->piece.delta.cap > DELTA_KEPT)
-        buf_done(&job->piece.delta);
     job->status = 0;
     buf_reset(&job->entries);
+}
+
+void bigfile_job_trim(struct bigfile_job *job, size_t delta_max)
+{
+    if (job->piece.delta.cap > delta_max)
+        buf_done(&job->piece.delta);
 }
 
 size_t bigfile_job_memory(const struct bigfile_job *job) { return job->is_hole && job->length == RECIPE_PIECE_SIZE ? 0 : job->length; }

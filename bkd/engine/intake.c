@@ -243,8 +243,10 @@ static void recycle(struct intake *in, struct intake_job *job)
     } else {
         batch_free(job->batch);
     }
-    if (job->piece != NULL)
+    if (job->piece != NULL) {
         spare_give(&in->spaces, bigfile_job_space(job->piece));
+        bigfile_job_trim(job->piece, in->jobs <= 2 ? INTAKE_DELTA_KEPT : INTAKE_DELTA_KEPT_MANY);
+    }
     if (job->piece != NULL && in->n_idle_pieces < INTAKE_PIECES_MAX)
         in->idle_piece[in->n_idle_pieces++] = job->piece;
     else
