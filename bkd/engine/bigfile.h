@@ -61,8 +61,8 @@ struct bigfile_job;
 struct bigfile_job *bigfile_job_new(void);
 void bigfile_job_free(struct bigfile_job *job);
 void bigfile_piece(struct bigfile *f, uint64_t index, struct bigfile_job *job);
-// Between two pieces a job keeps the memory of its delta, which may become as large as a piece; not when it is larger than this.
-void bigfile_job_trim(struct bigfile_job *job, size_t delta_max);
+// Between two pieces a job keeps the memory of its delta, which may become as large as a piece; not when it is larger than this. Returns how much it was.
+size_t bigfile_job_trim(struct bigfile_job *job, size_t delta_max);
 // Where the piece's bytes stand. Who has many pieces under way lends each bigfile_job_memory bytes before its work and takes them back after it was taken;
 // else the job has memory of its own.
 struct buf *bigfile_job_space(struct bigfile_job *job);

@@ -40,10 +40,12 @@ void bigfile_piece(struct bigfile *f, uint64_t index, struct bigfile_job *job)
     buf_reset(&job->entries);
 }
 
-void bigfile_job_trim(struct bigfile_job *job, size_t delta_max)
+size_t bigfile_job_trim(struct bigfile_job *job, size_t delta_max)
 {
-    if (job->piece.delta.cap > delta_max)
+    size_t had = job->piece.delta.cap;
+    if (had > delta_max)
         buf_done(&job->piece.delta);
+    return had;
 }
 
 size_t bigfile_job_memory(const struct bigfile_job *job) { return job->is_hole && job->length == RECIPE_PIECE_SIZE ? 0 : job->length; }

@@ -245,7 +245,8 @@ static void recycle(struct intake *in, struct intake_job *job)
     }
     if (job->piece != NULL) {
         spare_give(&in->spaces, bigfile_job_space(job->piece));
-        bigfile_job_trim(job->piece, in->jobs <= 2 ? INTAKE_DELTA_KEPT : INTAKE_DELTA_KEPT_MANY);
+        size_t delta = bigfile_job_trim(job->piece, in->jobs <= 2 ? INTAKE_DELTA_KEPT : INTAKE_DELTA_KEPT_MANY);
+        in->delta_expected = delta > in->delta_expected / 2 ? delta : in->delta_expected / 2;
     }
     if (job->piece != NULL && in->n_idle_pieces < INTAKE_PIECES_MAX)
         in->idle_piece[in->n_idle_pieces++] = job->piece;
@@ -273,10 +274,11 @@ static size_t space_size(size_t bytes)
     return size;
 }
 
-// Pieces keep processors busy, not disks: one for each job and one more, as long as they are small.
+// Pieces keep processors busy, not disks: one for each job and one more, as long as they and their deltas are small.
 static bool has_room(const struct intake *in, size_t bytes)
 {
-    return in->n_pieces == 0 || (in->n_pieces <= in->jobs && spare_has_room(&in->spaces, space_size(bytes)));
+    size_t with_deltas = in->spaces.lent + space_size(bytes) + (in->n_pieces + 1) * in->delta_expected;
+    return in->n_pieces == 0 || (in->n_pieces <= in->jobs && spare_has_room(&in->spaces, space_size(bytes)) && with_deltas <= INTAKE_PIECES_BYTES);
 }
 
 int intake_lend_space(struct intake *in, struct bigfile_job *piece, size_t bytes, struct error *err)
@@ -409,6 +411,7 @@ int intake_run(const struct io *io, const struct intake_options *options, struct
     struct intake in = { .io = io, .options = options };
     unsigned jobs = options->jobs == 0 ? 1 : options->jobs, readers = readers_for(jobs);
     in.jobs = jobs;
+    in.delta_expected = RECIPE_PIECE_SIZE;
     in.pool = work_new(readers);
     spare_init(&in.spaces, (size_t)(jobs < INTAKE_PIECES_MAX ? jobs + 1 : INTAKE_PIECES_MAX) * RECIPE_PIECE_SIZE);
     work_profile(in.pool, options->big.lap->profile, io, PROFILE_READ);
