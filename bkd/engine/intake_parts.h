@@ -15,7 +15,7 @@ enum {
     INTAKE_SPACE_MIN = 1 << 20,
     INTAKE_DELTA_KEPT = 8 << 20,      // bytes of memory that a piece's job keeps for the next one's delta …
     INTAKE_DELTA_KEPT_MANY = 1 << 20, // … and where more than two jobs have compressors that take theirs
-    INTAKE_PIECES_BYTES = 100 << 20, // memory of pieces and of their deltas
+    INTAKE_PIECES_BYTES = 88 << 20, // memory of pieces and of their deltas
     INTAKE_PIECES_MAX = 4, // whole pieces in memory at a time, however many threads there are: four are hashed and compared at many GB/s
 };
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Where the time of a backup went: told when asked for, recorded always, the same in both; the stages' processor time is no more than the process had. And which
-# level what is stored gets.
+# level what is stored gets, and how much memory a night takes.
 . "$(dirname "$0")/lib.sh"
 
 host h '{recipients: recipients.txt}'
@@ -24,6 +24,24 @@ is 0 "the parts make sense" jq -e '.wall_ms > 0 and .processors > 0 and ([.stage
 is 0 "as many threads as were asked for" jq -e '[.stages[] | select(.stage == "hash" or .stage == "compress") | .threads] == [3, 3]' "$tree/told"
 is 0 "also of a run that only reads the sources" run_bkd backup p --profile --dry-run
 says_not "which is no run, and has none" '^limited'
+
+# --- memory: most of many pieces is new, so that their deltas are nearly as large as they are ----------------------------------------
+host large '{recipients: recipients.txt}'
+head -c 400M /dev/urandom >"$source/large"
+run_bkd init p >"$tree/out" 2>&1
+run_bkd backup p -q >"$tree/out" 2>&1
+python3 -c '
+import sys
+with open(sys.argv[1], "r+b") as f:
+    for block in range(400 << 8):
+        if block % 7:
+            f.seek(block << 12)
+            f.write(b"%d" % block)
+' "$source/large"
+is 0 "six of seven blocks have changed" /usr/bin/time -o "$tree/rss" -f %M "$BKD_BIN/bkd" --config-dir "$config" --state-dir "$state" backup p -q --jobs 16
+is 0 "which takes less than 192 MiB, whatever the jobs" test "$(tail -n 1 "$tree/rss")" -lt 196608
+echo "# $(tail -n 1 "$tree/rss") KiB"
+rm "$source/large"
 
 # --- a night is compressed better than a first backup, unless the policy says how ---------------------------------------------------
 cat "${BKD_SOURCE:-.}"/bkd/*/*.c "${BKD_SOURCE:-.}"/tests/*/*.c >"$tree/text"
