@@ -16,6 +16,7 @@ static void *or_die(void *p, size_t n)
 }
 
 void *xmalloc(size_t n) { return or_die(malloc(n), n); }
+
 void *xmalloc_at_page(size_t n)
 {
     enum { PAGE = 4096 };

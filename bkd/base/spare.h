@@ -19,7 +19,7 @@ void spare_init(struct spare *s, size_t bound_bytes);
 void spare_done(struct spare *s);
 // May `size` bytes more be lent within the bound? Who takes them all the same gets them.
 bool spare_has_room(const struct spare *s, size_t size);
-// An empty buffer with room for `size` bytes, from the start of a page on where that can be had.
+// An empty buffer with room for `size` bytes, from the start of a page on.
 struct buf spare_take(struct spare *s, size_t size);
 // Takes a lent buffer back, which must not have grown. *b is empty afterwards.
 void spare_give(struct spare *s, struct buf *b);
