@@ -99,6 +99,23 @@ static void test_bound_holds(void **state)
     spare_done(&s);
 }
 
+// New or kept, whatever its size.
+static void test_begins_at_a_page(void **state)
+{
+    (void)state;
+    struct spare s;
+    spare_init(&s, 64 << 20);
+    for (size_t size = 1; size <= 16 << 20; size = size * 3 + 1) {
+        struct buf b = spare_take(&s, size), again;
+        assert_int_equal((uintptr_t)b.data % 4096, 0);
+        spare_give(&s, &b);
+        again = spare_take(&s, size);
+        assert_int_equal((uintptr_t)again.data % 4096, 0);
+        spare_give(&s, &again);
+    }
+    spare_done(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -106,6 +123,7 @@ int main(void)
         cmocka_unit_test(test_room),
         cmocka_unit_test(test_who_makes_way),
         cmocka_unit_test(test_bound_holds),
+        cmocka_unit_test(test_begins_at_a_page),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
