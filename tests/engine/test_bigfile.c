@@ -74,6 +74,22 @@ static void test_inserted_bytes(void **state)
     lab_assert_sound(lab);
 }
 
+// Zeros elsewhere than before are found by the signature as other bytes are, though their entry is made only once.
+static void test_moved_zeros(void **state)
+{
+    struct lab *lab = *state;
+    lab_noise(lab, "f", 1, 2 << 20);
+    lab_sh(lab, "cp $SRC/f noise; head -c 4M /dev/zero >>$SRC/f; cat noise >>$SRC/f");
+    (void)lab_backup(lab);
+    lab_sh(lab, "{ head -c 4M /dev/zero; cat noise noise; } >$SRC/f");
+    (void)lab_backup(lab);
+    struct recipe r = lab_recipe(lab, "f");
+    assert_int_equal(r.pieces[0].kind, RECIPE_DELTA);
+    assert_in_range(r.pieces[0].member.length, 10, 200000);
+    recipe_done(&r);
+    lab_assert_restores(lab, "2", NULL);
+}
+
 // Pieces that did not change are taken over: whole ones as whole, those made of deltas as the same.
 static void test_untouched_pieces(void **state)
 {
@@ -559,6 +575,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_delta_and_rdiff, setup, teardown),
         cmocka_unit_test_setup_teardown(test_inserted_bytes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_moved_zeros, setup, teardown),
         cmocka_unit_test_setup_teardown(test_untouched_pieces, setup, teardown),
         cmocka_unit_test_setup_teardown(test_chain_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_share_limit, setup, teardown),
