@@ -38,7 +38,8 @@ static int object_finished(void *arg, const struct format_ref *object, struct er
     return 0;
 }
 
-static void open_writer(struct fixture *f)
+// With its threads running nothing is restored: the process that decodes is forked then, and a sanitizer's locks do not survive a fork beside threads.
+static struct object_writer *writer(struct fixture *f)
 {
     struct error err = { 0 };
     struct object_writer_options options = {
@@ -54,7 +55,15 @@ static void open_writer(struct fixture *f)
     };
     memcpy(options.repository, f->info.id, 16);
     memcpy(options.chain, f->chain, 16);
-    CHECK(object_writer_new(io_real(), &options, &f->writer, &err));
+    if (f->writer == NULL)
+        CHECK(object_writer_new(io_real(), &options, &f->writer, &err));
+    return f->writer;
+}
+
+static void close_writer(struct fixture *f)
+{
+    object_writer_free(f->writer);
+    f->writer = NULL;
 }
 
 void fixture_init(struct fixture *f, bool encrypted)
@@ -79,19 +88,17 @@ void fixture_init(struct fixture *f, bool encrypted)
     memcpy(f->refs.chain, f->chain, 16);
     CHECK(store_open(io_real(), f->repo, NULL, true, &f->store, &err));
     CHECK(repository_create(io_real(), f->store, &f->info, (const char *)f->key.data, f->key.len, "#!/bin/sh\n", "by hand\n", &err));
-    open_writer(f);
 }
 
 void fixture_object_size(struct fixture *f, uint64_t size)
 {
     f->object_size = size;
-    object_writer_free(f->writer);
-    open_writer(f);
+    close_writer(f);
 }
 
 void fixture_done(struct fixture *f)
 {
-    object_writer_free(f->writer);
+    close_writer(f);
     store_close(f->store);
     // Directories that were restored without permissions must not keep the rest.
     fixture_run("chattr -R -ia '%s' 2>/dev/null; chmod -R u+rwX '%s' 2>/dev/null; rm -rf '%s'", f->dir, f->dir, f->dir);
@@ -125,7 +132,7 @@ struct place fixture_member(struct fixture *f, const char *kind, const void *dat
 {
     struct error err = { 0 };
     struct place place;
-    CHECK(object_writer_add(f->writer, kind, data, n, &place, &err));
+    CHECK(object_writer_add(writer(f), kind, data, n, &place, &err));
     return place;
 }
 
@@ -295,9 +302,9 @@ void fixture_commit(struct fixture *f)
     strcpy(head.host, "host");
     strcpy(head.policy, "test");
     (void)write_manifest(f, &head);
-    head.next_object = object_writer_next_object(f->writer);
-    CHECK(object_writer_finish(f->writer, &err));
-    object_writer_free(f->writer);
+    head.next_object = object_writer_next_object(writer(f));
+    CHECK(object_writer_finish(writer(f), &err));
+    close_writer(f);
     if (f->exchanged)
         exchange_objects(f);
     if (f->extra.object != 0) {
@@ -332,7 +339,6 @@ void fixture_commit(struct fixture *f)
     buf_done(&armor);
     buf_reset(&f->manifest);
     f->files = f->entries = f->bytes = 0;
-    open_writer(f);
 }
 
 static int open_repository(struct fixture *f, struct repository **ret_repository, struct error *err)

@@ -111,8 +111,8 @@ static void make_tree(struct fixture *f)
     fixture_dir(f, "/", 0755);
     fixture_dir(f, "/d", 02775);
     for (int i = 0; i < FILES; i++) {
-        char path[32], content[64];
-        int n = snprintf(content, sizeof content, i == 3 ? "" : "the content of file %d", i);
+        char path[32], content[64] = "";
+        int n = i == 3 ? 0 : snprintf(content, sizeof content, "the content of file %d", i);
         (void)snprintf(path, sizeof path, "/d/file-%02d", i);
         fixture_file(f, path, i % 2 == 0 ? 0644 : 04711, content, (size_t)n);
     }
