@@ -234,24 +234,34 @@ static void work_job(void *arg, unsigned worker)
     profile_end(&lap);
 }
 
+static void recycle_batch(struct intake *in, struct batch *batch)
+{
+    if (in->n_idle_batches < INTAKE_IDLE_MAX) {
+        batch_reset(batch);
+        in->idle_batch[in->n_idle_batches++] = batch;
+    } else {
+        batch_free(batch);
+    }
+}
+
+static void recycle_piece(struct intake *in, struct bigfile_job *piece)
+{
+    in->n_pieces--;
+    spare_give(&in->spaces, bigfile_job_space(piece));
+    size_t delta = bigfile_job_trim(piece, in->jobs <= 2 ? INTAKE_DELTA_KEPT : INTAKE_DELTA_KEPT_MANY);
+    in->delta_expected = delta > in->delta_expected / 2 ? delta : in->delta_expected / 2;
+    if (in->n_idle_pieces < INTAKE_PIECES_MAX)
+        in->idle_piece[in->n_idle_pieces++] = piece;
+    else
+        bigfile_job_free(piece);
+}
+
 static void recycle(struct intake *in, struct intake_job *job)
 {
-    in->n_pieces -= job->piece != NULL;
-    if (job->batch != NULL && in->n_idle_batches < INTAKE_IDLE_MAX) {
-        batch_reset(job->batch);
-        in->idle_batch[in->n_idle_batches++] = job->batch;
-    } else {
-        batch_free(job->batch);
-    }
-    if (job->piece != NULL) {
-        spare_give(&in->spaces, bigfile_job_space(job->piece));
-        size_t delta = bigfile_job_trim(job->piece, in->jobs <= 2 ? INTAKE_DELTA_KEPT : INTAKE_DELTA_KEPT_MANY);
-        in->delta_expected = delta > in->delta_expected / 2 ? delta : in->delta_expected / 2;
-    }
-    if (job->piece != NULL && in->n_idle_pieces < INTAKE_PIECES_MAX)
-        in->idle_piece[in->n_idle_pieces++] = job->piece;
+    if (job->batch != NULL)
+        recycle_batch(in, job->batch);
     else
-        bigfile_job_free(job->piece);
+        recycle_piece(in, job->piece);
     free(job);
 }
 
